@@ -1,0 +1,1 @@
+"""What every room uses: errors, whole-or-nothing files, progress, provenance, scores."""

@@ -1,0 +1,26 @@
+"""Every error that mrgantry raises on purpose.
+
+    MrgantryError
+    ├── DataError      a scan, a cohort or a set of slices is not what it should be
+    ├── RecipeError    a recipe, a plan or one of their values is not what it should be
+    └── RunError       a training run cannot start, resume or go on
+
+The message is one or two sentences for a person: what is wrong, where, what was
+expected, and what to do. The command line prints it and exits with status 1.
+"""
+
+
+class MrgantryError(Exception):
+    """Base of all errors that a user can cause and mend."""
+
+
+class DataError(MrgantryError):
+    """A scan, a cohort or a set of slices is not what it should be."""
+
+
+class RecipeError(MrgantryError):
+    """A recipe, a plan or one of their values is not what it should be."""
+
+
+class RunError(MrgantryError):
+    """A training run cannot start, resume or go on."""
