@@ -1,0 +1,39 @@
+"""Slices as picture files for other programs."""
+
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Float16, UInt8
+from PIL import Image
+
+from mrgantry.common.files import whole
+from mrgantry.common.progress import progress
+from mrgantry.data.slices import SliceSet
+
+
+def to_grey(images: Float16[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
+    """Turn intensities in [-1, 1] into grey values 0 to 255, rounded to the nearest."""
+    return np.rint((images.astype(np.float32) + 1) * 127.5).astype(np.uint8)
+
+
+def export_png(slices: Path, out: Path) -> int:
+    """Write every slice as an 8-bit PNG named by its id; return how many.
+
+    A slice of several channels becomes one file a channel. The rows are written
+    beside them as `slices.csv`.
+
+    Raises:
+        DataError: The folder is no complete set of slices.
+    """
+    chosen = SliceSet.open(slices)
+    several = len(chosen.about.channels) > 1
+    with progress("export", len(chosen)) as advance:
+        for image, name in zip(chosen.images, chosen.table["id"], strict=True):
+            for channel, grey in zip(chosen.about.channels, to_grey(image), strict=True):
+                stem = f"{name}_{channel}" if several else str(name)
+                with whole(out / f"{stem}.png") as aside:
+                    Image.fromarray(grey).save(aside, format="PNG")
+            advance()
+    with whole(out / "slices.csv") as aside:
+        chosen.table.to_csv(aside, index=False)
+    return len(chosen) * len(chosen.about.channels)

@@ -1,0 +1,154 @@
+"""Every choice that turns subjects into slices, in one frozen value."""
+
+import re
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Field, field_validator, model_validator
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.data.subjects import SEQUENCES
+
+Plane = Literal["axial", "coronal", "sagittal"]
+# The axis of a RAS+ volume that a plane's slices are stacked along.
+NORMAL: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+@dataclass(frozen=True)
+class Extent:
+    """Which slices: a half-open range, its unit, and every how many-th.
+
+    The unit is "index" (along the axis as stored, counted from 0), "mm" (scanner
+    coordinates) or "fraction" (of the brain's extent, from left, posterior or
+    inferior).
+    """
+
+    low: float
+    high: float
+    step: int
+    unit: Literal["index", "mm", "fraction"]
+
+    @classmethod
+    def parse(cls, text: str) -> "Extent":
+        """Read `80:150`, `-20mm:30mm` or `0.4:0.6`, each with an optional `:STEP`.
+
+        Raises:
+            RecipeError: The text is none of these, or the range is empty.
+        """
+        number = r"(-?\d+(?:\.\d+)?)"
+        match = re.fullmatch(rf"{number}(mm)?:{number}(mm)?(?::(\d+))?", text.replace(" ", ""))
+        if match and match[2] == match[4]:
+            low, high, step = float(match[1]), float(match[3]), int(match[5] or 1)
+            decimal = "." in match[1] or "." in match[3]
+            unit: Any = "mm" if match[2] else "fraction" if decimal else "index"
+            inside = unit != "fraction" or 0 <= low < high <= 1
+            if low < high and step > 0 and inside and (unit != "index" or low >= 0):
+                return cls(low, high, step, unit)
+        raise RecipeError(
+            f"The slices {text!r} are not understood. Write indices as 80:150, millimetres "
+            "as -20mm:30mm or parts of the brain as 0.4:0.6; 0.4:0.6:3 takes every third."
+        )
+
+
+class SlicePlan(Frozen):
+    """How slices are cut from scans, scaled, labelled and split.
+
+    Attributes:
+        sequences: MR sequences to take.
+        combine: "pool" makes one single-channel slice of each sequence, "channels"
+            stacks them into one slice of several channels. With one sequence both
+            are the same.
+        plane: Cutting plane.
+        slices: Which slices; see `Extent.parse`.
+        size: Height and width of the images in pixels.
+        fit: How a rectangle becomes a square: "pad" with background, "crop" the
+            longer side, or "squash" (han2018 squashed 240 x 155).
+        field_mm: Side of the square in mm, centred on the brain; None takes the
+            whole slice.
+        percentiles: Percentiles of the brain's intensities that become -1 and 1.
+        min_brain: Slices with less brain than this share of the fullest slice of
+            the volume are left out.
+        tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is
+            none, between is unclear.
+        where: Only subjects with these attributes, such as ("grade=HGG",).
+        splits: Shares of subjects for train, validation and test.
+        split_column: A column of the subjects' table that names the split instead.
+        seed: Seed of the draw of splits.
+    """
+
+    sequences: Annotated[tuple[str, ...], Field(min_length=1)] = ("t1",)
+    combine: Literal["pool", "channels"] = "pool"
+    plane: Plane = "axial"
+    slices: str = "0.4:0.6"
+    size: Annotated[int, Field(ge=8, le=1024)] = 64
+    fit: Literal["pad", "crop", "squash"] = "pad"
+    field_mm: Annotated[float, Field(gt=0)] | None = None
+    percentiles: tuple[float, float] = (0.5, 99.5)
+    min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    tumour_mm2: Annotated[float, Field(gt=0)] = 50.0
+    where: tuple[str, ...] = ()
+    splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
+    split_column: str | None = None
+    seed: int = 0
+
+    @field_validator("sequences")
+    @classmethod
+    def _known(cls, sequences: tuple[str, ...]) -> tuple[str, ...]:
+        for sequence in sequences:
+            if sequence not in SEQUENCES:
+                raise RecipeError(unknown("sequence", sequence, list(SEQUENCES), "plan"))
+        if len(set(sequences)) != len(sequences):
+            raise RecipeError(f"A sequence is asked for twice: {', '.join(sequences)}.")
+        return sequences
+
+    @field_validator("slices")
+    @classmethod
+    def _readable(cls, slices: str) -> str:
+        Extent.parse(slices)
+        return slices
+
+    @model_validator(mode="after")
+    def _sound(self) -> "SlicePlan":
+        low, high = self.percentiles
+        if not 0 <= low < high <= 100:
+            raise RecipeError(f"The percentiles {low}, {high} must rise within 0 to 100.")
+        if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:
+            raise RecipeError(f"The split shares {self.splits} must be positive and sum to 1.")
+        for condition in self.where:
+            if "=" not in condition:
+                raise RecipeError(f"The filter {condition!r} must read name=value.")
+        return self
+
+    @property
+    def extent(self) -> Extent:
+        """Give the slices' range."""
+        return Extent.parse(self.slices)
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        """Name the channels of one image."""
+        if self.combine == "channels" and len(self.sequences) > 1:
+            return self.sequences
+        return ("mixed",) if len(self.sequences) > 1 else self.sequences
+
+    def options(self) -> dict[str, Any]:
+        """Give the command-line options of `prepare` that differ from the defaults."""
+        changed = {
+            name: getattr(self, name)
+            for name, default in SlicePlan.model_fields.items()
+            if getattr(self, name) != default.default and name not in ("sequences", "combine")
+        }
+        several = len(self.sequences) > 1
+        joined = {
+            name: ":".join(f"{share:g}" for share in changed.pop(name))
+            for name in ("percentiles", "splits")
+            if name in changed
+        }
+        return {
+            "sequence": self.sequences,
+            "pool": several and self.combine == "pool",
+            "channels": several and self.combine == "channels",
+            **changed,
+            **joined,
+        }
