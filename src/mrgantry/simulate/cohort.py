@@ -1,0 +1,223 @@
+"""A cohort on disk in BRATS layout: many patients at once, resumable, with a manifest."""
+
+import gzip
+import math
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+
+from mrgantry import __version__
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.progress import progress
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.workers import each
+from mrgantry.simulate.contrast import SEQUENCES
+from mrgantry.simulate.patient import Patient, draw_patient
+from mrgantry.simulate.preview import write_preview
+from mrgantry.simulate.template import CITATION, NOTICE, load_template
+
+RECIPE = 1  # another number means other images from the same seed
+SUFFIXES = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
+STATEMENT = (
+    "Simulated images. They test software and teach; they are no evidence about patients, "
+    "and nothing measured on them carries over to real scans."
+)
+BRATS_SHAPE = (240, 240, 155)
+BRATS_AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
+INSIDE = (slice(32, 208), slice(16, 224), slice(None))  # the canvas in a BRATS volume
+
+
+def simulate(
+    cohort: Path,
+    subjects: int = 20,
+    seed: int = 0,
+    healthy: float = 0.0,
+    sequences: Sequence[str] = SEQUENCES,
+    workers: int | None = None,
+) -> Path:
+    """Write a simulated cohort of brain MR scans in BRATS layout.
+
+    Each subject is the same whatever the size of the cohort, the sequences asked for
+    and the number of workers. The same call again continues where an interrupted one
+    stopped; a larger `subjects` adds to a cohort.
+
+    Args:
+        cohort: Folder to write to, as HGG/, LGG/ and healthy/, one folder a subject.
+        subjects: Size of the cohort.
+        seed: Another seed gives other subjects.
+        healthy: Fraction without a tumour; three in four tumours are high grade.
+        sequences: Which of "t1", "t1c", "t2" and "flair" to scan.
+        workers: Processes; by default one a core.
+
+    Returns:
+        The folder.
+
+    Raises:
+        DataError: An argument is out of range, or the folder holds another cohort.
+    """
+    _check(subjects, healthy, sequences)
+    chosen = [name for name in SEQUENCES if name in sequences]
+    cohort = Path(cohort)
+    about = _about(cohort, subjects, seed, healthy, chosen)
+    _claim(cohort, about)
+    load_template()  # here, so that workers find it prepared
+    work = partial(_write_subject, cohort, seed, healthy, chosen)
+    records = {}
+    with progress("simulate", total=subjects) as advance:
+        for number, record in each(work, range(1, subjects + 1), workers):
+            records[number] = record
+            advance(1, record["subject"])
+    table = pd.json_normalize([records[number] for number in sorted(records)], sep="_")
+    with whole(cohort / "cohort.csv") as aside:
+        table.to_csv(aside, index=False)
+    write_preview(cohort, chosen)
+    return cohort
+
+
+def grade_of(number: int, healthy: float) -> str:
+    """Decide a subject's group so that the fractions hold at every size of the cohort.
+
+    >>> [grade_of(number, 0.2) for number in range(1, 7)]
+    ['HGG', 'HGG', 'HGG', 'LGG', 'healthy', 'HGG']
+    """
+    without = math.floor(number * healthy + 1e-9)
+    if without > math.floor((number - 1) * healthy + 1e-9):
+        return "healthy"
+    return "LGG" if (number - without) % 4 == 0 else "HGG"
+
+
+def _check(subjects: int, healthy: float, sequences: Sequence[str]) -> None:
+    """Refuse arguments that make no cohort."""
+    if subjects < 1:
+        raise DataError(f"A cohort needs at least one subject, not {subjects}.")
+    if not 0 <= healthy <= 1:
+        raise DataError(f"The healthy fraction must lie between 0 and 1, not be {healthy}.")
+    unknown = [name for name in sequences if name not in SEQUENCES]
+    if unknown or not sequences:
+        found = ", ".join(unknown) or "none"
+        raise DataError(f"Sequences must be among {', '.join(SEQUENCES)}; got {found}.")
+
+
+def _about(
+    cohort: Path, subjects: int, seed: int, healthy: float, sequences: list[str]
+) -> dict[str, Any]:
+    """Describe a cohort: what it is, whose template it rests on, how to make it again."""
+    arguments = {"subjects": subjects, "seed": seed, "healthy": healthy, "sequences": sequences}
+    return {
+        "simulated": True,
+        "statement": STATEMENT,
+        "command": command_line(
+            "simulate",
+            cohort.name,
+            subjects=subjects,
+            seed=seed,
+            healthy=healthy,
+            sequences=sequences,
+        ),
+        "arguments": arguments,
+        "recipe": RECIPE,
+        "seed": seed,
+        "versions": versions(),
+        "template": {"notice": NOTICE, "citation": CITATION},
+    }
+
+
+def _claim(cohort: Path, about: dict[str, Any]) -> None:
+    """Take the folder for this cohort, or refuse one that holds something else."""
+    file = cohort / "cohort.json"
+    if not file.exists():
+        if cohort.is_dir() and any(p for p in cohort.iterdir() if not p.name.startswith(".")):
+            raise DataError(f"{cohort} holds other files; name a new or empty folder.")
+        write_json(file, about)
+        return
+    old = read_json(file)
+    if not isinstance(old, dict) or "arguments" not in old:
+        raise DataError(f"{file} does not describe a simulated cohort; name another folder.")
+    for name, value in {**about["arguments"], "recipe": RECIPE}.items():
+        before = old["arguments"].get(name, old.get(name))
+        if name == "subjects" and before <= value:
+            continue
+        if before != value:
+            raise DataError(
+                f"{cohort} was simulated with {name} {before}, not {value}; "
+                "name another folder or repeat its arguments."
+            )
+    write_json(file, about)
+
+
+def _write_subject(
+    cohort: Path, seed: int, healthy: float, sequences: list[str], number: int
+) -> dict[str, Any]:
+    """Write one subject's files, unless an earlier call has, and give its manifest row."""
+    grade = grade_of(number, healthy)
+    name = f"sim-{number:04d}"
+    folder = cohort / grade / name
+    files = {key: folder / f"{name}_{SUFFIXES[key]}.nii.gz" for key in sequences}
+    files["seg"] = folder / f"{name}_seg.nii.gz"
+    record = folder / "subject.json"
+    if record.exists() and all(file.exists() for file in files.values()):
+        return dict(read_json(record))
+    for stray in folder.glob(".*"):
+        stray.unlink()  # half of a file that a killed process left
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
+    try:
+        patient = draw_patient(load_template(), seed, number, grade)
+        volumes = {key: partial(patient.scan, key) for key in sequences}
+        for key, draw in {**volumes, "seg": patient.labels}.items():
+            if not files[key].exists():
+                write_brats(files[key], draw().numpy(), seed)
+    finally:
+        torch.set_num_threads(threads)
+    row = _record(patient, name, grade, sequences)
+    write_json(record, row)
+    return row
+
+
+def write_brats(file: Path, canvas: np.ndarray, seed: int) -> None:
+    """Write a canvas as a BRATS volume: 240x240x155, LPS, marked as simulated.
+
+    Args:
+        file: A .nii.gz file.
+        canvas: Voxels in RAS axes.
+        seed: Named in the header.
+    """
+    voxels = np.zeros(BRATS_SHAPE, canvas.dtype)
+    voxels[INSIDE] = canvas
+    image = nib.Nifti1Image(voxels[::-1, ::-1], BRATS_AFFINE)
+    image.header["descrip"] = f"simulated by mrgantry {__version__}, seed {seed}"
+    image.header.set_xyzt_units("mm", "sec")
+    image.header.set_slope_inter(1, 0)
+    with whole(file) as aside:
+        # No time stamp: the same subject is the same bytes.
+        aside.write_bytes(gzip.compress(image.to_bytes(), compresslevel=1, mtime=0))
+
+
+def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> dict[str, Any]:
+    """Give a subject's row of the manifest; centre in voxels of the files as stored."""
+    counts = np.bincount(patient.labels().flatten().numpy(), minlength=5)
+    centre: list[float | None] = [None, None, None]
+    if patient.planted:
+        x, y, z = patient.planted.centre
+        centre = [round(v, 1) for v in (239 - (x + 32), 239 - (y + 16), z)]
+    return {
+        "subject": name,
+        "simulated": True,
+        "seed": patient.seed,
+        "grade": grade,
+        "latent_age": round(patient.anatomy.age, 3),
+        "centre": dict(zip("xyz", centre, strict=True)),
+        "necrosis_cm3": round(int(counts[1]) / 1000, 3),
+        "oedema_cm3": round(int(counts[2]) / 1000, 3),
+        "enhancing_cm3": round(int(counts[4]) / 1000, 3),
+        "brain_cm3": round(int(patient.anatomy.brain.sum()) / 1000, 1),
+        "least_jacobian": round(patient.anatomy.least_jacobian, 4),
+        **{key: patient.protocol(key).describe() for key in sequences},
+    }

@@ -1,0 +1,152 @@
+"""Smooth random fields, sampling between voxels, and maps that cannot fold.
+
+Everything here lives on regular grids in PyTorch, axes (x, y, z), so the same code
+runs on a GPU. Grids of 4 mm carry what is smooth; only the last step is at 1 mm.
+"""
+
+import math
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+Spectrum = Callable[[Tensor], Tensor]
+Shape = tuple[int, int, int]
+
+
+def stream(seed: int, subject: int, purpose: str) -> torch.Generator:
+    """Open the random stream of one purpose of one subject.
+
+    Streams are independent, so the same patient can be drawn with and without a
+    tumour, and no subject depends on how many others there are.
+    """
+    words = np.random.SeedSequence([seed, subject, *purpose.encode()]).generate_state(2)
+    return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
+
+
+def normal(generator: torch.Generator, mean: float = 0.0, sd: float = 1.0) -> float:
+    """Draw one normal number."""
+    return mean + sd * float(torch.randn((), generator=generator))
+
+
+def uniform(generator: torch.Generator, low: float, high: float) -> float:
+    """Draw one uniform number in [low, high)."""
+    return low + (high - low) * float(torch.rand((), generator=generator))
+
+
+def smooth(sigma: float) -> Spectrum:
+    """Give the amplitude of white noise after a Gaussian filter of `sigma` mm."""
+    return lambda k: torch.exp(-2 * (math.pi * sigma * k) ** 2)
+
+
+def band(wavelength: float, width: float = 0.25) -> Spectrum:
+    """Give the amplitude of noise of one wavelength in mm, give or take `width` of it."""
+    return lambda k: torch.exp(-0.5 * ((k * wavelength - 1) / width) ** 2)
+
+
+def power_law(exponent: float) -> Spectrum:
+    """Give the amplitude 1/f^exponent, flat below one cycle in 50 mm."""
+    return lambda k: k.clamp(min=0.02) ** -exponent
+
+
+def random_field(
+    generator: torch.Generator, shape: Shape, spacing: float, spectrum: Spectrum, count: int = 1
+) -> Float[Tensor, "count x y z"]:
+    """Draw periodic Gaussian fields of mean 0 and standard deviation 1.
+
+    Args:
+        generator: Where the numbers come from.
+        shape: Grid points along x, y and z.
+        spacing: Distance of grid points in mm.
+        spectrum: Amplitude at a frequency in cycles/mm.
+        count: Independent fields.
+    """
+    frequencies = [torch.fft.fftfreq(n, spacing) for n in shape[:2]]
+    frequencies.append(torch.fft.rfftfreq(shape[2], spacing))
+    kx, ky, kz = torch.meshgrid(*frequencies, indexing="ij")
+    amplitude = spectrum((kx**2 + ky**2 + kz**2).sqrt())
+    amplitude[0, 0, 0] = 0
+    # All but the first and last plane of a real transform stand for two frequencies.
+    twice = torch.full((shape[2] // 2 + 1,), 2.0)
+    twice[0] = 1
+    if shape[2] % 2 == 0:
+        twice[-1] = 1
+    power = (amplitude**2 * twice).sum() / math.prod(shape)
+    white = torch.randn(count, *shape, generator=generator)
+    filtered = torch.fft.rfftn(white, dim=(1, 2, 3)) * (amplitude / power.sqrt())
+    return torch.fft.irfftn(filtered, s=shape, dim=(1, 2, 3))
+
+
+def sample(
+    maps: Float[Tensor, "c x y z"], points: Float[Tensor, "3 *points"]
+) -> Float[Tensor, "c *points"]:
+    """Read maps between their voxels, linearly; points outside read the border.
+
+    Args:
+        maps: One or more maps on one grid.
+        points: Voxel coordinates, not millimetres.
+    """
+    size = torch.tensor(maps.shape[1:], dtype=torch.float32)
+    unit = points.reshape(3, -1).T * (2 / (size - 1)) - 1
+    grid = unit.flip(1)[None, None, None]  # grid_sample names the last axis first
+    read = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=True)
+    return read.reshape(maps.shape[0], *points.shape[1:])
+
+
+def lattice(shape: Shape, spacing: float = 1.0) -> Float[Tensor, "3 x y z"]:
+    """Give every grid point's own coordinates."""
+    axes = [torch.arange(n, dtype=torch.float32) * spacing for n in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))
+
+
+def refine(
+    coarse: Float[Tensor, "c i j k"], spacing: int, shape: Shape
+) -> Float[Tensor, "c x y z"]:
+    """Interpolate a grid whose point (i, j, k) is voxel (i, j, k) * spacing to all voxels."""
+    full = [(n - 1) * spacing + 1 for n in coarse.shape[1:]]
+    fine = F.interpolate(coarse[None], size=full, mode="trilinear", align_corners=True)[0]
+    return fine[:, : shape[0], : shape[1], : shape[2]]
+
+
+def coarse_shape(shape: Shape, spacing: int) -> Shape:
+    """Give the smallest grid that `refine` can turn into `shape`."""
+    x, y, z = (-(-(n - 1) // spacing) + 1 for n in shape)
+    return x, y, z
+
+
+def exponential(
+    velocity: Float[Tensor, "3 x y z"], spacing: float, squarings: int = 6
+) -> Float[Tensor, "3 x y z"]:
+    """Integrate a stationary velocity field to a displacement, both in mm.
+
+    The result of following a smooth flow can be followed back, so it does not fold
+    where a displacement field of the same size would.
+
+    Source: Arsigny et al., MICCAI 2006, scaling and squaring.
+    """
+    x, y, z = velocity.shape[1:]
+    here = lattice((x, y, z))
+    moved = velocity / 2**squarings
+    for _ in range(squarings):
+        moved = moved + sample(moved, here + moved / spacing)
+    return moved
+
+
+def jacobian(points: Float[Tensor, "3 x y z"], spacing: float) -> Float[Tensor, "i j k"]:
+    """Give the determinant of a map's derivative in each cell of its grid.
+
+    Args:
+        points: Where each grid point is sent, in units of `spacing`.
+        spacing: Distance of grid points.
+    """
+    corner = points[:, :-1, :-1, :-1]
+    columns = (
+        points[:, 1:, :-1, :-1] - corner,
+        points[:, :-1, 1:, :-1] - corner,
+        points[:, :-1, :-1, 1:] - corner,
+    )
+    a, b, c = (column / spacing for column in columns)
+    return (torch.linalg.cross(a, b, dim=0) * c).sum(0)

@@ -1,0 +1,89 @@
+"""One simulated patient: the same from the same seed and number, whoever else there is."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int16, UInt8
+from torch import Tensor
+
+from mrgantry.simulate.anatomy import (
+    CANVAS,
+    Anatomy,
+    build_anatomy,
+    draw_shape,
+)
+from mrgantry.simulate.contrast import Protocol, Tissue, acquire, draw_protocol, draw_tissues
+from mrgantry.simulate.fields import stream
+from mrgantry.simulate.template import Template
+from mrgantry.simulate.tumour import Seed, Tumour, grow, plant
+
+
+@dataclass(frozen=True)
+class Patient:
+    """Everything about one patient that a scanner would measure.
+
+    Attributes:
+        seed: Seed of the cohort.
+        number: The patient's number, from 1.
+        anatomy: The brain, pushed aside by the tumour if there is one.
+        tissues: The patient's relaxation times.
+        planted: Where the tumour started, None for healthy.
+        tumour: What grew there, None for healthy.
+    """
+
+    seed: int
+    number: int
+    anatomy: Anatomy
+    tissues: dict[str, Tissue]
+    planted: Seed | None
+    tumour: Tumour | None
+
+    def fractions(self) -> Float[Tensor, "t n"]:
+        """Say what each voxel is made of: the brain's tissues, then the tumour's."""
+        if self.tumour is None:
+            return self.anatomy.tissues
+        left = 1 - self.tumour.tissues.sum(0)
+        return torch.cat([self.anatomy.tissues * left, self.tumour.tissues])
+
+    def labels(self) -> UInt8[Tensor, "x y z"]:
+        """Draw the BRATS labels on the canvas."""
+        canvas = torch.zeros(CANVAS, dtype=torch.uint8).reshape(-1)
+        if self.tumour is not None:
+            canvas[self.anatomy.voxels] = self.tumour.labels
+        return canvas.reshape(CANVAS)
+
+    def protocol(self, sequence: str) -> Protocol:
+        """Draw how this patient is scanned."""
+        generator = stream(self.seed, self.number, f"protocol {sequence}")
+        return draw_protocol(sequence, self.tissues["csf"], generator)
+
+    def scan(self, sequence: str) -> Int16[Tensor, "x y z"]:
+        """Scan one sequence; see `acquire`."""
+        return acquire(
+            sequence,
+            self.protocol(sequence),
+            self.tissues,
+            self.fractions(),
+            self.anatomy,
+            stream(self.seed, self.number, f"noise {sequence}"),
+        )
+
+
+def draw_patient(template: Template, seed: int, number: int, grade: str) -> Patient:
+    """Draw one patient.
+
+    Args:
+        template: The average brain.
+        seed: Seed of the cohort.
+        number: The patient's number, from 1.
+        grade: "HGG", "LGG" or "healthy"; the brain under the tumour is the same.
+    """
+    shape = draw_shape(template, stream(seed, number, "shape"))
+    tissues = draw_tissues(stream(seed, number, "tissues"))
+    planted = None
+    if grade != "healthy":
+        planted = plant(template, shape, stream(seed, number, "tumour"), grade == "HGG")
+    push = planted.push if planted else None
+    anatomy = build_anatomy(template, shape, stream(seed, number, "anatomy"), push)
+    tumour = grow(planted, anatomy, stream(seed, number, "growth")) if planted else None
+    return Patient(seed, number, anatomy, tissues, planted, tumour)
