@@ -14,10 +14,10 @@ from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mrgantry.simulate.fields import (
+    Box,
     Shape,
     Spectrum,
     band,
-    coarse_shape,
     exponential,
     jacobian,
     lattice,
@@ -29,8 +29,11 @@ from mrgantry.simulate.fields import (
 )
 from mrgantry.simulate.template import Template
 
-CANVAS: Shape = (176, 208, 155)  # voxels of 1 mm, RAS; holds every brain
-GRID = 4  # mm between the points of the coarse grid
+CANVAS: Shape = (177, 209, 153)  # voxels of 1 mm, RAS; holds every brain
+GRID = 4  # mm between the points of the coarse grid; divides CANVAS - 1
+COARSE: Shape = (45, 53, 39)  # points of the coarse grid
+FINE: Shape = (89, 105, 77)  # points of the 2 mm grid
+TORUS: Shape = (64, 64, 64)  # coarse fields are cut from it, or edges would move alike
 CENTRE = (0.0, -17.0, 6.5)  # MNI coordinates in mm that land in the canvas's middle
 TISSUES = ("white", "grey", "csf", "hyperintensity")
 
@@ -40,7 +43,7 @@ WARPS = ((35.0, 1.7), (15.0, 1.1), (7.0, 0.8))
 
 
 @dataclass(frozen=True)
-class Shape3D:
+class Head:
     """How a person differs from the template, before any tumour.
 
     Attributes:
@@ -65,7 +68,8 @@ class Anatomy:
     """One brain, voxel by voxel, on the canvas.
 
     Attributes:
-        voxels: Flat canvas index of each of the n voxels in or just round the brain.
+        box: The part of the canvas that holds the brain.
+        voxels: Flat index in the box of each of the n voxels in or just round the brain.
         brain: True in the brain as skull stripping would leave it.
         tissues: Fractions of `TISSUES`; they add up to 1.
         barrier: Near 1 on falx and tentorium.
@@ -73,6 +77,7 @@ class Anatomy:
         age: Latent age in standard deviations.
     """
 
+    box: Box
     voxels: Int[Tensor, " n"]
     brain: Bool[Tensor, " n"]
     tissues: Float[Tensor, "4 n"]
@@ -81,19 +86,16 @@ class Anatomy:
     age: float
 
 
-def draw_shape(template: Template, generator: torch.Generator) -> Shape3D:
+def draw_head(template: Template, generator: torch.Generator) -> Head:
     """Draw a head's size, pose, warp and age."""
-    grid = coarse_shape(CANVAS, GRID)
-    velocity = torch.zeros(3, *grid)
+    velocity = torch.zeros(3, *COARSE)
     for sigma, amplitude in WARPS:
-        # A larger torus, so that left and right edge do not move alike.
-        field = random_field(generator, (64, 64, 64), GRID, smooth(sigma), 3)
-        velocity += amplitude * field[:, : grid[0], : grid[1], : grid[2]]
+        velocity += amplitude * coarse_field(generator, sigma, 3)
     age = normal(generator)
     linear, shift = _pose(generator)
     # Each sign of age: 0.7 of its variance from age, the rest its own.
     own = [0.84 * age + 0.55 * normal(generator) for _ in range(3)]
-    shape = Shape3D(
+    head = Head(
         velocity=velocity,
         linear=linear,
         shift=shift,
@@ -102,7 +104,15 @@ def draw_shape(template: Template, generator: torch.Generator) -> Shape3D:
         lesions=max(0.0, 0.5 + own[1]),
     )
     widening = 3.2 * min(max(0.3 + own[2], -0.9), 2.0)
-    return replace(shape, velocity=velocity + widening * _from_ventricles(template, shape))
+    return replace(head, velocity=velocity + widening * _from_ventricles(template, head))
+
+
+def coarse_field(
+    generator: torch.Generator, sigma: float, count: int = 1
+) -> Float[Tensor, "count i j k"]:
+    """Draw noise smoothed by `sigma` mm on the coarse grid of the canvas."""
+    i, j, k = COARSE
+    return random_field(generator, TORUS, GRID, smooth(sigma), count)[:, :i, :j, :k]
 
 
 def _pose(
@@ -118,9 +128,9 @@ def _pose(
     return linear, middle + 1.5 * torch.randn(3, generator=generator)
 
 
-def _from_ventricles(template: Template, shape: Shape3D) -> Float[Tensor, "3 i j k"]:
+def _from_ventricles(template: Template, head: Head) -> Float[Tensor, "3 i j k"]:
     """Give the velocity, peak about 1, that widens the ventricles."""
-    distance = sample(template.map("ventricle"), to_template(template, shape, None))[0]
+    distance = sample(template.map("ventricle"), to_template(template, head, None))[0]
     inside = torch.sigmoid(-distance / 3)
     # The map points backward, so towards the inside widens.
     gradient = torch.stack(torch.gradient(inside, spacing=float(GRID)))
@@ -128,27 +138,27 @@ def _from_ventricles(template: Template, shape: Shape3D) -> Float[Tensor, "3 i j
 
 
 def to_template(
-    template: Template, shape: Shape3D, velocity: Float[Tensor, "3 i j k"] | None
+    template: Template, head: Head, velocity: Float[Tensor, "3 i j k"] | None
 ) -> Float[Tensor, "3 i j k"]:
     """Send the coarse grid of the canvas to template voxels.
 
     Args:
         template: Where to.
-        shape: Size and pose.
+        head: Size and pose.
         velocity: Flow in mm; None for no warp.
     """
-    points = lattice(coarse_shape(CANVAS, GRID), GRID)
+    points = lattice(COARSE, GRID)
     if velocity is not None:
         points = points + exponential(velocity, GRID)
-    centred = points - shape.shift.reshape(3, 1, 1, 1)
-    turned = torch.einsum("ab,bijk->aijk", shape.linear, centred)
+    centred = points - head.shift.reshape(3, 1, 1, 1)
+    turned = torch.einsum("ab,bijk->aijk", head.linear, centred)
     middle = torch.tensor(CENTRE) - torch.tensor(template.origin)
     return turned + middle.reshape(3, 1, 1, 1)
 
 
 def build_anatomy(
     template: Template,
-    shape: Shape3D,
+    head: Head,
     generator: torch.Generator,
     push: Float[Tensor, "3 i j k"] | None = None,
 ) -> Anatomy:
@@ -156,38 +166,43 @@ def build_anatomy(
 
     Args:
         template: The average brain.
-        shape: How this brain differs from it.
+        head: How this brain differs from it.
         generator: For folds and lesions.
         push: Velocity in mm by which a tumour pushes tissue aside.
     """
-    velocity = shape.velocity if push is None else shape.velocity + push
-    coarse = to_template(template, shape, velocity)
-    ratios = jacobian(coarse, GRID) / torch.linalg.det(shape.linear)
-    points, voxels = _brain_points(template, coarse)
+    velocity = head.velocity if push is None else head.velocity + push
+    coarse = to_template(template, head, velocity)
+    ratios = jacobian(coarse, GRID) / torch.linalg.det(head.linear)
+    box, voxels, points = _brain_points(template, coarse)
     csf, white, depth, ventricle, soft, _, barrier = sample(template.maps, points)
     cortex = (1 - soft) * torch.sigmoid((24 - depth) / 3) * torch.sigmoid((ventricle - 8) / 2)
-    fluid_odds = csf / 0.38 + shape.atrophy
+    fluid_odds = csf / 0.38 + head.atrophy
     fluid_odds += 2.2 * cortex * _folds(template, points, generator)
     # Sharp in the cortex; deep grey matter would speckle.
     sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), soft)
     white_odds = white * sharpness
-    white_odds += 0.6 * _noise(generator, voxels, band(9.0))
+    white_odds += 0.6 * _noise(generator, box, voxels, band(9.0))
     fluid = torch.sigmoid(fluid_odds)
     white = torch.sigmoid(white_odds) * (1 - fluid)
-    lesion = white * _lesions(generator, voxels, ventricle, depth, shape.lesions)
+    lesion = white * _lesions(generator, box, voxels, ventricle, depth, head.lesions)
     tissues = torch.stack([white - lesion, 1 - fluid - white, fluid, lesion])
-    edge = 0.9 * _noise(generator, voxels, band(8.0, 0.5))
-    return Anatomy(voxels, depth > edge, tissues, barrier, float(ratios.min()), shape.age)
+    edge = 0.9 * _noise(generator, box, voxels, band(8.0, 0.5))
+    return Anatomy(box, voxels, depth > edge, tissues, barrier, float(ratios.min()), head.age)
 
 
 def _brain_points(
     template: Template, coarse: Float[Tensor, "3 i j k"]
-) -> tuple[Float[Tensor, "3 n"], Int[Tensor, " n"]]:
-    """List the voxels in the brain, or up to 3 mm outside, and where they come from."""
+) -> tuple[Box, Int[Tensor, " n"], Float[Tensor, "3 n"]]:
+    """List the voxels in the brain, or up to 2 mm outside, and where they come from."""
     depth = sample(template.map("depth"), coarse)
-    voxels = torch.nonzero(refine(depth, GRID, CANVAS).flatten() > -3)[:, 0]
-    points = refine(coarse, GRID, CANVAS).reshape(3, -1)[:, voxels]
-    return points, voxels
+    inside = torch.nonzero(depth[0] > -2)
+    low = (inside.amin(0) - 1).clamp(min=0)
+    high = torch.minimum(inside.amax(0) + 1, torch.tensor(COARSE) - 1)
+    x, y, z = (GRID * low).tolist()
+    dx, dy, dz = (GRID * (high - low) + 1).tolist()
+    box = Box((x, y, z), (dx, dy, dz))
+    voxels = torch.nonzero(refine(depth, GRID, box).flatten() > -2)[:, 0]
+    return box, voxels, refine(coarse, GRID, box).reshape(3, -1)[:, voxels]
 
 
 def _folds(
@@ -201,9 +216,10 @@ def _folds(
     x, y, z = points - middle[:, None]
     side = torch.where(x < 0, -1.0, 1.0)
     # Rays start on a line from front to back inside each hemisphere.
-    ray = torch.stack([x - 22 * side, y - y.clamp(-40, 40), z - 8])
-    ray = 66 * ray / ray.norm(dim=0).clamp(min=1)
-    ray[1] += y.clamp(-40, 40)
+    along = y.clamp(-40, 40)
+    ray = torch.stack([x - 22 * side, y - along, z - 8])
+    ray *= 66 / ray.square().sum(0).sqrt().clamp(min=1)
+    ray[1] += along
     noise = random_field(generator, (96, 80, 48), 3.0, band(12.0))
     position = ray / 3 + torch.tensor([[24.0], [40.0], [24.0]])
     position[0] += 24 * (side + 1)
@@ -211,23 +227,23 @@ def _folds(
 
 
 def _noise(
-    generator: torch.Generator, voxels: Int[Tensor, " n"], spectrum: Spectrum
+    generator: torch.Generator, box: Box, voxels: Int[Tensor, " n"], spectrum: Spectrum
 ) -> Float[Tensor, " n"]:
     """Draw a field on a 2 mm grid and read it at the given voxels."""
-    grid = coarse_shape(CANVAS, 2)
-    field = random_field(generator, grid, 2.0, spectrum)
-    return refine(field, 2, CANVAS).reshape(-1)[voxels]
+    field = random_field(generator, FINE, 2.0, spectrum)
+    return refine(field, 2, box).reshape(-1)[voxels]
 
 
 def _lesions(
     generator: torch.Generator,
+    box: Box,
     voxels: Int[Tensor, " n"],
     ventricle: Float[Tensor, " n"],
     depth: Float[Tensor, " n"],
     load: float,
 ) -> Float[Tensor, " n"]:
     """Draw white-matter hyperintensities: caps on the ventricles and scattered spots."""
-    noise = _noise(generator, voxels, band(12.0, 0.5))
+    noise = _noise(generator, box, voxels, band(12.0, 0.5))
     near = 2.2 * torch.exp(-ventricle.clamp(min=0) / 3)
     inside = torch.sigmoid((depth - 12) / 2)
     return inside * torch.sigmoid(4 * (noise + near + 0.6 * load - 3.6))

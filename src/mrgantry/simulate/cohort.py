@@ -11,6 +11,7 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
+from numpy.typing import NDArray
 
 from mrgantry import __version__
 from mrgantry.common.errors import DataError
@@ -19,6 +20,7 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
 from mrgantry.simulate.contrast import SEQUENCES
+from mrgantry.simulate.fields import Box
 from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.preview import write_preview
 from mrgantry.simulate.template import CITATION, NOTICE, load_template
@@ -31,7 +33,7 @@ STATEMENT = (
 )
 BRATS_SHAPE = (240, 240, 155)
 BRATS_AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
-INSIDE = (slice(32, 208), slice(16, 224), slice(None))  # the canvas in a BRATS volume
+CORNER = (32, 16, 1)  # of the canvas in a BRATS volume, before it is turned to LPS
 
 
 def simulate(
@@ -170,10 +172,10 @@ def _write_subject(
     torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
     try:
         patient = draw_patient(load_template(), seed, number, grade)
-        volumes = {key: partial(patient.scan, key) for key in sequences}
-        for key, draw in {**volumes, "seg": patient.labels}.items():
-            if not files[key].exists():
-                write_brats(files[key], draw().numpy(), seed)
+        for key, file in files.items():
+            if not file.exists():
+                volume = patient.labels() if key == "seg" else patient.scan(key)
+                write_brats(file, volume.numpy(), patient.anatomy.box, seed)
     finally:
         torch.set_num_threads(threads)
     row = _record(patient, name, grade, sequences)
@@ -181,16 +183,20 @@ def _write_subject(
     return row
 
 
-def write_brats(file: Path, canvas: np.ndarray, seed: int) -> None:
-    """Write a canvas as a BRATS volume: 240x240x155, LPS, marked as simulated.
+def write_brats(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
+    """Write a part of the canvas as a BRATS volume: 240x240x155, LPS, marked as simulated.
 
     Args:
         file: A .nii.gz file.
-        canvas: Voxels in RAS axes.
+        part: Voxels in RAS axes; all others are 0.
+        box: Where on the canvas they lie.
         seed: Named in the header.
     """
-    voxels = np.zeros(BRATS_SHAPE, canvas.dtype)
-    voxels[INSIDE] = canvas
+    voxels = np.zeros(BRATS_SHAPE, part.dtype)
+    x, y, z = (
+        slice(a + b, a + b + n) for a, b, n in zip(CORNER, box.corner, box.size, strict=True)
+    )
+    voxels[x, y, z] = part
     image = nib.Nifti1Image(voxels[::-1, ::-1], BRATS_AFFINE)
     image.header["descrip"] = f"simulated by mrgantry {__version__}, seed {seed}"
     image.header.set_xyzt_units("mm", "sec")
@@ -206,7 +212,9 @@ def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> di
     centre: list[float | None] = [None, None, None]
     if patient.planted:
         x, y, z = patient.planted.centre
-        centre = [round(v, 1) for v in (239 - (x + 32), 239 - (y + 16), z)]
+        centre = [
+            round(v, 1) for v in (239 - (x + CORNER[0]), 239 - (y + CORNER[1]), z + CORNER[2])
+        ]
     return {
         "subject": name,
         "simulated": True,

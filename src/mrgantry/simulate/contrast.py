@@ -14,14 +14,12 @@ import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
 
-from mrgantry.simulate.anatomy import CANVAS, GRID, Anatomy
+from mrgantry.simulate.anatomy import GRID, Anatomy, coarse_field
 from mrgantry.simulate.fields import (
-    coarse_shape,
     normal,
     power_law,
     random_field,
     refine,
-    smooth,
     uniform,
 )
 
@@ -185,41 +183,41 @@ def acquire(
         generator: For texture, receive field and noise.
 
     Returns:
-        The canvas in scanner units, exactly 0 outside the brain and at least 1 inside.
+        The anatomy's box in scanner units, exactly 0 outside the brain and at least 1 inside.
     """
     signals = [signal(tissue, protocol) for tissue in tissues.values()]
     mixed = torch.mv(fractions.T, torch.tensor(signals[: len(fractions)]))
     solid = 1 - fractions[2]
     mixed = mixed * (1 + 0.035 * _texture(anatomy, generator) * solid)
-    canvas = torch.full(CANVAS, signals[2]).reshape(-1)
-    canvas[anatomy.voxels] = mixed
-    thick = _thick_slices(canvas.reshape(CANVAS), protocol.slice_mm).reshape(-1)
-    field = _receive_field(protocol.bias, generator).reshape(-1)
+    volume = torch.full(anatomy.box.size, signals[2])
+    volume.view(-1)[anatomy.voxels] = mixed
     inside = anatomy.voxels[anatomy.brain]
-    clean = thick[inside] * field[inside]
+    clean = _thick_slices(volume, protocol.slice_mm).view(-1)[inside]
+    clean *= _receive_field(protocol.bias, anatomy, generator).view(-1)[inside]
     reference = signals[0] if sequence in ("t1", "t1c") else signals[1]
     real, imaginary = torch.randn(2, len(inside), generator=generator) * protocol.noise * reference
     noisy = torch.hypot(clean + real, imaginary)  # Rician
-    stored = torch.zeros(canvas.shape, dtype=torch.int16)
-    stored[inside] = (noisy * protocol.gain / reference).round().clamp(1, 32767).to(torch.int16)
-    return stored.reshape(CANVAS)
+    stored = torch.zeros(anatomy.box.size, dtype=torch.int16)
+    scaled = (noisy * protocol.gain / reference).round().clamp(1, 32767)
+    stored.view(-1)[inside] = scaled.to(torch.int16)
+    return stored
 
 
 def _texture(anatomy: Anatomy, generator: torch.Generator) -> Float[Tensor, " n"]:
     """Draw fine 1/f texture on a 128 mm tile that repeats across the brain."""
     tile = random_field(generator, (128, 128, 96), 1.0, power_law(1.1))[0]
-    x, y, z = CANVAS
-    whole = tile.repeat(2, 2, 2)[:x, :y, :z]
-    return whole.reshape(-1)[anatomy.voxels]
+    for axis, length in enumerate(anatomy.box.size):
+        more = max(length - tile.shape[axis], 0)
+        tile = torch.cat([tile, tile.narrow(axis, 0, more)], axis).narrow(axis, 0, length)
+    return tile.reshape(-1)[anatomy.voxels]
 
 
-def _receive_field(bias: float, generator: torch.Generator) -> Float[Tensor, "x y z"]:
+def _receive_field(
+    bias: float, anatomy: Anatomy, generator: torch.Generator
+) -> Float[Tensor, "x y z"]:
     """Draw the coil's smooth sensitivity, times 3 % of regional variation."""
-    grid = coarse_shape(CANVAS, GRID)
-    coil = random_field(generator, (64, 64, 64), GRID, smooth(28.0))
-    region = random_field(generator, (64, 64, 64), GRID, smooth(12.0))
-    log = (bias * coil + 0.03 * region)[:, : grid[0], : grid[1], : grid[2]]
-    return refine(torch.exp(log), GRID, CANVAS)[0]
+    log = bias * coarse_field(generator, 28.0) + 0.03 * coarse_field(generator, 12.0)
+    return refine(torch.exp(log), GRID, anatomy.box)[0]
 
 
 def _thick_slices(volume: Float[Tensor, "x y z"], thickness: float) -> Float[Tensor, "x y z"]:
@@ -229,10 +227,10 @@ def _thick_slices(volume: Float[Tensor, "x y z"], thickness: float) -> Float[Ten
     while side > 0:
         weights.append(min(side, 1.0))
         side -= 1
-    total = weights[0] * volume
+    total = volume.clone()
     for shift, weight in enumerate(weights[1:], start=1):
-        total[:, :, shift:] += weight * volume[:, :, :-shift]
-        total[:, :, :shift] += weight * volume[:, :, :1]
-        total[:, :, :-shift] += weight * volume[:, :, shift:]
-        total[:, :, -shift:] += weight * volume[:, :, -1:]
+        total[:, :, shift:].add_(volume[:, :, :-shift], alpha=weight)
+        total[:, :, :shift].add_(volume[:, :, :1], alpha=weight)
+        total[:, :, :-shift].add_(volume[:, :, shift:], alpha=weight)
+        total[:, :, -shift:].add_(volume[:, :, -1:], alpha=weight)
     return total / thickness

@@ -6,6 +6,7 @@ runs on a GPU. Grids of 4 mm carry what is smooth; only the last step is at 1 mm
 
 import math
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -77,12 +78,13 @@ def random_field(
     power = (amplitude**2 * twice).sum() / math.prod(shape)
     white = torch.randn(count, *shape, generator=generator)
     filtered = torch.fft.rfftn(white, dim=(1, 2, 3)) * (amplitude / power.sqrt())
-    return torch.fft.irfftn(filtered, s=shape, dim=(1, 2, 3))
+    field: Tensor = torch.fft.irfftn(filtered, s=shape, dim=(1, 2, 3))
+    return field
 
 
 def sample(
-    maps: Float[Tensor, "c x y z"], points: Float[Tensor, "3 *points"]
-) -> Float[Tensor, "c *points"]:
+    maps: Float[Tensor, "c x y z"], points: Float[Tensor, "3 ..."]
+) -> Float[Tensor, "c ..."]:
     """Read maps between their voxels, linearly; points outside read the border.
 
     Args:
@@ -92,7 +94,7 @@ def sample(
     size = torch.tensor(maps.shape[1:], dtype=torch.float32)
     unit = points.reshape(3, -1).T * (2 / (size - 1)) - 1
     grid = unit.flip(1)[None, None, None]  # grid_sample names the last axis first
-    read = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=True)
+    read: Tensor = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=True)
     return read.reshape(maps.shape[0], *points.shape[1:])
 
 
@@ -102,19 +104,34 @@ def lattice(shape: Shape, spacing: float = 1.0) -> Float[Tensor, "3 x y z"]:
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))
 
 
-def refine(
-    coarse: Float[Tensor, "c i j k"], spacing: int, shape: Shape
-) -> Float[Tensor, "c x y z"]:
-    """Interpolate a grid whose point (i, j, k) is voxel (i, j, k) * spacing to all voxels."""
-    full = [(n - 1) * spacing + 1 for n in coarse.shape[1:]]
-    fine = F.interpolate(coarse[None], size=full, mode="trilinear", align_corners=True)[0]
-    return fine[:, : shape[0], : shape[1], : shape[2]]
+@dataclass(frozen=True)
+class Box:
+    """A part of the canvas, from `corner`, `size` voxels of 1 mm along each axis."""
+
+    corner: Shape
+    size: Shape
+
+    def slices(self) -> tuple[slice, slice, slice]:
+        """Cut this box out of a whole canvas."""
+        x, y, z = (slice(c, c + n) for c, n in zip(self.corner, self.size, strict=True))
+        return x, y, z
 
 
-def coarse_shape(shape: Shape, spacing: int) -> Shape:
-    """Give the smallest grid that `refine` can turn into `shape`."""
-    x, y, z = (-(-(n - 1) // spacing) + 1 for n in shape)
-    return x, y, z
+def refine(coarse: Float[Tensor, "c i j k"], spacing: int, box: Box) -> Float[Tensor, "c x y z"]:
+    """Interpolate a grid over the canvas to the voxels of a box.
+
+    Args:
+        coarse: Values at every `spacing` voxels of the canvas, from voxel 0.
+        spacing: Voxels between grid points; divides the box's corner and its size - 1.
+        box: What part of the canvas is wanted.
+    """
+    x, y, z = (
+        slice(c // spacing, (c + n - 1) // spacing + 1)
+        for c, n in zip(box.corner, box.size, strict=True)
+    )
+    part = coarse[None, :, x, y, z]
+    fine: Tensor = F.interpolate(part, size=box.size, mode="trilinear", align_corners=True)
+    return fine[0]
 
 
 def exponential(
@@ -129,7 +146,7 @@ def exponential(
     """
     x, y, z = velocity.shape[1:]
     here = lattice((x, y, z))
-    moved = velocity / 2**squarings
+    moved: Tensor = velocity / 2**squarings
     for _ in range(squarings):
         moved = moved + sample(moved, here + moved / spacing)
     return moved
@@ -149,4 +166,5 @@ def jacobian(points: Float[Tensor, "3 x y z"], spacing: float) -> Float[Tensor, 
         points[:, :-1, :-1, 1:] - corner,
     )
     a, b, c = (column / spacing for column in columns)
-    return (torch.linalg.cross(a, b, dim=0) * c).sum(0)
+    volume: Tensor = (torch.linalg.cross(a, b, dim=0) * c).sum(0)
+    return volume

@@ -7,10 +7,9 @@ from jaxtyping import Float, Int16, UInt8
 from torch import Tensor
 
 from mrgantry.simulate.anatomy import (
-    CANVAS,
     Anatomy,
     build_anatomy,
-    draw_shape,
+    draw_head,
 )
 from mrgantry.simulate.contrast import Protocol, Tissue, acquire, draw_protocol, draw_tissues
 from mrgantry.simulate.fields import stream
@@ -29,6 +28,7 @@ class Patient:
         tissues: The patient's relaxation times.
         planted: Where the tumour started, None for healthy.
         tumour: What grew there, None for healthy.
+        fractions: What each voxel is made of: the brain's tissues, then the tumour's.
     """
 
     seed: int
@@ -37,20 +37,14 @@ class Patient:
     tissues: dict[str, Tissue]
     planted: Seed | None
     tumour: Tumour | None
-
-    def fractions(self) -> Float[Tensor, "t n"]:
-        """Say what each voxel is made of: the brain's tissues, then the tumour's."""
-        if self.tumour is None:
-            return self.anatomy.tissues
-        left = 1 - self.tumour.tissues.sum(0)
-        return torch.cat([self.anatomy.tissues * left, self.tumour.tissues])
+    fractions: Float[Tensor, "t n"]
 
     def labels(self) -> UInt8[Tensor, "x y z"]:
-        """Draw the BRATS labels on the canvas."""
-        canvas = torch.zeros(CANVAS, dtype=torch.uint8).reshape(-1)
+        """Draw the BRATS labels in the anatomy's box."""
+        volume = torch.zeros(self.anatomy.box.size, dtype=torch.uint8)
         if self.tumour is not None:
-            canvas[self.anatomy.voxels] = self.tumour.labels
-        return canvas.reshape(CANVAS)
+            volume.view(-1)[self.anatomy.voxels] = self.tumour.labels
+        return volume
 
     def protocol(self, sequence: str) -> Protocol:
         """Draw how this patient is scanned."""
@@ -63,7 +57,7 @@ class Patient:
             sequence,
             self.protocol(sequence),
             self.tissues,
-            self.fractions(),
+            self.fractions,
             self.anatomy,
             stream(self.seed, self.number, f"noise {sequence}"),
         )
@@ -78,12 +72,15 @@ def draw_patient(template: Template, seed: int, number: int, grade: str) -> Pati
         number: The patient's number, from 1.
         grade: "HGG", "LGG" or "healthy"; the brain under the tumour is the same.
     """
-    shape = draw_shape(template, stream(seed, number, "shape"))
+    head = draw_head(template, stream(seed, number, "head"))
     tissues = draw_tissues(stream(seed, number, "tissues"))
     planted = None
     if grade != "healthy":
-        planted = plant(template, shape, stream(seed, number, "tumour"), grade == "HGG")
+        planted = plant(template, head, stream(seed, number, "tumour"), grade == "HGG")
     push = planted.push if planted else None
-    anatomy = build_anatomy(template, shape, stream(seed, number, "anatomy"), push)
+    anatomy = build_anatomy(template, head, stream(seed, number, "anatomy"), push)
     tumour = grow(planted, anatomy, stream(seed, number, "growth")) if planted else None
-    return Patient(seed, number, anatomy, tissues, planted, tumour)
+    fractions = anatomy.tissues
+    if tumour is not None:
+        fractions = torch.cat([fractions * (1 - tumour.tissues.sum(0)), tumour.tissues])
+    return Patient(seed, number, anatomy, tissues, planted, tumour, fractions)

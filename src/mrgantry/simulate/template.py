@@ -39,7 +39,7 @@ CITATION = (
     "NeuroImage 54 (2011) 313-327; V. S. Fonov et al., Unbiased nonlinear average "
     "age-appropriate brain templates from birth to adulthood, NeuroImage 47 (2009) S102."
 )
-PREPARATION = "1"  # another number makes every user prepare the template again
+PREPARATION = "2"  # another number makes every user prepare the template again
 MARGIN = 8  # voxels kept round the brain
 
 # Stored as int8 in these steps: what is kept of each map, and one unit of it.
@@ -114,14 +114,15 @@ def _prepare() -> tuple[Int8[np.ndarray, "7 x y z"], Float[np.ndarray, "3"]]:
         *(o + np.arange(n, dtype=np.float32) for o, n in zip(origin, brain.shape, strict=True)),
         indexing="ij",
     )
-    depth = _signed_distance(brain)
+    hull = ndimage.gaussian_filter(brain.astype(np.float32), 1.5) > 0.5
+    depth = ndimage.gaussian_filter(_signed_distance(hull), 1.0)
     ventricle = _signed_distance(~_ventricles(csf, depth, x, y, z))
     grey, white = _without_rim(grey, white, csf, ventricle)
     below = _below_tentorium(x, y, z)
     deep = (np.abs(x) < 32) & (y > -36) & (y < 22) & (z > -16) & (z < 20) & (depth > 25)
     soft = ndimage.gaussian_filter((deep | below).astype(np.float32), 3)
-    falx = (np.abs(x) < 2) & (white < 0.4)
-    tentorium = ndimage.binary_dilation(below) & ~below
+    falx = (np.abs(x) < 2.6) & (white < 0.4)
+    tentorium = ndimage.binary_dilation(below, iterations=2) & ~ndimage.binary_erosion(below)
     maps = {
         "csf": np.log((csf + 0.02) / (grey + white + 0.02)),
         "white": np.log((white + 0.02) / (grey + 0.02)),
@@ -162,7 +163,8 @@ def _signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
     """Distance in mm to the edge of a mask, positive inside."""
     inside = ndimage.distance_transform_edt(mask)
     outside = ndimage.distance_transform_edt(~mask)
-    return np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
+    signed: NDArray[np.float32] = np.where(mask, inside - 0.5, 0.5 - outside).astype(np.float32)
+    return signed
 
 
 def _ventricles(
@@ -179,7 +181,8 @@ def _ventricles(
     parts, _ = ndimage.label(fluid)
     sizes = np.bincount(parts.ravel())
     sizes[0] = 0
-    return np.isin(parts, np.flatnonzero(sizes > 400))
+    large: NDArray[np.bool_] = np.isin(parts, np.flatnonzero(sizes > 400))
+    return large
 
 
 def _below_tentorium(
@@ -189,7 +192,8 @@ def _below_tentorium(
     roof = np.minimum(0.6 * (y + 44), 0) - 0.6 * np.abs(x)
     cerebellum = (z < roof) & (y < -36)
     stem = (np.abs(x) < 18) & (y >= -48) & (y < -8) & (z < -8)
-    return cerebellum | stem
+    below: NDArray[np.bool_] = cerebellum | stem
+    return below
 
 
 def _without_rim(

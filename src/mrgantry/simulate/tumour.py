@@ -11,14 +11,15 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from mrgantry.simulate.anatomy import CANVAS, GRID, Anatomy, Shape3D, to_template
+from mrgantry.simulate.anatomy import COARSE, GRID, Anatomy, Head, to_template
 from mrgantry.simulate.fields import (
+    Box,
+    Shape,
     band,
-    coarse_shape,
     lattice,
     normal,
     random_field,
@@ -29,6 +30,9 @@ from mrgantry.simulate.template import Template
 
 TUMOUR_TISSUES = ("necrosis", "non-enhancing", "oedema", "enhancing")
 CELL = 2  # mm, the grid on which a tumour grows
+REACH = 36  # mm that oedema can spread beyond the core's farthest surface
+SHUT = 0.06  # speed below which a cell is fluid or barrier
+EDGE = 0.22  # concentration at which oedema becomes visible
 
 
 @dataclass(frozen=True)
@@ -61,9 +65,9 @@ class Tumour:
     labels: UInt8[Tensor, " n"]
 
 
-def plant(template: Template, shape: Shape3D, generator: torch.Generator, high_grade: bool) -> Seed:
+def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Seed:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
-    coarse = to_template(template, shape, shape.velocity)
+    coarse = to_template(template, head, head.velocity)
     _, white, depth, ventricle, _, below, _ = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
@@ -72,7 +76,7 @@ def plant(template: Template, shape: Shape3D, generator: torch.Generator, high_g
     centre = GRID * (chosen + torch.rand(3, generator=generator) - 0.5)
     radius = min(max(18 * math.exp(normal(generator, 0, 0.30)), 8), 32)
     strength = uniform(generator, 0.1, 0.45)
-    offset = lattice(coarse_shape(CANVAS, GRID), GRID) - centre.reshape(3, 1, 1, 1)
+    offset = lattice(COARSE, GRID) - centre.reshape(3, 1, 1, 1)
     fall = torch.exp(-offset.square().sum(0) / (2 * (1.5 * radius) ** 2))
     at_hull = torch.sigmoid((depth - 6) / 2)
     x, y, z = centre.tolist()
@@ -81,71 +85,108 @@ def plant(template: Template, shape: Shape3D, generator: torch.Generator, high_g
 
 def grow(seed: Seed, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     """Grow core and oedema through a brain that the tumour has already pushed aside."""
-    corner, speed = _local_speed(seed, anatomy)
-    inward = _inward(seed, corner, speed, generator)
-    core = torch.sigmoid(inward) * (speed > 0.06)
+    box = _surroundings(seed, anatomy)
+    speed = _speed(anatomy, box)
+    inward = _inward(seed, anatomy, box, speed, generator)
+    core = torch.sigmoid(inward) * (speed > SHUT)
     wet = _spread(core, speed, int(torch.randint(8, 26, (), generator=generator)))
     texture = random_field(generator, _triple(speed), CELL, band(10.0, 0.5))[0]
     rim = seed.radius * uniform(generator, 0.18, 0.55)
-    within = inward - rim * (1 + 0.5 * texture)  # mm past the inner edge of the rim
-    fields = torch.stack([core, wet, within, texture])
-    core, wet, within, texture = _at_voxels(fields, corner, anatomy)
-    fluid = anatomy.tissues[2]
-    core = torch.where(wet < 0, 0.0, torch.sigmoid(8 * (core - 0.5)))
-    oedema = (1 - core) * (1 - fluid) * torch.sigmoid(30 * (wet - 0.22))
-    oedema *= (0.45 + 0.9 * (wet - 0.22)).clamp(0, 1)
-    centre = torch.sigmoid(2 * within)
+    past_rim = inward - rim * (1 + 0.5 * texture)  # mm
+    here, fields = _at_voxels(torch.stack([core, wet, past_rim]), box, anatomy)
+    core, wet, past_rim = fields
+    tissues, labels = _tissues_and_labels(
+        core, wet, past_rim, anatomy.tissues[2, here], seed.high_grade
+    )
+    seen = anatomy.brain[here]
+    all_tissues = torch.zeros(len(TUMOUR_TISSUES), len(anatomy.voxels))
+    all_tissues[:, here] = tissues * (labels > 0)
+    all_labels = torch.zeros(len(anatomy.voxels), dtype=torch.uint8)
+    all_labels[here] = labels * seen
+    return Tumour(all_tissues, all_labels)
+
+
+def _tissues_and_labels(
+    core: Float[Tensor, " m"],
+    wet: Float[Tensor, " m"],
+    past_rim: Float[Tensor, " m"],
+    fluid: Float[Tensor, " m"],
+    high_grade: bool,
+) -> tuple[Float[Tensor, "4 m"], UInt8[Tensor, " m"]]:
+    """Turn what grew into fractions of `TUMOUR_TISSUES` and BRATS labels.
+
+    Args:
+        core: Share of core, 0 to 1.
+        wet: Concentration of oedema, 1 in the core.
+        past_rim: Distance in mm inwards from the inner edge of the enhancing rim.
+        fluid: Share of cerebrospinal fluid, which oedema leaves alone.
+        high_grade: Whether there is an enhancing rim.
+    """
+    core = torch.sigmoid(8 * (core - 0.5))
+    oedema = (1 - core) * (1 - fluid) * torch.sigmoid(30 * (wet - EDGE))
+    oedema *= (0.45 + 0.9 * (wet - EDGE)).clamp(0, 1)
+    centre = torch.sigmoid(2 * past_rim)
     nothing = torch.zeros_like(core)
-    if seed.high_grade:
+    labels = torch.where((wet > EDGE) & (fluid < 0.5), 2, 0)
+    if high_grade:
         tissues = torch.stack([core * centre, nothing, oedema, core * (1 - centre)])
+        labels = torch.where(core > 0.5, torch.where(past_rim > 0, 1, 4), labels)
     else:
         tissues = torch.stack([nothing, core, oedema, nothing])
-    labels = torch.zeros(core.shape, dtype=torch.uint8)
-    labels[(wet > 0.22) & (fluid < 0.5)] = 2
-    inner = (within > 0) | torch.tensor(not seed.high_grade)
-    labels[core > 0.5] = torch.where(inner, 1, 4).to(torch.uint8)[core > 0.5]
-    labels[~anatomy.brain] = 0
-    return Tumour(tissues * (labels > 0), labels)
+        labels = torch.where(core > 0.5, 1, labels)
+    return tissues, labels.to(torch.uint8)
 
 
-def _triple(volume: Float[Tensor, "x y z"]) -> tuple[int, int, int]:
+def _triple(volume: Float[Tensor, "x y z"]) -> Shape:
     x, y, z = volume.shape
     return x, y, z
 
 
-def _local_speed(
-    seed: Seed, anatomy: Anatomy
-) -> tuple[tuple[int, int, int], Float[Tensor, "x y z"]]:
-    """Give how easily fluid spreads round the tumour, and the first canvas voxel of that box."""
+def _surroundings(seed: Seed, anatomy: Anatomy) -> Box:
+    """Cut out what the tumour may reach, in coordinates of the anatomy's box."""
+    reach = 1.5 * seed.radius + REACH
+    corner, size = [], []
+    for middle, start, length in zip(
+        seed.centre, anatomy.box.corner, anatomy.box.size, strict=True
+    ):
+        low = max(int(middle - start - reach), 0)
+        high = min(int(middle - start + reach), length)
+        corner.append(low)
+        size.append((high - low) // CELL * CELL)
+    return Box((corner[0], corner[1], corner[2]), (size[0], size[1], size[2]))
+
+
+def _speed(anatomy: Anatomy, box: Box) -> Float[Tensor, "x y z"]:
+    """Give how easily oedema spreads, 0 to 1, in cells of 2 mm."""
     white, grey, _, hyper = anatomy.tissues
-    open_to = (white + hyper + 0.22 * grey) * (1 - anatomy.barrier.clamp(0, 1)) * anatomy.brain
-    canvas = torch.zeros(CANVAS).reshape(-1)
-    canvas[anatomy.voxels] = open_to
-    reach = 1.5 * seed.radius + 36
-    start = [max(int(c - reach), 0) for c in seed.centre]
-    box = tuple(
-        slice(s, min(int(c + reach), n)) for s, c, n in zip(start, seed.centre, CANVAS, strict=True)
-    )
-    x, y, z = start
-    return (x, y, z), F.avg_pool3d(canvas.reshape(CANVAS)[box][None], CELL)[0]
+    both = torch.zeros(2, *anatomy.box.size)
+    both.view(2, -1)[0, anatomy.voxels] = (white + hyper + 0.22 * grey) * anatomy.brain
+    both.view(2, -1)[1, anatomy.voxels] = anatomy.barrier
+    x, y, z = box.slices()
+    local = both[:, x, y, z]
+    # The thin barrier must not leak, so a cell that touches it is shut.
+    shut = F.max_pool3d(local[1:], CELL)[0] > 0.5
+    return F.avg_pool3d(local[:1], CELL)[0] * ~shut
 
 
 def _inward(
     seed: Seed,
-    corner: tuple[int, int, int],
+    anatomy: Anatomy,
+    box: Box,
     speed: Float[Tensor, "x y z"],
     generator: torch.Generator,
 ) -> Float[Tensor, "x y z"]:
     """Give the distance in mm inside the core's surface; far outside where a barrier parts it."""
     shape = _triple(speed)
-    place = torch.tensor(seed.centre) - torch.tensor(corner) - (CELL - 1) / 2
+    origin = [a + b for a, b in zip(anatomy.box.corner, box.corner, strict=True)]
+    place = torch.tensor(seed.centre) - torch.tensor(origin) - (CELL - 1) / 2
     offset = lattice(shape, CELL) - place.reshape(3, 1, 1, 1)
     axes = seed.radius * torch.exp(0.18 * torch.randn(3, generator=generator))
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
     scaled = torch.einsum("ab,bxyz->axyz", turn, offset) / axes.reshape(3, 1, 1, 1)
     rough = random_field(generator, shape, CELL, band(1.6 * seed.radius, 0.5))[0]
-    inward = seed.radius * (1 - scaled.norm(dim=0) - 0.22 * rough)
-    parts, _ = ndimage.label(((inward > 0) & (speed > 0.06)).numpy())
+    inward = seed.radius * (1 - scaled.square().sum(0).sqrt() - 0.22 * rough)
+    parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).numpy())
     nearest = np.where(parts > 0, offset.square().sum(0).numpy(), np.inf).argmin()
     other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest]))
     return torch.where(other, torch.tensor(-99.0), inward)
@@ -163,12 +204,11 @@ def _spread(
 
 
 def _at_voxels(
-    fields: Float[Tensor, "c x y z"], corner: tuple[int, int, int], anatomy: Anatomy
-) -> Float[Tensor, "c n"]:
-    """Read fields of the local box at the anatomy's voxels; -1 outside the box."""
+    fields: Float[Tensor, "c x y z"], box: Box, anatomy: Anatomy
+) -> tuple[Int[Tensor, " m"], Float[Tensor, "c m"]]:
+    """Read fields of the local box at those of the anatomy's voxels that lie in it."""
     fine = F.interpolate(fields[None], scale_factor=float(CELL), mode="trilinear")[0]
-    canvas = torch.full((len(fields), *CANVAS), -1.0)
-    x, y, z = corner
-    dx, dy, dz = fine.shape[1:]
-    canvas[:, x : x + dx, y : y + dy, z : z + dz] = fine
-    return canvas.reshape(len(fields), -1)[:, anatomy.voxels]
+    position = torch.full(anatomy.box.size, -1, dtype=torch.int32)
+    position.view(-1)[anatomy.voxels] = torch.arange(len(anatomy.voxels), dtype=torch.int32)
+    local = position[box.slices()].reshape(-1)
+    return local[local >= 0].long(), fine.reshape(len(fields), -1)[:, local >= 0]
