@@ -1,0 +1,80 @@
+"""One number with all that is needed to believe it."""
+
+import csv
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+
+import numpy as np
+
+from mrgantry.common.files import read_json, whole, write_text
+
+
+@dataclass(frozen=True)
+class Score:
+    """A measured value with its interval, and what real images score by the same rule.
+
+    Attributes:
+        name: The measure, such as "frechet_distance".
+        features: What it looked at: "pixels", or an extractor's name.
+        synthetic: Name of the synthetic set.
+        value: The score of the synthetic images.
+        low: Lower end of the 95 % interval.
+        high: Upper end.
+        floor: The score of real images in place of the synthetic ones.
+        floor_low: Lower end of its interval.
+        floor_high: Upper end.
+        n_real: Real images at each evaluation.
+        n_synthetic: Synthetic images at each evaluation.
+        method: How value and interval were obtained, in a sentence.
+        seed: Seed of all draws.
+        real_fingerprint: Of the real set.
+        synthetic_fingerprint: Of the synthetic set.
+    """
+
+    name: str
+    features: str
+    synthetic: str
+    value: float
+    low: float
+    high: float
+    floor: float
+    floor_low: float
+    floor_high: float
+    n_real: int
+    n_synthetic: int
+    method: str
+    seed: int
+    real_fingerprint: str
+    synthetic_fingerprint: str
+
+
+def interval(values: Sequence[float]) -> tuple[float, float, float]:
+    """Give the mean and the central 95 % of values from half-samples by subject.
+
+    Halves drawn without replacement vary about as much as the whole sample would
+    (half-sampling, McCarthy 1969), and no image stands in one twice, as it does in a
+    bootstrap, which would break nearest neighbours and raise Frechet distances.
+    """
+    low, high = np.percentile(values, (2.5, 97.5))
+    return float(np.mean(values)), float(low), float(high)
+
+
+def write_scores(folder: Path, scores: Sequence[Score]) -> None:
+    """Write `scores.json` for programs and `scores.csv` for spreadsheets."""
+    rows = [asdict(score) for score in scores]
+    with whole(folder / "scores.csv") as aside, aside.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [field.name for field in fields(Score)])
+        writer.writeheader()
+        writer.writerows(rows)
+    write_text(folder / "scores.json", json.dumps(rows, indent=2) + "\n")
+
+
+def read_scores(folder: Path) -> list[Score]:
+    """Read the scores of a folder.
+
+    Raises:
+        DataError: There are none.
+    """
+    return [Score(**row) for row in read_json(folder / "scores.json")]

@@ -1,0 +1,101 @@
+"""What images are compared by: maps from images (n, c, h, w) to features (n, d).
+
+None needs a download. Distances of different extractors must not be compared with
+each other, and none of these is the FID, which is Inception's alone.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float, Float16
+from sklearn.decomposition import PCA
+from torch import Tensor, nn
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import fingerprint
+
+Images = Float16[np.ndarray, "n c h w"]
+Features = Float[np.ndarray, "n d"]
+
+
+@dataclass(frozen=True, eq=False)
+class Extractor:
+    """A named map from images to features.
+
+    Attributes:
+        name: Such as "pca64" or "random-net"; stands beside every score.
+        extract: The map.
+        fingerprint: Changes with its weights.
+    """
+
+    name: str
+    extract: Callable[[Images], Features]
+    fingerprint: str
+
+
+def flat(images: Images) -> Float[np.ndarray, "n d"]:
+    """Lay each image out as one row of pixels, in float32."""
+    return images.reshape(len(images), -1).astype(np.float32)
+
+
+def fit_directions(train: Images, count: int) -> Any:
+    """Find the leading principal directions of the real training images.
+
+    Returns:
+        scikit-learn's PCA with at most `count` components.
+
+    Raises:
+        DataError: There are fewer than three images.
+    """
+    if len(train) < 3:
+        raise DataError(f"Principal directions need 3 training images or more, not {len(train)}.")
+    rows = flat(train)
+    count = min(count, min(rows.shape) - 1)
+    return PCA(count, svd_solver="randomized", random_state=0).fit(rows)
+
+
+def principal_components(directions: Any) -> Extractor:
+    """Describe images by their coordinates along principal directions."""
+
+    def extract(images: Images) -> Features:
+        return np.asarray(directions.transform(flat(images)), dtype=np.float64)
+
+    components = np.ascontiguousarray(directions.components_, dtype=np.float32)
+    name = f"pca{len(components)}"
+    return Extractor(name, extract, fingerprint([components.tobytes()]))
+
+
+def random_network(channels: int, seed: int = 0) -> Extractor:
+    """Describe images by the responses of a convolutional network nobody trained.
+
+    Random filters already respond to edges and textures of several sizes, and owe
+    nothing to photographs. Each of three stages gives the mean and the spread of
+    its channels over the image: 2 x (16 + 32 + 64) features.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        widths = [channels, 16, 32, 64]
+        pairs = zip(widths, widths[1:], strict=False)
+        stages = [nn.Conv2d(wide, narrow, 5, 2, 2, bias=False) for wide, narrow in pairs]
+        for stage in stages:
+            nn.init.kaiming_normal_(stage.weight)
+            stage.requires_grad_(False)
+
+    def extract(images: Images) -> Features:
+        chunks = torch.from_numpy(images).split(256)
+        return torch.cat([_responses(stages, chunk.float()) for chunk in chunks]).double().numpy()
+
+    weights = [stage.weight.numpy().tobytes() for stage in stages]
+    return Extractor("random-net", extract, fingerprint(weights))
+
+
+def _responses(stages: list[nn.Conv2d], images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
+    found = []
+    for stage in stages:
+        images = F.relu(stage(images))
+        found += [images.mean((2, 3)), images.std((2, 3))]
+    return torch.cat(found, 1)

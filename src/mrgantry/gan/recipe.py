@@ -1,0 +1,155 @@
+"""A recipe: everything that training needs beside the data, frozen and complete."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import BaseModel, Field
+from torch import nn
+from torch.optim import Optimizer
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.gan.losses import Loss
+from mrgantry.gan.networks import Network
+
+Rate = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Adam(Frozen):
+    """Adam (Kingma and Ba 2015); beta1 0.5 is DCGAN's convention."""
+
+    kind: Literal["adam"] = "adam"
+    lr: Rate = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+    def build(self, network: nn.Module) -> Optimizer:
+        """Make the optimiser of one network."""
+        return torch.optim.Adam(network.parameters(), self.lr, (self.beta1, self.beta2))
+
+
+class RmsProp(Frozen):
+    """RMSprop, which Arjovsky et al. (2017) use for the Wasserstein loss."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    lr: Rate = 5e-5
+
+    def build(self, network: nn.Module) -> Optimizer:
+        """Make the optimiser of one network."""
+        return torch.optim.RMSprop(network.parameters(), self.lr)
+
+
+class CriticSteps(Frozen):
+    """How many critic steps come before each generator step.
+
+    Attributes:
+        usual: Steps before most generator steps.
+        many: Steps before the first generator steps and every so often, so that the
+            critic is near its optimum (Arjovsky et al., their code).
+        first: How many generator steps at the start get many.
+        every: And every how many-th afterwards; 0 is never.
+    """
+
+    usual: Annotated[int, Field(ge=1)] = 1
+    many: Annotated[int, Field(ge=1)] = 1
+    first: Annotated[int, Field(ge=0)] = 0
+    every: Annotated[int, Field(ge=0)] = 0
+
+    def before(self, step: int) -> int:
+        """Give the critic steps before generator step `step`, counted from 0."""
+        often = self.every and step % self.every == 0
+        return self.many if step < self.first or often else self.usual
+
+
+class Recipe(Frozen):
+    """One training, whole.
+
+    Attributes:
+        name: What it is called.
+        size: Height and width of the images in pixels.
+        network: The pair of networks.
+        loss: What they minimise.
+        optimiser: How, for each of both.
+        critic_steps: Critic steps before each generator step.
+        images: Real images that the critic sees in all; this is the length.
+        batch: Images a step, over all processes.
+        ema: Half-life of the generator's moving average in images; None samples from
+            the last weights instead, as the published studies did.
+        precision: "auto" takes bf16 where the device multiplies it faster.
+        seed: Seed of weights, of the order of images and of latents.
+    """
+
+    name: str
+    size: Annotated[int, Field(ge=8)]
+    network: Network
+    loss: Loss
+    optimiser: Annotated[Adam | RmsProp, Field(discriminator="kind")]
+    critic_steps: CriticSteps = CriticSteps()
+    images: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=2)] = 64
+    ema: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: int = 0
+
+    def set(self, changes: Sequence[str]) -> "Recipe":
+        """Give the recipe with values changed, each written as `key=value`.
+
+        A key is a dotted path such as `network.width`, or its last word alone where
+        that is unambiguous.
+
+        Raises:
+            RecipeError: A key is unknown or ambiguous, or its value will not do.
+        """
+        values = self.model_dump()
+        known = list(_paths(values))
+        for change in changes:
+            key, sign, text = change.partition("=")
+            if not sign:
+                raise RecipeError(f"The change {change!r} must read key=value.")
+            matches = [path for path in known if path == key or path.endswith(f".{key}")]
+            if not matches:
+                raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))
+            if key not in matches and len(matches) > 1:
+                raise RecipeError(f"The key {key!r} could be {' or '.join(matches)}; write which.")
+            place = values
+            *parents, last = (key if key in matches else matches[0]).split(".")
+            for parent in parents:
+                place = place[parent]
+            place[last] = _parse(text)
+        return Recipe.of(values, f"recipe {self.name}")
+
+    def differences(self, other: "Recipe") -> list[str]:
+        """List the keys, with both values, in which two recipes differ."""
+        ours, theirs = dict(_leaves(self)), dict(_leaves(other))
+        return [
+            f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}"
+            for key in sorted(ours.keys() | theirs.keys())
+            if ours.get(key) != theirs.get(key)
+        ]
+
+
+def _paths(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def _leaves(value: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key in type(value).model_fields:
+        field = getattr(value, key)
+        if isinstance(field, BaseModel):
+            yield from _leaves(field, f"{prefix}{key}.")
+        else:
+            yield prefix + key, field
+
+
+def _parse(text: str) -> Any:
+    """Read a value as JSON where it is (numbers, null), else as a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

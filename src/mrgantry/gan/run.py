@@ -1,0 +1,184 @@
+"""A training run as a folder that anyone can open.
+
+    recipe.json             what was trained
+    run.json                on which data, with which command and versions
+    log.jsonl               losses, one line every half percent
+    samples/*.png           the same latents as training goes on
+    weights/*.safetensors   generator, its moving average, critic
+    state.pt                what a resumed run needs
+    tensorboard/            the same log for TensorBoard
+"""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from jaxtyping import Float
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from mrgantry.common.errors import DataError, RunError
+from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.frozen import Frozen
+from mrgantry.data.slices import SliceSet
+from mrgantry.gan.networks.dcgan import draw_latents
+from mrgantry.gan.recipe import Recipe
+
+
+class Facts(Frozen):
+    """What `run.json` tells beside the recipe.
+
+    Attributes:
+        channels: Names of the images' channels.
+        sequence: Sequence of the training slices, or several with a plus between.
+        plane: Their plane.
+        pixel_mm: Their pixel's width in millimetres.
+        source: Where the training data come from in the end, real or simulated.
+        data: Folder of the training data.
+        data_fingerprint: Of the set it was trained on.
+        only: Conditions on the rows, such as ("tumour=yes",).
+        training_images: How many slices.
+        training_subjects: Whom the generator has seen.
+        command: The shell command that trains it again.
+        versions: Of the libraries.
+        precision: The arithmetic taken, "32-true" or "bf16-mixed".
+    """
+
+    channels: tuple[str, ...]
+    sequence: str
+    plane: str
+    pixel_mm: float
+    source: Literal["real", "simulated"]
+    data: str
+    data_fingerprint: str
+    only: tuple[str, ...]
+    training_images: int
+    training_subjects: tuple[str, ...]
+    command: str
+    versions: dict[str, str]
+    precision: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A folder with a recipe and what came of it."""
+
+    folder: Path
+    recipe: Recipe
+    facts: Facts
+
+    @property
+    def name(self) -> str:
+        """Name the run by its folder."""
+        return self.folder.resolve().name
+
+    @classmethod
+    def open(cls, folder: Path) -> "Run":
+        """Read a run's recipe and facts.
+
+        Raises:
+            DataError: The folder is no run.
+        """
+        if not (folder / "run.json").is_file():
+            raise DataError(
+                f"{folder} is not a training run (it has no run.json). Make one with "
+                "`mrgantry train SLICES RUN --recipe demo`."
+            )
+        recipe = Recipe.of(read_json(folder / "recipe.json"), f"recipe of {folder}")
+        return cls(folder, recipe, Facts.of(read_json(folder / "run.json"), f"run of {folder}"))
+
+    @classmethod
+    def begin(cls, folder: Path, recipe: Recipe, facts: Facts) -> "Run":
+        """Start a run, or open the one that was started with the same recipe and data.
+
+        Raises:
+            RunError: The folder holds another recipe or other data.
+        """
+        if (folder / "run.json").is_file():
+            run = cls.open(folder)
+            changes = recipe.differences(run.recipe)
+            if run.facts.data_fingerprint != facts.data_fingerprint:
+                changes.append(f"the data in {facts.data} are not those it began with")
+            if run.facts.only != facts.only:
+                changes.append(f"only was {run.facts.only}, now {facts.only}")
+            if changes:
+                raise RunError(
+                    f"{folder} was begun otherwise: {'; '.join(changes)}. Choose another "
+                    "folder for a new run, or repeat the first command to go on with this one."
+                )
+            return run
+        if folder.is_dir() and any(folder.iterdir()):
+            raise RunError(f"{folder} is not empty and is not a run; choose another folder.")
+        write_json(folder / "recipe.json", recipe.model_dump())
+        write_json(folder / "run.json", facts.model_dump())
+        return cls(folder, recipe, facts)
+
+    def log(self) -> list[dict[str, Any]]:
+        """Read the lines of the log."""
+        path = self.folder / "log.jsonl"
+        if not path.is_file():
+            return []
+        lines = path.read_text(encoding="utf-8").splitlines()
+        return [json.loads(line) for line in lines]
+
+    @property
+    def images(self) -> int:
+        """Give how many real images the critic has seen so far."""
+        log = self.log()
+        return int(log[-1]["images"]) if log else 0
+
+    def generator(self) -> nn.Module:
+        """Rebuild the trained generator, in evaluation mode, on the CPU.
+
+        Its moving average is taken where the recipe keeps one.
+
+        Raises:
+            RunError: The run has no weights yet.
+        """
+        path = self.folder / "weights" / ("ema" if self.recipe.ema else "generator")
+        path = path.with_suffix(".safetensors")
+        if not path.is_file():
+            raise RunError(f"{self.folder} has no weights yet; train it with {self.facts.command}")
+        recipe = self.recipe
+        generator = recipe.network.generator(recipe.size, len(self.facts.channels))
+        generator.load_state_dict(load_file(path))
+        return generator.eval()
+
+
+def latents(recipe: Recipe, seeds: range) -> Float[Tensor, "n z"]:
+    """Draw one latent vector a seed: the image of a seed depends on nothing else."""
+    rows = [
+        draw_latents(
+            recipe.network.prior,
+            (recipe.network.latent,),
+            torch.Generator().manual_seed(seed),
+        )
+        for seed in seeds
+    ]
+    return torch.stack(rows)
+
+
+def save_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
+    """Write weights without pickle, so that a stranger's file can be loaded safely."""
+    for name, network in networks.items():
+        state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
+        with whole(folder / f"weights/{name}.safetensors") as aside:
+            save_file(state, aside)
+
+
+def describe(data: SliceSet) -> dict[str, Any]:
+    """Give the facts of a set that synthetic images of it inherit."""
+    table = data.table
+    return {
+        "channels": data.about.channels,
+        "sequence": "+".join(sorted(set(table["sequence"]))),
+        "plane": "+".join(sorted(set(table["plane"]))),
+        "pixel_mm": float(table["pixel_mm"].median()),
+        "source": data.about.source,
+        "data": str(data.folder),
+        "data_fingerprint": data.about.fingerprint,
+        "training_images": len(data),
+        "training_subjects": tuple(sorted(set(table["subject"]))),
+    }

@@ -1,0 +1,95 @@
+"""Draw a set of synthetic slices from a run."""
+
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float16
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.progress import progress
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, has_part, write_part
+from mrgantry.gan.run import Run, latents
+
+BLOCK = 1000  # images a part
+
+
+def sample(
+    run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 100
+) -> SliceSet:
+    """Draw synthetic slices, image i from the seed `seed + i` alone.
+
+    Batch norm uses its running statistics, so an image does not depend on those
+    drawn beside it. Interrupted, the same call goes on where it stopped.
+
+    Args:
+        run: Folder of a trained run.
+        out: Folder to write the set to.
+        count: How many images.
+        seed: Seed of the first.
+        batch: Images computed at once.
+
+    Raises:
+        DataError: The run has no weights, or the folder holds another set.
+    """
+    if count < 1:
+        raise DataError(f"The count of images must be at least 1, not {count}.")
+    opened = Run.open(run)
+    facts = opened.facts
+    about = About(
+        source=facts.source,
+        synthetic=True,
+        channels=facts.channels,
+        size=opened.recipe.size,
+        command=command_line("sample", run, out, count=count, seed=seed),
+        choices={"run": opened.name, "images": opened.images, "count": count, "seed": seed}
+        | {"trained_on": facts.data_fingerprint},
+        versions=versions(),
+        training_subjects=facts.training_subjects,
+        notes={"recipe": opened.recipe.name, "only": list(facts.only)},
+    )
+    begin(out, about)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    generator = opened.generator().to(device)
+    blocks = [range(seed + i, seed + min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
+    names = [f"seeds-{block.start:07d}" for block in blocks]
+    with progress("sample", count) as advance:
+        for name, block in zip(names, blocks, strict=True):
+            if not has_part(out, name):
+                images = _draw(opened, generator, block, batch, device)
+                write_part(out, name, images, _rows(opened, block))
+            advance(len(block))
+    return finish(out, about, names)
+
+
+@torch.no_grad()
+def _draw(
+    run: Run, generator: torch.nn.Module, seeds: range, batch: int, device: torch.device
+) -> Float16[np.ndarray, "n c h w"]:
+    chunks = [seeds[start : start + batch] for start in range(0, len(seeds), batch)]
+    images = [generator(latents(run.recipe, chunk).to(device)) for chunk in chunks]
+    return torch.cat(images).clamp(-1, 1).to("cpu", torch.float16).numpy()
+
+
+def _rows(run: Run, seeds: range) -> pd.DataFrame:
+    """Describe synthetic slices: whose they are not is left empty."""
+    facts = run.facts
+    tumour = next((c.split("=")[1] for c in facts.only if c.startswith("tumour=")), "unknown")
+    row = partial(dict, subject="", session="", split="", index=-1, position_mm=np.nan)
+    rows = [
+        row(
+            id=f"{run.name}_{seed:07d}",
+            sequence=facts.sequence,
+            plane=facts.plane,
+            pixel_mm=facts.pixel_mm,
+            tumour=tumour,
+            tumour_mm2=None,
+            source="synthetic",
+            made_by=f"{run.name} ({run.recipe.name})",
+        )
+        for seed in seeds
+    ]
+    return pd.DataFrame(rows, columns=list(COLUMNS))
