@@ -29,13 +29,13 @@ from mrgantry.simulate.fields import (
 )
 from mrgantry.simulate.template import Template
 
-CANVAS: Shape = (177, 209, 153)  # voxels of 1 mm, RAS; holds every brain
+CANVAS: Shape = (193, 225, 153)  # voxels of 1 mm, RAS; holds every brain
 GRID = 4  # mm between the points of the coarse grid; divides CANVAS - 1
-COARSE: Shape = (45, 53, 39)  # points of the coarse grid
-FINE: Shape = (89, 105, 77)  # points of the 2 mm grid
+COARSE: Shape = (49, 57, 39)  # points of the coarse grid
+FINE: Shape = (97, 113, 77)  # points of the 2 mm grid
 TORUS: Shape = (64, 64, 64)  # coarse fields are cut from it, or edges would move alike
 CENTRE = (0.0, -17.0, 6.5)  # MNI coordinates in mm that land in the canvas's middle
-TISSUES = ("white", "grey", "csf", "hyperintensity")
+TISSUES = ("white", "grey", "csf", "hyperintensity", "blood")
 
 # (smoothing sigma, amplitude an axis) in mm: mean displacement 3.7 mm, as between
 # people after affine alignment; four times that looks grotesque. Plausible, not sourced.
@@ -80,7 +80,7 @@ class Anatomy:
     box: Box
     voxels: Int[Tensor, " n"]
     brain: Bool[Tensor, " n"]
-    tissues: Float[Tensor, "4 n"]
+    tissues: Float[Tensor, "5 n"]
     barrier: Float[Tensor, " n"]
     least_jacobian: float
     age: float
@@ -131,10 +131,10 @@ def _pose(
 def _from_ventricles(template: Template, head: Head) -> Float[Tensor, "3 i j k"]:
     """Give the velocity, peak about 1, that widens the ventricles."""
     distance = sample(template.map("ventricle"), to_template(template, head, None))[0]
-    inside = torch.sigmoid(-distance / 3)
+    inside = torch.sigmoid(-distance / 5)
     # The map points backward, so towards the inside widens.
     gradient = torch.stack(torch.gradient(inside, spacing=float(GRID)))
-    return gradient / 0.06
+    return gradient / 0.05
 
 
 def to_template(
@@ -171,23 +171,38 @@ def build_anatomy(
         push: Velocity in mm by which a tumour pushes tissue aside.
     """
     velocity = head.velocity if push is None else head.velocity + push
-    coarse = to_template(template, head, velocity)
-    ratios = jacobian(coarse, GRID) / torch.linalg.det(head.linear)
+    coarse, least = _unfolded(template, head, velocity)
     box, voxels, points = _brain_points(template, coarse)
     csf, white, depth, ventricle, soft, _, barrier = sample(template.maps, points)
     cortex = (1 - soft) * torch.sigmoid((24 - depth) / 3) * torch.sigmoid((ventricle - 8) / 2)
-    fluid_odds = csf / 0.38 + head.atrophy
-    fluid_odds += 2.2 * cortex * _folds(template, points, generator)
-    # Sharp in the cortex; deep grey matter would speckle.
+    folds = cortex * _folds(template, points, generator)
+    fluid = torch.sigmoid(csf / 0.38 + head.atrophy + 2.4 * folds)
+    # Sharp in the cortex; deep grey matter would speckle. Grey matter lines the new sulci.
     sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), soft)
-    white_odds = white * sharpness
-    white_odds += 0.6 * _noise(generator, box, voxels, band(9.0))
-    fluid = torch.sigmoid(fluid_odds)
-    white = torch.sigmoid(white_odds) * (1 - fluid)
-    lesion = white * _lesions(generator, box, voxels, ventricle, depth, head.lesions)
-    tissues = torch.stack([white - lesion, 1 - fluid - white, fluid, lesion])
-    edge = 0.9 * _noise(generator, box, voxels, band(8.0, 0.5))
-    return Anatomy(box, voxels, depth > edge, tissues, barrier, float(ratios.min()), head.age)
+    uneven = _noise(generator, box, voxels, band(9.0))
+    white = torch.sigmoid(white * sharpness + 0.6 * uneven - 1.6 * folds) * (1 - fluid)
+    patchy = _noise(generator, box, voxels, band(12.0, 0.5))
+    lesion = white * _lesions(patchy, ventricle, depth, head.lesions)
+    # Two noises are both zero on curves, thin as vessels; those in the fluid are seen.
+    blood = fluid * torch.exp(-(uneven**2 + patchy**2) / 0.13) * (depth > 0) * (ventricle > 3)
+    tissues = torch.stack([white - lesion, 1 - fluid - white, fluid - blood, lesion, blood])
+    edge = 0.6 + 0.5 * _noise(generator, box, voxels, band(14.0, 0.3))
+    return Anatomy(box, voxels, depth > edge, tissues, barrier, least, head.age)
+
+
+def _unfolded(
+    template: Template, head: Head, velocity: Float[Tensor, "3 i j k"]
+) -> tuple[Float[Tensor, "3 i j k"], float]:
+    """Send the coarse grid to the template, and give the least local volume ratio.
+
+    A flow cannot fold, but its steps on a grid can, rarely: then a weaker one is taken.
+    """
+    while True:
+        coarse = to_template(template, head, velocity)
+        least = float(jacobian(coarse, GRID).min() / torch.linalg.det(head.linear))
+        if least > 0.05:
+            return coarse, least
+        velocity = 0.9 * velocity
 
 
 def _brain_points(
@@ -235,15 +250,12 @@ def _noise(
 
 
 def _lesions(
-    generator: torch.Generator,
-    box: Box,
-    voxels: Int[Tensor, " n"],
+    patchy: Float[Tensor, " n"],
     ventricle: Float[Tensor, " n"],
     depth: Float[Tensor, " n"],
     load: float,
 ) -> Float[Tensor, " n"]:
     """Draw white-matter hyperintensities: caps on the ventricles and scattered spots."""
-    noise = _noise(generator, box, voxels, band(12.0, 0.5))
     near = 2.2 * torch.exp(-ventricle.clamp(min=0) / 3)
     inside = torch.sigmoid((depth - 12) / 2)
-    return inside * torch.sigmoid(4 * (noise + near + 0.6 * load - 3.6))
+    return inside * torch.sigmoid(4 * (patchy + near + 0.6 * load - 3.6))

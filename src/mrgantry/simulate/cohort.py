@@ -33,7 +33,7 @@ STATEMENT = (
 )
 BRATS_SHAPE = (240, 240, 155)
 BRATS_AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
-CORNER = (32, 16, 1)  # of the canvas in a BRATS volume, before it is turned to LPS
+CORNER = (24, 8, 1)  # of the canvas in a BRATS volume, before it is turned to LPS
 
 
 def simulate(

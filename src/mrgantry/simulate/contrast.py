@@ -52,6 +52,7 @@ AVERAGE = {
     "grey": Tissue(1.35, 92, 0.82, 0.02, (0.04, 0.04)),
     "csf": Tissue(4.0, 1600, 1.0, 0.0, (0.04, 0.04)),
     "hyperintensity": Tissue(1.25, 125, 0.77, 0.008),
+    "blood": Tissue(1.9, 40, 0.60, 0.60, (0.04, 0.15)),  # flowing, so dark before gadolinium
     "necrosis": Tissue(2.2, 300, 0.93, 0.03, (0.18, 0.15)),
     "non-enhancing": Tissue(1.6, 170, 0.87, 0.03),
     "oedema": Tissue(1.45, 165, 0.86, 0.018),

@@ -32,7 +32,7 @@ TUMOUR_TISSUES = ("necrosis", "non-enhancing", "oedema", "enhancing")
 CELL = 2  # mm, the grid on which a tumour grows
 REACH = 36  # mm that oedema can spread beyond the core's farthest surface
 SHUT = 0.06  # speed below which a cell is fluid or barrier
-EDGE = 0.22  # concentration at which oedema becomes visible
+EDGE = 0.14  # concentration at which oedema becomes visible in white matter
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def plant(template: Template, head: Head, generator: torch.Generator, high_grade
     strength = uniform(generator, 0.1, 0.45)
     offset = lattice(COARSE, GRID) - centre.reshape(3, 1, 1, 1)
     fall = torch.exp(-offset.square().sum(0) / (2 * (1.5 * radius) ** 2))
-    at_hull = torch.sigmoid((depth - 6) / 2)
+    at_hull = torch.sigmoid((depth - 10) / 4)
     x, y, z = centre.tolist()
     return Seed((x, y, z), radius, -strength * offset * fall * at_hull, high_grade)
 
@@ -89,12 +89,14 @@ def grow(seed: Seed, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     speed = _speed(anatomy, box)
     inward = _inward(seed, anatomy, box, speed, generator)
     core = torch.sigmoid(inward) * (speed > SHUT)
-    wet = _spread(core, speed, int(torch.randint(8, 26, (), generator=generator)))
-    texture = random_field(generator, _triple(speed), CELL, band(10.0, 0.5))[0]
+    wet = _spread(core, speed, int(torch.randint(24, 90, (), generator=generator)))
+    uneven = random_field(generator, _triple(speed), CELL, band(0.9 * seed.radius, 0.5))[0]
     rim = seed.radius * uniform(generator, 0.18, 0.55)
-    past_rim = inward - rim * (1 + 0.5 * texture)  # mm
+    past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
     here, fields = _at_voxels(torch.stack([core, wet, past_rim]), box, anatomy)
     core, wet, past_rim = fields
+    # Grey matter swells only near the core, so oedema reaches out in white fingers.
+    wet = wet - 0.4 * anatomy.tissues[1, here]
     tissues, labels = _tissues_and_labels(
         core, wet, past_rim, anatomy.tissues[2, here], seed.high_grade
     )
@@ -117,7 +119,7 @@ def _tissues_and_labels(
 
     Args:
         core: Share of core, 0 to 1.
-        wet: Concentration of oedema, 1 in the core.
+        wet: Concentration of oedema, visible above `EDGE`.
         past_rim: Distance in mm inwards from the inner edge of the enhancing rim.
         fluid: Share of cerebrospinal fluid, which oedema leaves alone.
         high_grade: Whether there is an enhancing rim.
@@ -158,7 +160,7 @@ def _surroundings(seed: Seed, anatomy: Anatomy) -> Box:
 
 def _speed(anatomy: Anatomy, box: Box) -> Float[Tensor, "x y z"]:
     """Give how easily oedema spreads, 0 to 1, in cells of 2 mm."""
-    white, grey, _, hyper = anatomy.tissues
+    white, grey, _, hyper, _ = anatomy.tissues
     both = torch.zeros(2, *anatomy.box.size)
     both.view(2, -1)[0, anatomy.voxels] = (white + hyper + 0.22 * grey) * anatomy.brain
     both.view(2, -1)[1, anatomy.voxels] = anatomy.barrier
@@ -198,9 +200,18 @@ def _spread(
     """Let fluid from the core diffuse into the tissue round it."""
     wet = core
     for _ in range(steps):
-        mean = F.avg_pool3d(wet[None], 3, stride=1, padding=1)[0]
-        wet = torch.maximum(core, torch.lerp(wet, mean, speed))
+        wet = torch.maximum(core, torch.lerp(wet, _neighbourhood(wet), speed))
     return wet
+
+
+def _neighbourhood(volume: Float[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
+    """Average each cell with its 26 neighbours, one axis at a time; outside counts as 0."""
+    for axis, length in enumerate(volume.shape):
+        total = volume.clone()
+        total.narrow(axis, 1, length - 1).add_(volume.narrow(axis, 0, length - 1))
+        total.narrow(axis, 0, length - 1).add_(volume.narrow(axis, 1, length - 1))
+        volume = total.div_(3)
+    return volume
 
 
 def _at_voxels(
