@@ -43,7 +43,9 @@ class Frozen(BaseModel):
 
 def unknown(kind: str, word: str, known: list[str], where: str) -> str:
     """Say that a word is not known, and which one may have been meant."""
-    close = difflib.get_close_matches(word.split(".")[-1], [k.split(".")[-1] for k in known], 1)
+    close = difflib.get_close_matches(
+        word.rsplit(".", maxsplit=1)[-1], [k.split(".")[-1] for k in known], 1
+    )
     match = next((k for k in known if close and k.split(".")[-1] == close[0]), None)
     hint = f"Did you mean {match!r}?" if match else f"Known: {', '.join(sorted(known))}."
     return f"Unknown {kind} {word!r} in the {where}. {hint}"

@@ -4,15 +4,26 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
 
 class Advance(Protocol):
     """Report progress: how many items more, and what to show behind the bar."""
 
-    def __call__(self, items: float = 1, note: str = "") -> None: ...
+    def __call__(self, items: int = 1, note: str = "") -> None:
+        """Count some items as done."""
 
 
 @contextmanager
-def progress(title: str, total: float, done: float = 0) -> Iterator[Advance]:
+def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show a bar with the remaining time on standard error while the block runs.
 
     Args:
@@ -24,17 +35,6 @@ def progress(title: str, total: float, done: float = 0) -> Iterator[Advance]:
     Yields:
         A function to call after each piece of work.
     """
-    # Rich takes a tenth of a second to import, too long for `mrgantry --help`.
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        MofNCompleteColumn,
-        Progress,
-        TextColumn,
-        TimeElapsedColumn,
-        TimeRemainingColumn,
-    )
-
     console = Console(stderr=True)
     bar = Progress(
         TextColumn("{task.description:<10}"),
@@ -50,7 +50,7 @@ def progress(title: str, total: float, done: float = 0) -> Iterator[Advance]:
     with bar:
         task = bar.add_task(title, total=total, completed=done, note="")
 
-        def advance(items: float = 1, note: str = "") -> None:
+        def advance(items: int = 1, note: str = "") -> None:
             bar.update(task, advance=items, note=note)
 
         yield advance

@@ -17,7 +17,7 @@ def cores() -> int:
 
 def one_thread() -> None:
     """Keep a worker process to one thread: the processes already fill the cores."""
-    import torch
+    import torch  # noqa: PLC0415 (only workers need it)
 
     torch.set_num_threads(1)
 

@@ -74,9 +74,7 @@ def to_unit(
     return np.where(brain, scaled, -1).astype(np.float32)
 
 
-def chosen_slices(
-    volume: Volume, brain: Bool[np.ndarray, "x y z"], plan: SlicePlan
-) -> list[int]:
+def chosen_slices(volume: Volume, brain: Bool[np.ndarray, "x y z"], plan: SlicePlan) -> list[int]:
     """List the slices that a plan takes of a volume, as RAS+ indices, rising.
 
     Raises:
@@ -116,9 +114,16 @@ def upright(voxels: Shaped[np.ndarray, "x y z"], plane: str) -> Shaped[np.ndarra
     superior up, the patient's right on the left. Sagittal: superior up, the nose to
     the left. The stack runs to the right, anterior or superior.
     """
-    flipped = np.flip(voxels, [axis for axis in range(3) if axis != NORMAL[plane]])
+    flipped = np.flip(voxels, tuple(axis for axis in range(3) if axis != NORMAL[plane]))
     order = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}[plane]
     return flipped.transpose(order)
+
+
+def middle(mask: Bool[np.ndarray, "n h w"]) -> tuple[float, float]:
+    """Give the row and column of the middle of what a stack of masks covers."""
+    rows = np.flatnonzero(mask.any(axis=(0, 2)))
+    columns = np.flatnonzero(mask.any(axis=(0, 1)))
+    return float(rows[0] + rows[-1]) / 2, float(columns[0] + columns[-1]) / 2
 
 
 def pixel_spacing(spacing: Sequence[float], plane: str) -> tuple[float, float]:

@@ -2,18 +2,12 @@
 
 from pathlib import Path
 
-import numpy as np
-from jaxtyping import Float16, UInt8
 from PIL import Image
 
 from mrgantry.common.files import whole
+from mrgantry.common.picture import to_grey
 from mrgantry.common.progress import progress
 from mrgantry.data.slices import SliceSet
-
-
-def to_grey(images: Float16[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
-    """Turn intensities in [-1, 1] into grey values 0 to 255, rounded to the nearest."""
-    return np.rint((images.astype(np.float32) + 1) * 127.5).astype(np.uint8)
 
 
 def export_png(slices: Path, out: Path) -> int:

@@ -140,7 +140,7 @@ class SlicePlan(Frozen):
             if getattr(self, name) != default.default and name not in ("sequences", "combine")
         }
         several = len(self.sequences) > 1
-        joined = {
+        joined: dict[str, Any] = {
             name: ":".join(f"{share:g}" for share in changed.pop(name))
             for name in ("percentiles", "splits")
             if name in changed

@@ -243,10 +243,9 @@ def cut_scan(
     units = [cut.to_unit(volume.voxels, scan.brain, plan.percentiles) for volume in scan.volumes]
     chosen = cut.chosen_slices(first, scan.brain, plan)
     spacing = cut.pixel_spacing(first.spacing, plan.plane)
-    outline = cut.upright(scan.brain, plan.plane).any(0)
-    centre = tuple(float(np.mean(np.flatnonzero(outline.any(1 - side))[[0, -1]])) for side in (0, 1))
+    centre = cut.middle(cut.upright(scan.brain, plan.plane))
     fitted = [
-        cut.fit_square(cut.upright(unit, plan.plane)[chosen], spacing, (centre[0], centre[1]), plan)
+        cut.fit_square(cut.upright(unit, plan.plane)[chosen], spacing, centre, plan)
         for unit in units
     ]
     images = np.stack([stack for stack, _ in fitted], axis=1).astype(np.float16)

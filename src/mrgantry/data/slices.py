@@ -60,7 +60,7 @@ class About(Frozen):
         training_subjects: For synthetic images, whom the generator has seen.
     """
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     complete: bool = False
     source: Literal["real", "simulated"] = "real"
     synthetic: bool = False
@@ -260,6 +260,7 @@ def _plain(value: Any) -> Any:
 
 def safe_name(name: str) -> str:
     """Make a name fit for a file on every system."""
-    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or os.urandom(
-        4
-    ).hex()
+    return (
+        "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
+        or os.urandom(4).hex()
+    )

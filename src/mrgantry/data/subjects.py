@@ -10,6 +10,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
@@ -78,7 +79,7 @@ def find_subjects(folder: Path, sequences: Sequence[str] = ()) -> list[Subject]:
             f"the words {', '.join(SEQUENCES)}, and the ending .nii or .nii.gz."
         )
     found.sort(key=lambda subject: subject.name)
-    for one, two in zip(found, found[1:], strict=False):
+    for one, two in pairwise(found):
         if one.name == two.name:
             files = [next(iter(subject.scans.values())) for subject in (one, two)]
             raise DataError(f"Subject {one.name} stands twice: {files[0]} and {files[1]}.")
@@ -164,9 +165,7 @@ def _folders(folder: Path, sequences: Sequence[str]) -> list[Subject]:
     return found
 
 
-def _people(
-    root: Path, place: Path, files: list[tuple[str, Path]]
-) -> dict[str, dict[str, Path]]:
+def _people(root: Path, place: Path, files: list[tuple[str, Path]]) -> dict[str, dict[str, Path]]:
     """Group the files of one folder by person.
 
     A folder is one person if no sequence stands in it twice and it lies below the
@@ -196,9 +195,9 @@ def _role(path: Path, sequences: Sequence[str]) -> str | None:
     if words & TUMOUR_WORDS:
         return "seg"
     named = any(words & known for known in WORDS.values())
-    if not named and len(sequences) == 1:
-        if sum(map(is_scan, path.parent.iterdir())) == 1:
-            return sequences[0]
+    alone = sum(map(is_scan, path.parent.iterdir())) == 1
+    if not named and len(sequences) == 1 and alone:
+        return sequences[0]
     return sequence_of(path)
 
 

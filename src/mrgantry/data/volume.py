@@ -9,6 +9,7 @@ import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Float32
 from nibabel.filebasedimages import ImageFileError
+from nibabel.spatialimages import SpatialImage
 from nibabel.wrapstruct import WrapStructError
 
 from mrgantry.common.errors import DataError
@@ -91,7 +92,7 @@ def read_volume(path: Path) -> Volume:
     )
 
 
-def _check_header(path: Path, image: nib.spatialimages.SpatialImage) -> None:
+def _check_header(path: Path, image: SpatialImage) -> None:
     shape = image.shape
     if image.get_data_dtype().names:
         raise DataError(f"{path} holds colours (RGB); a scan has one intensity a voxel.")

@@ -5,6 +5,8 @@ one subject are alike, so people and not slices are held out, and the same test 
 real against real images stands beside it as control.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 import torch.nn.functional as F
@@ -45,10 +47,10 @@ def _train_cnn(
 ) -> nn.Module:
     layers: list[nn.Module] = []
     widths = [images.shape[1], 16, 32, 64]
-    for narrow, wide in zip(widths, widths[1:], strict=False):
+    for narrow, wide in pairwise(widths):
         layers += [nn.Conv2d(narrow, wide, 3, 2, 1), nn.BatchNorm2d(wide), nn.ReLU()]
     layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64 * 16, 1)]
-    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)
+    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
     targets = torch.from_numpy(labels).float()
     random = torch.Generator().manual_seed(seed)
@@ -56,7 +58,7 @@ def _train_cnn(
         rows = torch.randint(len(images), (64,), generator=random)
         loss = F.binary_cross_entropy_with_logits(network(images[rows])[:, 0], targets[rows])
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         optimiser.step()
     return network.eval()
 

@@ -48,8 +48,7 @@ def draws(real: Cloud, synthetic: Cloud, count: int, seed: int) -> Iterator[Draw
         size = min(map(len, parts))
         chosen = [np.sort(random.permutation(part)[:size]) for part in parts]
         half, other, drawn = (
-            cloud.take(rows)
-            for cloud, rows in zip((real, real, synthetic), chosen, strict=True)
+            cloud.take(rows) for cloud, rows in zip((real, real, synthetic), chosen, strict=True)
         )
         yield Draw(half, other, drawn, int(random.integers(2**31)))
 

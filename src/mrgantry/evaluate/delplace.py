@@ -32,17 +32,9 @@ def realism_coded(
     return realism_formula(centred / np.maximum(length, 1e-12), directions)
 
 
-def spectrum(rows: Rows) -> Float[np.ndarray, " k"]:
-    """Give the eigenvalues of the covariance of pixels, falling."""
-    centred = (rows - rows.mean(0)).astype(np.float64)
-    # The non-zero eigenvalues of X'X are those of XX', which is smaller.
-    gram = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
-    return linalg.eigh(gram / (len(rows) - 1), eigvals_only=True)[::-1].clip(0)
-
-
-def variation(values: Float[np.ndarray, " k"]) -> float:
+def variation(rows: Rows) -> float:
     """Give sigma, corrected: the trace of the covariance of pixels."""
-    return float(values.sum())
+    return float(rows.var(axis=0, ddof=1, dtype=np.float64).sum())
 
 
 def variation_coded(rows: Rows) -> float:
@@ -53,6 +45,15 @@ def variation_coded(rows: Rows) -> float:
     return float(rows.astype(np.float64).var(axis=1, ddof=1).sum())
 
 
-def diversity(values: Float[np.ndarray, " k"]) -> float:
-    """Give delta: how many eigenvalues exceed 1 % of their sum."""
+def diversity(rows: Rows) -> float:
+    """Give delta: how many eigenvalues of the covariance of pixels exceed 1 % of their sum."""
+    values = spectrum(rows)
     return float((values > 0.01 * values.sum()).sum())
+
+
+def spectrum(rows: Rows) -> Float[np.ndarray, " k"]:
+    """Give the eigenvalues of the covariance of pixels, falling."""
+    centred = rows - rows.mean(0)
+    # The non-zero eigenvalues of X'X are those of XX', which is smaller.
+    gram = centred @ centred.T if len(rows) < rows.shape[1] else centred.T @ centred
+    return linalg.eigh(gram.astype(np.float64) / (len(rows) - 1), eigvals_only=True)[::-1].clip(0)

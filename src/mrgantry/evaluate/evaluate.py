@@ -158,12 +158,7 @@ def all_measures(
 ) -> Iterator[Measure]:
     """List the measures, most telling first."""
     for one in extractors:
-        yield Measure(
-            "frechet_distance",
-            one.name,
-            lambda a, b, _, name=one.name: frechet_distance(a.features[name], b.features[name]),
-            "Frechet distance of two clouds of equal n",
-        )
+        yield frechet_on(one.name)
     pca = extractors[0].name
     yield Measure(
         "c2st_logistic",
@@ -195,6 +190,20 @@ def all_measures(
     yield from delplace_measures(directions)
 
 
+def frechet_on(features: str) -> Measure:
+    """Give the Frechet distance on the features of one extractor."""
+
+    def compute(real: Cloud, other: Cloud, seed: int) -> float:
+        return frechet_distance(real.features[features], other.features[features])
+
+    return Measure("frechet_distance", features, compute, "Frechet distance of clouds of equal n")
+
+
+def on_pixels(name: str, compute: Callable[[np.ndarray], float], method: str) -> Measure:
+    """Make a measure of what looks at the pixels of one set alone."""
+    return Measure(name, "pixels", lambda _, other, __: compute(flat(other.images)), method)
+
+
 def delplace_measures(directions: Any) -> Iterator[Measure]:
     """List Delplace's realism, variation and diversity."""
     leading, mean = directions.components_[: delplace.LEADING], directions.mean_
@@ -211,7 +220,7 @@ def delplace_measures(directions: Any) -> Iterator[Measure]:
         ),
         (
             "sigma",
-            lambda rows: delplace.variation(delplace.spectrum(rows)),
+            delplace.variation,
             "trace of the covariance of pixels, corrected",
         ),
         (
@@ -221,17 +230,12 @@ def delplace_measures(directions: Any) -> Iterator[Measure]:
         ),
         (
             "delta",
-            lambda rows: delplace.diversity(delplace.spectrum(rows)),
+            delplace.diversity,
             "eigenvalues above 1 % of their sum",
         ),
     ]
     for name, compute, method in forms:
-        yield Measure(
-            name,
-            "pixels",
-            lambda _, b, __, compute=compute: compute(flat(b.images)),
-            f"Delplace 2020: {method}",
-        )
+        yield on_pixels(name, compute, f"Delplace 2020: {method}")
 
 
 def score(

@@ -6,6 +6,7 @@ each other, and none of these is the FID, which is Inception's alone.
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 import numpy as np
@@ -79,8 +80,7 @@ def random_network(channels: int, seed: int = 0) -> Extractor:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         widths = [channels, 16, 32, 64]
-        pairs = zip(widths, widths[1:], strict=False)
-        stages = [nn.Conv2d(wide, narrow, 5, 2, 2, bias=False) for wide, narrow in pairs]
+        stages = [nn.Conv2d(wide, narrow, 5, 2, 2, bias=False) for wide, narrow in pairwise(widths)]
         for stage in stages:
             nn.init.kaiming_normal_(stage.weight)
             stage.requires_grad_(False)

@@ -55,12 +55,23 @@ def _terms(
 
 
 def _blur(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h2 w2"]:
-    offsets = torch.arange(WINDOW, dtype=images.dtype) - WINDOW // 2
+    """Blur with the Gaussian window where it fits, as two matrix products.
+
+    On a CPU these are many times faster than a convolution of a single channel.
+    """
+    rows, columns = (_window(side, images.dtype) for side in images.shape[2:])
+    return rows.T @ images @ columns
+
+
+def _window(side: int, dtype: torch.dtype) -> Float[Tensor, "side fits"]:
+    """Give the matrix that blurs a line of pixels: one column a place of the window."""
+    width = min(WINDOW, side)
+    offsets = torch.arange(width, dtype=dtype) - (width - 1) / 2
     kernel = torch.exp(-(offsets**2) / (2 * SIGMA**2))
-    kernel = kernel / kernel.sum()
-    channels = images.shape[1]
-    images = F.conv2d(images, kernel.view(1, 1, -1, 1).repeat(channels, 1, 1, 1), groups=channels)
-    return F.conv2d(images, kernel.view(1, 1, 1, -1).repeat(channels, 1, 1, 1), groups=channels)
+    matrix = torch.zeros(side, side - width + 1, dtype=dtype)
+    for place in range(matrix.shape[1]):
+        matrix[place : place + width, place] = kernel / kernel.sum()
+    return matrix
 
 
 def similarity_of_pairs(

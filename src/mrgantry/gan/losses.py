@@ -58,8 +58,8 @@ class Wasserstein(Frozen):
     @torch.no_grad()
     def constrain(self, critic: nn.Module) -> None:
         """Clip every parameter to [-clip, clip], which bounds the Lipschitz constant."""
-        torch._foreach_clamp_min_(parameters := list(critic.parameters()), -self.clip)
-        torch._foreach_clamp_max_(parameters, self.clip)
+        for parameter in critic.parameters():
+            parameter.clamp_(-self.clip, self.clip)
 
 
 Loss = Annotated[Original | Wasserstein, Field(discriminator="kind")]

@@ -1,12 +1,12 @@
 """A training run as a folder that anyone can open.
 
-    recipe.json             what was trained
-    run.json                on which data, with which command and versions
-    log.jsonl               losses, one line every half percent
-    samples/*.png           the same latents as training goes on
-    weights/*.safetensors   generator, its moving average, critic
-    state.pt                what a resumed run needs
-    tensorboard/            the same log for TensorBoard
+recipe.json             what was trained
+run.json                on which data, with which command and versions
+log.jsonl               losses, one line every half percent
+samples/*.png           the same latents as training goes on
+weights/*.safetensors   generator, its moving average, critic
+state.pt                what a resumed run needs
+tensorboard/            the same log for TensorBoard
 """
 
 import json

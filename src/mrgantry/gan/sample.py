@@ -1,6 +1,5 @@
 """Draw a set of synthetic slices from a run."""
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,9 +16,7 @@ from mrgantry.gan.run import Run, latents
 BLOCK = 1000  # images a part
 
 
-def sample(
-    run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 100
-) -> SliceSet:
+def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 100) -> SliceSet:
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
     Batch norm uses its running statistics, so an image does not depend on those
@@ -78,18 +75,22 @@ def _rows(run: Run, seeds: range) -> pd.DataFrame:
     """Describe synthetic slices: whose they are not is left empty."""
     facts = run.facts
     tumour = next((c.split("=")[1] for c in facts.only if c.startswith("tumour=")), "unknown")
-    row = partial(dict, subject="", session="", split="", index=-1, position_mm=np.nan)
     rows = [
-        row(
-            id=f"{run.name}_{seed:07d}",
-            sequence=facts.sequence,
-            plane=facts.plane,
-            pixel_mm=facts.pixel_mm,
-            tumour=tumour,
-            tumour_mm2=None,
-            source="synthetic",
-            made_by=f"{run.name} ({run.recipe.name})",
-        )
+        {
+            "id": f"{run.name}_{seed:07d}",
+            "subject": "",
+            "session": "",
+            "split": "",
+            "sequence": facts.sequence,
+            "plane": facts.plane,
+            "index": -1,
+            "position_mm": None,
+            "pixel_mm": facts.pixel_mm,
+            "tumour": tumour,
+            "tumour_mm2": None,
+            "source": "synthetic",
+            "made_by": f"{run.name} ({run.recipe.name})",
+        }
         for seed in seeds
     ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -3,7 +3,6 @@
 import json
 import logging
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
@@ -17,6 +16,7 @@ from jaxtyping import Float, Int
 from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.optim import Optimizer
+from torch.utils.tensorboard import SummaryWriter
 
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.files import whole, write_text
@@ -198,8 +198,8 @@ def build(recipe: Recipe, channels: int, device: torch.device) -> State:
         generator = recipe.network.generator(recipe.size, channels)
         critic = recipe.network.critic(recipe.size, channels)
     # Convolutions are faster where the channels of a pixel lie side by side.
-    generator = generator.to(device, memory_format=torch.channels_last)
-    critic = critic.to(device, memory_format=torch.channels_last)
+    for network in (generator, critic):
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     ema = deepcopy(generator).requires_grad_(False) if recipe.ema else None
     optimisers = {
         "critic": recipe.optimiser.build(critic),
@@ -232,7 +232,7 @@ class Training:
         line = max(recipe.batch, -(-recipe.images // LOG_LINES))
         writer = self._open_log()
         seen: list[dict[str, Tensor]] = []
-        lines, began = 0, time.monotonic() - state.seconds
+        began = time.monotonic() - state.seconds
         with progress("train", recipe.images, state.images) as advance:
             while state.images < recipe.images:
                 before = state.images
@@ -242,7 +242,7 @@ class Training:
                 if state.images // line > before // line or ended:
                     state.seconds = time.monotonic() - began
                     self._write_line(writer, seen)
-                    seen, lines = [], lines + 1
+                    seen = []
                     if (state.images // line) % LINES_A_SNAPSHOT == 0 or ended:
                         self.snapshot()
         if writer:
@@ -320,12 +320,12 @@ class Training:
     def _descend(self, loss: Tensor, name: Literal["critic", "generator"], net: nn.Module) -> None:
         optimiser = self.state.optimisers[name]
         optimiser.zero_grad(set_to_none=True)
-        loss.backward()  # type: ignore[no-untyped-call]
+        loss.backward()
         if self.fabric.world_size > 1:
             # Gradients are averaged by hand: a wrapper that does it would also watch
             # the frozen critic in the generator's step.
             for parameter in net.parameters():
-                parameter.grad = cast(Tensor, self.fabric.all_reduce(parameter.grad))
+                parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad)))
         optimiser.step()
 
     def _epoch(self, epoch: int) -> Int[Tensor, " n"]:
@@ -343,8 +343,6 @@ class Training:
             return None
         kept = [row for row in self.run.log() if row["images"] <= self.state.images]
         write_text(self.run.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-        from torch.utils.tensorboard import SummaryWriter
-
         return SummaryWriter(self.run.folder / "tensorboard", purge_step=self.state.images)
 
     def _write_line(self, writer: Any, seen: list[dict[str, Tensor]]) -> None:

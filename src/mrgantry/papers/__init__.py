@@ -5,9 +5,7 @@ from mrgantry.common.frozen import unknown
 from mrgantry.gan.recipe import Recipe
 from mrgantry.papers import demo, han2018
 
-RECIPES: dict[str, Recipe] = {
-    recipe.name: recipe for recipe in (*demo.RECIPES, *han2018.RECIPES)
-}
+RECIPES: dict[str, Recipe] = {recipe.name: recipe for recipe in (demo.RECIPE, *han2018.RECIPES)}
 
 
 def find_recipe(name: str) -> Recipe:

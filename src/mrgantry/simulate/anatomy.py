@@ -112,7 +112,7 @@ def coarse_field(
 ) -> Float[Tensor, "count i j k"]:
     """Draw noise smoothed by `sigma` mm on the coarse grid of the canvas."""
     i, j, k = COARSE
-    return random_field(generator, TORUS, GRID, smooth(sigma), count)[:, :i, :j, :k]
+    return random_field(generator, TORUS, float(GRID), smooth(sigma), count)[:, :i, :j, :k]
 
 
 def _pose(
@@ -147,9 +147,9 @@ def to_template(
         head: Size and pose.
         velocity: Flow in mm; None for no warp.
     """
-    points = lattice(COARSE, GRID)
+    points = lattice(COARSE, float(GRID))
     if velocity is not None:
-        points = points + exponential(velocity, GRID)
+        points = points + exponential(velocity, float(GRID))
     centred = points - head.shift.reshape(3, 1, 1, 1)
     turned = torch.einsum("ab,bijk->aijk", head.linear, centred)
     middle = torch.tensor(CENTRE) - torch.tensor(template.origin)
@@ -173,7 +173,7 @@ def build_anatomy(
     velocity = head.velocity if push is None else head.velocity + push
     coarse, least = _unfolded(template, head, velocity)
     box, voxels, points = _brain_points(template, coarse)
-    csf, white, depth, ventricle, soft, _, barrier = sample(template.maps, points)
+    csf, white, depth, ventricle, soft, barrier = sample(template.maps[:6], points)
     cortex = (1 - soft) * torch.sigmoid((24 - depth) / 3) * torch.sigmoid((ventricle - 8) / 2)
     folds = cortex * _folds(template, points, generator)
     fluid = torch.sigmoid(csf / 0.38 + head.atrophy + 2.4 * folds)
@@ -199,7 +199,7 @@ def _unfolded(
     """
     while True:
         coarse = to_template(template, head, velocity)
-        least = float(jacobian(coarse, GRID).min() / torch.linalg.det(head.linear))
+        least = float(jacobian(coarse, float(GRID)).min() / torch.linalg.det(head.linear))
         if least > 0.05:
             return coarse, least
         velocity = 0.9 * velocity

@@ -17,7 +17,7 @@ from mrgantry import __version__
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
-from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.provenance import command_line, short, versions
 from mrgantry.common.workers import each
 from mrgantry.simulate.contrast import SEQUENCES
 from mrgantry.simulate.fields import Box
@@ -42,6 +42,7 @@ def simulate(
     seed: int = 0,
     healthy: float = 0.0,
     sequences: Sequence[str] = SEQUENCES,
+    *,
     workers: int | None = None,
 ) -> Path:
     """Write a simulated cohort of brain MR scans in BRATS layout.
@@ -64,7 +65,7 @@ def simulate(
     Raises:
         DataError: An argument is out of range, or the folder holds another cohort.
     """
-    _check(subjects, healthy, sequences)
+    _check(subjects, seed, healthy, sequences, workers)
     chosen = [name for name in SEQUENCES if name in sequences]
     cohort = Path(cohort)
     about = _about(cohort, subjects, seed, healthy, chosen)
@@ -95,12 +96,18 @@ def grade_of(number: int, healthy: float) -> str:
     return "LGG" if (number - without) % 4 == 0 else "HGG"
 
 
-def _check(subjects: int, healthy: float, sequences: Sequence[str]) -> None:
+def _check(
+    subjects: int, seed: int, healthy: float, sequences: Sequence[str], workers: int | None
+) -> None:
     """Refuse arguments that make no cohort."""
     if subjects < 1:
         raise DataError(f"A cohort needs at least one subject, not {subjects}.")
+    if seed < 0:
+        raise DataError(f"The seed must not be negative, as {seed} is.")
     if not 0 <= healthy <= 1:
         raise DataError(f"The healthy fraction must lie between 0 and 1, not be {healthy}.")
+    if workers is not None and workers < 1:
+        raise DataError(f"At least one worker is needed, not {workers}.")
     unknown = [name for name in sequences if name not in SEQUENCES]
     if unknown or not sequences:
         found = ", ".join(unknown) or "none"
@@ -117,7 +124,7 @@ def _about(
         "statement": STATEMENT,
         "command": command_line(
             "simulate",
-            cohort.name,
+            short(cohort),
             subjects=subjects,
             seed=seed,
             healthy=healthy,
@@ -133,25 +140,36 @@ def _about(
 
 def _claim(cohort: Path, about: dict[str, Any]) -> None:
     """Take the folder for this cohort, or refuse one that holds something else."""
+    if cohort.exists() and not cohort.is_dir():
+        raise DataError(f"{cohort} is a file; name a folder for the cohort.")
+    _sweep(cohort)
     file = cohort / "cohort.json"
-    if not file.exists():
-        if cohort.is_dir() and any(p for p in cohort.iterdir() if not p.name.startswith(".")):
-            raise DataError(f"{cohort} holds other files; name a new or empty folder.")
-        write_json(file, about)
-        return
-    old = read_json(file)
-    if not isinstance(old, dict) or "arguments" not in old:
-        raise DataError(f"{file} does not describe a simulated cohort; name another folder.")
-    for name, value in {**about["arguments"], "recipe": RECIPE}.items():
-        before = old["arguments"].get(name, old.get(name))
-        if name == "subjects" and before <= value:
-            continue
-        if before != value:
-            raise DataError(
-                f"{cohort} was simulated with {name} {before}, not {value}; "
-                "name another folder or repeat its arguments."
-            )
+    if file.exists():
+        _compare(cohort, read_json(file), about)
+    elif cohort.exists() and any(cohort.iterdir()):
+        raise DataError(f"{cohort} holds other files; name a new or empty folder.")
     write_json(file, about)
+
+
+def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
+    """Refuse to continue a cohort with other arguments; more subjects are welcome."""
+    if not isinstance(old, dict) or not isinstance(old.get("arguments"), dict):
+        raise DataError(f"{cohort / 'cohort.json'} describes no simulated cohort; name another.")
+    before = old["arguments"] | {"recipe": old.get("recipe")}
+    for name, value in (about["arguments"] | {"recipe": RECIPE}).items():
+        if name == "subjects" and before.get(name, 0) <= value:
+            continue
+        if before.get(name) != value:
+            raise DataError(
+                f"{cohort} was simulated with {name} {before.get(name)}, not {value}; "
+                "repeat its arguments (or more subjects), or name another folder."
+            )
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the halves of files that a killed process left."""
+    for stray in folder.glob(".[0-9]*"):
+        stray.unlink()
 
 
 def _write_subject(
@@ -166,8 +184,7 @@ def _write_subject(
     record = folder / "subject.json"
     if record.exists() and all(file.exists() for file in files.values()):
         return dict(read_json(record))
-    for stray in folder.glob(".*"):
-        stray.unlink()  # half of a file that a killed process left
+    _sweep(folder)
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
     try:
@@ -210,8 +227,8 @@ def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> di
     """Give a subject's row of the manifest; centre in voxels of the files as stored."""
     counts = np.bincount(patient.labels().flatten().numpy(), minlength=5)
     centre: list[float | None] = [None, None, None]
-    if patient.planted:
-        x, y, z = patient.planted.centre
+    if patient.focus:
+        x, y, z = patient.focus.centre
         centre = [
             round(v, 1) for v in (239 - (x + CORNER[0]), 239 - (y + CORNER[1]), z + CORNER[2])
         ]

@@ -48,15 +48,15 @@ class Tissue:
 
 # In the order of anatomy.TISSUES, then tumour.TUMOUR_TISSUES.
 AVERAGE = {
-    "white": Tissue(0.85, 72, 0.70, 0.008, (0.04, 0.04)),
-    "grey": Tissue(1.35, 92, 0.82, 0.02, (0.04, 0.04)),
-    "csf": Tissue(4.0, 1600, 1.0, 0.0, (0.04, 0.04)),
-    "hyperintensity": Tissue(1.25, 125, 0.77, 0.008),
-    "blood": Tissue(1.9, 40, 0.60, 0.60, (0.04, 0.15)),  # flowing, so dark before gadolinium
-    "necrosis": Tissue(2.2, 300, 0.93, 0.03, (0.18, 0.15)),
-    "non-enhancing": Tissue(1.6, 170, 0.87, 0.03),
-    "oedema": Tissue(1.45, 165, 0.86, 0.018),
-    "enhancing": Tissue(1.50, 130, 0.86, 0.20),
+    "white": Tissue(0.85, 72.0, 0.70, 0.008, (0.04, 0.04)),
+    "grey": Tissue(1.35, 92.0, 0.82, 0.02, (0.04, 0.04)),
+    "csf": Tissue(4.0, 1600.0, 1.0, 0.0, (0.04, 0.04)),
+    "hyperintensity": Tissue(1.25, 125.0, 0.77, 0.008),
+    "blood": Tissue(1.9, 40.0, 0.60, 0.60, (0.04, 0.15)),  # flowing, so dark before gadolinium
+    "necrosis": Tissue(2.2, 300.0, 0.93, 0.03, (0.18, 0.15)),
+    "non-enhancing": Tissue(1.6, 170.0, 0.87, 0.03),
+    "oedema": Tissue(1.45, 165.0, 0.86, 0.018),
+    "enhancing": Tissue(1.50, 130.0, 0.86, 0.20),
 }
 
 
@@ -65,6 +65,7 @@ class Protocol:
     """How one sequence of one subject is scanned.
 
     Attributes:
+        sequence: One of `SEQUENCES`; gadolinium was injected for "t1c".
         kind: "mprage", "spgr", "se" (spin echo) or "ir" (inversion recovery spin echo).
         tr: Repetition time in s.
         te: Echo time in ms.
@@ -74,9 +75,9 @@ class Protocol:
         noise: Standard deviation of the noise over the reference tissue's signal.
         bias: Log standard deviation of the receive field.
         gain: Stored value of the reference tissue.
-        contrast_agent: Whether gadolinium was injected.
     """
 
+    sequence: str
     kind: str
     tr: float
     te: float
@@ -86,21 +87,22 @@ class Protocol:
     noise: float
     bias: float
     gain: float
-    contrast_agent: bool
 
-    def describe(self) -> dict[str, float | str | bool]:
-        """Give all values, rounded, for the manifest."""
-        return {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+    def describe(self) -> dict[str, float | str]:
+        """Give all values but the sequence, rounded, for the manifest."""
+        values = {k: round(v, 4) if isinstance(v, float) else v for k, v in asdict(self).items()}
+        del values["sequence"]
+        return values
 
 
 def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
     """Draw one subject's tissues round the average."""
     return {
         name: Tissue(
-            t1=tissue.t1 * math.exp(normal(generator, 0, tissue.spread[0])),
-            t2=tissue.t2 * math.exp(normal(generator, 0, tissue.spread[1])),
-            density=tissue.density * math.exp(normal(generator, 0, 0.015)),
-            gadolinium=tissue.gadolinium * math.exp(normal(generator, 0, 0.25)),
+            t1=tissue.t1 * math.exp(normal(generator, 0.0, tissue.spread[0])),
+            t2=tissue.t2 * math.exp(normal(generator, 0.0, tissue.spread[1])),
+            density=tissue.density * math.exp(normal(generator, 0.0, 0.015)),
+            gadolinium=tissue.gadolinium * math.exp(normal(generator, 0.0, 0.25)),
         )
         for name, tissue in AVERAGE.items()
     }
@@ -119,9 +121,9 @@ def draw_protocol(sequence: str, fluid: Tissue, generator: torch.Generator) -> P
     slice_mm = uniform(generator, 1.0, thickest)
     noise = 0.012 * uniform(generator, 0.6, 1.8)
     bias = 0.12 * uniform(generator, 0.5, 1.3)
-    gain = uniform(generator, 300, 900)
+    gain = uniform(generator, 300.0, 900.0)
     kind, tr, te, ti, flip = _timing(sequence, fluid, generator)
-    return Protocol(kind, tr, te, ti, flip, slice_mm, noise, bias, gain, sequence == "t1c")
+    return Protocol(sequence, kind, tr, te, ti, flip, slice_mm, noise, bias, gain)
 
 
 def _timing(
@@ -129,20 +131,20 @@ def _timing(
 ) -> tuple[str, float, float, float, float]:
     """Draw kind, repetition, echo and inversion time, and flip angle."""
     if sequence == "t2":
-        return "se", uniform(generator, 4, 6), uniform(generator, 85, 105), 0.0, 90.0
+        return "se", uniform(generator, 4.0, 6.0), uniform(generator, 85.0, 105.0), 0.0, 90.0
     if sequence == "flair":
         tr = 9.0
         null = fluid.t1 * (math.log(2) - math.log1p(math.exp(-tr / fluid.t1)))
         # 2 % off already leaves some fluid signal; 5 % would leave a third of grey matter's.
         ti = null * uniform(generator, 0.98, 1.02)
-        return "ir", tr, uniform(generator, 110, 140), ti, 90.0
-    choice = uniform(generator, 0, 1)
+        return "ir", tr, uniform(generator, 110.0, 140.0), ti, 90.0
+    choice = uniform(generator, 0.0, 1.0)
     if choice < 0.40:
         tr, ti = uniform(generator, 2.0, 2.4), uniform(generator, 0.95, 1.1)
         return "mprage", tr, 3.0, ti, 9.0
     if choice < 0.75 or sequence == "t1c":
-        return "spgr", 0.009, 3.5, 0.0, uniform(generator, 20, 30)
-    return "se", uniform(generator, 0.45, 0.65), uniform(generator, 8, 14), 0.0, 90.0
+        return "spgr", 0.009, 3.5, 0.0, uniform(generator, 20.0, 30.0)
+    return "se", uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
 
 
 def signal(tissue: Tissue, protocol: Protocol) -> float:
@@ -151,7 +153,7 @@ def signal(tissue: Tissue, protocol: Protocol) -> float:
     Source: Bernstein, King and Zhou, Handbook of MRI Pulse Sequences (2004): spoiled
     gradient echo eq. 14.8, inversion recovery eq. 14.33.
     """
-    dose = tissue.gadolinium if protocol.contrast_agent else 0.0
+    dose = tissue.gadolinium if protocol.sequence == "t1c" else 0.0
     t1 = 1 / (1 / tissue.t1 + R1 * dose)
     t2 = 1 / (1000 / tissue.t2 + R2 * dose)
     relaxed = math.exp(-protocol.tr / t1)
@@ -166,7 +168,6 @@ def signal(tissue: Tissue, protocol: Protocol) -> float:
 
 
 def acquire(
-    sequence: str,
     protocol: Protocol,
     tissues: dict[str, Tissue],
     fractions: Float[Tensor, "t n"],
@@ -176,7 +177,6 @@ def acquire(
     """Scan one sequence.
 
     Args:
-        sequence: One of `SEQUENCES`.
         protocol: The scanner's settings.
         tissues: The subject's tissues in the order of `fractions`.
         fractions: What each voxel is made of.
@@ -195,7 +195,7 @@ def acquire(
     inside = anatomy.voxels[anatomy.brain]
     clean = _thick_slices(volume, protocol.slice_mm).view(-1)[inside]
     clean *= _receive_field(protocol.bias, anatomy, generator).view(-1)[inside]
-    reference = signals[0] if sequence in ("t1", "t1c") else signals[1]
+    reference = signals[0] if protocol.sequence in ("t1", "t1c") else signals[1]
     real, imaginary = torch.randn(2, len(inside), generator=generator) * protocol.noise * reference
     noisy = torch.hypot(clean + real, imaginary)  # Rician
     stored = torch.zeros(anatomy.box.size, dtype=torch.int16)

@@ -14,7 +14,7 @@ from mrgantry.simulate.anatomy import (
 from mrgantry.simulate.contrast import Protocol, Tissue, acquire, draw_protocol, draw_tissues
 from mrgantry.simulate.fields import stream
 from mrgantry.simulate.template import Template
-from mrgantry.simulate.tumour import Seed, Tumour, grow, plant
+from mrgantry.simulate.tumour import Focus, Tumour, grow, plant
 
 
 @dataclass(frozen=True)
@@ -26,7 +26,7 @@ class Patient:
         number: The patient's number, from 1.
         anatomy: The brain, pushed aside by the tumour if there is one.
         tissues: The patient's relaxation times.
-        planted: Where the tumour started, None for healthy.
+        focus: Where the tumour started, None for healthy.
         tumour: What grew there, None for healthy.
         fractions: What each voxel is made of: the brain's tissues, then the tumour's.
     """
@@ -35,7 +35,7 @@ class Patient:
     number: int
     anatomy: Anatomy
     tissues: dict[str, Tissue]
-    planted: Seed | None
+    focus: Focus | None
     tumour: Tumour | None
     fractions: Float[Tensor, "t n"]
 
@@ -54,7 +54,6 @@ class Patient:
     def scan(self, sequence: str) -> Int16[Tensor, "x y z"]:
         """Scan one sequence; see `acquire`."""
         return acquire(
-            sequence,
             self.protocol(sequence),
             self.tissues,
             self.fractions,
@@ -74,13 +73,13 @@ def draw_patient(template: Template, seed: int, number: int, grade: str) -> Pati
     """
     head = draw_head(template, stream(seed, number, "head"))
     tissues = draw_tissues(stream(seed, number, "tissues"))
-    planted = None
+    focus = None
     if grade != "healthy":
-        planted = plant(template, head, stream(seed, number, "tumour"), grade == "HGG")
-    push = planted.push if planted else None
+        focus = plant(template, head, stream(seed, number, "tumour"), grade == "HGG")
+    push = focus.push if focus else None
     anatomy = build_anatomy(template, head, stream(seed, number, "anatomy"), push)
-    tumour = grow(planted, anatomy, stream(seed, number, "growth")) if planted else None
+    tumour = grow(focus, anatomy, stream(seed, number, "growth")) if focus else None
     fractions = anatomy.tissues
     if tumour is not None:
         fractions = torch.cat([fractions * (1 - tumour.tissues.sum(0)), tumour.tissues])
-    return Patient(seed, number, anatomy, tissues, planted, tumour, fractions)
+    return Patient(seed, number, anatomy, tissues, focus, tumour, fractions)

@@ -21,6 +21,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 
 NOTICE = (
@@ -39,7 +40,7 @@ CITATION = (
     "NeuroImage 54 (2011) 313-327; V. S. Fonov et al., Unbiased nonlinear average "
     "age-appropriate brain templates from birth to adulthood, NeuroImage 47 (2009) S102."
 )
-PREPARATION = "2"  # another number makes every user prepare the template again
+PREPARATION = "3"  # another number makes every user prepare the template again
 MARGIN = 8  # voxels kept round the brain
 
 # Stored as int8 in these steps: what is kept of each map, and one unit of it.
@@ -49,8 +50,8 @@ STEPS = {
     "depth": 0.5,  # mm inside the hull of the brain, negative outside
     "ventricle": 0.5,  # mm from the lateral and third ventricle, negative inside
     "soft": 1 / 127,  # 1 where grey and white truly mix: deep grey, brain stem
-    "below": 1 / 127,  # 1 below the tentorium
     "barrier": 1 / 127,  # 1 where falx and tentorium stop a tumour
+    "below": 1 / 127,  # 1 below the tentorium
 }
 
 
@@ -87,15 +88,26 @@ def cache_file() -> Path:
 
 @lru_cache(maxsize=1)
 def load_template() -> Template:
-    """Load the template, preparing it if this machine has not done so yet."""
+    """Load the template, preparing it if this machine has not done so yet.
+
+    Raises:
+        DataError: The user's cache folder cannot be written.
+    """
     stored = cache_file()
     try:
         return _unpack(stored)
     except (OSError, ValueError, KeyError, zipfile.BadZipFile):
         pass  # absent, or damaged: make it afresh
     maps, origin = _prepare()
-    with whole(stored) as aside:
-        np.savez_compressed(aside, maps=maps, origin=origin)
+    try:
+        stored.parent.mkdir(parents=True, exist_ok=True)
+        with whole(stored) as aside:
+            np.savez_compressed(aside, maps=maps, origin=origin)
+    except (OSError, DataError) as error:
+        raise DataError(
+            f"The prepared template cannot be kept at {stored}: {error}. "
+            "Set XDG_CACHE_HOME to a folder that can be written."
+        ) from error
     return _unpack(stored)
 
 
@@ -129,8 +141,8 @@ def _prepare() -> tuple[Int8[np.ndarray, "7 x y z"], Float[np.ndarray, "3"]]:
         "depth": depth,
         "ventricle": ventricle,
         "soft": soft,
-        "below": below.astype(np.float32),
         "barrier": (falx | tentorium).astype(np.float32),
+        "below": below.astype(np.float32),
     }
     stored = [np.clip(np.round(maps[k] / step), -127, 127) for k, step in STEPS.items()]
     return np.stack(stored).astype(np.int8), np.asarray(origin, np.float64)

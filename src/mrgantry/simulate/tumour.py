@@ -32,11 +32,11 @@ TUMOUR_TISSUES = ("necrosis", "non-enhancing", "oedema", "enhancing")
 CELL = 2  # mm, the grid on which a tumour grows
 REACH = 36  # mm that oedema can spread beyond the core's farthest surface
 SHUT = 0.06  # speed below which a cell is fluid or barrier
-EDGE = 0.14  # concentration at which oedema becomes visible in white matter
+EDGE = 0.10  # concentration at which oedema becomes visible in white matter
 
 
 @dataclass(frozen=True)
-class Seed:
+class Focus:
     """Where a tumour starts and how large it grows.
 
     Attributes:
@@ -65,40 +65,40 @@ class Tumour:
     labels: UInt8[Tensor, " n"]
 
 
-def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Seed:
+def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
-    _, white, depth, ventricle, _, below, _ = sample(template.maps, coarse)
+    _, white, depth, ventricle, _, _, below = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
     places = torch.nonzero(fit)
     chosen = places[int(torch.randint(len(places), (), generator=generator))]
     centre = GRID * (chosen + torch.rand(3, generator=generator) - 0.5)
-    radius = min(max(18 * math.exp(normal(generator, 0, 0.30)), 8), 32)
+    radius = min(max(18 * math.exp(normal(generator, 0.0, 0.30)), 8.0), 32.0)
     strength = uniform(generator, 0.1, 0.45)
-    offset = lattice(COARSE, GRID) - centre.reshape(3, 1, 1, 1)
+    offset = lattice(COARSE, float(GRID)) - centre.reshape(3, 1, 1, 1)
     fall = torch.exp(-offset.square().sum(0) / (2 * (1.5 * radius) ** 2))
     at_hull = torch.sigmoid((depth - 10) / 4)
     x, y, z = centre.tolist()
-    return Seed((x, y, z), radius, -strength * offset * fall * at_hull, high_grade)
+    return Focus((x, y, z), radius, -strength * offset * fall * at_hull, high_grade)
 
 
-def grow(seed: Seed, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
+def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     """Grow core and oedema through a brain that the tumour has already pushed aside."""
-    box = _surroundings(seed, anatomy)
+    box = _surroundings(focus, anatomy)
     speed = _speed(anatomy, box)
-    inward = _inward(seed, anatomy, box, speed, generator)
+    inward = _inward(focus, anatomy, box, speed, generator)
     core = torch.sigmoid(inward) * (speed > SHUT)
     wet = _spread(core, speed, int(torch.randint(24, 90, (), generator=generator)))
-    uneven = random_field(generator, _triple(speed), CELL, band(0.9 * seed.radius, 0.5))[0]
-    rim = seed.radius * uniform(generator, 0.18, 0.55)
+    uneven = random_field(generator, _triple(speed), float(CELL), band(0.9 * focus.radius, 0.5))[0]
+    rim = focus.radius * uniform(generator, 0.18, 0.55)
     past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
     here, fields = _at_voxels(torch.stack([core, wet, past_rim]), box, anatomy)
     core, wet, past_rim = fields
     # Grey matter swells only near the core, so oedema reaches out in white fingers.
-    wet = wet - 0.4 * anatomy.tissues[1, here]
+    wet = wet - 0.3 * anatomy.tissues[1, here]
     tissues, labels = _tissues_and_labels(
-        core, wet, past_rim, anatomy.tissues[2, here], seed.high_grade
+        core, wet, past_rim, anatomy.tissues[2, here], focus.high_grade
     )
     seen = anatomy.brain[here]
     all_tissues = torch.zeros(len(TUMOUR_TISSUES), len(anatomy.voxels))
@@ -144,12 +144,12 @@ def _triple(volume: Float[Tensor, "x y z"]) -> Shape:
     return x, y, z
 
 
-def _surroundings(seed: Seed, anatomy: Anatomy) -> Box:
+def _surroundings(focus: Focus, anatomy: Anatomy) -> Box:
     """Cut out what the tumour may reach, in coordinates of the anatomy's box."""
-    reach = 1.5 * seed.radius + REACH
+    reach = 1.5 * focus.radius + REACH
     corner, size = [], []
     for middle, start, length in zip(
-        seed.centre, anatomy.box.corner, anatomy.box.size, strict=True
+        focus.centre, anatomy.box.corner, anatomy.box.size, strict=True
     ):
         low = max(int(middle - start - reach), 0)
         high = min(int(middle - start + reach), length)
@@ -172,7 +172,7 @@ def _speed(anatomy: Anatomy, box: Box) -> Float[Tensor, "x y z"]:
 
 
 def _inward(
-    seed: Seed,
+    focus: Focus,
     anatomy: Anatomy,
     box: Box,
     speed: Float[Tensor, "x y z"],
@@ -181,13 +181,13 @@ def _inward(
     """Give the distance in mm inside the core's surface; far outside where a barrier parts it."""
     shape = _triple(speed)
     origin = [a + b for a, b in zip(anatomy.box.corner, box.corner, strict=True)]
-    place = torch.tensor(seed.centre) - torch.tensor(origin) - (CELL - 1) / 2
-    offset = lattice(shape, CELL) - place.reshape(3, 1, 1, 1)
-    axes = seed.radius * torch.exp(0.18 * torch.randn(3, generator=generator))
+    place = torch.tensor(focus.centre) - torch.tensor(origin) - (CELL - 1) / 2
+    offset = lattice(shape, float(CELL)) - place.reshape(3, 1, 1, 1)
+    axes = focus.radius * torch.exp(0.18 * torch.randn(3, generator=generator))
     turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
     scaled = torch.einsum("ab,bxyz->axyz", turn, offset) / axes.reshape(3, 1, 1, 1)
-    rough = random_field(generator, shape, CELL, band(1.6 * seed.radius, 0.5))[0]
-    inward = seed.radius * (1 - scaled.square().sum(0).sqrt() - 0.22 * rough)
+    rough = random_field(generator, shape, float(CELL), band(1.6 * focus.radius, 0.5))[0]
+    inward = focus.radius * (1 - scaled.square().sum(0).sqrt() - 0.22 * rough)
     parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).numpy())
     nearest = np.where(parts > 0, offset.square().sum(0).numpy(), np.inf).argmin()
     other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest]))

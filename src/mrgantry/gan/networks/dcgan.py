@@ -4,6 +4,7 @@ The generator starts from 4x4 and doubles at each strided transposed convolution
 while it halves its channels; the discriminator mirrors it.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -42,7 +43,7 @@ class Dcgan(Frozen):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for wide, narrow in zip(widths, widths[1:], strict=False):
+        for wide, narrow in pairwise(widths):
             layers += [
                 nn.ConvTranspose2d(wide, narrow, 4, 2, 1, bias=False),
                 nn.BatchNorm2d(narrow),
@@ -64,7 +65,7 @@ def dcgan_critic(
     """Build DCGAN's discriminator; no batch norm at its input and output."""
     widths = halvings(width, size)[::-1]
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), _activation(activation)]
-    for narrow, wide in zip(widths, widths[1:], strict=False):
+    for narrow, wide in pairwise(widths):
         layers += [
             nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
             nn.BatchNorm2d(wide),

@@ -1,0 +1,346 @@
+"""The command line: each verb parses its words, calls one function, prints what next.
+
+Nothing heavy is imported here before a verb needs it, so that help comes at once.
+"""
+
+import logging
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from mrgantry import __version__
+from mrgantry.common.errors import MrgantryError
+
+app = typer.Typer(
+    name="mrgantry",
+    help="Make synthetic brain MR images from your own scans, and find out whether they are "
+    "any good.",
+    epilog="Try it without any data: mrgantry demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+Workers = Annotated[int | None, typer.Option(help="Processes; one a core unless given.", min=1)]
+Seed = Annotated[int, typer.Option(help="Seed of all draws.")]
+
+
+def _example(text: str) -> str:
+    return f"Example: {text}"
+
+
+@app.command(epilog=_example("mrgantry simulate cohort --subjects 50 --seed 1"))
+def simulate(
+    cohort: Annotated[Path, typer.Argument(help="Folder to write the cohort to.")],
+    subjects: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    seed: Seed = 0,
+    healthy: Annotated[float, typer.Option(help="Share without tumour.", min=0, max=1)] = 0.0,
+    sequence: Annotated[
+        list[str] | None,
+        typer.Option(help="t1, t1c, t2 or flair; repeat for several. All four unless given."),
+    ] = None,
+    workers: Workers = None,
+) -> None:
+    """Simulate a multi-sequence brain tumour cohort in BRATS layout.
+
+    It needs no patient data, tests software and teaches; it is no evidence about patients.
+    """
+    from mrgantry.simulate import simulate
+
+    chosen = {"sequences": tuple(sequence)} if sequence else {}
+    simulate(cohort, subjects, seed, healthy, workers=workers, **chosen)
+    _say(f"{cohort} holds {subjects} simulated subjects; look at {cohort / 'preview.png'}.")
+    _next("prepare", cohort, "slices", "--sequence", "t1")
+
+
+@app.command(
+    epilog=_example(
+        "mrgantry prepare scans slices --sequence t1 --plane axial --slices 0.4:0.6 --size 64"
+    )
+)
+def prepare(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
+    slices: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    sequence: Annotated[
+        list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
+    ] = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Several sequences: each slice shows one of them.")
+    ] = False,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="Several sequences: as channels of one slice.")
+    ] = False,
+    plane: Annotated[str, typer.Option(help="axial, coronal or sagittal.")] = "axial",
+    which: Annotated[
+        str,
+        typer.Option(
+            "--slices",
+            help="80:150 counts along the stored axis, -20mm:30mm is in scanner space, 0.4:0.6 is "
+            "part of the brain's extent; a third number takes every so many-th.",
+        ),
+    ] = "0.4:0.6",
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
+    fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
+    field_mm: Annotated[
+        float | None, typer.Option(help="Side of the square in mm, centred on the brain.")
+    ] = None,
+    percentiles: Annotated[
+        str, typer.Option(help="Percentiles of the brain that become black and white.")
+    ] = "0.5:99.5",
+    min_brain: Annotated[
+        float, typer.Option(help="Leave out slices with less than this share of brain.")
+    ] = 0.1,
+    tumour_mm2: Annotated[
+        float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
+    ] = 50.0,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only subjects with name=value, as grade=HGG.")
+    ] = None,
+    splits: Annotated[
+        str, typer.Option(help="Shares of subjects to train, validate and test.")
+    ] = "0.6:0.1:0.3",
+    split_column: Annotated[
+        str | None, typer.Option(help="Column of the subjects' table that names the split.")
+    ] = None,
+    seed: Seed = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
+    workers: Workers = None,
+) -> None:
+    """Cut scans into a set of slices, upright, scaled and split by subject.
+
+    Interrupted, the same command goes on. Bad scans are skipped and listed.
+    """
+    from mrgantry.data import SlicePlan, prepare
+
+    if pool and channels:
+        raise typer.BadParameter("choose one of --pool and --channels")
+    if len(sequence or []) > 1 and not (pool or channels):
+        raise typer.BadParameter("several sequences need --pool or --channels")
+    plan = SlicePlan.of(
+        {
+            "sequences": tuple(sequence or ["t1"]),
+            "combine": "channels" if channels else "pool",
+            "plane": plane,
+            "slices": which,
+            "size": size,
+            "fit": fit,
+            "field_mm": field_mm,
+            "percentiles": _numbers(percentiles, "--percentiles"),
+            "min_brain": min_brain,
+            "tumour_mm2": tumour_mm2,
+            "where": tuple(where or ()),
+            "splits": _numbers(splits, "--splits"),
+            "split_column": split_column,
+            "seed": seed,
+        },
+        "plan",
+    )
+    made = prepare(scans, slices, plan, strict=strict, workers=workers)
+    for problem in made.about.notes["skipped"]:
+        _say(f"Skipped: {problem}")
+    counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
+    parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
+    _say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
+    _next("train", slices, "run", "--recipe", "demo")
+
+
+@app.command(epilog=_example("mrgantry train slices run --recipe demo --set images=20000"))
+def train(
+    slices: Annotated[Path, typer.Argument(help="Set of slices; its split 'train' is used.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="A name that `mrgantry recipes` lists.")] = "demo",
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value: images=20000, lr=1e-4.")
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only slices with column=value, as tumour=yes.")
+    ] = None,
+    devices: Annotated[int, typer.Option(help="Processes, one a GPU.", min=1)] = 1,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks; pays on a GPU.")
+    ] = False,
+) -> None:
+    """Train a generative adversarial network on a set of slices.
+
+    The same command resumes a run that was interrupted, exactly where it stopped.
+    """
+    from mrgantry.gan import train
+    from mrgantry.papers import find_recipe
+
+    chosen = find_recipe(recipe).set(changes or [])
+    done = train(slices, run, chosen, only=only or [], devices=devices, compiled=compiled)
+    _say(f"{run} has seen {done.images:,} images; look at the pictures in {run / 'samples'}.")
+    _next("sample", run, "synthetic", "--count", "1000")
+
+
+@app.command(epilog=_example("mrgantry sample run synthetic --count 1000 --seed 0"))
+def sample(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    count: Annotated[int, typer.Option(help="How many images.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Image i is drawn from the seed SEED + i.")] = 0,
+) -> None:
+    """Draw a set of synthetic slices from a run."""
+    from mrgantry.gan import sample
+
+    made = sample(run, out, count, seed)
+    _say(f"{out} holds {len(made):,} synthetic slices.")
+    _next("evaluate", "slices", "scores", "--synthetic", out)
+
+
+@app.command(epilog=_example("mrgantry export synthetic pictures"))
+def export(
+    slices: Annotated[Path, typer.Argument(help="A set of slices, real or synthetic.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write pictures to.")],
+) -> None:
+    """Write every slice as an 8-bit PNG, with a table of their rows."""
+    from mrgantry.data import export_png
+
+    _say(f"{out} holds {export_png(slices, out):,} pictures.")
+
+
+@app.command(epilog=_example("mrgantry evaluate slices scores --synthetic synthetic"))
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Set of real slices, with splits.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write scores to.")],
+    synthetic: Annotated[
+        list[Path] | None, typer.Option(help="Set of synthetic slices; repeat for several.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Split of REAL to compare with: test, validation, train or all.")
+    ] = "test",
+    seed: Seed = 0,
+) -> None:
+    """Measure synthetic slices against held-out real ones, each score with its interval.
+
+    Beside every score stands its floor: what real slices of other subjects score.
+    """
+    from mrgantry.evaluate import evaluate
+
+    if not synthetic:
+        raise typer.BadParameter("name at least one set with --synthetic")
+    scores = evaluate(real, out, synthetic, against=against, seed=seed)
+    _table(
+        ("score", "of", "synthetic", "95 % interval", "real"),
+        [
+            (
+                one.name,
+                one.features,
+                f"{one.value:.3g}",
+                f"{one.low:.3g} to {one.high:.3g}",
+                f"{one.floor:.3g}",
+            )
+            for one in scores
+        ],
+    )
+    _next("report", "report.html", real, "run", *synthetic, out)
+
+
+@app.command(epilog=_example("mrgantry report report.html slices run synthetic scores"))
+def report(
+    out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Cohort, slices, runs, synthetic sets and scores.")
+    ],
+) -> None:
+    """Put what lies in some folders on one self-contained HTML page."""
+    from mrgantry.report import report
+
+    report(out, folders)
+    _say(f"{out} is written; open it in a browser.")
+
+
+@app.command(epilog=_example("mrgantry recipes han2018-dcgan-64"))
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one whole.")] = None,
+) -> None:
+    """List the recipes, or print one whole."""
+    from mrgantry.papers import RECIPES, find_recipe
+
+    if name:
+        typer.echo(find_recipe(name).model_dump_json(indent=2))
+        return
+    _table(
+        ("recipe", "pixels", "network", "loss", "images", "batch"),
+        [
+            (
+                one.name,
+                str(one.size),
+                one.network.kind,
+                one.loss.kind,
+                f"{one.images:,}",
+                str(one.batch),
+            )
+            for one in RECIPES.values()
+        ],
+    )
+
+
+@app.command(epilog=_example("mrgantry demo"))
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder to write everything to.")] = Path("demo"),
+) -> None:
+    """Do everything, small: simulate, prepare, train, sample, evaluate, report.
+
+    It takes minutes on a laptop, without a GPU and without data.
+    """
+    from mrgantry.papers.demo import demo
+
+    page = demo(out, say=_say)
+    _say(f"Open {page} in a browser.")
+
+
+def _numbers(text: str, option: str) -> tuple[float, ...]:
+    try:
+        return tuple(float(number) for number in text.split(":"))
+    except ValueError:
+        raise typer.BadParameter(f"{option} takes numbers between colons, not {text!r}") from None
+
+
+def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(*head, box=box.SIMPLE_HEAD)
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
+
+
+def _next(*words: object) -> None:
+    _say(f"Next: mrgantry {' '.join(map(str, words))}")
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake ends in one sentence and status 1."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    try:
+        app()
+    except MrgantryError as error:
+        _say(f"mrgantry: {error}")
+        sys.exit(1)
+    except KeyboardInterrupt:
+        _say("mrgantry: stopped. The same command goes on where it stopped.")
+        sys.exit(130)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,259 @@
+"""One HTML page from any folders that the verbs have written."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from PIL import Image
+
+from mrgantry import __version__
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json, write_text
+from mrgantry.common.score import Score, read_scores
+from mrgantry.data.slices import SPLITS, SliceSet
+from mrgantry.gan.run import Run
+from mrgantry.report import figures
+
+SHOWN = 36  # images in a grid
+
+
+@dataclass
+class Found:
+    """What the folders hold, by kind."""
+
+    cohorts: list[Path] = field(default_factory=list)
+    real: list[SliceSet] = field(default_factory=list)
+    runs: list[Run] = field(default_factory=list)
+    synthetic: list[SliceSet] = field(default_factory=list)
+    scores: list[Path] = field(default_factory=list)
+
+    @property
+    def simulated(self) -> bool:
+        """Say whether anything stems from simulated scans."""
+        sets = [*self.real, *self.synthetic]
+        return (
+            bool(self.cohorts)
+            or any(one.about.source == "simulated" for one in sets)
+            or any(run.facts.source == "simulated" for run in self.runs)
+        )
+
+
+def report(out: Path, folders: Sequence[Path]) -> None:
+    """Write one self-contained page: pictures, scores, and how it was made.
+
+    Args:
+        out: The HTML file.
+        folders: Cohorts, sets of slices, runs and scores, in any order.
+
+    Raises:
+        DataError: A folder holds nothing that a report can show.
+    """
+    found = find(folders)
+    environment = Environment(
+        loader=PackageLoader("mrgantry", "report"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    page = environment.get_template("page.html").render(
+        version=__version__,
+        simulated=found.simulated,
+        galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
+        evaluations=[evaluation(folder) for folder in found.scores],
+        runs=[training(run) for run in found.runs],
+        datasets=[dataset(one) for one in found.real],
+        cohorts=[cohort(folder) for folder in found.cohorts],
+        commands=commands(found),
+        provenance=provenance(found),
+    )
+    write_text(out, page)
+
+
+def find(folders: Sequence[Path]) -> Found:
+    """Tell each folder's kind by the file that only this kind has.
+
+    Raises:
+        DataError: A folder is of no known kind.
+    """
+    found = Found()
+    for folder in folders:
+        if (folder / "about.json").is_file():
+            one = SliceSet.open(folder)
+            (found.synthetic if one.about.synthetic else found.real).append(one)
+        elif (folder / "run.json").is_file():
+            found.runs.append(Run.open(folder))
+        elif (folder / "scores.json").is_file():
+            found.scores.append(folder)
+        elif (folder / "cohort.json").is_file():
+            found.cohorts.append(folder)
+        else:
+            raise DataError(
+                f"{folder} holds nothing to report: it is no cohort, set of slices, run or scores."
+            )
+    return found
+
+
+def gallery(one: SliceSet) -> dict[str, Any]:
+    """Show some images of a set: held-out ones of a real set, spread over subjects."""
+    synthetic = one.about.synthetic
+    pool = np.arange(len(one))
+    if not synthetic:
+        held = np.flatnonzero(one.table["split"] == "test")
+        pool = held if len(held) else pool
+    chosen = np.sort(np.random.default_rng(0).permutation(pool)[:SHOWN])
+    origin = "simulated" if one.about.source == "simulated" else "real"
+    return {
+        "title": f"Synthetic: {one.name}" if synthetic else f"{origin.capitalize()}: {one.name}",
+        "caption": f"{len(one):,} images drawn by the generator, trained on {origin} scans"
+        if synthetic
+        else f"{len(one):,} slices of {one.table['subject'].nunique()} subjects; "
+        "these are held out from training",
+        "synthetic": synthetic,
+        "picture": figures.image_grid(one.images[chosen], 6 if one.images.shape[1] == 1 else 2),
+    }
+
+
+def evaluation(folder: Path) -> dict[str, Any]:
+    """Lay out the scores of a folder, with their pictures."""
+    scores = read_scores(folder)
+    facts = read_json(folder / "evaluation.json")
+    with np.load(folder / "pictures.npz") as file:
+        pictures = {name: file[name] for name in file.files}
+    sets = [one["name"] for one in facts["synthetic"]]
+    return {
+        "facts": facts,
+        "sets": [
+            {
+                "name": name,
+                "rows": [row(one) for one in scores if one.synthetic == name],
+                "bars": figures.score_bars(
+                    [
+                        one
+                        for one in scores
+                        if one.synthetic == name and one.name != "frechet_distance"
+                    ]
+                ),
+                "pairs": figures.pair_strip(
+                    pictures[f"{name}/suspicious"], pictures[f"{name}/neighbours"]
+                ),
+                "distances": [f"{value:.3f}" for value in pictures[f"{name}/distances"]],
+            }
+            for name in sets
+        ],
+        "map": figures.feature_map(
+            pictures["real/map"], {name: pictures[f"{name}/map"] for name in sets}
+        ),
+    }
+
+
+def row(one: Score) -> dict[str, str]:
+    """Write a score for people: value [interval], and the same of real images."""
+    return {
+        "title": figures.title_of(one),
+        "value": number(one.value),
+        "interval": f"{number(one.low)} to {number(one.high)}",
+        "floor": number(one.floor),
+        "floor_interval": f"{number(one.floor_low)} to {number(one.floor_high)}",
+        "n": f"{one.n_real:,} / {one.n_synthetic:,}",
+        "method": one.method,
+    }
+
+
+def number(value: float) -> str:
+    """Write a number with three significant digits, without exponents."""
+    if value == 0 or not np.isfinite(value):
+        return str(value)
+    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
+    return f"{value:,.{digits}f}"
+
+
+def training(run: Run) -> dict[str, Any]:
+    """Show how a run went: curves, the same latents over time, the recipe."""
+    log, recipe = run.log(), run.recipe
+    shots = sorted((run.folder / "samples").glob("*.png"))
+    picked = [shots[int(i)] for i in np.linspace(0, len(shots) - 1, min(5, len(shots)))]
+    size, channels = recipe.size, len(run.facts.channels)
+    steps = [
+        {
+            "images": f"{int(path.stem):,}",
+            "picture": figures.png(np.asarray(Image.open(path))[: size * 3, : size * channels * 3]),
+        }
+        for path in picked
+    ]
+    seconds = log[-1]["seconds"] if log else 0
+    return {
+        "name": run.name,
+        "recipe": recipe.model_dump_json(indent=2),
+        "recipe_name": recipe.name,
+        "curves": figures.training_curves(log),
+        "steps": steps,
+        "summary": f"{run.images:,} images seen in {seconds / 60:.1f} minutes "
+        f"({run.facts.precision}), trained on {run.facts.training_images:,} slices of "
+        f"{len(run.facts.training_subjects)} subjects",
+    }
+
+
+def dataset(one: SliceSet) -> dict[str, Any]:
+    """Count a real set by split."""
+    table = one.table
+    splits = [
+        {
+            "split": split,
+            "subjects": part["subject"].nunique(),
+            "slices": f"{len(part):,}",
+            "tumour": ", ".join(
+                f"{count:,} {word}" for word, count in part["tumour"].value_counts().items()
+            ),
+        }
+        for split in SPLITS
+        if len(part := table[table["split"] == split])
+    ]
+    return {
+        "name": one.name,
+        "splits": splits,
+        "plan": {key: value for key, value in one.about.choices.items() if value not in (None, ())},
+        "brain": one.about.notes.get("brain", {}),
+        "skipped": one.about.notes.get("skipped", []),
+        "millimetres": f"{table['pixel_mm'].median():.2f}",
+    }
+
+
+def cohort(folder: Path) -> dict[str, Any]:
+    """Show a simulated cohort's contact sheet."""
+    preview = folder / "preview.png"
+    return {
+        "name": folder.resolve().name,
+        "about": read_json(folder / "cohort.json"),
+        "picture": figures.png(np.asarray(Image.open(preview).convert("RGB")))
+        if preview.is_file()
+        else "",
+    }
+
+
+def commands(found: Found) -> list[str]:
+    """List the commands that make everything on the page again, in order."""
+    return [
+        *(read_json(folder / "cohort.json")["command"] for folder in found.cohorts),
+        *(one.about.command for one in found.real),
+        *(run.facts.command for run in found.runs),
+        *(one.about.command for one in found.synthetic),
+        *(read_json(folder / "evaluation.json")["command"] for folder in found.scores),
+    ]
+
+
+def provenance(found: Found) -> list[tuple[str, str]]:
+    """Name versions and fingerprints."""
+    versions: dict[str, str] = {}
+    for one in (*found.real, *found.synthetic):
+        versions |= one.about.versions
+    rows = [(name, value) for name, value in versions.items()]
+    rows += [(f"slices {one.name}", one.about.fingerprint) for one in found.real]
+    rows += [(f"synthetic {one.name}", one.about.fingerprint) for one in found.synthetic]
+    for folder in found.scores:
+        extractors = read_json(folder / "evaluation.json")["extractors"]
+        rows += [(f"extractor {name}", mark) for name, mark in extractors.items()]
+    return rows
