@@ -27,7 +27,7 @@ from mrgantry.simulate.fields import (
     sample,
     smooth,
 )
-from mrgantry.simulate.template import Template
+from mrgantry.simulate.template import SHARP, Template
 
 CANVAS: Shape = (193, 225, 153)  # voxels of 1 mm, RAS; holds every brain
 GRID = 4  # mm between the points of the coarse grid; divides CANVAS - 1
@@ -173,7 +173,9 @@ def build_anatomy(
     velocity = head.velocity if push is None else head.velocity + push
     coarse, least = _unfolded(template, head, velocity)
     box, voxels, points = _brain_points(template, coarse)
-    csf, white, depth, ventricle, soft, barrier = sample(template.maps[:6], points)
+    csf, white, depth, barrier = sample(template.maps[:SHARP], points)
+    smooth_maps = refine(sample(template.maps[SHARP:], coarse), GRID, box)
+    ventricle, soft, _ = smooth_maps.reshape(3, -1)[:, voxels]
     cortex = (1 - soft) * torch.sigmoid((24 - depth) / 3) * torch.sigmoid((ventricle - 8) / 2)
     folds = cortex * _folds(template, points, generator)
     fluid = torch.sigmoid(csf / 0.38 + head.atrophy + 2.4 * folds)

@@ -209,12 +209,12 @@ def write_brats(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
         box: Where on the canvas they lie.
         seed: Named in the header.
     """
-    voxels = np.zeros(BRATS_SHAPE, part.dtype)
+    voxels = np.zeros(BRATS_SHAPE, part.dtype, order="F")  # as NIfTI stores it
     x, y, z = (
         slice(a + b, a + b + n) for a, b, n in zip(CORNER, box.corner, box.size, strict=True)
     )
-    voxels[x, y, z] = part
-    image = nib.Nifti1Image(voxels[::-1, ::-1], BRATS_AFFINE)
+    voxels[::-1, ::-1][x, y, z] = part
+    image = nib.Nifti1Image(voxels, BRATS_AFFINE)
     image.header["descrip"] = f"simulated by mrgantry {__version__}, seed {seed}"
     image.header.set_xyzt_units("mm", "sec")
     image.header.set_slope_inter(1, 0)

@@ -122,16 +122,16 @@ def refine(coarse: Float[Tensor, "c i j k"], spacing: int, box: Box) -> Float[Te
 
     Args:
         coarse: Values at every `spacing` voxels of the canvas, from voxel 0.
-        spacing: Voxels between grid points; divides the box's corner and its size - 1.
+        spacing: Voxels between grid points.
         box: What part of the canvas is wanted.
     """
-    x, y, z = (
-        slice(c // spacing, (c + n - 1) // spacing + 1)
-        for c, n in zip(box.corner, box.size, strict=True)
-    )
-    part = coarse[None, :, x, y, z]
-    fine: Tensor = F.interpolate(part, size=box.size, mode="trilinear", align_corners=True)
-    return fine[0]
+    # Hat functions as matrices: several times faster than torch's own interpolation.
+    for corner, size in zip(box.corner, box.size, strict=True):
+        voxels = torch.arange(corner, corner + size) / spacing
+        points = torch.arange(coarse.shape[1])
+        weights = (1 - (voxels[:, None] - points).abs()).clamp(min=0)
+        coarse = torch.tensordot(coarse, weights, dims=([1], [1]))  # x goes last, y is next
+    return coarse
 
 
 def exponential(

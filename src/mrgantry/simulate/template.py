@@ -40,7 +40,7 @@ CITATION = (
     "NeuroImage 54 (2011) 313-327; V. S. Fonov et al., Unbiased nonlinear average "
     "age-appropriate brain templates from birth to adulthood, NeuroImage 47 (2009) S102."
 )
-PREPARATION = "3"  # another number makes every user prepare the template again
+PREPARATION = "4"  # another number makes every user prepare the template again
 MARGIN = 8  # voxels kept round the brain
 
 # Stored as int8 in these steps: what is kept of each map, and one unit of it.
@@ -48,11 +48,12 @@ STEPS = {
     "csf": 1 / 32,  # log odds of cerebrospinal fluid against tissue
     "white": 1 / 32,  # log odds of white against grey matter
     "depth": 0.5,  # mm inside the hull of the brain, negative outside
+    "barrier": 1 / 127,  # 1 where falx and tentorium stop a tumour
     "ventricle": 0.5,  # mm from the lateral and third ventricle, negative inside
     "soft": 1 / 127,  # 1 where grey and white truly mix: deep grey, brain stem
-    "barrier": 1 / 127,  # 1 where falx and tentorium stop a tumour
     "below": 1 / 127,  # 1 below the tentorium
 }
+SHARP = 4  # so many of them need all voxels; the others are smooth
 
 
 @dataclass(frozen=True)

@@ -68,7 +68,7 @@ class Tumour:
 def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
-    _, white, depth, ventricle, _, _, below = sample(template.maps, coarse)
+    _, white, depth, _, ventricle, _, below = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
     places = torch.nonzero(fit)
