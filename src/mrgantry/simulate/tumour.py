@@ -89,7 +89,7 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     speed = _speed(anatomy, box)
     inward = _inward(focus, anatomy, box, speed, generator)
     core = torch.sigmoid(inward) * (speed > SHUT)
-    wet = _spread(core, speed, int(torch.randint(24, 90, (), generator=generator)))
+    wet = _spread(core, speed, int(torch.randint(30, 150, (), generator=generator)))
     uneven = random_field(generator, _triple(speed), float(CELL), band(0.9 * focus.radius, 0.5))[0]
     rim = focus.radius * uniform(generator, 0.18, 0.55)
     past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
