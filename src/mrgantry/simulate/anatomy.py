@@ -186,7 +186,8 @@ def build_anatomy(
     patchy = _noise(generator, box, voxels, band(12.0, 0.5))
     lesion = white * _lesions(patchy, ventricle, depth, head.lesions)
     # Two noises are both zero on curves, thin as vessels; those in the fluid are seen.
-    blood = fluid * torch.exp(-(uneven**2 + patchy**2) / 0.13) * (depth > 0) * (ventricle > 3)
+    vessel = torch.exp(-(uneven**2 + patchy**2) / 0.13) * (1 - soft) * (ventricle > 3)
+    blood = fluid * vessel * (depth > 0)
     tissues = torch.stack([white - lesion, 1 - fluid - white, fluid - blood, lesion, blood])
     edge = 0.6 + 0.5 * _noise(generator, box, voxels, band(14.0, 0.3))
     return Anatomy(box, voxels, depth > edge, tissues, barrier, least, head.age)
