@@ -169,7 +169,7 @@ def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
 def _sweep(folder: Path) -> None:
     """Remove the halves of files that a killed process left."""
     for stray in folder.glob(".[0-9]*"):
-        stray.unlink()
+        stray.unlink(missing_ok=True)
 
 
 def _write_subject(
