@@ -25,9 +25,9 @@ def whole(path: Path) -> Iterator[Path]:
     Raises:
         DataError: The disk is full or the folder cannot be written.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
     aside = path.with_name(f".{os.getpid()}.{path.name}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield aside
         aside.replace(path)
     except OSError as error:

@@ -1,11 +1,13 @@
 """Values that are complete, cannot change, and say what is wrong with them."""
 
 import difflib
-from typing import Any, Self
+from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from mrgantry.common.errors import RecipeError
+
+Kind = TypeVar("Kind", bound="Frozen")
 
 
 class Frozen(BaseModel):
@@ -14,7 +16,7 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
     @classmethod
-    def of(cls, values: dict[str, Any], what: str) -> Self:
+    def of(cls: type[Kind], values: dict[str, Any], what: str) -> Kind:
         """Make a value from plain data, or say in a sentence why it cannot be one.
 
         Args:

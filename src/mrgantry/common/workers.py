@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import threading
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
 from typing import TypeVar
@@ -15,11 +16,18 @@ def cores() -> int:
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
-def one_thread() -> None:
-    """Keep a worker process to one thread: the processes already fill the cores."""
+def start_worker() -> None:
+    """Keep a worker process to one thread, and end it when its parent is gone.
+
+    The processes already fill the cores. And a parent that is killed cannot stop its
+    workers: left alone they would wait for work for ever, and hold their memory.
+    """
     import torch  # noqa: PLC0415 (only workers need it)
 
     torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=lambda: (parent.join(), os._exit(1)), daemon=True).start()
 
 
 def each(
@@ -46,7 +54,7 @@ def each(
         return
     # Forking a process that holds threads can deadlock, so workers start afresh.
     context = multiprocessing.get_context("spawn")
-    pool = executor or ProcessPoolExecutor(workers, context, initializer=one_thread)
+    pool = executor or ProcessPoolExecutor(workers, context, initializer=start_worker)
     try:
         futures = {pool.submit(work, item): item for item in items}
         for future in as_completed(futures):

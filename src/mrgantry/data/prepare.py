@@ -13,6 +13,7 @@ from jaxtyping import Bool, Float16
 
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import read_json, write_json
+from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
@@ -35,8 +36,7 @@ from mrgantry.data.volume import Volume, read_volume
 log = logging.getLogger(__name__)
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(Frozen):
     """What became of one subject: how the brain was found, or why it was skipped."""
 
     brain: str = ""
@@ -86,9 +86,12 @@ def prepare(
         for person, outcome in each(work, todo, workers):
             if strict and outcome.problems:
                 raise DataError(outcome.problems[0])
-            write_json(_outcome_path(slices, person), vars(outcome))
+            write_json(_outcome_path(slices, person), outcome.model_dump())
             advance(note=person)
-    outcomes = [Outcome(**read_json(_outcome_path(slices, person))) for person in sorted(people)]
+    outcomes = [
+        Outcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
+        for person in sorted(people)
+    ]
     problems = [problem for outcome in outcomes for problem in outcome.problems]
     parts = [safe_name(person) for person in sorted(people) if has_part(slices, safe_name(person))]
     if not parts:
@@ -179,7 +182,7 @@ def _prepare_person(
         write_part(slices, safe_name(person), np.concatenate(images), table)
     elif not problems:
         problems.append(f"{person} was skipped: no slice holds enough brain.")
-    return Outcome(brain, simulated, tuple(problems))
+    return Outcome(brain=brain, simulated=simulated, problems=tuple(problems))
 
 
 def _images_of(plan: SlicePlan) -> list[tuple[str, ...]]:
@@ -220,6 +223,8 @@ def read_scan(subject: Subject, sequences: Sequence[str]) -> Scan:
     else:
         found = [cut.find_brain(volume) for volume in volumes]
         brain, brain_from = np.logical_or.reduce([mask for mask, _ in found]), found[0][1]
+    if not brain.any():
+        raise DataError("its brain mask is empty.")
     tumour = _on_grid(subject.tumour, volumes[0]) > 0.5 if subject.tumour else None
     return Scan(volumes, brain, brain_from, tumour)
 
@@ -240,14 +245,15 @@ def cut_scan(
         DataError: The brain is empty or has a single intensity, or indices are off.
     """
     first, axis = scan.volumes[0], NORMAL[plan.plane]
-    units = [cut.to_unit(volume.voxels, scan.brain, plan.percentiles) for volume in scan.volumes]
     chosen = cut.chosen_slices(first, scan.brain, plan)
     spacing = cut.pixel_spacing(first.spacing, plan.plane)
-    centre = cut.middle(cut.upright(scan.brain, plan.plane))
-    fitted = [
-        cut.fit_square(cut.upright(unit, plan.plane)[chosen], spacing, centre, plan)
-        for unit in units
-    ]
+    brain = cut.upright(scan.brain, plan.plane)
+    fitted = []
+    for volume in scan.volumes:
+        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
+        stack = cut.upright(volume.voxels, plan.plane)[chosen]
+        unit = cut.to_unit(stack, brain[chosen], limits)
+        fitted.append(cut.fit_square(unit, spacing, cut.middle(brain), plan))
     images = np.stack([stack for stack, _ in fitted], axis=1).astype(np.float16)
     areas = _tumour_areas(scan.tumour, chosen, axis, spacing[0] * spacing[1])
     rows = [

@@ -85,7 +85,7 @@ def read_volume(path: Path) -> Volume:
         raise DataError(f"{path} holds {bad:,} voxels that are NaN or infinite.")
     description = bytes(image.header["descrip"]) if "descrip" in image.header else b""
     return Volume(
-        voxels=np.ascontiguousarray(voxels),
+        voxels=voxels,
         affine=np.asarray(turned.affine, dtype=np.float64),
         stored_axes="".join(nib.aff2axcodes(image.affine)),
         simulated=description.startswith(b"simulated"),

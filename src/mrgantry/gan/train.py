@@ -4,11 +4,11 @@ import json
 import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast
+from typing import Literal, cast
 
 import numpy as np
 import torch
@@ -230,23 +230,23 @@ class Training:
         """Train to the recipe's end."""
         recipe, state = self.run.recipe, self.state
         line = max(recipe.batch, -(-recipe.images // LOG_LINES))
-        writer = self._open_log()
         seen: list[dict[str, Tensor]] = []
         began = time.monotonic() - state.seconds
-        with progress("train", recipe.images, state.images) as advance:
+        with (
+            closing(self._open_log()) as writer,
+            progress("train", recipe.images, state.images) as advance,
+        ):
             while state.images < recipe.images:
                 before = state.images
                 seen.append(self.step())
                 advance(state.images - before)
                 ended = state.images >= recipe.images
-                if state.images // line > before // line or ended:
+                if ended or state.images // line > before // line:
                     state.seconds = time.monotonic() - began
                     self._write_line(writer, seen)
                     seen = []
-                    if (state.images // line) % LINES_A_SNAPSHOT == 0 or ended:
+                    if ended or (state.images // line) % LINES_A_SNAPSHOT == 0:
                         self.snapshot()
-        if writer:
-            writer.close()
 
     def step(self) -> dict[str, Tensor]:
         """Take one generator step and the critic steps before it."""
@@ -337,15 +337,16 @@ class Training:
             self.order[epoch] = torch.randperm(len(self.data), generator=random)
         return self.order[epoch]
 
-    def _open_log(self) -> Any:
+    def _open_log(self) -> SummaryWriter:
         """Cut the log back to the state, and open TensorBoard's."""
+        folder = self.run.folder
         if not self.fabric.is_global_zero:
-            return None
+            return SummaryWriter(folder / "tensorboard" / f"rank{self.fabric.global_rank}")
         kept = [row for row in self.run.log() if row["images"] <= self.state.images]
-        write_text(self.run.folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
-        return SummaryWriter(self.run.folder / "tensorboard", purge_step=self.state.images)
+        write_text(folder / "log.jsonl", "".join(json.dumps(row) + "\n" for row in kept))
+        return SummaryWriter(folder / "tensorboard", purge_step=self.state.images)
 
-    def _write_line(self, writer: Any, seen: list[dict[str, Tensor]]) -> None:
+    def _write_line(self, writer: SummaryWriter, seen: list[dict[str, Tensor]]) -> None:
         """Average what was seen since the last line, check it and write it.
 
         Raises:

@@ -1,0 +1,126 @@
+"""Phantoms: small scans whose every answer is known."""
+
+import os
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
+
+torch.set_num_threads(2)
+
+
+def write_nifti(path: Path, voxels: np.ndarray, axes: str = "RAS", spacing=(1.0, 1.0, 1.0)) -> Path:
+    """Write RAS+ voxels with the axes turned as `axes`, such as "LPS" or "PSR"."""
+    affine = np.diag([*spacing, 1.0])
+    image = nib.Nifti1Image(voxels, affine)
+    target = nib.orientations.axcodes2ornt(axes)
+    start = nib.orientations.io_orientation(affine)
+    image = image.as_reoriented(nib.orientations.ornt_transform(start, target))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(image, path)
+    return path
+
+
+def brain_phantom(seed: int = 0, shape=(24, 28, 20)) -> np.ndarray:
+    """Draw an ellipsoid of noise, brighter in front, on a background of 0."""
+    random = np.random.default_rng(seed)
+    grid = np.stack(np.meshgrid(*[np.linspace(-1, 1, n) for n in shape], indexing="ij"))
+    stretch = 0.75 + 0.15 * random.random(3)
+    inside = ((grid / stretch[:, None, None, None]) ** 2).sum(0) < 1
+    voxels = 100 + 40 * grid[1] + 10 * random.standard_normal(shape)
+    return np.where(inside, voxels.clip(1), 0).astype(np.float32)
+
+
+def tumour_phantom(shape=(24, 28, 20)) -> np.ndarray:
+    """Mark 8 x 8 x 4 voxels: an axial slice through them has 64 mm2 of tumour."""
+    labels = np.zeros(shape, np.uint8)
+    labels[8:16, 8:16, 9:13] = 4
+    return labels
+
+
+@pytest.fixture
+def cohort(tmp_path):
+    """Ten BRATS-like subjects of two sequences, half with tumour."""
+    folder = tmp_path / "cohort"
+    for number in range(10):
+        name = f"BraTS20_Training_{number:03d}"
+        for word in ("t1", "flair"):
+            write_nifti(folder / name / f"{name}_{word}.nii.gz", brain_phantom(number), "LPS")
+        labels = tumour_phantom() if number % 2 else np.zeros((24, 28, 20), np.uint8)
+        write_nifti(folder / name / f"{name}_seg.nii.gz", labels, "LPS")
+    return folder
+
+
+def write_slices(
+    folder: Path,
+    images: np.ndarray,
+    subjects: list[str],
+    splits: list[str],
+    *,
+    synthetic: bool = False,
+) -> SliceSet:
+    """Write a set of slices from arrays."""
+    about = About(
+        synthetic=synthetic,
+        channels=tuple("t1 t1c t2 flair".split()[: images.shape[1]]),
+        size=images.shape[-1],
+        command="made by a test",
+        choices={},
+        versions={},
+    )
+    begin(folder, about)
+    names = pd.unique(np.array(subjects))
+    for name in names:
+        rows = np.flatnonzero(np.array(subjects) == name)
+        table = pd.DataFrame(
+            [
+                dict.fromkeys(COLUMNS, "")
+                | {
+                    "id": f"{name}-{row}",
+                    "subject": "" if synthetic else name,
+                    "split": splits[row],
+                    "sequence": "t1",
+                    "plane": "axial",
+                    "index": row,
+                    "position_mm": 0.0,
+                    "pixel_mm": 1.0,
+                    "tumour": "unknown",
+                    "source": "synthetic" if synthetic else "real",
+                }
+                for row in rows
+            ]
+        )
+        write_part(folder, name, images[rows].astype(np.float16), table)
+    return finish(folder, about, list(names))
+
+
+def blobs(count: int, size: int = 16, seed: int = 0) -> np.ndarray:
+    """Draw images with one smooth blob each, somewhere."""
+    random = np.random.default_rng(seed)
+    y, x = np.mgrid[:size, :size] / size
+    centres = random.uniform(0.3, 0.7, (count, 2, 1, 1))
+    widths = random.uniform(0.05, 0.15, (count, 1, 1))
+    squares = (y - centres[:, 0]) ** 2 + (x - centres[:, 1]) ** 2
+    return (2 * np.exp(-squares / (2 * widths**2)) - 1)[:, None].astype(np.float16)
+
+
+@pytest.fixture
+def slices(tmp_path) -> SliceSet:
+    """A small set of 8 subjects x 6 slices of 16 pixels: 5 train, 3 test."""
+    subjects = [f"s{number // 6}" for number in range(48)]
+    splits = ["train" if number < 30 else "test" for number in range(48)]
+    return write_slices(tmp_path / "slices", blobs(48), subjects, splits)
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real scans that MRGANTRY_REAL_DATA names."""
+    folder = os.environ.get("MRGANTRY_REAL_DATA", "")
+    if not folder or not Path(folder).is_dir():
+        pytest.skip("MRGANTRY_REAL_DATA names no folder of real scans")
+    return Path(folder)

@@ -1,0 +1,167 @@
+import json
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from conftest import brain_phantom, write_nifti
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.data import SlicePlan, SliceSet, export_png, prepare
+from mrgantry.data.prepare import tumour_word
+
+PLAN = SlicePlan(sequences=("t1",), slices="0:20", size=16)
+
+
+def test_slices_rows_and_labels(cohort, tmp_path):
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    assert made.images.shape == (len(made.table), 1, 16, 16)
+    assert made.images.dtype == np.float16
+    assert made.images.min() == -1 and 0.7 < made.images.max() <= 1
+    one = made.table[made.table["subject"] == "BraTS20_Training_001"].set_index("index")
+    assert list(one.loc[9:12, "tumour"]) == ["yes"] * 4
+    assert list(one.loc[9:12, "tumour_mm2"]) == [64] * 4
+    assert one.loc[8, "tumour"] == "no"
+    assert made.about.notes == {"brain": {"foreground": 10}, "skipped": []}
+    assert made.about.source == "real"
+
+
+def test_splits_hold_people_together_in_exact_shares(cohort, tmp_path):
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    splits = made.table.groupby("subject")["split"].unique()
+    assert all(len(split) == 1 for split in splits)
+    assert splits.map(lambda s: s[0]).value_counts().to_dict() == {
+        "train": 6,
+        "test": 3,
+        "validation": 1,
+    }
+
+
+def test_workers_change_nothing_and_a_second_call_neither(cohort, tmp_path):
+    one = prepare(cohort, tmp_path / "one", PLAN, workers=1)
+    two = prepare(cohort, tmp_path / "two", PLAN, workers=2)
+    again = prepare(cohort, tmp_path / "one", PLAN, workers=1)
+    assert one.about.fingerprint == two.about.fingerprint == again.about.fingerprint
+
+
+def test_pooled_and_as_channels(cohort, tmp_path):
+    both = PLAN.model_copy(update={"sequences": ("t1", "flair")})
+    pooled = prepare(cohort, tmp_path / "pooled", both, workers=1)
+    assert pooled.table["sequence"].value_counts().nunique() == 1
+    stacked = prepare(
+        cohort, tmp_path / "stacked", both.model_copy(update={"combine": "channels"}), workers=1
+    )
+    assert stacked.images.shape[1] == 2
+    assert stacked.about.channels == ("t1", "flair")
+    assert len(pooled) == 2 * len(stacked)
+
+
+def test_channels_need_one_grid(cohort, tmp_path):
+    name = "BraTS20_Training_003"
+    write_nifti(cohort / name / f"{name}_flair.nii.gz", brain_phantom(3, (24, 28, 21)))
+    plan = PLAN.model_copy(update={"sequences": ("t1", "flair"), "combine": "channels"})
+    made = prepare(cohort, tmp_path / "out", plan, workers=1)
+    assert made.table["subject"].nunique() == 9
+    assert "its flair lies on another grid than its t1" in made.about.notes["skipped"][0]
+
+
+def test_a_bad_scan_is_skipped_and_the_others_go_on(cohort, tmp_path):
+    bad = cohort / "BraTS20_Training_004" / "BraTS20_Training_004_t1.nii.gz"
+    bad.write_bytes(bad.read_bytes()[:500])
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    assert made.table["subject"].nunique() == 9
+    (problem,) = made.about.notes["skipped"]
+    assert "BraTS20_Training_004 t1 was skipped" in problem and "truncated" in problem
+    with pytest.raises(DataError, match="truncated"):
+        prepare(cohort, tmp_path / "strict", PLAN, strict=True, workers=1)
+    # The file is mended: the same command takes it in.
+    write_nifti(bad, brain_phantom(4), "LPS")
+    assert prepare(cohort, tmp_path / "out", PLAN, workers=1).table["subject"].nunique() == 10
+
+
+def test_another_plan_is_refused(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    with pytest.raises(DataError, match="was made with plane = 'axial', now 'coronal'"):
+        prepare(cohort, tmp_path / "out", PLAN.model_copy(update={"plane": "coronal"}), workers=1)
+
+
+def test_conditions_and_split_columns(cohort, tmp_path):
+    rows = "\n".join(
+        f"BraTS20_Training_{n:03d},{'HGG' if n < 6 else 'LGG'},{'test' if n < 2 else 'train'}"
+        for n in range(10)
+    )
+    (cohort / "cohort.csv").write_text(f"subject,grade,fold\n{rows}\n")
+    plan = PLAN.model_copy(update={"where": ("grade=HGG",), "split_column": "fold"})
+    made = prepare(cohort, tmp_path / "out", plan, workers=1)
+    splits = made.table.groupby("subject")["split"].first()
+    assert splits.value_counts().to_dict() == {"train": 4, "test": 2}
+    with pytest.raises(DataError, match=r"No subject of .* meets grade=IV"):
+        prepare(cohort, tmp_path / "no", PLAN.model_copy(update={"where": ("grade=IV",)}))
+    with pytest.raises(RecipeError, match="gives subject .* the split 'HGG'"):
+        prepare(cohort, tmp_path / "no", plan.model_copy(update={"split_column": "grade"}))
+
+
+def test_an_absent_sequence_is_named(cohort, tmp_path):
+    with pytest.raises(DataError, match=r"No subject of .* has t2; there is flair, t1"):
+        prepare(cohort, tmp_path / "out", PLAN.model_copy(update={"sequences": ("t2",)}))
+
+
+def test_an_interrupted_set_cannot_be_opened(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    about = json.loads((tmp_path / "out/about.json").read_text())
+    (tmp_path / "out/about.json").write_text(json.dumps(about | {"complete": False}))
+    with pytest.raises(DataError, match="was interrupted .* mrgantry prepare"):
+        SliceSet.open(tmp_path / "out")
+
+
+def test_a_subject_in_two_splits_is_refused(cohort, tmp_path):
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    table = made.table
+    table.loc[0, "split"] = "test" if table.loc[0, "split"] == "train" else "train"
+    table.to_csv(tmp_path / "out/slices.csv", index=False)
+    with pytest.raises(DataError, match="stands in two splits .* Split by subject"):
+        SliceSet.open(tmp_path / "out")
+
+
+def test_what_is_no_set_is_refused(tmp_path):
+    with pytest.raises(DataError, match="is not a set of slices"):
+        SliceSet.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("area", "word"), [(None, "unknown"), (0, "no"), (49, "unclear"), (50, "yes")]
+)
+def test_tumour_words(area, word):
+    assert tumour_word(area, 50) == word
+
+
+def test_the_command_makes_the_plan_again(cohort, tmp_path):
+    plan = SlicePlan(sequences=("t1", "flair"), slices="0:20", size=16, splits=(0.5, 0.0, 0.5))
+    made = prepare(cohort, tmp_path / "out", plan, workers=1)
+    assert made.about.command == (
+        f"mrgantry prepare {cohort} {tmp_path / 'out'} --sequence t1 --sequence flair --pool "
+        "--slices 0:20 --size 16 --splits 0.5:0:0.5"
+    )
+
+
+def test_pictures_hold_the_same_pixels(slices, tmp_path):
+    assert export_png(slices.folder, tmp_path / "png") == 48
+    grey = np.asarray(Image.open(tmp_path / "png/s0-0.png"))
+    back = grey / 127.5 - 1
+    assert np.abs(back - slices.images[0, 0]).max() <= 1 / 255 + 1e-3
+    assert (tmp_path / "png/slices.csv").is_file()
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"sequences": ("t3",)}, "Unknown sequence 't3'"),
+        ({"plane": "axail"}, "'plane' of the plan is 'axail'"),
+        ({"siez": 64}, "Unknown key 'siez' in the plan. Did you mean 'size'?"),
+        ({"splits": (0.5, 0.1, 0.1)}, "sum to 1"),
+        ({"percentiles": (99, 1)}, "must rise"),
+        ({"where": ("grade",)}, "must read name=value"),
+    ],
+)
+def test_a_wrong_plan_is_refused_in_a_sentence(change, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        SlicePlan.of(change, "plan")

@@ -1,0 +1,195 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from torch import nn
+
+from conftest import blobs, write_slices
+from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.gan import Recipe, Run, sample, train
+from mrgantry.gan.losses import Original, Wasserstein
+from mrgantry.gan.networks import Dcgan, UpConv
+from mrgantry.gan.recipe import Adam, CriticSteps, RmsProp
+from mrgantry.gan.run import latents
+from mrgantry.gan.train import choose_rows, stream_of, update_ema
+
+SMALL = Recipe(
+    name="small",
+    size=16,
+    network=UpConv(width=16, critic_width=16, latent=8),
+    loss=Original(),
+    optimiser=Adam(),
+    images=640,
+    batch=8,
+    ema=100,
+    precision="fp32",
+)
+WGAN = SMALL.model_copy(
+    update={
+        "network": Dcgan(width=16, latent=8),
+        "loss": Wasserstein(),
+        "optimiser": RmsProp(),
+        "critic_steps": CriticSteps(usual=2, many=4, first=1, every=20),
+        "ema": None,
+    }
+)
+
+
+def weights(run):
+    return {path.name: path.read_bytes() for path in (run / "weights").iterdir()}
+
+
+def log_of(run):
+    rows = [json.loads(line) for line in (run / "log.jsonl").read_text().splitlines()]
+    return [{key: row[key] for key in row if key != "seconds"} for row in rows]
+
+
+class StopHere(Exception):
+    pass
+
+
+def stop_at(images):
+    def stop(run, seen):
+        if seen >= images:
+            raise StopHere
+
+    return stop
+
+
+@pytest.mark.parametrize("recipe", [SMALL, WGAN, SMALL.set(["precision=bf16"])])
+def test_a_resumed_run_equals_an_uninterrupted_one(slices, tmp_path, recipe):
+    train(slices.folder, tmp_path / "whole", recipe)
+    for images in (100, 300):
+        with pytest.raises(StopHere):
+            train(slices.folder, tmp_path / "parts", recipe, on_snapshot=stop_at(images))
+    train(slices.folder, tmp_path / "parts", recipe)
+    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+    assert log_of(tmp_path / "whole") == log_of(tmp_path / "parts")
+
+
+def test_a_run_leaves_what_it_promises(slices, tmp_path):
+    seen = []
+    run = train(slices.folder, tmp_path / "run", SMALL, on_snapshot=lambda _, n: seen.append(n))
+    assert seen[-1] == run.images == 640
+    names = {path.name for path in (tmp_path / "run").iterdir()}
+    assert names == {
+        "recipe.json",
+        "run.json",
+        "log.jsonl",
+        "samples",
+        "weights",
+        "state.pt",
+        "tensorboard",
+    }
+    with Image.open(tmp_path / f"run/samples/{640:09d}.png") as picture:
+        assert picture.size == (128, 128)
+    assert run.facts.training_subjects == ("s0", "s1", "s2", "s3", "s4")
+    assert run.facts.data_fingerprint == slices.about.fingerprint
+    assert any((tmp_path / "run/tensorboard").iterdir())
+
+
+def test_training_moves_images_towards_the_data(slices, tmp_path):
+    recipe = SMALL.set(["images=6400", "lr=2e-3"])
+    train(slices.folder, tmp_path / "run", recipe)
+    made = sample(tmp_path / "run", tmp_path / "out", 64)
+    real = slices.images.astype(np.float32).mean(0)
+    untrained = recipe.network.generator(16, 1).eval()(latents(recipe, range(64)))
+    before = np.abs(untrained.detach().numpy().mean(0) - real).mean()
+    after = np.abs(made.images.astype(np.float32).mean(0) - real).mean()
+    assert after < before / 3
+
+
+def test_a_changed_recipe_is_refused(slices, tmp_path):
+    train(slices.folder, tmp_path / "run", SMALL)
+    with pytest.raises(RunError, match=r"optimiser\.lr was 0\.0002, now 0\.001"):
+        train(slices.folder, tmp_path / "run", SMALL.set(["lr=1e-3"]))
+
+
+def test_other_data_are_refused(slices, tmp_path):
+    train(slices.folder, tmp_path / "run", SMALL)
+    other = write_slices(tmp_path / "other", blobs(8, seed=1), list("aabbccdd"), ["train"] * 8)
+    with pytest.raises(RunError, match="are not those it began with"):
+        train(other.folder, tmp_path / "run", SMALL)
+    with pytest.raises(RunError, match="only was"):
+        train(slices.folder, tmp_path / "run", SMALL, only=["sequence=t1"])
+
+
+def test_a_foreign_folder_is_left_alone(slices, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/thesis.txt").write_text("mine")
+    with pytest.raises(RunError, match="is not empty and is not a run"):
+        train(slices.folder, tmp_path / "run", SMALL)
+
+
+def test_the_size_must_fit(slices, tmp_path):
+    with pytest.raises(RecipeError, match="makes images of 32 pixels, but .* has 16"):
+        train(slices.folder, tmp_path / "run", SMALL.set(["size=32"]))
+
+
+def test_conditions_on_rows(slices):
+    assert len(choose_rows(slices, ["subject=s1"])) == 6
+    with pytest.raises(DataError, match="no column 'tumor'"):
+        choose_rows(slices, ["tumor=yes"])
+    with pytest.raises(DataError, match="No training slice"):
+        choose_rows(slices, ["tumour=yes"])
+
+
+def test_a_nan_stops_with_the_reason(slices, tmp_path, monkeypatch):
+    monkeypatch.setattr(Original, "generator", lambda self, fake: fake.mean() * float("nan"))
+    with pytest.raises(RunError, match=r"generator_loss became nan by image 8\. Lower the learning"):
+        train(slices.folder, tmp_path / "run", SMALL)
+    assert not (tmp_path / "run/state.pt").exists()
+
+
+def test_batch_and_devices_must_fit(slices, tmp_path):
+    with pytest.raises(RecipeError, match="cannot be shared by 3"):
+        train(slices.folder, tmp_path / "run", SMALL, devices=3)
+
+
+def test_no_run_and_no_weights_are_said(tmp_path, slices):
+    with pytest.raises(DataError, match="is not a training run"):
+        Run.open(tmp_path)
+    run = train(slices.folder, tmp_path / "run", SMALL)
+    (tmp_path / "run/weights/ema.safetensors").unlink()
+    with pytest.raises(RunError, match="has no weights yet"):
+        run.generator()
+
+
+def test_an_image_follows_from_its_seed_alone(slices, tmp_path):
+    train(slices.folder, tmp_path / "run", SMALL)
+    all_at_once = sample(tmp_path / "run", tmp_path / "a", 20, seed=0)
+    later = sample(tmp_path / "run", tmp_path / "b", 5, seed=10, batch=2)
+    np.testing.assert_allclose(all_at_once.images[10:15], later.images, atol=2e-3)
+    assert list(later.table["id"]) == [f"run_{seed:07d}" for seed in range(10, 15)]
+    assert set(later.table["source"]) == {"synthetic"}
+    assert later.about.training_subjects == ("s0", "s1", "s2", "s3", "s4")
+    assert sample(tmp_path / "run", tmp_path / "a", 20).about.fingerprint == (
+        all_at_once.about.fingerprint
+    )
+    with pytest.raises(DataError, match="was made with seed = 0, now 1"):
+        sample(tmp_path / "run", tmp_path / "a", 20, seed=1)
+
+
+def test_latents_follow_the_prior():
+    normal = latents(SMALL, range(500))
+    assert normal.mean().item() == pytest.approx(0, abs=0.05)
+    assert normal.std().item() == pytest.approx(1, abs=0.05)
+    uniform = latents(SMALL.set(["prior=uniform"]), range(500))
+    assert uniform.min() > -1 and uniform.max() < 1
+    assert uniform.std().item() == pytest.approx(3**-0.5, abs=0.02)
+
+
+def test_the_average_has_its_half_life():
+    ema, new = nn.Linear(1, 1), nn.Linear(1, 1)
+    nn.init.constant_(ema.weight, 0.0)
+    nn.init.constant_(new.weight, 1.0)
+    update_ema(ema, new, half_life=100, images=100, seen=10**9)
+    assert ema.weight.item() == pytest.approx(0.5)
+
+
+def test_random_streams_are_apart():
+    drawn = [torch.randn(4, generator=stream_of(*keys)) for keys in [(0, 1, 2), (0, 2, 1), (0, 1)]]
+    assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
+    assert torch.equal(drawn[0], torch.randn(4, generator=stream_of(0, 1, 2)))
