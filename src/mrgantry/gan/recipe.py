@@ -77,7 +77,7 @@ class Recipe(Frozen):
         batch: Images a step, over all processes.
         ema: Half-life of the generator's moving average in images; None samples from
             the last weights instead, as the published studies did.
-        precision: "auto" takes bf16 where the device multiplies it faster.
+        precision: "auto" takes bf16 where a short timing shows that it is faster.
         seed: Seed of weights, of the order of images and of latents.
     """
 

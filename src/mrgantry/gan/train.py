@@ -125,7 +125,7 @@ def train(
             f"{data.about.size}. Prepare it again with --size {recipe.size}, or choose a "
             "recipe of that size."
         )
-    fabric = start_fabric(recipe, devices)
+    fabric = start_fabric(recipe, devices, run)
     facts = Facts(
         **describe(data),
         only=tuple(only),
@@ -162,33 +162,56 @@ def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
     return data.where(rows)
 
 
-def start_fabric(recipe: Recipe, devices: int) -> Fabric:
-    """Take a device and an arithmetic; start the other processes if there are any."""
-    use_cuda = torch.cuda.is_available()
-    accelerator = "cuda" if use_cuda else "cpu"
-    bf16 = recipe.precision == "bf16" or (recipe.precision == "auto" and fast_bf16(use_cuda))
-    fabric = Fabric(
-        accelerator=accelerator,
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
-        precision="bf16-mixed" if bf16 else "32-true",
-    )
+def start_fabric(recipe: Recipe, devices: int, run: Path) -> Fabric:
+    """Take a device and an arithmetic; start the other processes if there are any.
+
+    A run that was begun keeps its arithmetic.
+
+    Raises:
+        RecipeError: The batch cannot be shared by the processes.
+    """
     if recipe.batch % devices:
         raise RecipeError(f"A batch of {recipe.batch} cannot be shared by {devices} processes.")
+    use_cuda = torch.cuda.is_available()
+    if (run / "run.json").is_file():
+        precision = Run.open(run).facts.precision
+    elif recipe.precision == "auto":
+        bf16 = faster_in_bf16(torch.device("cuda" if use_cuda else "cpu"))
+        precision = "bf16-mixed" if bf16 else "32-true"
+    else:
+        precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
+    # Fabric's notes on the arithmetic would stand among the user's own lines.
+    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
+    fabric = Fabric(
+        accelerator="cuda" if use_cuda else "cpu",
+        devices=devices,
+        strategy="ddp" if devices > 1 else "auto",
+        precision=cast(Literal["32-true", "bf16-mixed"], precision),
+    )
     fabric.launch()
     return fabric
 
 
-def fast_bf16(use_cuda: bool) -> bool:
-    """Say whether the device has instructions that multiply bf16.
+def faster_in_bf16(device: torch.device) -> bool:
+    """Time a convolution and its gradient in both arithmetics.
 
-    A question to the hardware and not a timing, so that a resumed run gets the same
-    answer.
+    That a processor has bf16 instructions does not tell: on some they are half as fast
+    as those for fp32, on others twice.
     """
-    if use_cuda:
-        return torch.cuda.get_device_capability() >= (8, 0)
-    abilities = torch.cpu.get_capabilities()
-    return bool(abilities.get("avx512_bf16") or abilities.get("amx_bf16") or abilities.get("bf16"))
+    convolution = nn.Conv2d(64, 64, 4, 2, 1, device=device)
+    images = torch.randn(16, 64, 32, 32, device=device)
+    shortest = {}
+    for bf16 in (False, True):
+        seconds = []
+        for _ in range(5):
+            began = time.perf_counter()
+            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
+                convolution(images).float().sum().backward()
+            if device.type == "cuda":
+                torch.cuda.synchronize()
+            seconds.append(time.perf_counter() - began)
+        shortest[bf16] = min(seconds)
+    return shortest[True] < 0.8 * shortest[False]
 
 
 def build(recipe: Recipe, channels: int, device: torch.device) -> State:
