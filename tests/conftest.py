@@ -67,7 +67,7 @@ def write_slices(
     """Write a set of slices from arrays."""
     about = About(
         synthetic=synthetic,
-        channels=tuple("t1 t1c t2 flair".split()[: images.shape[1]]),
+        channels=tuple(["t1", "t1c", "t2", "flair"][: images.shape[1]]),
         size=images.shape[-1],
         command="made by a test",
         choices={},

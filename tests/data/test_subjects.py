@@ -38,7 +38,9 @@ def test_a_name_tells_the_sequence(name, sequence):
 def test_brats_2020(tmp_path):
     for number in (1, 2):
         name = f"BraTS20_Training_{number:03d}"
-        touch(tmp_path, *(f"{name}/{name}_{w}.nii.gz" for w in "t1 t1ce t2 flair seg".split()))
+        touch(
+            tmp_path, *(f"{name}/{name}_{w}.nii.gz" for w in ["t1", "t1ce", "t2", "flair", "seg"])
+        )
     (tmp_path / "name_mapping.csv").write_text(
         "Grade,BraTS_2020_subject_ID\nHGG,BraTS20_Training_001\nLGG,BraTS20_Training_002\n"
     )

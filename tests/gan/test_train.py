@@ -138,7 +138,7 @@ def test_conditions_on_rows(slices):
 
 def test_a_nan_stops_with_the_reason(slices, tmp_path, monkeypatch):
     monkeypatch.setattr(Original, "generator", lambda self, fake: fake.mean() * float("nan"))
-    with pytest.raises(RunError, match=r"generator_loss became nan by image 8\. Lower the learning"):
+    with pytest.raises(RunError, match=r"generator_loss became nan by image 8\. Lower"):
         train(slices.folder, tmp_path / "run", SMALL)
     assert not (tmp_path / "run/state.pt").exists()
 

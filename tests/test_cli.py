@@ -1,0 +1,118 @@
+"""The command line, as people call it: in a process of its own, or through its parser."""
+
+import subprocess
+import sys
+
+import pytest
+from typer.testing import CliRunner
+
+from mrgantry.cli import app
+
+VERBS = [
+    "simulate",
+    "prepare",
+    "train",
+    "sample",
+    "export",
+    "evaluate",
+    "report",
+    "recipes",
+    "demo",
+]
+
+
+def run(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "mrgantry", *map(str, words)],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_help_teaches_with_an_example(verb):
+    shown = CliRunner().invoke(app, [verb, "--help"], env={"COLUMNS": "200"}).output
+    assert f"Example: mrgantry {verb}" in shown
+
+
+def test_every_verb_stands_in_the_help_and_in_this_test():
+    shown = CliRunner().invoke(app, ["--help"]).output
+    assert sorted(VERBS) == sorted(command.callback.__name__ for command in app.registered_commands)
+    assert all(verb in shown for verb in VERBS)
+
+
+def test_nothing_heavy_is_imported_for_help():
+    code = (
+        "import sys; import mrgantry.cli; "
+        "print([m for m in ('torch','numpy','pandas','scipy','matplotlib','pydantic') "
+        "if m in sys.modules])"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["prepare", "absent", "out"], "absent is not a folder"),
+        (["train", "absent", "run"], "absent is not a set of slices"),
+        (["train", "x", "run", "--recipe", "dmo"], "Did you mean 'demo'?"),
+        (["train", "x", "run", "--set", "imges=5"], "Did you mean 'images'?"),
+        (["sample", "absent", "out"], "absent is not a training run"),
+        (["evaluate", "absent", "out", "--synthetic", "x"], "absent is not a set of slices"),
+        (["export", "absent", "out"], "absent is not a set of slices"),
+        (["report", "page.html", "absent"], "absent holds nothing to report"),
+        (["recipes", "dcgan"], "Unknown recipe 'dcgan'"),
+        (["prepare", "x", "out", "--slices", "9:3"], "The slices '9:3' are not understood"),
+    ],
+)
+def test_a_mistake_is_one_sentence_and_status_1(words, sentence, tmp_path):
+    done = run(*words, cwd=tmp_path)
+    assert done.returncode == 1
+    assert sentence in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("mrgantry: ") and len(done.stderr.strip().splitlines()) == 1
+    assert not (tmp_path / "run").exists() and not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["prepare"],
+        ["prepare", "x", "y", "--sequence", "t1", "--sequence", "t2"],
+        ["prepare", "x", "y", "--splits", "a:b"],
+        ["evaluate", "x", "y"],
+        ["simulate", "x", "--subjects", "0"],
+        ["nonsense"],
+    ],
+)
+def test_wrong_usage_is_status_2(words):
+    done = CliRunner().invoke(app, words)
+    assert done.exit_code == 2
+
+
+def test_recipes_are_listed_and_printed():
+    assert "han2018-wgan-128" in CliRunner().invoke(app, ["recipes"]).output
+    assert '"clip": 0.01' in CliRunner().invoke(app, ["recipes", "han2018-wgan-64"]).output
+
+
+@pytest.mark.slow
+def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
+    """From a simulated cohort to a report, each verb in its own process."""
+    for words in (
+        "simulate cohort --subjects 6 --seed 1 --healthy 0.5 --sequence t1 --sequence flair",
+        "prepare cohort slices --sequence t1 --sequence flair --pool --plane coronal "
+        "--slices 0.3:0.7:8 --size 64",
+        "train slices run --recipe demo --set images=320",
+        "sample run synthetic --count 60 --seed 5",
+        "export synthetic pictures",
+        "evaluate slices scores --synthetic synthetic",
+        "report report.html cohort slices run synthetic scores",
+    ):
+        done = run(*words.split(), cwd=tmp_path)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr and "Warning" not in done.stderr
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 60
+    assert "Simulated data." in (tmp_path / "report.html").read_text()
