@@ -18,7 +18,7 @@ from mrgantry.gan.train import choose_rows, stream_of, update_ema
 SMALL = Recipe(
     name="small",
     size=16,
-    network=UpConv(width=16, critic_width=16, latent=8),
+    network=UpConv(width=32, critic_width=32, latent=8),
     loss=Original(),
     optimiser=Adam(),
     images=640,

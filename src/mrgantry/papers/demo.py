@@ -19,14 +19,15 @@ from mrgantry.simulate import simulate
 RECIPE = Recipe(
     name="demo",
     size=64,
-    network=UpConv(),
+    # Chosen by trying on two cores (docs/LOG.md): many small steps beat few large ones.
+    network=UpConv(width=256, critic_width=128),
     loss=Original(),
     optimiser=Adam(lr=2e-4, beta1=0.5),
-    images=40_000,
+    images=48_000,
     batch=32,
     ema=5_000,
 )
-# Sixteen T1 slices of each of 160 subjects, from the base of the frontal lobes to
+# Some eighteen T1 slices of each of 160 subjects, from the base of the frontal lobes to
 # the roof of the ventricles, close enough to fill the image.
 PLAN = SlicePlan(slices="0.45:0.70:2", field_mm=192)
 SUBJECTS = 160

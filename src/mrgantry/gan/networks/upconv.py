@@ -4,6 +4,7 @@ Transposed convolutions overlap unevenly and leave checkerboards (Odena et al.,
 Distill 2016); nearest-neighbour up-sampling with a plain convolution does not.
 """
 
+from itertools import pairwise
 from typing import Annotated, Literal
 
 from pydantic import Field
@@ -19,7 +20,7 @@ class UpConv(Frozen):
     Attributes:
         latent: Length of the latent vector.
         prior: Distribution of latents: "normal", or "uniform" on [-1, 1].
-        width: Channels of the generator at 4x4.
+        width: Channels of the generator at 4x4; they halve at every doubling.
         critic_width: Channels of the discriminator at 4x4.
         output: "tanh" or "linear".
     """
@@ -28,7 +29,7 @@ class UpConv(Frozen):
     latent: Annotated[int, Field(ge=1)] = 64
     prior: Literal["normal", "uniform"] = "normal"
     width: Annotated[int, Field(ge=8)] = 256
-    critic_width: Annotated[int, Field(ge=8)] = 256
+    critic_width: Annotated[int, Field(ge=8)] = 128
     output: Literal["linear", "tanh"] = "tanh"
 
     def generator(self, size: int, channels: int) -> nn.Module:
@@ -40,14 +41,14 @@ class UpConv(Frozen):
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for wide, narrow in zip(widths, [*widths[1:], widths[-1]], strict=True):
+        for wide, narrow in pairwise([*widths, widths[-1] // 2]):
             layers += [
                 nn.Upsample(scale_factor=2),
                 nn.Conv2d(wide, narrow, 3, 1, 1, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(inplace=True),
             ]
-        layers.append(nn.Conv2d(widths[-1], channels, 3, 1, 1))
+        layers.append(nn.Conv2d(widths[-1] // 2, channels, 3, 1, 1))
         if self.output == "tanh":
             layers.append(nn.Tanh())
         return nn.Sequential(*layers).apply(radford_init)

@@ -1,0 +1,37 @@
+# make demo    install, then the whole way on a simulated cohort; the report is demo/report.html
+# make test    install, then the tests (10 minutes at most on 2 cores)
+# make check   format, lint, types, layers
+# make slow    the tests that take a minute or more
+# make bench   speed, as ratios to a named alternative
+
+PYTHON ?= python3
+VENV ?= .venv
+BIN = $(VENV)/bin
+
+.PHONY: demo test check slow bench clean
+
+demo: $(VENV)/installed
+	$(BIN)/mrgantry demo demo
+
+test: $(VENV)/installed
+	$(BIN)/pytest
+
+slow: $(VENV)/installed
+	$(BIN)/pytest -m slow --timeout 1200
+
+check: $(VENV)/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+bench: $(VENV)/installed
+	$(BIN)/python benchmarks/speed.py
+
+$(VENV)/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	touch $@
+
+clean:
+	rm -rf $(VENV) demo

@@ -1,0 +1,173 @@
+"""Speed as ratios to a named alternative, all measured in one run: `make bench`.
+
+Training is compared with the plain eager loop that a textbook would write: fp32, the
+default memory layout, the same networks, loss, optimiser and batch.
+"""
+
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import torch
+import torch.nn.functional as F
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from mrgantry.gan.recipe import Recipe
+from mrgantry.gan.run import Facts, Run
+from mrgantry.gan.train import Training, build, start_fabric
+from mrgantry.papers import find_recipe
+
+ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps
+
+
+def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
+    """Give one step of the textbook's loop."""
+    state = build(recipe, 1, images.device)
+    generator = state.generator.to(memory_format=torch.contiguous_format)
+    critic = state.critic.to(memory_format=torch.contiguous_format)
+    adam = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
+    ones = torch.ones(recipe.batch, device=images.device)
+
+    def step() -> None:
+        real = images[torch.randint(len(images), (recipe.batch,))]
+        fake = generator(torch.randn(recipe.batch, 100, device=images.device))
+        adam[0].zero_grad()
+        F.binary_cross_entropy_with_logits(critic(real), ones).backward()
+        F.binary_cross_entropy_with_logits(critic(fake.detach()), ones * 0).backward()
+        adam[0].step()
+        adam[1].zero_grad()
+        F.binary_cross_entropy_with_logits(critic(fake), ones).backward()
+        adam[1].step()
+
+    return step
+
+
+def our_loop(recipe: Recipe, images: torch.Tensor, folder: Path) -> tuple[Callable[[], None], str]:
+    """Give one step of ours, and the arithmetic that it chose."""
+    fabric = start_fabric(recipe, 1, folder)
+    precision = str(fabric.strategy.precision.precision)
+    facts = Facts(
+        channels=("t1",),
+        sequence="t1",
+        plane="axial",
+        pixel_mm=1.0,
+        source="simulated",
+        data="",
+        data_fingerprint="",
+        only=(),
+        training_images=len(images),
+        training_subjects=(),
+        command="",
+        versions={},
+        precision=precision,
+    )
+
+    class Data:
+        """As much of a set of slices as the loop touches."""
+
+        def __init__(self) -> None:
+            self.images = images.half().cpu().numpy()
+
+        def __len__(self) -> int:
+            return len(self.images)
+
+    training = Training(Run(folder, recipe, facts), fabric, build(recipe, 1, fabric.device), Data())
+    return lambda: training.step() and None, precision
+
+
+def seconds(step: Callable[[], None]) -> float:
+    """Time some steps; give seconds a step."""
+    began = time.perf_counter()
+    for _ in range(STEPS):
+        step()
+    if torch.cuda.is_available():
+        torch.cuda.synchronize()
+    return (time.perf_counter() - began) / STEPS
+
+
+def training_rows(name: str) -> list[tuple[str, str, str]]:
+    """Compare training of one recipe with the plain loop, and with the machine."""
+    recipe = find_recipe(name)
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    images = torch.rand(256, 1, recipe.size, recipe.size, device=device) * 2 - 1
+    with TemporaryDirectory() as folder:
+        ours, precision = our_loop(recipe, images, Path(folder))
+        plain = plain_loop(recipe, images)
+        ours(), plain()  # warm both up
+        times = [(seconds(plain), seconds(ours)) for _ in range(ROUNDS)]
+    slow, fast = (statistics.median(side) for side in zip(*times, strict=True))
+    rate = 11 * multiply_adds(recipe) * recipe.batch * 2 / fast / 1e9
+    peak = matrix_rate(device, precision)
+    return [
+        (f"{name}, plain fp32 loop", f"{recipe.batch / slow:.0f} images/s", "1.00"),
+        (
+            f"{name}, mrgantry ({precision})",
+            f"{recipe.batch / fast:.0f} images/s",
+            f"{slow / fast:.2f}",
+        ),
+        (
+            "  of the rate of a matrix product",
+            f"{rate:.0f} of {peak:.0f} GFLOP/s",
+            f"{rate / peak:.2f}",
+        ),
+    ]
+
+
+def multiply_adds(recipe: Recipe) -> float:
+    """Count the multiply-adds of the critic on one image; the generator has as many.
+
+    A step is 11 such passes. Forward: the generator once, the critic on real, fake and
+    fake again. Backward: two passes each for real and fake critic and for the generator,
+    and one through the critic, which is frozen in the generator's step.
+    """
+    critic = recipe.network.critic(recipe.size, 1)
+    total = 0.0
+    image = torch.zeros(2, 1, recipe.size, recipe.size)
+    for layer in critic:  # type: ignore[attr-defined]
+        image = layer(image)
+        if isinstance(layer, torch.nn.Conv2d):
+            total += layer.weight.numel() * image.shape[2] * image.shape[3]
+    return total
+
+
+def matrix_rate(device: torch.device, precision: str) -> float:
+    """Measure GFLOP/s of a large matrix product in an arithmetic."""
+    kind = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    matrix = torch.randn(2048, 2048, device=device, dtype=kind)
+    matrix @ matrix
+
+    def product() -> None:
+        _ = matrix @ matrix
+
+    return 2 * 2048**3 / min(seconds(product) for _ in range(ROUNDS)) / 1e9
+
+
+def help_row() -> tuple[str, str, str]:
+    """Time `mrgantry --help`, best of five, against the target of 0.4 s."""
+    command = [sys.executable, "-m", "mrgantry", "--help"]
+    times = []
+    for _ in range(5):
+        began = time.perf_counter()
+        subprocess.run(command, capture_output=True, check=True)
+        times.append(time.perf_counter() - began)
+    return ("mrgantry --help", f"{min(times):.2f} s", f"{min(times) / 0.4:.2f} of 0.4 s")
+
+
+def main() -> None:
+    """Print one table."""
+    table = Table("what", "rate", "ratio", box=box.SIMPLE_HEAD)
+    for row in [*training_rows("han2018-dcgan-64"), help_row()]:
+        table.add_row(*row)
+    console = Console()
+    console.print(table)
+    console.print(f"torch {torch.__version__}, {torch.get_num_threads()} threads")
+
+
+if __name__ == "__main__":
+    main()
