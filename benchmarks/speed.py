@@ -20,7 +20,7 @@ from rich.table import Table
 
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.run import Facts, Run
-from mrgantry.gan.train import Training, build, start_fabric
+from mrgantry.gan.train import Training, build, choose_precision, start_fabric
 from mrgantry.papers import find_recipe
 
 ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps
@@ -50,8 +50,8 @@ def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
 
 def our_loop(recipe: Recipe, images: torch.Tensor, folder: Path) -> tuple[Callable[[], None], str]:
     """Give one step of ours, and the arithmetic that it chose."""
-    fabric = start_fabric(recipe, 1, folder)
-    precision = str(fabric.strategy.precision.precision)
+    fabric = start_fabric(recipe, 1)
+    precision = choose_precision(recipe, folder, fabric)
     facts = Facts(
         channels=("t1",),
         sequence="t1",
@@ -138,7 +138,7 @@ def multiply_adds(recipe: Recipe) -> float:
 
 def matrix_rate(device: torch.device, precision: str) -> float:
     """Measure GFLOP/s of a large matrix product in an arithmetic."""
-    kind = torch.bfloat16 if precision.startswith("bf16") else torch.float32
+    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     matrix = torch.randn(2048, 2048, device=device, dtype=kind)
     matrix @ matrix
 

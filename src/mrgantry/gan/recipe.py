@@ -79,6 +79,7 @@ class Recipe(Frozen):
             the last weights instead, as the published studies did.
         precision: "auto" takes bf16 where a short timing shows that it is faster.
         seed: Seed of weights, of the order of images and of latents.
+        changes: What was changed of the recipe of that name, as `key=value`.
     """
 
     name: str
@@ -92,6 +93,7 @@ class Recipe(Frozen):
     ema: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: int = 0
+    changes: tuple[str, ...] = ()
 
     def set(self, changes: Sequence[str]) -> "Recipe":
         """Give the recipe with values changed, each written as `key=value`.
@@ -118,6 +120,7 @@ class Recipe(Frozen):
             for parent in parents:
                 place = place[parent]
             place[last] = _parse(text)
+        values["changes"] = (*self.changes, *changes)
         return Recipe.of(values, f"recipe {self.name}")
 
     def differences(self, other: "Recipe") -> list[str]:
@@ -126,7 +129,7 @@ class Recipe(Frozen):
         return [
             f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}"
             for key in sorted(ours.keys() | theirs.keys())
-            if ours.get(key) != theirs.get(key)
+            if ours.get(key) != theirs.get(key) and key != "changes"
         ]
 
 

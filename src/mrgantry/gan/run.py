@@ -43,7 +43,7 @@ class Facts(Frozen):
         training_subjects: Whom the generator has seen.
         command: The shell command that trains it again.
         versions: Of the libraries.
-        precision: The arithmetic taken, "32-true" or "bf16-mixed".
+        precision: The arithmetic that was chosen for the networks.
     """
 
     channels: tuple[str, ...]
@@ -58,7 +58,7 @@ class Facts(Frozen):
     training_subjects: tuple[str, ...]
     command: str
     versions: dict[str, str]
-    precision: str
+    precision: Literal["fp32", "bf16"]
 
 
 @dataclass(frozen=True)

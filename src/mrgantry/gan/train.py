@@ -125,13 +125,22 @@ def train(
             f"{data.about.size}. Prepare it again with --size {recipe.size}, or choose a "
             "recipe of that size."
         )
-    fabric = start_fabric(recipe, devices, run)
+    fabric = start_fabric(recipe, devices)
     facts = Facts(
         **describe(data),
         only=tuple(only),
-        command=command_line("train", slices, run, recipe=recipe.name, only=tuple(only)),
+        command=command_line(
+            "train",
+            slices,
+            run,
+            recipe=recipe.name,
+            set=recipe.changes,
+            only=tuple(only),
+            devices=devices if devices > 1 else None,
+            compile=compiled,
+        ),
         versions=versions(),
-        precision=str(fabric.strategy.precision.precision),
+        precision=choose_precision(recipe, run, fabric),
     )
     if fabric.is_global_zero:
         Run.begin(run, recipe, facts)
@@ -162,34 +171,36 @@ def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
     return data.where(rows)
 
 
-def start_fabric(recipe: Recipe, devices: int, run: Path) -> Fabric:
-    """Take a device and an arithmetic; start the other processes if there are any.
-
-    A run that was begun keeps its arithmetic.
+def start_fabric(recipe: Recipe, devices: int) -> Fabric:
+    """Take a device, and start the other processes if there are any.
 
     Raises:
         RecipeError: The batch cannot be shared by the processes.
     """
     if recipe.batch % devices:
         raise RecipeError(f"A batch of {recipe.batch} cannot be shared by {devices} processes.")
-    use_cuda = torch.cuda.is_available()
-    if (run / "run.json").is_file():
-        precision = Run.open(run).facts.precision
-    elif recipe.precision == "auto":
-        bf16 = faster_in_bf16(torch.device("cuda" if use_cuda else "cpu"))
-        precision = "bf16-mixed" if bf16 else "32-true"
-    else:
-        precision = {"fp32": "32-true", "bf16": "bf16-mixed"}[recipe.precision]
-    # Fabric's notes on the arithmetic would stand among the user's own lines.
+    # Fabric's notes on devices would stand among the user's own lines.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(
-        accelerator="cuda" if use_cuda else "cpu",
+        accelerator="cuda" if torch.cuda.is_available() else "cpu",
         devices=devices,
         strategy="ddp" if devices > 1 else "auto",
-        precision=cast(Literal["32-true", "bf16-mixed"], precision),
     )
     fabric.launch()
     return fabric
+
+
+def choose_precision(recipe: Recipe, run: Path, fabric: Fabric) -> Literal["fp32", "bf16"]:
+    """Choose the arithmetic; a run that was begun keeps its own.
+
+    One process decides for all: timings differ between them.
+    """
+    choice = recipe.precision
+    if (run / "run.json").is_file():
+        choice = Run.open(run).facts.precision
+    elif choice == "auto":
+        choice = "bf16" if faster_in_bf16(fabric.device) else "fp32"
+    return fabric.broadcast(choice)
 
 
 def faster_in_bf16(device: torch.device) -> bool:
@@ -332,9 +343,10 @@ class Training:
 
     def _forward(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
         called = torch.compile(network) if self.compiled else network
+        bf16 = self.run.facts.precision == "bf16"
 
         def forward(inputs: Tensor) -> Tensor:
-            with self.fabric.autocast():
+            with torch.autocast(self.fabric.device.type, torch.bfloat16, enabled=bf16):
                 outputs: Tensor = called(inputs)
             return outputs.float()  # losses and grids are computed in fp32
 
