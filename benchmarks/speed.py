@@ -18,9 +18,10 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.run import Facts, Run
-from mrgantry.gan.train import Training, build, choose_precision, start_fabric
+from mrgantry.gan.train import Training, build
 from mrgantry.papers import find_recipe
 
 ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps

@@ -189,6 +189,19 @@ def test_the_average_has_its_half_life():
     assert ema.weight.item() == pytest.approx(0.5)
 
 
+def test_a_log_that_a_kill_cut_short_is_read_up_to_there(slices, tmp_path):
+    run = train(slices.folder, tmp_path / "run", SMALL)
+    rows = run.log()
+    with (tmp_path / "run/log.jsonl").open("a") as file:
+        file.write('{"images": 99')
+    assert run.log() == rows
+
+
+def test_what_was_changed_stands_in_the_command(slices, tmp_path):
+    run = train(slices.folder, tmp_path / "run", SMALL.set(["images=64"]))
+    assert run.facts.command.endswith("run --recipe small --set images=64")
+
+
 def test_random_streams_are_apart():
     drawn = [torch.randn(4, generator=stream_of(*keys)) for keys in [(0, 1, 2), (0, 2, 1), (0, 1)]]
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])

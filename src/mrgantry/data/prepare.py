@@ -1,6 +1,5 @@
 """Cut a folder of scans into a set of slices."""
 
-import logging
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -32,8 +31,6 @@ from mrgantry.data.slices import (
 )
 from mrgantry.data.subjects import Subject, find_subjects
 from mrgantry.data.volume import Volume, read_volume
-
-log = logging.getLogger(__name__)
 
 
 class Outcome(Frozen):

@@ -6,7 +6,6 @@ half and the other (the floor: what real images score). Mean and spread over the
 draws are the value and its interval.
 """
 
-import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -33,8 +32,6 @@ from mrgantry.evaluate.features import (
 from mrgantry.evaluate.frechet import frechet_distance
 from mrgantry.evaluate.ms_ssim import scales, similarity_of_pairs
 from mrgantry.evaluate.neighbours import nearest
-
-log = logging.getLogger(__name__)
 
 COMPONENTS = 64
 DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained classifiers

@@ -116,12 +116,15 @@ class Run:
         return cls(folder, recipe, facts)
 
     def log(self) -> list[dict[str, Any]]:
-        """Read the lines of the log."""
+        """Read the lines of the log; one that a kill cut short ends it."""
         path = self.folder / "log.jsonl"
-        if not path.is_file():
-            return []
-        lines = path.read_text(encoding="utf-8").splitlines()
-        return [json.loads(line) for line in lines]
+        rows = []
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else []:
+            try:
+                rows.append(json.loads(line))
+            except ValueError:
+                break
+        return rows
 
     @property
     def images(self) -> int:

@@ -1,7 +1,6 @@
 """The training loop: one for all networks, losses and devices."""
 
 import json
-import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
@@ -24,17 +23,16 @@ from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.slices import SliceSet
+from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.networks.dcgan import draw_latents
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.run import Facts, Run, describe, latents, save_weights
-
-log = logging.getLogger(__name__)
 
 LOG_LINES = 200  # a run's log has this many lines,
 LINES_A_SNAPSHOT = 10  # and every so many a grid, weights and a resumable state
 GRID = range(64)  # seeds of the pictured samples
 # Random streams of one step; each draws from a generator seeded by (seed, images, stream).
-ORDER, CRITIC_LATENTS, GENERATOR_LATENTS = range(3)
+ORDER, LATENTS = range(2)
 
 
 @dataclass
@@ -171,60 +169,6 @@ def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
     return data.where(rows)
 
 
-def start_fabric(recipe: Recipe, devices: int) -> Fabric:
-    """Take a device, and start the other processes if there are any.
-
-    Raises:
-        RecipeError: The batch cannot be shared by the processes.
-    """
-    if recipe.batch % devices:
-        raise RecipeError(f"A batch of {recipe.batch} cannot be shared by {devices} processes.")
-    # Fabric's notes on devices would stand among the user's own lines.
-    logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
-    fabric = Fabric(
-        accelerator="cuda" if torch.cuda.is_available() else "cpu",
-        devices=devices,
-        strategy="ddp" if devices > 1 else "auto",
-    )
-    fabric.launch()
-    return fabric
-
-
-def choose_precision(recipe: Recipe, run: Path, fabric: Fabric) -> Literal["fp32", "bf16"]:
-    """Choose the arithmetic; a run that was begun keeps its own.
-
-    One process decides for all: timings differ between them.
-    """
-    choice = recipe.precision
-    if (run / "run.json").is_file():
-        choice = Run.open(run).facts.precision
-    elif choice == "auto":
-        choice = "bf16" if faster_in_bf16(fabric.device) else "fp32"
-    return fabric.broadcast(choice)
-
-
-def faster_in_bf16(device: torch.device) -> bool:
-    """Time a convolution and its gradient in both arithmetics.
-
-    That a processor has bf16 instructions does not tell: on some they are half as fast
-    as those for fp32, on others twice.
-    """
-    convolution = nn.Conv2d(64, 64, 4, 2, 1, device=device)
-    images = torch.randn(16, 64, 32, 32, device=device)
-    shortest = {}
-    for bf16 in (False, True):
-        seconds = []
-        for _ in range(5):
-            began = time.perf_counter()
-            with torch.autocast(device.type, torch.bfloat16, enabled=bf16):
-                convolution(images).float().sum().backward()
-            if device.type == "cuda":
-                torch.cuda.synchronize()
-            seconds.append(time.perf_counter() - began)
-        shortest[bf16] = min(seconds)
-    return shortest[True] < 0.8 * shortest[False]
-
-
 def build(recipe: Recipe, channels: int, device: torch.device) -> State:
     """Make networks and optimisers with the recipe's seed."""
     with torch.random.fork_rng(devices=[]):
@@ -288,7 +232,7 @@ class Training:
         numbers: dict[str, Tensor] = {}
         fake = None
         for _ in range(recipe.critic_steps.before(state.steps)):
-            fake = self.generate(self.latents(CRITIC_LATENTS))
+            fake = self.generate(self.latents())
             recipe.loss.constrain(state.critic)
             real_logits = self.judge(self.real())
             fake_logits = self.judge(fake.detach())
@@ -319,10 +263,10 @@ class Training:
         images = self.pixels[rows.to(self.pixels.device)].float()
         return images.contiguous(memory_format=torch.channels_last)
 
-    def latents(self, stream: int) -> Float[Tensor, "n z"]:
+    def latents(self) -> Float[Tensor, "n z"]:
         """Draw this process's latents of the present step."""
         recipe = self.run.recipe
-        random = stream_of(recipe.seed, self.state.images, stream, self.fabric.global_rank)
+        random = stream_of(recipe.seed, self.state.images, LATENTS, self.fabric.global_rank)
         network, size = recipe.network, recipe.batch // self.fabric.world_size
         drawn = draw_latents(network.prior, (size, network.latent), random)
         return drawn.to(self.fabric.device, non_blocking=True)

@@ -100,18 +100,16 @@ def find(folders: Sequence[Path]) -> Found:
 def gallery(one: SliceSet) -> dict[str, Any]:
     """Show some images of a set: held-out ones of a real set, spread over subjects."""
     synthetic = one.about.synthetic
-    pool = np.arange(len(one))
-    if not synthetic:
-        held = np.flatnonzero(one.table["split"] == "test")
-        pool = held if len(held) else pool
+    held = np.flatnonzero(one.table["split"] == "test")
+    pool = held if len(held) else np.arange(len(one))
     chosen = np.sort(np.random.default_rng(0).permutation(pool)[:SHOWN])
     origin = "simulated" if one.about.source == "simulated" else "real"
     return {
         "title": f"Synthetic: {one.name}" if synthetic else f"{origin.capitalize()}: {one.name}",
         "caption": f"{len(one):,} images drawn by the generator, trained on {origin} scans"
         if synthetic
-        else f"{len(one):,} slices of {one.table['subject'].nunique()} subjects; "
-        "these are held out from training",
+        else f"{len(one):,} slices of {one.table['subject'].nunique()} subjects"
+        + ("; these are held out from training" if len(held) else ""),
         "synthetic": synthetic,
         "picture": figures.image_grid(one.images[chosen], 6 if one.images.shape[1] == 1 else 2),
     }
