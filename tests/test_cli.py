@@ -104,7 +104,7 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
     for words in (
         "simulate cohort --subjects 6 --seed 1 --healthy 0.5 --sequence t1 --sequence flair",
         "prepare cohort slices --sequence t1 --sequence flair --pool --plane coronal "
-        "--slices 0.3:0.7:8 --size 64",
+        "--slices 0.3:0.7:8 --size 64 --splits 0.3:0:0.7",
         "train slices run --recipe demo --set images=320",
         "sample run synthetic --count 60 --seed 5",
         "export synthetic pictures",

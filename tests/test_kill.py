@@ -47,11 +47,12 @@ def killed_until_done(words, folder, after, grain):
 
 
 def files(folder, grain):
-    return len(list(folder.rglob(grain))) if folder.is_dir() else 0
+    return sum(path.name[0] != "." for path in folder.rglob(grain)) if folder.is_dir() else 0
 
 
 def contents(folder: Path, *patterns: str) -> dict[str, str]:
-    found = sorted(path for pattern in patterns for path in folder.rglob(pattern))
+    found = [path for pattern in patterns for path in folder.rglob(pattern)]
+    found = sorted(path for path in found if not path.name.startswith("."))
     assert found
     return {
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()

@@ -4,6 +4,7 @@ Nothing heavy is imported here before a verb needs it, so that help comes at onc
 """
 
 import logging
+import shlex
 import sys
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -25,7 +26,7 @@ app = typer.Typer(
 )
 
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core unless given.", min=1)]
-Seed = Annotated[int, typer.Option(help="Seed of all draws.")]
+Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
 
 
 def _example(text: str) -> str:
@@ -181,7 +182,7 @@ def sample(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
     out: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
     count: Annotated[int, typer.Option(help="How many images.", min=1)] = 1000,
-    seed: Annotated[int, typer.Option(help="Image i is drawn from the seed SEED + i.")] = 0,
+    seed: Annotated[int, typer.Option(help="Image i is drawn from seed SEED + i.", min=0)] = 0,
 ) -> None:
     """Draw a set of synthetic slices from a run."""
     from mrgantry.gan import sample
@@ -316,7 +317,7 @@ def _say(text: str) -> None:
 
 
 def _next(*words: object) -> None:
-    _say(f"Next: mrgantry {' '.join(map(str, words))}")
+    _say(f"Next: mrgantry {shlex.join(map(str, words))}")
 
 
 @app.callback(invoke_without_command=True)
@@ -337,7 +338,7 @@ def main() -> NoReturn:
         _say(f"mrgantry: {error}")
         sys.exit(1)
     except KeyboardInterrupt:
-        _say("mrgantry: stopped. The same command goes on where it stopped.")
+        _say("mrgantry: stopped. Run the same command again to go on.")
         sys.exit(130)
     sys.exit(0)
 

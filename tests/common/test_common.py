@@ -105,3 +105,9 @@ def test_workers_end_when_their_parent_is_killed(tmp_path):
 def alive(pid: int) -> bool:
     status = Path(f"/proc/{pid}/status")
     return status.exists() and "State:\tZ" not in status.read_text()
+
+
+def test_a_file_in_the_way_is_said_and_nothing_else_raised(tmp_path):
+    (tmp_path / "notes.txt").write_text("mine")
+    with pytest.raises(DataError, match=r"cannot be written"):
+        write_json(tmp_path / "notes.txt/page.json", {})

@@ -8,6 +8,7 @@ from conftest import brain_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SlicePlan, SliceSet, export_png, prepare
 from mrgantry.data.prepare import tumour_word
+from mrgantry.papers import han2018
 
 PLAN = SlicePlan(sequences=("t1",), slices="0:20", size=16)
 
@@ -165,3 +166,53 @@ def test_pictures_hold_the_same_pixels(slices, tmp_path):
 def test_a_wrong_plan_is_refused_in_a_sentence(change, sentence):
     with pytest.raises(RecipeError, match=sentence):
         SlicePlan.of(change, "plan")
+
+
+def test_other_scans_of_the_same_names_are_cut_afresh(cohort, tmp_path):
+    one = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    for number in range(10):
+        name = f"BraTS20_Training_{number:03d}"
+        path = tmp_path / f"other/{name}/{name}_t1.nii.gz"
+        write_nifti(path, brain_phantom(number + 50), "LPS")
+    two = prepare(tmp_path / "other", tmp_path / "out", PLAN, workers=1)
+    assert one.about.fingerprint != two.about.fingerprint
+    fresh = prepare(tmp_path / "other", tmp_path / "fresh", PLAN, workers=1)
+    assert two.about.fingerprint == fresh.about.fingerprint
+
+
+def test_names_that_would_share_a_file_are_refused(tmp_path):
+    for name in ("P 1", "P-1"):
+        write_nifti(tmp_path / f"scans/{name}/t1.nii.gz", brain_phantom())
+    with pytest.raises(DataError, match="is too like another's"):
+        prepare(tmp_path / "scans", tmp_path / "out", PLAN, workers=1)
+
+
+def test_what_a_kill_leaves_does_not_stop_the_same_command(cohort, tmp_path):
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out/.123.about.json").write_text("{")
+    assert len(prepare(cohort, tmp_path / "out", PLAN, workers=1))
+
+
+def test_a_damaged_set_is_said(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    part = next((tmp_path / "out/parts").glob("*.npy"))
+    part.write_bytes(part.read_bytes()[:200])
+    with pytest.raises(DataError, match="is damaged .* make it again"):
+        SliceSet.open(tmp_path / "out")
+    (tmp_path / "out/about.json").write_text("[]")
+    with pytest.raises(DataError, match="is not that of a set"):
+        SliceSet.open(tmp_path / "out")
+
+
+def test_han2018_plans_are_the_papers():
+    assert han2018.IMAGE_TYPES.keys() == {
+        "t1-128",
+        "t1c-128",
+        "t2-128",
+        "flair-128",
+        "concat-128",
+        "concat-64",
+    }
+    plan = han2018.plan("concat-64")
+    assert (plan.plane, plan.slices, plan.fit, plan.size) == ("sagittal", "80:150", "squash", 64)
+    assert plan.combine == "pool" and plan.where == ("grade=HGG",)

@@ -129,3 +129,35 @@ def test_missing_and_empty_folders_are_refused(tmp_path):
         find_subjects(tmp_path / "absent")
     with pytest.raises(DataError, match="holds no scan"):
         find_subjects(tmp_path)
+
+
+def test_a_lesion_mask_is_no_brain_mask(tmp_path):
+    touch(tmp_path, "plain/p1/t1.nii.gz", "plain/p1/lesion_mask.nii.gz")
+    assert find_subjects(tmp_path / "plain")[0].mask is None
+    anat = "bids/sub-01/anat/sub-01"
+    touch(tmp_path, f"{anat}_T1w.nii.gz", f"{anat}_label-L_desc-T1lesion_mask.nii.gz")
+    assert find_subjects(tmp_path / "bids")[0].mask is None
+
+
+def test_a_bids_mask_is_no_scan(tmp_path):
+    anat = "sub-01/anat/sub-01_space-T1w_desc"
+    touch(tmp_path, f"{anat}-brain_mask.nii.gz", f"{anat}-preproc_T1w.nii.gz")
+    (subject,) = find_subjects(tmp_path)
+    assert subject.scans["t1"].name.endswith("preproc_T1w.nii.gz")
+    assert subject.mask and subject.mask.name.endswith("brain_mask.nii.gz")
+
+
+def test_grades_come_from_below_the_folder_asked_for(tmp_path):
+    touch(tmp_path, "lg/scans/p1/t1.nii.gz", "lg/scans/HGG/p2/t1.nii.gz")
+    found = find_subjects(tmp_path / "lg/scans")
+    assert [subject.attributes for subject in found] == [{}, {"grade": "HGG"}]
+
+
+def test_a_stripped_copy_is_the_same_person(tmp_path):
+    touch(tmp_path, "p1_T1.nii.gz", "p1_T1_brain.nii.gz", "p2_T1.nii.gz")
+    assert [subject.id for subject in find_subjects(tmp_path)] == ["p1", "p2"]
+
+
+def test_bids_without_anat_folders_is_read_as_plain_folders(tmp_path):
+    touch(tmp_path, "sub-01/sub-01_T1w.nii.gz", "sub-02/sub-02_T1w.nii.gz")
+    assert [subject.id for subject in find_subjects(tmp_path)] == ["sub-01", "sub-02"]

@@ -90,3 +90,26 @@ def test_an_empty_split_is_refused(real, tmp_path):
         evaluate(real.folder, tmp_path / "out", [good.folder], against="validation")
     with pytest.raises(DataError, match="nothing to evaluate"):
         evaluate(real.folder, tmp_path / "out", [])
+
+
+def test_too_few_subjects_are_refused(tmp_path):
+    subjects = [f"s{i // 10}" for i in range(60)]
+    splits = ["train" if i < 30 else "test" for i in range(60)]
+    few = write_slices(tmp_path / "few", blobs(60, 32), subjects, splits)
+    good = synthetic_set(tmp_path, blobs(20, 32))
+    with pytest.raises(DataError, match=r"has 3 subject\(s\); scores need 4"):
+        evaluate(few.folder, tmp_path / "out", [good.folder])
+
+
+def test_sets_of_one_name_are_refused(real, tmp_path):
+    one = synthetic_set(tmp_path / "a", blobs(20, 32))
+    two = synthetic_set(tmp_path / "b", blobs(20, 32, seed=1))
+    with pytest.raises(DataError, match="told apart by the names"):
+        evaluate(real.folder, tmp_path / "out", [one.folder, two.folder])
+
+
+def test_the_training_split_can_be_compared_with(real, tmp_path):
+    good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
+    scores = evaluate(real.folder, tmp_path / "out", [good.folder], against="train")
+    assert "nearest_training_ratio" not in {score.name for score in scores}
+    assert "relative_fd" in {score.name for score in scores}

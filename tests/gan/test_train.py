@@ -206,3 +206,34 @@ def test_random_streams_are_apart():
     drawn = [torch.randn(4, generator=stream_of(*keys)) for keys in [(0, 1, 2), (0, 2, 1), (0, 1)]]
     assert not torch.equal(drawn[0], drawn[1]) and not torch.equal(drawn[0], drawn[2])
     assert torch.equal(drawn[0], torch.randn(4, generator=stream_of(0, 1, 2)))
+
+
+def test_a_retrained_run_is_sampled_afresh(slices, tmp_path):
+    train(slices.folder, tmp_path / "run", SMALL.set(["images=64"]))
+    sample(tmp_path / "run", tmp_path / "out", 4)
+    train(slices.folder, tmp_path / "other", SMALL.set(["images=64", "seed=1"]))
+    with pytest.raises(DataError, match="was made with weights"):
+        sample(tmp_path / "other", tmp_path / "out", 4)
+
+
+def test_a_kill_before_the_first_facts_does_not_stop_the_same_command(slices, tmp_path):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run/recipe.json").write_text("{}")
+    (tmp_path / "run/.123.run.json").write_text("{")
+    assert train(slices.folder, tmp_path / "run", SMALL.set(["images=64"])).images == 64
+
+
+def test_a_damaged_state_is_said(slices, tmp_path):
+    with pytest.raises(StopHere):
+        train(slices.folder, tmp_path / "run", SMALL, on_snapshot=stop_at(100))
+    state = tmp_path / "run/state.pt"
+    state.write_bytes(state.read_bytes()[:5000])
+    with pytest.raises(RunError, match="is damaged"):
+        train(slices.folder, tmp_path / "run", SMALL)
+
+
+def test_an_impossible_network_leaves_no_run(tmp_path):
+    data = write_slices(tmp_path / "s", blobs(8, 100), list("aabbccdd"), ["train"] * 8)
+    with pytest.raises(RecipeError, match="not of 100"):
+        train(data.folder, tmp_path / "run", SMALL.set(["size=100"]))
+    assert not (tmp_path / "run").exists()

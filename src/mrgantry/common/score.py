@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_text
 
 
@@ -77,4 +78,7 @@ def read_scores(folder: Path) -> list[Score]:
     Raises:
         DataError: There are none.
     """
-    return [Score(**row) for row in read_json(folder / "scores.json")]
+    try:
+        return [Score(**row) for row in read_json(folder / "scores.json")]
+    except TypeError as error:
+        raise DataError(f"{folder / 'scores.json'} holds other things than scores.") from error

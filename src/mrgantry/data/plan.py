@@ -90,7 +90,7 @@ class SlicePlan(Frozen):
     where: tuple[str, ...] = ()
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
     split_column: str | None = None
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
 
     @field_validator("sequences")
     @classmethod

@@ -11,7 +11,7 @@ import pandas as pd
 from jaxtyping import Bool, Float16
 
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.common.files import read_json, write_json
+from mrgantry.common.files import fingerprint, read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
@@ -34,8 +34,12 @@ from mrgantry.data.volume import Volume, read_volume
 
 
 class Outcome(Frozen):
-    """What became of one subject: how the brain was found, or why it was skipped."""
+    """What became of one person: how the brain was found, or why scans were skipped.
 
+    `origin` changes with the person's files and split: another origin is cut afresh.
+    """
+
+    origin: str = ""
     brain: str = ""
     simulated: bool = False
     problems: tuple[str, ...] = ()
@@ -77,13 +81,19 @@ def prepare(
     for subject in subjects:
         people.setdefault(subject.id, []).append(subject)
     splits = draw_splits(people, plan)
-    todo = [person for person in people if not _known(slices, person)]
+    names = Counter(safe_name(person).lower() for person in people)
+    for person in people:
+        if names[safe_name(person).lower()] > 1:
+            raise DataError(f"The name of subject {person!r} is too like another's; rename one.")
+    origins = {person: _origin(people[person], splits[person]) for person in people}
+    todo = [person for person in people if not _known(slices, person, origins[person])]
     work = partial(_prepare_person, people=people, splits=splits, plan=plan, slices=slices)
     with progress("prepare", len(people), len(people) - len(todo)) as advance:
         for person, outcome in each(work, todo, workers):
             if strict and outcome.problems:
                 raise DataError(outcome.problems[0])
-            write_json(_outcome_path(slices, person), outcome.model_dump())
+            done = outcome.model_copy(update={"origin": origins[person]})
+            write_json(_outcome_path(slices, person), done.model_dump())
             advance(note=person)
     outcomes = [
         Outcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
@@ -294,9 +304,22 @@ def _outcome_path(slices: Path, person: str) -> Path:
     return slices / f"parts/{safe_name(person)}.json"
 
 
-def _known(slices: Path, person: str) -> bool:
-    """Say whether an earlier call has dealt with a person.
+def _origin(visits: list[Subject], split: str) -> str:
+    """Give a fingerprint of the files that one person's slices are cut from."""
+    files = [
+        file
+        for visit in visits
+        for file in (*visit.scans.values(), visit.mask, visit.tumour)
+        if file is not None
+    ]
+    marks = [f"{file.resolve()} {(s := file.stat()).st_size} {s.st_mtime_ns}" for file in files]
+    return fingerprint([split, *sorted(marks)])
 
-    One who was skipped is tried again: the file may have been mended since.
-    """
-    return has_part(slices, safe_name(person)) and _outcome_path(slices, person).is_file()
+
+def _known(slices: Path, person: str, origin: str) -> bool:
+    """Say whether an earlier call has cut all scans of a person, as they are now."""
+    path = _outcome_path(slices, person)
+    if not has_part(slices, safe_name(person)) or not path.is_file():
+        return False
+    outcome = Outcome.of(read_json(path), f"outcome of {person}")
+    return outcome.origin == origin and not outcome.problems

@@ -118,7 +118,10 @@ class SliceSet:
         missing = [name for name in about.parts if not (folder / f"parts/{name}.npy").is_file()]
         if missing:
             raise DataError(f"{folder} lacks its part {missing[0]}.npy; run {about.command}")
-        images = np.concatenate([np.load(folder / f"parts/{name}.npy") for name in about.parts])
+        try:
+            images = np.concatenate([np.load(folder / f"parts/{name}.npy") for name in about.parts])
+        except (OSError, ValueError, EOFError) as error:
+            raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
         if len(images) != len(table):
             raise DataError(
                 f"{folder} has {len(images):,} images but {len(table):,} rows in slices.csv."
@@ -159,6 +162,8 @@ def read_about(folder: Path) -> About:
             "`mrgantry prepare SCANS SLICES`."
         )
     values = read_json(folder / "about.json")
+    if not isinstance(values, dict):
+        raise DataError(f"{folder / 'about.json'} is not that of a set of slices.")
     if values.get("format") != FORMAT:
         raise DataError(f"{folder} has the format {values.get('format')}; this is {FORMAT}.")
     return About.of(values, f"about.json of {folder}")
@@ -182,7 +187,7 @@ def begin(folder: Path, about: About) -> None:
                 "for. Choose another folder, or delete this one."
             )
         return
-    if folder.is_dir() and any(folder.iterdir()):
+    if any(one.name[0] != "." for one in folder.glob("*")):  # a kill can leave hidden files
         raise DataError(f"{folder} is not empty and is not a set of slices; choose another.")
     write_json(folder / "about.json", about.model_dump())
 

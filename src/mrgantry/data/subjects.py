@@ -28,6 +28,8 @@ SEQUENCES = tuple(WORDS)
 CONTRAST_WORDS = {"c", "ce", "gd", "post", "contrast", "gado", "km"}
 TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost"}
 MASK_WORDS = {"mask", "brainmask"}
+OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
+PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
 GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
 
@@ -72,7 +74,7 @@ def find_subjects(folder: Path, sequences: Sequence[str] = ()) -> list[Subject]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the folder that holds the scans.")
     bids = (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/"))
-    found = _bids(folder) if bids else _folders(folder, sequences)
+    found = (_bids(folder) if bids else []) or _folders(folder, sequences)
     if not found:
         raise DataError(
             f"{folder} holds no scan whose name tells its sequence. File names need one of "
@@ -109,6 +111,8 @@ def _bids(folder: Path) -> list[Subject]:
         person, *session = anat.relative_to(folder).parts[:-1]
         scans: dict[str, Path] = {}
         for path in sorted(filter(is_scan, anat.iterdir())):
+            if words_of(path)[-1] in MASK_WORDS | OTHER_WORDS | {"dseg"}:
+                continue
             sequence = sequence_of(path)
             if sequence == "t1" and "_ce-" in path.name:
                 sequence = "t1c"
@@ -130,9 +134,16 @@ def _bids(folder: Path) -> list[Subject]:
 def _bids_mask(folder: Path, anat: Path) -> Path | None:
     places = [anat, *sorted(folder.glob(f"derivatives/*/{anat.relative_to(folder)}"))]
     files = [path for place in places for path in sorted(place.iterdir()) if is_scan(path)]
-    masks = [path for path in files if words_of(path)[-1] == "mask"]
+    masks = [path for path in files if _is_brain_mask(path)]
     segmentations = [path for path in files if words_of(path)[-1] == "dseg"]
     return next(iter(masks + segmentations), None)
+
+
+def _is_brain_mask(path: Path) -> bool:
+    """Tell a mask of the brain from one of a lesion or a tissue."""
+    words = words_of(path)
+    other = any(word.endswith(tuple(OTHER_WORDS)) for word in words)
+    return bool(MASK_WORDS & set(words)) and not other
 
 
 def _folders(folder: Path, sequences: Sequence[str]) -> list[Subject]:
@@ -148,7 +159,7 @@ def _folders(folder: Path, sequences: Sequence[str]) -> list[Subject]:
     for place, files in places.items():
         for name, roles in _people(folder, place, files).items():
             scans = {role: path for role, path in roles.items() if role in WORDS}
-            attributes = _grade(place) | tables.get(name, {})
+            attributes = _grade(place.relative_to(folder.parent)) | tables.get(name, {})
             is_brats = _is_brats(name, scans, attributes)
             person, session = _visit(name) if is_brats else (name, "")
             if scans:
@@ -191,7 +202,7 @@ def _role(path: Path, sequences: Sequence[str]) -> str | None:
     """Tell what a file is: a sequence, "seg" (tumour labels) or "mask" (the brain)."""
     words = set(words_of(path))
     if words & MASK_WORDS:
-        return "mask"
+        return "mask" if _is_brain_mask(path) else None
     if words & TUMOUR_WORDS:
         return "seg"
     named = any(words & known for known in WORDS.values())
@@ -204,6 +215,7 @@ def _role(path: Path, sequences: Sequence[str]) -> str | None:
 def _rest(path: Path) -> str:
     """Give what a name says beside the sequence: the person, if people share a folder."""
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
+    known |= PROCESSING_WORDS
     return "-".join(word for word in words_of(path) if word not in known)
 
 
@@ -214,7 +226,7 @@ def _visit(name: str) -> tuple[str, str]:
     `brats_2013_pat0001_1` the visit 1 of brats_2013_pat0001; `BraTS20_Training_001`
     and `BraTS2021_00012` are people.
     """
-    match = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-(\d+)|(brats_\w+_pat\w+)_(\d+)", name)
+    match = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-(\d+)|(brats_\w+_pat\w+)_(\d+)", name, re.I)
     if not match:
         return name, ""
     return (match[1], match[2]) if match[1] else (match[3], match[4])
@@ -231,7 +243,7 @@ def _table(path: Path, key: str, delimiter: str) -> dict[str, dict[str, str]]:
     """Read a table of people, keyed by one column; empty if it is not that table."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8-sig") as file:
+    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
         rows = list(csv.DictReader(file, delimiter=delimiter))
     return {
         row[key]: {name.lower(): value for name, value in row.items() if name and value}

@@ -38,14 +38,15 @@ def draws(real: Cloud, synthetic: Cloud, count: int, seed: int) -> Iterator[Draw
     """Draw halves of the real subjects and as many synthetic images, again and again.
 
     Measures are biased by the number of images, so all three clouds have as many as
-    the smallest.
+    the smallest. At most half of the synthetic images are drawn at a time: their own
+    spread then shows in the interval too.
     """
     for turn in range(count):
         random = np.random.default_rng((seed, turn))
         first = half_of_subjects(real, int(random.integers(2**31)))
         rows = np.arange(len(synthetic.images))
         parts = [np.flatnonzero(first), np.flatnonzero(~first), rows]
-        size = min(map(len, parts))
+        size = min(len(parts[0]), len(parts[1]), max(2, len(rows) // 2))
         chosen = [np.sort(random.permutation(part)[:size]) for part in parts]
         half, other, drawn = (
             cloud.take(rows) for cloud, rows in zip((real, real, synthetic), chosen, strict=True)

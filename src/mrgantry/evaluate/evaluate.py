@@ -21,7 +21,7 @@ from mrgantry.common.score import Score, interval, write_scores
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import delplace
 from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic
-from mrgantry.evaluate.cloud import Cloud, Draw, draws
+from mrgantry.evaluate.cloud import Cloud, draws
 from mrgantry.evaluate.features import (
     Extractor,
     fit_directions,
@@ -36,6 +36,7 @@ from mrgantry.evaluate.neighbours import nearest
 COMPONENTS = 64
 DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained classifiers
 PAIRS = 100  # of images, for MS-SSIM in one draw
+FEWEST = 4  # subjects: two in each half, one of them held out by classifiers
 SHOWN = 8  # suspicious pairs that are kept for the report
 
 
@@ -80,8 +81,18 @@ def evaluate(
     sets = [SliceSet.open(folder) for folder in synthetic]
     if not sets:
         raise DataError("There is nothing to evaluate: name a set with --synthetic.")
+    names = [one.name for one in sets]
+    if len({*names, "real"}) <= len(names):
+        raise DataError(f"Sets are told apart by the names of their folders: {', '.join(names)}.")
+    people = held.table["subject"].nunique()
+    if people < FEWEST:
+        raise DataError(
+            f"The split {against!r} of {real} has {people} subject(s); scores need {FEWEST} or "
+            "more, since halves of them are compared. Prepare it with other --splits."
+        )
     for one in sets:
         check(held, one)
+    (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
     directions = fit_directions(train.images, COMPONENTS)
     extractors = [principal_components(directions), random_network(len(held.about.channels))]
     held_cloud = make_cloud(held, extractors, train)
@@ -98,7 +109,6 @@ def evaluate(
                 advance(note=measure.name)
             pictures |= pictures_of(one, cloud, train, extractors[0])
     pictures["real/map"] = held_cloud.features[extractors[0].name][:, :2]
-    write_scores(out, scores)
     with whole(out / "pictures.npz") as aside:
         np.savez_compressed(aside, **pictures)  # type: ignore[arg-type]
     write_json(
@@ -114,6 +124,7 @@ def evaluate(
             "seed": seed,
         },
     )
+    write_scores(out, scores)
     return scores
 
 
@@ -178,12 +189,13 @@ def all_measures(
         f"median MS-SSIM ({scales(size)} scales) of {PAIRS} pairs of different subjects",
     )
     usual = float(np.median(real.features["nearest"][:, 0]))
-    yield Measure(
-        "nearest_training_ratio",
-        "pixels",
-        lambda _, b, __: float(np.median(b.features["nearest"][:, 0])) / usual,
-        "median distance to the nearest training image, over that of held-out real images",
-    )
+    if usual > 0:  # it is 0 where the training images themselves are compared with
+        yield Measure(
+            "nearest_training_ratio",
+            "pixels",
+            lambda _, b, __: float(np.median(b.features["nearest"][:, 0])) / usual,
+            "median distance to the nearest training image, over that of held-out real images",
+        )
     yield from delplace_measures(directions)
 
 
@@ -239,10 +251,11 @@ def score(
     measure: Measure, real: Cloud, synthetic: Cloud, held: SliceSet, one: SliceSet, seed: int
 ) -> list[Score]:
     """Compute one measure over its draws; a Frechet distance also gives its ratio."""
-    taken: list[Draw] = list(draws(real, synthetic, measure.draws, seed))
-    values = [measure.compute(draw.half, draw.synthetic, draw.seed) for draw in taken]
-    floors = [measure.compute(draw.half, draw.other_half, draw.seed) for draw in taken]
-    n = len(taken[0].half.images)
+    values, floors, n = [], [], 0
+    for draw in draws(real, synthetic, measure.draws, seed):
+        values.append(measure.compute(draw.half, draw.synthetic, draw.seed))
+        floors.append(measure.compute(draw.half, draw.other_half, draw.seed))
+        n = len(draw.half.images)
 
     def make(name: str, method: str, values: list[float], floors: list[float]) -> Score:
         value, low, high = interval(values)

@@ -38,7 +38,9 @@ class Original(Frozen):
 
 
 class Wasserstein(Frozen):
-    """The Wasserstein loss with clipped weights (Arjovsky et al. 2017, algorithm 1).
+    """The Wasserstein loss with clipped weights (Arjovsky et al. 2017).
+
+    Clipped before each critic step, as in their code; algorithm 1 clips after it.
 
     Attributes:
         clip: Bound of every parameter of the critic.

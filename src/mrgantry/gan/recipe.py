@@ -92,7 +92,7 @@ class Recipe(Frozen):
     batch: Annotated[int, Field(ge=2)] = 64
     ema: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: int = 0
+    seed: Annotated[int, Field(ge=0)] = 0
     changes: tuple[str, ...] = ()
 
     def set(self, changes: Sequence[str]) -> "Recipe":

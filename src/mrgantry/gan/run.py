@@ -16,7 +16,8 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from safetensors.torch import load_file, save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor, nn
 
 from mrgantry.common.errors import DataError, RunError
@@ -109,7 +110,8 @@ class Run:
                     "folder for a new run, or repeat the first command to go on with this one."
                 )
             return run
-        if folder.is_dir() and any(folder.iterdir()):
+        # A kill can leave hidden files of a write, or the recipe without the facts.
+        if any(one.name[0] != "." and one.name != "recipe.json" for one in folder.glob("*")):
             raise RunError(f"{folder} is not empty and is not a run; choose another folder.")
         write_json(folder / "recipe.json", recipe.model_dump())
         write_json(folder / "run.json", facts.model_dump())
@@ -140,14 +142,22 @@ class Run:
         Raises:
             RunError: The run has no weights yet.
         """
+        recipe = self.recipe
+        generator = recipe.network.generator(recipe.size, len(self.facts.channels))
+        generator.load_state_dict(load(self.weights()))
+        return generator.eval()
+
+    def weights(self) -> bytes:
+        """Read the file of weights that images are sampled from.
+
+        Raises:
+            RunError: The run has no weights yet.
+        """
         path = self.folder / "weights" / ("ema" if self.recipe.ema else "generator")
         path = path.with_suffix(".safetensors")
         if not path.is_file():
             raise RunError(f"{self.folder} has no weights yet; train it with {self.facts.command}")
-        recipe = self.recipe
-        generator = recipe.network.generator(recipe.size, len(self.facts.channels))
-        generator.load_state_dict(load_file(path))
-        return generator.eval()
+        return path.read_bytes()
 
 
 def latents(recipe: Recipe, seeds: range) -> Float[Tensor, "n z"]:
@@ -168,7 +178,10 @@ def save_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
     for name, network in networks.items():
         state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
         with whole(folder / f"weights/{name}.safetensors") as aside:
-            save_file(state, aside)
+            try:
+                save_file(state, aside)
+            except SafetensorError as error:
+                raise OSError(str(error)) from error
 
 
 def describe(data: SliceSet) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import torch
 from jaxtyping import Float16
 
 from mrgantry.common.errors import DataError
+from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, has_part, write_part
@@ -42,11 +43,10 @@ def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 
         channels=facts.channels,
         size=opened.recipe.size,
         command=command_line("sample", run, out, count=count, seed=seed),
-        choices={"run": opened.name, "images": opened.images, "count": count, "seed": seed}
-        | {"trained_on": facts.data_fingerprint},
+        choices={"weights": fingerprint([opened.weights()]), "count": count, "seed": seed},
         versions=versions(),
         training_subjects=facts.training_subjects,
-        notes={"recipe": opened.recipe.name, "only": list(facts.only)},
+        notes={"recipe": opened.recipe.name, "trained_on": facts.data_fingerprint},
     )
     begin(out, about)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -78,7 +78,10 @@ class State:
 
     def load(self, path: Path, device: torch.device) -> None:
         """Read a state back."""
-        values = torch.load(path, map_location=device, weights_only=True)
+        try:
+            values = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError) as error:
+            raise RunError(f"{path} is damaged ({error}); begin again in a new folder.") from error
         for name, network in self.networks().items():
             network.load_state_dict(values["networks"][name])
         for name, optimiser in self.optimisers.items():
@@ -100,7 +103,8 @@ def train(
 ) -> Run:
     """Train a recipe on the training split of a set; the same call resumes.
 
-    On one machine the weights do not depend on whether the run was interrupted.
+    On one machine's CPU the weights do not depend on whether the run was interrupted; a
+    GPU adds in no fixed order, so there they agree within rounding.
 
     Args:
         slices: Folder of the set.
@@ -140,11 +144,11 @@ def train(
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
     )
+    state = build(recipe, len(data.about.channels), fabric.device)
     if fabric.is_global_zero:
         Run.begin(run, recipe, facts)
     fabric.barrier()
     opened = Run.begin(run, recipe, facts)
-    state = build(recipe, len(data.about.channels), fabric.device)
     if (run / "state.pt").is_file():
         state.load(run / "state.pt", fabric.device)
     if state.images < recipe.images:
@@ -230,8 +234,8 @@ class Training:
         """Take one generator step and the critic steps before it."""
         recipe, state = self.run.recipe, self.state
         numbers: dict[str, Tensor] = {}
-        fake = None
-        for _ in range(recipe.critic_steps.before(state.steps)):
+        before, steps = state.images, recipe.critic_steps.before(state.steps)
+        for _ in range(steps):
             fake = self.generate(self.latents())
             recipe.loss.constrain(state.critic)
             real_logits = self.judge(self.real())
@@ -242,15 +246,19 @@ class Training:
             numbers["real_logit"] = real_logits.detach().mean()
             numbers["fake_logit"] = fake_logits.detach().mean()
             state.images += recipe.batch
-        # The last fakes serve both networks, as in the DCGAN authors' code. The critic
-        # is frozen meanwhile: its gradients would be thrown away.
+        # After a single critic step the same fakes serve both networks, as in the DCGAN
+        # authors' code; after several they are drawn afresh, as in Arjovsky's.
+        if steps > 1:
+            fake = self.generate(self.latents())
+        # The critic is frozen meanwhile: its gradients would be thrown away.
         state.critic.requires_grad_(False)
-        loss = recipe.loss.generator(self.judge(cast(Tensor, fake)))
+        loss = recipe.loss.generator(self.judge(fake))
         self._descend(loss, "generator", state.generator)
         state.critic.requires_grad_(True)
         state.steps += 1
         if state.ema and recipe.ema:
-            update_ema(state.ema, state.generator, recipe.ema, recipe.batch, state.images)
+            passed = state.images - before
+            update_ema(state.ema, state.generator, recipe.ema, passed, state.images)
         return numbers | {"generator_loss": loss.detach()}
 
     def real(self) -> Float[Tensor, "n c h w"]:

@@ -23,7 +23,7 @@ RECIPE = Recipe(
     network=UpConv(width=256, critic_width=128),
     loss=Original(),
     optimiser=Adam(lr=2e-4, beta1=0.5),
-    images=48_000,
+    images=44_800,
     batch=32,
     ema=5_000,
 )

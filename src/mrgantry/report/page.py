@@ -38,6 +38,10 @@ class Found:
             bool(self.cohorts)
             or any(one.about.source == "simulated" for one in sets)
             or any(run.facts.source == "simulated" for run in self.runs)
+            or any(
+                read_json(folder / "evaluation.json")["real"]["source"] == "simulated"
+                for folder in self.scores
+            )
         )
 
 
@@ -172,7 +176,7 @@ def number(value: float) -> str:
 def training(run: Run) -> dict[str, Any]:
     """Show how a run went: curves, the same latents over time, the recipe."""
     log, recipe = run.log(), run.recipe
-    shots = sorted((run.folder / "samples").glob("*.png"))
+    shots = sorted((run.folder / "samples").glob("[0-9]*.png"))
     picked = [shots[int(i)] for i in np.linspace(0, len(shots) - 1, min(5, len(shots)))]
     size, channels = recipe.size, len(run.facts.channels)
     steps = [

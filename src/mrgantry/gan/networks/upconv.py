@@ -35,20 +35,21 @@ class UpConv(Frozen):
     def generator(self, size: int, channels: int) -> nn.Module:
         """Build the generator: (n, latent) to (n, channels, size, size)."""
         widths = halvings(self.width, size)
+        last = max(1, widths[-1] // 2)
         layers: list[nn.Module] = [
             nn.Linear(self.latent, widths[0] * 16, bias=False),
             nn.Unflatten(1, (widths[0], 4, 4)),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
-        for wide, narrow in pairwise([*widths, widths[-1] // 2]):
+        for wide, narrow in pairwise([*widths, last]):
             layers += [
                 nn.Upsample(scale_factor=2),
                 nn.Conv2d(wide, narrow, 3, 1, 1, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(inplace=True),
             ]
-        layers.append(nn.Conv2d(widths[-1] // 2, channels, 3, 1, 1))
+        layers.append(nn.Conv2d(last, channels, 3, 1, 1))
         if self.output == "tanh":
             layers.append(nn.Tanh())
         return nn.Sequential(*layers).apply(radford_init)
