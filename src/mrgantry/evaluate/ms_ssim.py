@@ -22,7 +22,8 @@ def ms_ssim(
 
     Contrast and structure at every scale, luminance at the coarsest, multiplied with
     the paper's weights, renormalised where there are fewer than five scales. Negative
-    terms count as 0.
+    terms count as 0. The coarsest scale is only a window or two wide, so it is mirrored
+    at its borders; finer ones count where the window fits. (So does torchmetrics.)
 
     Args:
         x: Images.
@@ -34,8 +35,11 @@ def ms_ssim(
     weights = weights / weights.sum()
     similarity = torch.ones(len(x), dtype=x.dtype)
     for scale in range(count):
+        last = scale == count - 1
+        if last:
+            x, y = (F.pad(images, [WINDOW // 2] * 4, mode="reflect") for images in (x, y))
         luminance, structure = _terms(x, y, span)
-        term = structure * luminance if scale == count - 1 else structure
+        term = structure * luminance if last else structure
         similarity = similarity * term.mean((1, 2, 3)).clamp(min=0) ** weights[scale]
         x, y = F.avg_pool2d(x, 2), F.avg_pool2d(y, 2)
     return similarity
