@@ -4,7 +4,6 @@ On disk a set is a folder: `about.json`, the images and rows of one subject (or 
 block of synthetic images) a part in `parts/`, and `slices.csv` with all rows.
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -265,7 +264,4 @@ def _plain(value: Any) -> Any:
 
 def safe_name(name: str) -> str:
     """Make a name fit for a file on every system."""
-    return (
-        "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".")
-        or os.urandom(4).hex()
-    )
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name).strip(".") or "-"
