@@ -20,7 +20,7 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     per_subject = made.table.groupby("subject").size()
     assert len(per_subject) == 90
     assert abs(per_subject.median() - count) <= 2
-    assert made.about.notes == {"brain": {"mask": 90}, "skipped": []}
+    assert made.about.notes == {"brain": {"mask": 90}, "skipped": [], "assumed": []}
     assert made.table["split"].value_counts().index[0] == "train"
     mean = made.images[:, 0].astype(np.float32).mean(0)
     rows = np.flatnonzero((mean > -0.5).any(1))

@@ -12,6 +12,11 @@ def volume(voxels, axes="RAS", affine=None):
     return Volume(voxels.astype(np.float32), affine, axes)
 
 
+def fit_square(stack, pixel_mm, centre, plan):
+    frame = cut.frame_of(stack.shape[1:], pixel_mm, centre, plan)
+    return cut.fit(stack, frame, plan.size), frame.columns[1] * pixel_mm[1] / plan.size
+
+
 def marked(x, y, z, shape=(4, 5, 6)):
     voxels = np.zeros(shape, np.float32)
     voxels[x, y, z] = 1
@@ -140,19 +145,19 @@ def test_a_head_in_noise_is_found():
 
 def test_padding_keeps_shape_and_squashing_does_not():
     stack = np.full((1, 8, 4), 1, np.float32)
-    padded, mm = cut.fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="pad"))
+    padded, mm = fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="pad"))
     np.testing.assert_array_equal(padded[0, 0], [-1, -1, 1, 1, 1, 1, -1, -1])
     assert mm == 1
-    squashed, mm = cut.fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="squash"))
+    squashed, mm = fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="squash"))
     assert (squashed == 1).all()
     assert mm == 0.5
-    cropped, _ = cut.fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="crop"))
+    cropped, _ = fit_square(stack, (1, 1), (0, 0), SlicePlan(size=8, fit="crop"))
     assert (cropped == 1).all()
 
 
 def test_spacing_is_respected():
     stack = np.full((1, 8, 16), 1, np.float32)  # 16 mm high, 16 mm wide
-    images, mm = cut.fit_square(stack, (2, 1), (0, 0), SlicePlan(size=16, fit="pad"))
+    images, mm = fit_square(stack, (2, 1), (0, 0), SlicePlan(size=16, fit="pad"))
     assert (images == 1).all()
     assert mm == 1
 
@@ -160,12 +165,12 @@ def test_spacing_is_respected():
 def test_a_field_is_centred_on_the_brain():
     stack = np.full((1, 30, 30), -1, np.float32)
     stack[0, 3:7, 20:24] = 1
-    images, _ = cut.fit_square(stack, (1, 1), (4.5, 21.5), SlicePlan(size=16, field_mm=16))
+    images, _ = fit_square(stack, (1, 1), (4.5, 21.5), SlicePlan(size=16, field_mm=16))
     rows, columns = np.nonzero(images[0] > 0)
     assert (rows.min(), rows.max(), columns.min(), columns.max()) == (6, 9, 6, 9)
 
 
 def test_shrinking_is_antialiased():
     checker = np.indices((32, 32)).sum(0)[None] % 2 * 2.0 - 1
-    images, _ = cut.fit_square(checker.astype(np.float32), (1, 1), (0, 0), SlicePlan(size=8))
+    images, _ = fit_square(checker.astype(np.float32), (1, 1), (0, 0), SlicePlan(size=8))
     assert np.abs(images[0, 2:-2, 2:-2]).max() < 0.1

@@ -7,7 +7,7 @@ from PIL import Image
 from conftest import brain_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SlicePlan, SliceSet, export_png, prepare
-from mrgantry.data.prepare import tumour_word
+from mrgantry.data.sections import tumour_word
 from mrgantry.papers import han2018
 
 PLAN = SlicePlan(sequences=("t1",), slices="0:20", size=16)
@@ -22,7 +22,7 @@ def test_slices_rows_and_labels(cohort, tmp_path):
     assert list(one.loc[9:12, "tumour"]) == ["yes"] * 4
     assert list(one.loc[9:12, "tumour_mm2"]) == [64] * 4
     assert one.loc[8, "tumour"] == "no"
-    assert made.about.notes == {"brain": {"foreground": 10}, "skipped": []}
+    assert made.about.notes == {"brain": {"foreground": 10}, "skipped": [], "assumed": []}
     assert made.about.source == "real"
 
 

@@ -75,10 +75,10 @@ def test_what_is_no_scan_is_refused_in_a_sentence(tmp_path, voxels, sentence):
 def test_other_files_under_the_name_are_refused(tmp_path):
     path = tmp_path / "scan.nii.gz"
     path.write_bytes(gzip.compress(b"no scan at all" * 100))
-    with pytest.raises(DataError, match="not a readable NIfTI"):
+    with pytest.raises(DataError, match="is not a NIfTI file"):
         read_volume(path)
     path.write_bytes(b"")
-    with pytest.raises(DataError, match=r"scan\.nii\.gz is"):
+    with pytest.raises(DataError, match="it is empty"):
         read_volume(path)
     with pytest.raises(DataError, match="does not exist"):
         read_volume(tmp_path / "absent.nii.gz")

@@ -1,14 +1,20 @@
-"""Many scans at once: one process a core, through `concurrent.futures`."""
+"""Many scans at once: one process a core, or a Dask cluster, through `concurrent.futures`."""
 
 import multiprocessing
 import os
 import threading
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import Executor, ProcessPoolExecutor, as_completed
+from collections.abc import Callable, Generator, Iterable, Iterator
+from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from contextlib import contextmanager
+from itertools import islice
 from typing import TypeVar
+
+from mrgantry.common.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+AHEAD = 3  # items handed out for every core, so that none waits and few are held
 
 
 def cores() -> int:
@@ -39,31 +45,116 @@ def each(
     work: Callable[[Item], Result],
     items: Iterable[Item],
     workers: int | None = None,
-    executor: Executor | None = None,
+    cluster: str | None = None,
+    lost: Callable[[Item], Result] | None = None,
 ) -> Iterator[tuple[Item, Result]]:
     """Run `work` on every item in parallel and yield results as they finish.
+
+    Only a few items are handed out at a time, so memory does not grow with their number.
 
     Args:
         work: A function of one argument that can be pickled.
         items: What to work on.
         workers: Processes; 1 runs in this process. Defaults to one a core.
-        executor: Another executor to use instead, for example a cluster's.
+        cluster: Address of a Dask scheduler whose workers are used instead. They must
+            see the same files under the same paths.
+        lost: Gives the result of an item whose process died, for lack of memory or by
+            a fault in a library; without it such a death ends the work.
 
     Yields:
         Pairs of item and result, in order of completion.
+
+    Raises:
+        RunError: The cluster cannot be reached, or a process died.
     """
+    waiting = iter(items)
+    if cluster:
+        with _dask(cluster) as (executor, count):
+            yield from _spread(work, waiting, executor, AHEAD * count)
+        return
     workers = workers or cores()
-    if executor is None and workers == 1:
-        for item in items:
+    if workers == 1:
+        for item in waiting:
             yield item, work(item)
         return
+    suspects: list[Item] | None = []
+    while suspects is not None:
+        for item in suspects:
+            yield item, _alone(work, item, lost)
+        with _processes(workers) as pool:
+            suspects = yield from _spread(work, waiting, pool, AHEAD * workers)
+
+
+@contextmanager
+def _processes(workers: int) -> Iterator[Executor]:
     # Forking a process that holds threads can deadlock, so workers start afresh.
     context = multiprocessing.get_context("spawn")
-    pool = executor or ProcessPoolExecutor(workers, context, initializer=start_worker)
+    pool = ProcessPoolExecutor(workers, context, initializer=start_worker)
     try:
-        futures = {pool.submit(work, item): item for item in items}
-        for future in as_completed(futures):
-            yield futures.pop(future), future.result()
+        yield pool
     finally:
-        if executor is None:
-            pool.shutdown(cancel_futures=True)
+        pool.shutdown(cancel_futures=True)
+
+
+def _spread(
+    work: Callable[[Item], Result], waiting: Iterator[Item], pool: Executor, ahead: int
+) -> Generator[tuple[Item, Result], None, list[Item] | None]:
+    """Work through the items; return those under way if a process dies, else None."""
+    running: dict[Future[Result], Item] = {}
+    while True:
+        try:
+            for item in islice(waiting, ahead - len(running)):
+                running[_submit(pool, work, item)] = item
+            if not running:
+                return None
+            for future in wait(running, return_when=FIRST_COMPLETED).done:
+                result = future.result()
+                yield running.pop(future), result
+        except BrokenProcessPool:
+            return list(running.values())
+
+
+def _submit(pool: Executor, work: Callable[[Item], Result], item: Item) -> "Future[Result]":
+    """Hand out an item; one that a broken pool refuses counts as under way, not as lost."""
+    try:
+        return pool.submit(work, item)
+    except BrokenProcessPool as error:
+        refused: Future[Result] = Future()
+        refused.set_exception(error)
+        return refused
+
+
+def _alone(
+    work: Callable[[Item], Result], item: Item, lost: Callable[[Item], Result] | None
+) -> Result:
+    """Run one item in a process of its own, to learn whether it is the one that kills."""
+    with _processes(1) as pool:
+        try:
+            return pool.submit(work, item).result()
+        except BrokenProcessPool as error:
+            if lost is not None:
+                return lost(item)
+            raise RunError(
+                "A worker process died; most often memory ran out. Use fewer --workers."
+            ) from error
+
+
+@contextmanager
+def _dask(address: str) -> Iterator[tuple[Executor, int]]:
+    """Connect to a Dask cluster; give its executor and its number of cores."""
+    try:
+        from distributed import Client  # noqa: PLC0415 (an optional part)
+    except ImportError as error:
+        raise RunError("A cluster needs Dask: pip install 'mrgantry[cluster]'.") from error
+    try:
+        client = Client(address, timeout=10)
+    except (OSError, ValueError) as error:
+        raise RunError(
+            f"No Dask scheduler answers at {address}; start one with `dask scheduler` and "
+            "give its address, as tcp://host:8786."
+        ) from error
+    with client:
+        count = sum(client.ncores().values())
+        if not count:
+            raise RunError(f"The Dask cluster at {address} has no workers; start some first.")
+        yield client.get_executor(), count

@@ -1,16 +1,20 @@
 """From a volume to upright square images: the geometry, and nothing else."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float32, Shaped
+from jaxtyping import Bool, Float, Float32, Shaped
 from scipy import ndimage
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.volume import Volume
+
+# The axes of a RAS+ volume along which upright slices are stacked, and run down and along.
+ORDER = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}
 
 
 def find_brain(volume: Volume) -> tuple[Bool[np.ndarray, "x y z"], str]:
@@ -134,8 +138,7 @@ def upright(voxels: Shaped[np.ndarray, "x y z"], plane: str) -> Shaped[np.ndarra
     the left. The stack runs to the right, anterior or superior.
     """
     flipped = np.flip(voxels, tuple(axis for axis in range(3) if axis != NORMAL[plane]))
-    order = {"axial": (2, 1, 0), "coronal": (1, 2, 0), "sagittal": (0, 2, 1)}[plane]
-    return flipped.transpose(order)
+    return flipped.transpose(ORDER[plane])
 
 
 def middle(mask: Bool[np.ndarray, "n h w"]) -> tuple[float, float]:
@@ -151,53 +154,89 @@ def pixel_spacing(spacing: Sequence[float], plane: str) -> tuple[float, float]:
     return {"axial": (y, x), "coronal": (z, x), "sagittal": (z, y)}[plane]
 
 
-def fit_square(
-    stack: Float32[np.ndarray, "n h w"],
+@dataclass(frozen=True)
+class Frame:
+    """Which rows and columns of upright slices become the image.
+
+    Each is the first and the number of them; what lies outside the slice is background.
+    """
+
+    rows: tuple[int, int]
+    columns: tuple[int, int]
+
+
+def frame_of(
+    shape: tuple[int, int],
     pixel_mm: tuple[float, float],
     centre: tuple[float, float],
     plan: SlicePlan,
-) -> tuple[Float32[np.ndarray, "n s s"], float]:
-    """Make slices square, all pixels square too, and resize them with antialiasing.
+) -> Frame:
+    """Choose the part of a slice that a plan's fit and field ask for.
 
     Args:
-        stack: Slices in [-1, 1].
+        shape: Rows and columns of the upright slices.
         pixel_mm: Height and width of a pixel.
         centre: Row and column of the brain's middle; used if the plan names a field.
-        plan: Its size, fit and field.
+        plan: Its fit and field.
 
     Returns:
-        The images, and the width of their pixels in mm. Cutting at whole voxels
-        makes height and width differ by less than a voxel over the whole image.
+        A part as high as wide in mm, unless slices are squashed. Cutting at whole
+        voxels makes the sides differ by less than a voxel.
     """
-    height, width = stack.shape[1:]
-    sides = (height * pixel_mm[0], width * pixel_mm[1])
-    if plan.field_mm or plan.fit != "squash":
-        side = plan.field_mm or (max(sides) if plan.fit == "pad" else min(sides))
-        middle = centre if plan.field_mm else ((height - 1) / 2, (width - 1) / 2)
-        for axis in (0, 1):
-            pixels = max(1, round(side / pixel_mm[axis]))
-            stack = _window(stack, axis + 1, middle[axis], pixels)
+    if plan.fit == "squash" and not plan.field_mm:
+        return Frame((0, shape[0]), (0, shape[1]))
+    sides = [count * mm for count, mm in zip(shape, pixel_mm, strict=True)]
+    side = plan.field_mm or (max(sides) if plan.fit == "pad" else min(sides))
+    middle = centre if plan.field_mm else ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
+    counts = [max(1, round(side / mm)) for mm in pixel_mm]
+    starts = [round(m - (count - 1) / 2) for m, count in zip(middle, counts, strict=True)]
+    return Frame((starts[0], counts[0]), (starts[1], counts[1]))
+
+
+def fit(
+    stack: Float32[np.ndarray, "n h w"], frame: Frame, size: int
+) -> Float32[np.ndarray, "n s s"]:
+    """Cut slices to a frame, pad them with background (-1) and resize, antialiased."""
+    for axis, (start, count) in enumerate((frame.rows, frame.columns), start=1):
+        have = stack.shape[axis]
+        window = [slice(None)] * 3
+        window[axis] = slice(max(0, start), max(0, start + count))
+        pad = [(0, 0)] * 3
+        pad[axis] = (max(0, -start), max(0, start + count - have))
+        stack = np.pad(stack[tuple(window)], pad, constant_values=-1)
     tensor = torch.from_numpy(np.ascontiguousarray(stack))[:, None]
-    if tensor.shape[2:] != (plan.size, plan.size):
+    if tensor.shape[2:] != (size, size):
         tensor = F.interpolate(
-            tensor, (plan.size, plan.size), mode="bilinear", antialias=True, align_corners=False
+            tensor, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
-    images = tensor[:, 0].clamp(-1, 1).numpy()
-    return images, stack.shape[2] * pixel_mm[1] / plan.size
+    return tensor[:, 0].clamp(-1, 1).numpy()
 
 
-def _window(
-    stack: Float32[np.ndarray, "n h w"], axis: int, centre: float, pixels: int
-) -> Float32[np.ndarray, "n h2 w2"]:
-    """Cut `pixels` round a centre along one axis, padding with background (-1)."""
-    start = round(centre - (pixels - 1) / 2)
-    have = stack.shape[axis]
-    before, after = max(0, -start), max(0, start + pixels - have)
-    window = [slice(None)] * 3
-    window[axis] = slice(max(0, start), max(0, start + pixels))
-    pad = [(0, 0)] * 3
-    pad[axis] = (before, after)
-    return np.pad(stack[tuple(window)], pad, constant_values=-1)
+def image_affine(
+    volume: Volume, plane: str, index: int, frame: Frame, size: int
+) -> Float[np.ndarray, "4 4"]:
+    """Map (column, row, slice, 1) of an image to scanner mm.
+
+    Args:
+        volume: What the slice was cut from.
+        plane: Axial, coronal or sagittal.
+        index: The slice's RAS+ index.
+        frame: The part of the slice that became the image.
+        size: Height and width of the image in pixels.
+    """
+    through, down, along = ORDER[plane]
+    to_voxel = np.zeros((4, 4))
+    to_voxel[3, 3] = 1
+    to_voxel[through, [2, 3]] = 1, index
+    # Upright slices run against the voxels along both of their axes.
+    for axis, place, (start, count) in (
+        (along, 0, frame.columns),
+        (down, 1, frame.rows),
+    ):
+        step = count / size
+        first = start + (step - 1) / 2
+        to_voxel[axis, [place, 3]] = -step, volume.voxels.shape[axis] - 1 - first
+    return volume.affine @ to_voxel
 
 
 def _otsu(voxels: Float32[np.ndarray, "x y z"]) -> float:

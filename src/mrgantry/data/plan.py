@@ -10,9 +10,12 @@ from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.data.subjects import SEQUENCES
 
-Plane = Literal["axial", "coronal", "sagittal"]
+Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 # The axis of a RAS+ volume that a plane's slices are stacked along.
 NORMAL: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
+
+
+OBLIQUE_FIELD_MM = 240.64  # 256 pixels of 0.94 mm
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,12 @@ class Extent:
         )
 
 
+def spacing_of(text: str) -> float | None:
+    """Read a side of voxels such as "1.5" or "1.5mm"; None if it is none."""
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)(mm)?", text)
+    return float(match[1]) if match and 0.1 <= float(match[1]) <= 20 else None
+
+
 class SlicePlan(Frozen):
     """How slices are cut from scans, scaled, labelled and split.
 
@@ -59,8 +68,12 @@ class SlicePlan(Frozen):
         combine: "pool" makes one single-channel slice of each sequence, "channels"
             stacks them into one slice of several channels. With one sequence both
             are the same.
-        plane: Cutting plane.
-        slices: Which slices; see `Extent.parse`.
+        plane: Cutting plane. "oblique" keeps the volumes, of which training draws any of
+            the 48,510 poses of kazuhiro2018 as it goes; see `oblique.Pose`.
+        slices: Which slices; see `Extent.parse`. An oblique pose has its own section.
+        poses: Oblique: how many poses a volume shows in `slices.csv`, for measuring.
+        centre_mm: Oblique: where the poses turn, in scanner mm; None estimates the level
+            of the basal ganglia from the brain's extent.
         size: Height and width of the images in pixels.
         fit: How a rectangle becomes a square: "pad" with background, "crop" the
             longer side, or "squash" (han2018 squashed 240 x 155).
@@ -69,6 +82,10 @@ class SlicePlan(Frozen):
         percentiles: Percentiles of the brain's intensities that become -1 and 1.
         min_brain: Slices with less brain than this share of the fullest slice of
             the volume are left out.
+        resample_to: A sequence, whose grid the others are read on, or the side of cubic
+            voxels in mm; None takes scans as they are.
+        tumour_labels: Pattern of the names of tumour label maps, as "*lesion*"; None
+            takes those that the layout declares.
         tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is
             none, between is unclear.
         where: Only subjects with these attributes, such as ("grade=HGG",).
@@ -81,11 +98,15 @@ class SlicePlan(Frozen):
     combine: Literal["pool", "channels"] = "pool"
     plane: Plane = "axial"
     slices: str = "0.4:0.6"
+    poses: Annotated[int, Field(ge=1, le=48510)] = 50
+    centre_mm: tuple[float, float, float] | None = None
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(gt=0)] | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
     min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
+    resample_to: str | None = None
+    tumour_labels: str | None = None
     tumour_mm2: Annotated[float, Field(gt=0)] = 50.0
     where: tuple[str, ...] = ()
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
@@ -108,6 +129,16 @@ class SlicePlan(Frozen):
         Extent.parse(slices)
         return slices
 
+    @field_validator("resample_to")
+    @classmethod
+    def _a_grid(cls, grid: str | None) -> str | None:
+        if grid is not None and grid not in SEQUENCES and spacing_of(grid) is None:
+            raise RecipeError(
+                f"--resample-to takes a sequence ({', '.join(SEQUENCES)}) or millimetres "
+                f"between 0.1 and 20, as 1.5; not {grid!r}."
+            )
+        return grid
+
     @model_validator(mode="after")
     def _sound(self) -> "SlicePlan":
         low, high = self.percentiles
@@ -118,6 +149,8 @@ class SlicePlan(Frozen):
         for condition in self.where:
             if "=" not in condition:
                 raise RecipeError(f"The filter {condition!r} must read name=value.")
+        if self.plane == "oblique" and self.slices != "0.4:0.6":
+            raise RecipeError("An oblique pose names its own section; leave out --slices.")
         return self
 
     @property
@@ -132,6 +165,16 @@ class SlicePlan(Frozen):
             return self.sequences
         return ("mixed",) if len(self.sequences) > 1 else self.sequences
 
+    @property
+    def field(self) -> float:
+        """Give the side of an oblique image in mm; unless chosen, kazuhiro2018's."""
+        return self.field_mm or OBLIQUE_FIELD_MM
+
+    @property
+    def spacing(self) -> float | None:
+        """Give the side of the voxels that scans are resampled to in mm, if they are."""
+        return spacing_of(self.resample_to) if self.resample_to else None
+
     def options(self) -> dict[str, Any]:
         """Give the command-line options of `prepare` that differ from the defaults."""
         changed = {
@@ -142,7 +185,7 @@ class SlicePlan(Frozen):
         several = len(self.sequences) > 1
         joined: dict[str, Any] = {
             name: ":".join(f"{share:g}" for share in changed.pop(name))
-            for name in ("percentiles", "splits")
+            for name in ("percentiles", "splits", "centre_mm")
             if name in changed
         }
         return {

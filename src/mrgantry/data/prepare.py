@@ -1,14 +1,14 @@
 """Cut a folder of scans into a set of slices."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float16
 
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import fingerprint, read_json, write_json
@@ -16,10 +16,10 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
-from mrgantry.data import cut
-from mrgantry.data.plan import NORMAL, SlicePlan
+from mrgantry.data.plan import SlicePlan
+from mrgantry.data.scan import read_scan
+from mrgantry.data.sections import cut_stack, pose_head
 from mrgantry.data.slices import (
-    COLUMNS,
     SPLITS,
     About,
     SliceSet,
@@ -30,7 +30,6 @@ from mrgantry.data.slices import (
     write_part,
 )
 from mrgantry.data.subjects import Subject, find_subjects
-from mrgantry.data.volume import Volume, read_volume
 
 
 class Outcome(Frozen):
@@ -52,6 +51,7 @@ def prepare(
     *,
     strict: bool = False,
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> SliceSet:
     """Cut every subject of a folder into slices, in parallel.
 
@@ -64,37 +64,48 @@ def prepare(
         plan: What to cut and how.
         strict: Stop at the first bad scan instead of skipping it.
         workers: Processes; defaults to one a core.
+        cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Raises:
         DataError: No subject can be used, or the folder was made with another plan.
+        RunError: The cluster cannot be reached.
     """
-    subjects = choose(find_subjects(scans, plan.sequences), plan, scans)
+    found = find_subjects(scans, plan.sequences, plan.tumour_labels)
+    subjects = choose(found, plan, scans)
     about = About(
         channels=plan.channels,
         size=plan.size,
         command=command_line("prepare", scans, slices, **plan.options(), strict=strict),
         choices=plan.model_dump(),
         versions=versions(),
+        poses=plan.poses if plan.plane == "oblique" else 0,
+        field_mm=plan.field if plan.plane == "oblique" else 0.0,
     )
     begin(slices, about)
     people: dict[str, list[Subject]] = {}
     for subject in subjects:
         people.setdefault(subject.id, []).append(subject)
+    refuse_like_names(people)
     splits = draw_splits(people, plan)
-    names = Counter(safe_name(person).lower() for person in people)
-    for person in people:
-        if names[safe_name(person).lower()] > 1:
-            raise DataError(f"The name of subject {person!r} is too like another's; rename one.")
-    origins = {person: _origin(people[person], splits[person]) for person in people}
-    todo = [person for person in people if not _known(slices, person, origins[person])]
-    work = partial(_prepare_person, people=people, splits=splits, plan=plan, slices=slices)
-    with progress("prepare", len(people), len(people) - len(todo)) as advance:
-        for person, outcome in each(work, todo, workers):
+    tasks = [
+        Task(person, visits, splits[person], _origin(visits, splits[person]))
+        for person, visits in people.items()
+    ]
+    todo = [task for task in tasks if not _known(slices, task)]
+    work = partial(_prepare_person, plan=plan, slices=slices)
+    with progress("prepare", len(tasks), len(tasks) - len(todo)) as advance:
+        for task, outcome in each(work, todo, workers, cluster, _lost):
             if strict and outcome.problems:
                 raise DataError(outcome.problems[0])
-            done = outcome.model_copy(update={"origin": origins[person]})
-            write_json(_outcome_path(slices, person), done.model_dump())
-            advance(note=person)
+            write_json(_outcome_path(slices, task.person), outcome.model_dump())
+            advance(note=task.person)
+    return _assemble(scans, slices, about, people)
+
+
+def _assemble(
+    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]]
+) -> SliceSet:
+    """Join the parts of all people, and say what was assumed and skipped."""
     outcomes = [
         Outcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
         for person in sorted(people)
@@ -105,9 +116,27 @@ def prepare(
         raise DataError(f"No slice could be cut from {scans}: {problems[0]}")
     simulated = any(outcome.simulated for outcome in outcomes)
     brains = Counter(outcome.brain for outcome in outcomes if outcome.brain)
-    notes = {"brain": dict(brains), "skipped": problems}
+    remarks = [
+        f"{visit.name}: {remark}"
+        for person in sorted(people)
+        for visit in people[person]
+        for remark in visit.remarks
+    ]
+    notes = {"brain": dict(brains), "skipped": problems, "assumed": remarks}
     update = {"source": "simulated" if simulated else "real", "notes": notes}
     return finish(slices, about.model_copy(update=update), parts)
+
+
+def refuse_like_names(people: Iterable[str]) -> None:
+    """Refuse people whose names would give the same file.
+
+    Raises:
+        DataError: There are such.
+    """
+    names = Counter(safe_name(person).lower() for person in people)
+    for person in people:
+        if names[safe_name(person).lower()] > 1:
+            raise DataError(f"The name of subject {person!r} is too like another's; rename one.")
 
 
 def choose(subjects: list[Subject], plan: SlicePlan, scans: Path) -> list[Subject]:
@@ -162,34 +191,52 @@ def draw_splits(people: dict[str, list[Subject]], plan: SlicePlan) -> dict[str, 
     }
 
 
-def _prepare_person(
-    person: str,
-    people: dict[str, list[Subject]],
-    splits: dict[str, str],
-    plan: SlicePlan,
-    slices: Path,
-) -> Outcome:
+@dataclass(frozen=True)
+class Task:
+    """One person's work, as it is handed to another process."""
+
+    person: str
+    visits: list[Subject]
+    split: str
+    origin: str
+
+
+def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> Outcome:
     """Cut all visits of one person and write the part; never raise for a bad scan."""
-    images, rows, problems = [], [], []
+    pixels: list[Any] = []
+    rows, problems = [], []
     brain, simulated = "", False
-    for visit in people[person]:
+    for visit in task.visits:
         for sequences in _images_of(plan):
             try:
-                scan = read_scan(visit, sequences)
-                stack, table = cut_scan(scan, visit, sequences, plan)
+                scan = read_scan(visit, sequences, plan)
+                make = pose_head if plan.plane == "oblique" else cut_stack
+                made, table = make(scan, visit, sequences, plan)
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
-            images.append(stack)
+            pixels.append(made)
             rows.append(table)
-    if images and sum(map(len, images)):
+    if sum(map(len, rows)):
         table = pd.concat(rows)
-        table["split"] = splits[person]
-        write_part(slices, safe_name(person), np.concatenate(images), table)
+        table["split"] = task.split
+        stored = pixels if plan.plane == "oblique" else np.concatenate(pixels)
+        write_part(slices, safe_name(task.person), stored, table)
     elif not problems:
-        problems.append(f"{person} was skipped: no slice holds enough brain.")
-    return Outcome(brain=brain, simulated=simulated, problems=tuple(problems))
+        problems.append(f"{task.person} was skipped: no slice holds enough brain.")
+    return Outcome(origin=task.origin, brain=brain, simulated=simulated, problems=tuple(problems))
+
+
+def _lost(task: Task) -> Outcome:
+    """Say of a person whose scans killed the process that read them, that they did."""
+    return Outcome(
+        origin=task.origin,
+        problems=(
+            f"{task.person} was skipped: the process that read it died. Its files are damaged, "
+            "or memory ran out; try it again with --workers 1.",
+        ),
+    )
 
 
 def _images_of(plan: SlicePlan) -> list[tuple[str, ...]]:
@@ -197,107 +244,6 @@ def _images_of(plan: SlicePlan) -> list[tuple[str, ...]]:
     if plan.combine == "channels":
         return [plan.sequences]
     return [(sequence,) for sequence in plan.sequences]
-
-
-@dataclass(frozen=True, eq=False)
-class Scan:
-    """What one image's channels are cut from, on one grid."""
-
-    volumes: Sequence[Volume]
-    brain: Bool[np.ndarray, "x y z"]
-    brain_from: str
-    tumour: Bool[np.ndarray, "x y z"] | None
-
-
-def read_scan(subject: Subject, sequences: Sequence[str]) -> Scan:
-    """Read the sequences of one visit with its brain mask and tumour labels.
-
-    Raises:
-        DataError: A sequence is missing, a file is bad, or grids differ.
-    """
-    for sequence in sequences:
-        if sequence not in subject.scans:
-            raise DataError(f"it has no {sequence}, only {', '.join(sorted(subject.scans))}.")
-    volumes = [read_volume(subject.scans[sequence]) for sequence in sequences]
-    for sequence, volume in zip(sequences, volumes, strict=True):
-        if not volume.same_grid(volumes[0]):
-            raise DataError(
-                f"its {sequence} lies on another grid than its {sequences[0]}; as channels "
-                "they must share one. Register and resample them first."
-            )
-    if subject.mask:
-        brain, brain_from = _on_grid(subject.mask, volumes[0]) > 0.5, "mask"
-    else:
-        found = [cut.find_brain(volume) for volume in volumes]
-        brain, brain_from = np.logical_or.reduce([mask for mask, _ in found]), found[0][1]
-    if not brain.any():
-        raise DataError("its brain mask is empty.")
-    tumour = _on_grid(subject.tumour, volumes[0]) > 0.5 if subject.tumour else None
-    return Scan(volumes, brain, brain_from, tumour)
-
-
-def _on_grid(path: Path, volume: Volume) -> np.ndarray:
-    labels = read_volume(path)
-    if not labels.same_grid(volume):
-        raise DataError(f"{path.name} lies on another grid than the scan.")
-    return labels.voxels
-
-
-def cut_scan(
-    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
-) -> tuple[Float16[np.ndarray, "n c h w"], pd.DataFrame]:
-    """Cut one visit's slices, with their rows but for the split.
-
-    Raises:
-        DataError: The brain is empty or has a single intensity, or indices are off.
-    """
-    first, axis = scan.volumes[0], NORMAL[plan.plane]
-    chosen = cut.chosen_slices(first, scan.brain, plan)
-    spacing = cut.pixel_spacing(first.spacing, plan.plane)
-    brain = cut.upright(scan.brain, plan.plane)
-    fitted = []
-    for volume in scan.volumes:
-        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
-        stack = cut.upright(volume.voxels, plan.plane)[chosen]
-        unit = cut.to_unit(stack, brain[chosen], limits)
-        fitted.append(cut.fit_square(unit, spacing, cut.middle(brain), plan))
-    images = np.stack([stack for stack, _ in fitted], axis=1).astype(np.float16)
-    areas = _tumour_areas(scan.tumour, chosen, axis, spacing[0] * spacing[1])
-    rows = [
-        {
-            "subject": subject.id,
-            "session": subject.session,
-            "sequence": "+".join(sequences),
-            "plane": plan.plane,
-            "index": (stored := first.stored_index(axis, index)),
-            "id": f"{subject.name}_{'+'.join(sequences)}_{plan.plane}_{stored:03d}",
-            "position_mm": round(cut.position_mm(first, axis, index), 2),
-            "pixel_mm": round(fitted[0][1], 4),
-            "tumour": tumour_word(area, plan.tumour_mm2),
-            "tumour_mm2": area,
-            "source": "simulated" if first.simulated else "real",
-        }
-        for index, area in zip(chosen, areas, strict=True)
-    ]
-    return images, pd.DataFrame(rows, columns=list(COLUMNS))
-
-
-def _tumour_areas(
-    tumour: Bool[np.ndarray, "x y z"] | None, chosen: list[int], axis: int, pixel_mm2: float
-) -> list[float | None]:
-    if tumour is None:
-        return [None] * len(chosen)
-    pixels = tumour.sum(tuple(other for other in range(3) if other != axis))
-    return [round(float(pixels[index] * pixel_mm2), 2) for index in chosen]
-
-
-def tumour_word(area: float | None, enough: float) -> str:
-    """Say whether a slice shows tumour: yes, no, unclear, or unknown without a map."""
-    if area is None:
-        return "unknown"
-    if area == 0:
-        return "no"
-    return "yes" if area >= enough else "unclear"
 
 
 def _outcome_path(slices: Path, person: str) -> Path:
@@ -316,10 +262,10 @@ def _origin(visits: list[Subject], split: str) -> str:
     return fingerprint([split, *sorted(marks)])
 
 
-def _known(slices: Path, person: str, origin: str) -> bool:
+def _known(slices: Path, task: Task) -> bool:
     """Say whether an earlier call has cut all scans of a person, as they are now."""
-    path = _outcome_path(slices, person)
-    if not has_part(slices, safe_name(person)) or not path.is_file():
+    path = _outcome_path(slices, task.person)
+    if not has_part(slices, safe_name(task.person)) or not path.is_file():
         return False
-    outcome = Outcome.of(read_json(path), f"outcome of {person}")
-    return outcome.origin == origin and not outcome.problems
+    outcome = Outcome.of(read_json(path), f"outcome of {task.person}")
+    return outcome.origin == task.origin and not outcome.problems

@@ -1,23 +1,31 @@
 """A set of slices, real or synthetic: the noun that all rooms share.
 
 On disk a set is a folder: `about.json`, the images and rows of one subject (or one
-block of synthetic images) a part in `parts/`, and `slices.csv` with all rows.
+block of synthetic images) a part in `parts/`, and `slices.csv` with all rows. Where
+slices are oblique, a part holds volumes, and images are drawn from them.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
+from zipfile import BadZipFile
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float16
+import torch
+from jaxtyping import Bool, Float, Float16, Int, Shaped
+from torch import Tensor
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.data import oblique
 
-FORMAT = 1
+FORMAT = 2
 SPLITS = ("train", "validation", "test")
 COLUMNS = (
     "id",
@@ -33,10 +41,9 @@ COLUMNS = (
     "tumour_mm2",
     "source",
     "made_by",
+    "affine",
 )
-TEXT_COLUMNS = (
-    "id subject session split sequence plane tumour source made_by".split()  # noqa: SIM905
-)
+NUMBERS = {"index", "position_mm", "pixel_mm", "tumour_mm2"}
 
 
 class About(Frozen):
@@ -54,12 +61,16 @@ class About(Frozen):
         choices: The plan, or the seeds, that it was made with.
         versions: Versions of the libraries.
         fingerprint: Changes with any pixel or row.
+        table_fingerprint: Changes with `slices.csv`, which must stay as it was made.
         parts: Names of the parts, in the order of the rows.
+        rows: How many rows each part has.
+        poses: Oblique: how many rows each volume has; 0 where images are stored.
+        field_mm: Oblique: side of the images.
         notes: Facts for people: how brains were found, what was skipped and why.
         training_subjects: For synthetic images, whom the generator has seen.
     """
 
-    format: Literal[1] = 1
+    format: Literal[2] = 2
     complete: bool = False
     source: Literal["real", "simulated"] = "real"
     synthetic: bool = False
@@ -69,43 +80,120 @@ class About(Frozen):
     choices: dict[str, Any]
     versions: dict[str, str]
     fingerprint: str = ""
+    table_fingerprint: str = ""
     parts: tuple[str, ...] = ()
+    rows: tuple[int, ...] = ()
+    poses: int = 0
+    field_mm: float = 0.0
     notes: dict[str, Any] = {}
     training_subjects: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
-class SliceSet:
-    """Images with one row each.
+class StoredPixels:
+    """Images that lie on the device: an epoch then costs no loading."""
 
-    Attributes:
-        images: Intensities in [-1, 1].
-        table: One row an image, with the columns `COLUMNS`.
-        about: How the set was made.
-        folder: Where it lies.
-    """
-
-    images: Float16[np.ndarray, "n c h w"]
-    table: pd.DataFrame
-    about: About
-    folder: Path
+    images: Float16[Tensor, "n c h w"]
 
     def __len__(self) -> int:
         """Give the number of images."""
         return len(self.images)
+
+    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+        """Give some images by their numbers."""
+        return self.images[rows.to(self.images.device)].float()
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPixels:
+    """All poses of some volumes on the device: number 48,510 v + p is pose p of volume v."""
+
+    heads: list[oblique.Head]
+    size: int
+    field_mm: float
+
+    def __len__(self) -> int:
+        """Give the number of poses of all volumes."""
+        return len(self.heads) * oblique.POSES
+
+    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+        """Draw some poses by their numbers."""
+        places = [divmod(int(row), oblique.POSES) for row in rows]
+        drawn = [(head, oblique.Pose.at(index)) for head, index in places]
+        return oblique.draw(self.heads, drawn, self.size, self.field_mm)
+
+
+Pixels = StoredPixels | PosedPixels  # what training draws its batches from
+
+
+@dataclass(frozen=True, eq=False)
+class SliceSet:
+    """Images with one row each. They are read when they are first asked for.
+
+    Attributes:
+        table: One row an image, with the columns `COLUMNS`.
+        about: How the set was made.
+        folder: Where it lies.
+        places: The number of each row in the whole set.
+    """
+
+    table: pd.DataFrame
+    about: About
+    folder: Path
+    places: Int[np.ndarray, " n"]
+
+    def __len__(self) -> int:
+        """Give the number of images."""
+        return len(self.table)
 
     @property
     def name(self) -> str:
         """Name the set by its folder."""
         return self.folder.resolve().name
 
-    @classmethod
-    def open(cls, folder: Path) -> "SliceSet":
-        """Read a set and check that it is whole and sound.
+    @property
+    def available(self) -> int:
+        """Give how many images training can draw: every pose, where slices are oblique."""
+        if not self.about.poses:
+            return len(self)
+        return len(np.unique(self.places // self.about.poses)) * oblique.POSES
+
+    @cached_property
+    def images(self) -> Float16[np.ndarray, "n c h w"]:
+        """Give the intensities in [-1, 1]; oblique ones are drawn now.
 
         Raises:
-            DataError: The folder is no set, is not complete, has another format, or a
-                subject stands in two splits.
+            DataError: A part is damaged.
+        """
+        pieces = []
+        for name, local, numbers in self._parts():
+            if not self.about.poses:
+                pieces.append(_load_images(self.folder, name)[local])
+                continue
+            heads = [head.lay_out() for head in _load_heads(self.folder, name)]
+            poses = oblique.poses_at(numbers)
+            drawn = list(zip((local // self.about.poses).tolist(), poses, strict=True))
+            images = oblique.draw(heads, drawn, self.about.size, self.about.field_mm)
+            pieces.append(images.to(torch.float16).numpy())
+        return np.concatenate(pieces)
+
+    def pixels(self, device: torch.device) -> Pixels:
+        """Give what training draws from: the images, or every pose of their volumes."""
+        if not self.about.poses:
+            return StoredPixels(torch.from_numpy(self.images).to(device))
+        heads = []
+        for name, local, _ in self._parts():
+            stored = _load_heads(self.folder, name)
+            heads += [stored[k].lay_out(device) for k in np.unique(local // self.about.poses)]
+        return PosedPixels(heads, self.about.size, self.about.field_mm)
+
+    @classmethod
+    def open(cls, folder: Path) -> "SliceSet":
+        """Open a set and check that it is whole and sound.
+
+        Raises:
+            DataError: The folder is no set, is not complete, has another format, was
+                changed, or a subject stands in two splits.
         """
         about = read_about(folder)
         if not about.complete:
@@ -114,25 +202,25 @@ class SliceSet:
                 f"{about.command}"
             )
         table = _read_table(folder / "slices.csv")
-        missing = [name for name in about.parts if not (folder / f"parts/{name}.npy").is_file()]
-        if missing:
-            raise DataError(f"{folder} lacks its part {missing[0]}.npy; run {about.command}")
-        try:
-            images = np.concatenate([np.load(folder / f"parts/{name}.npy") for name in about.parts])
-        except (OSError, ValueError, EOFError) as error:
-            raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
-        if len(images) != len(table):
-            raise DataError(
-                f"{folder} has {len(images):,} images but {len(table):,} rows in slices.csv."
-            )
         refuse_shared_subjects(table, folder)
-        return cls(images, table, about, folder)
+        if _digest(folder / "slices.csv") != about.table_fingerprint:
+            raise DataError(
+                f"{folder / 'slices.csv'} was changed after it was made, so its rows may not "
+                f"belong to the images any more. Make it again: {about.command}"
+            )
+        for name, count in zip(about.parts, about.rows, strict=True):
+            _check_part(folder, name, 0 if about.poses else count)
+        return cls(table, about, folder, np.arange(len(table)))
 
     def where(self, rows: Bool[np.ndarray, " n"]) -> "SliceSet":
         """Keep the images whose row is True."""
         rows = np.asarray(rows, dtype=bool)
-        kept = self.table[rows].reset_index(drop=True)
-        return replace(self, images=self.images[rows], table=kept)
+        kept = SliceSet(
+            self.table[rows].reset_index(drop=True), self.about, self.folder, self.places[rows]
+        )
+        if "images" in vars(self):
+            vars(kept)["images"] = self.images[rows]
+        return kept
 
     def split(self, name: str) -> "SliceSet":
         """Keep one split, or all with "all".
@@ -147,6 +235,15 @@ class SliceSet:
             have = ", ".join(f"{n:,} {s}" for s, n in self.table["split"].value_counts().items())
             raise DataError(f"{self.folder} has no images in the split {name!r}; it has {have}.")
         return kept
+
+    def _parts(self) -> Iterator[tuple[str, Int[np.ndarray, " k"], Shaped[np.ndarray, " k"]]]:
+        """Go through the parts with rows here: name, rows within the part, their index."""
+        ends = [0, *np.cumsum(self.about.rows)]
+        for name, (start, end) in zip(self.about.parts, pairwise(ends), strict=True):
+            inside = (self.places >= start) & (self.places < end)
+            if inside.any():
+                numbers = self.table["index"].to_numpy()[inside]
+                yield name, self.places[inside] - start, numbers
 
 
 def read_about(folder: Path) -> About:
@@ -193,15 +290,23 @@ def begin(folder: Path, about: About) -> None:
 
 def has_part(folder: Path, name: str) -> bool:
     """Say whether a part is complete: its rows are written last."""
-    return (folder / f"parts/{name}.csv").is_file() and (folder / f"parts/{name}.npy").is_file()
+    pixels = (folder / f"parts/{name}.npy", folder / f"parts/{name}.npz")
+    return (folder / f"parts/{name}.csv").is_file() and any(map(Path.is_file, pixels))
 
 
 def write_part(
-    folder: Path, name: str, images: Float16[np.ndarray, "n c h w"], table: pd.DataFrame
+    folder: Path,
+    name: str,
+    pixels: Float16[np.ndarray, "n c h w"] | Sequence[oblique.StoredHead],
+    table: pd.DataFrame,
 ) -> None:
-    """Write the images and rows of one subject or block."""
-    with whole(folder / f"parts/{name}.npy") as aside, aside.open("wb") as file:
-        np.save(file, images)
+    """Write the images, or the volumes to draw them from, and rows of one subject or block."""
+    if isinstance(pixels, np.ndarray):
+        with whole(folder / f"parts/{name}.npy") as aside, aside.open("wb") as file:
+            np.save(file, pixels)
+    else:
+        with whole(folder / f"parts/{name}.npz") as aside:
+            oblique.save_heads(aside, pixels)
     with whole(folder / f"parts/{name}.csv") as aside:
         table.to_csv(aside, index=False, columns=list(COLUMNS))
 
@@ -214,15 +319,70 @@ def finish(folder: Path, about: About, parts: Sequence[str]) -> SliceSet:
     """
     if not parts:
         raise DataError(f"Nothing was left to put into {folder}.")
-    table = pd.concat([_read_table(folder / f"parts/{name}.csv") for name in parts])
+    tables = [_read_table(folder / f"parts/{name}.csv") for name in parts]
+    table = pd.concat(tables)
     refuse_shared_subjects(table, folder)
     with whole(folder / "slices.csv") as aside:
         table.to_csv(aside, index=False)
-    files = [folder / f"parts/{name}.npy" for name in parts]
-    mark = fingerprint([table.to_csv(index=False), *(file.read_bytes() for file in files)])
-    update = {"complete": True, "fingerprint": mark, "parts": tuple(parts)}
+    kind = "npz" if about.poses else "npy"
+    files = (folder / f"parts/{name}.{kind}" for name in parts)
+    mark = fingerprint([table.to_csv(index=False), *(_digest(file) for file in files)])
+    update = {
+        "complete": True,
+        "fingerprint": mark,
+        "table_fingerprint": _digest(folder / "slices.csv"),
+        "parts": tuple(parts),
+        "rows": tuple(map(len, tables)),
+    }
     write_json(folder / "about.json", about.model_copy(update=update).model_dump())
     return SliceSet.open(folder)
+
+
+def _digest(path: Path) -> str:
+    """Take a file's fingerprint without holding all of it in memory.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    except OSError as error:
+        raise DataError(f"{path} cannot be read: {error.strerror}.") from error
+
+
+def _load_images(folder: Path, name: str, *, lazy: bool = False) -> Float16[np.ndarray, "n c h w"]:
+    """Read a part's images, or map them without reading.
+
+    Raises:
+        DataError: The part is damaged.
+    """
+    try:
+        return np.load(folder / f"parts/{name}.npy", mmap_mode="r" if lazy else None)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
+
+
+def _load_heads(folder: Path, name: str) -> list[oblique.StoredHead]:
+    """Read a part's volumes.
+
+    Raises:
+        DataError: The part is damaged.
+    """
+    try:
+        return oblique.load_heads(folder / f"parts/{name}.npz")
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
+
+
+def _check_part(folder: Path, name: str, count: int) -> None:
+    """Refuse a part that is missing or, if it stores images, not of `count` images."""
+    if not has_part(folder, name):
+        raise DataError(f"{folder} lacks its part {name}; make it again.")
+    if count and (have := len(_load_images(folder, name, lazy=True))) != count:
+        raise DataError(
+            f"The part {name} of {folder} has {have:,} images but {count:,} rows; make it again."
+        )
 
 
 def refuse_shared_subjects(table: pd.DataFrame, folder: Path) -> None:
@@ -247,7 +407,7 @@ def refuse_shared_subjects(table: pd.DataFrame, folder: Path) -> None:
 
 def _read_table(path: Path) -> pd.DataFrame:
     try:
-        kinds = dict.fromkeys(TEXT_COLUMNS, str)
+        kinds = dict.fromkeys([name for name in COLUMNS if name not in NUMBERS], str)
         table = pd.read_csv(path, dtype=kinds, keep_default_na=False, na_values={"tumour_mm2": ""})
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table of slices: {error}.") from error

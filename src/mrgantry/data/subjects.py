@@ -6,19 +6,22 @@ a plain folder: a file whose name bears one known sequence word is that sequence
 """
 
 import csv
+import os
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.volume import is_scan
+from mrgantry.data.formats import dicom_description, is_dicom
+from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
 
 # Words of file names, in lower case, by what they mean.
 WORDS = {
-    "t1": {"t1", "t1w", "t1n"},
+    "t1": {"t1", "t1w", "t1n", "mprage", "mpr", "spgr", "bravo"},
     "t1c": {"t1c", "t1ce", "t1gd", "t1post", "t1km", "t1contrast"},
     "t2": {"t2", "t2w"},
     "flair": {"flair", "t2f", "t2flair"},
@@ -26,12 +29,35 @@ WORDS = {
 }
 SEQUENCES = tuple(WORDS)
 CONTRAST_WORDS = {"c", "ce", "gd", "post", "contrast", "gado", "km"}
-TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost"}
+TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
 MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
 PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
 GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
+# Folders that tell neither a person nor a visit.
+CONTAINERS = {"anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm", "mri", "images"}
+# The names of visits, as folders below a person's.
+VISIT = re.compile(
+    r"(ses|session|visit|tp|timepoint|scan|mr|followup|follow-up|fu|baseline|bl|pre|post"
+    r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d|\d{8}|\d{4}-\d\d-\d\d"
+)
+# Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
+# Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-0001_2,
+# and anything like pat7_visit2.
+NAMES_WITH_VISIT = [
+    re.compile(pattern, re.IGNORECASE)
+    for pattern in (
+        r"(brats-[a-z]+-\d+)-(\d+)",
+        r"(brats_\w+_pat\w+)_(\d+)",
+        r"(brats1[789]_\w+)_(\d+)",
+        r"(oas\d_\d+)_(mr\d+)",
+        r"(oas\d+)_(?:mr_)?(d\d+)",
+        r"(upenn-gbm-\d+)_(\d+)",
+        r"(sim-\d+)_(\w+)",
+        r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\w*\d)",
+    )
+]
 
 
 @dataclass(frozen=True)
@@ -40,11 +66,12 @@ class Subject:
 
     Attributes:
         id: The person; visits of one person share it, and with it the split.
-        scans: Sequence name to file.
+        scans: Sequence name to file, or to the folder of a DICOM series.
         session: The visit, or "" where there is only one.
-        tumour: A tumour label map, where the layout declares one.
+        tumour: A tumour label map, where the layout declares one or the user did.
         mask: A brain mask, or a segmentation that is above 0 in the brain.
         attributes: What tables and folders tell: grade, age, sex.
+        remarks: What was assumed: which of two files was taken, and the like.
     """
 
     id: str
@@ -53,6 +80,7 @@ class Subject:
     tumour: Path | None = None
     mask: Path | None = None
     attributes: Mapping[str, str] = field(default_factory=dict)
+    remarks: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -60,13 +88,36 @@ class Subject:
         return f"{self.id}_{self.session}" if self.session else self.id
 
 
-def find_subjects(folder: Path, sequences: Sequence[str] = ()) -> list[Subject]:
+@dataclass(frozen=True)
+class Found:
+    """A file, or the folder of a DICOM series, and what its name says it is.
+
+    Attributes:
+        path: Where it lies.
+        role: A sequence, "seg" for tumour labels or "mask" for a mask of the brain.
+        place: The folder whose scans are looked at together.
+        label: The name that tells its person, where people share a folder.
+        remark: What was assumed.
+    """
+
+    path: Path
+    role: str
+    place: Path
+    label: Path
+    remark: str = ""
+
+
+def find_subjects(
+    folder: Path, sequences: Sequence[str] = (), tumour_labels: str | None = None
+) -> list[Subject]:
     """Find the subjects of a folder, in the order of their names.
 
     Args:
         folder: A BIDS data set, a BRATS collection, or any folder of scans.
         sequences: The sequences asked for. If it is one, a scan whose name bears no
             sequence word, alone in its folder, is taken for it.
+        tumour_labels: A pattern of file names, such as "*lesion*", that are maps of
+            the tumour: above 0 is tumour. Needed where the layout declares none.
 
     Raises:
         DataError: The folder is missing, holds no scan, or one subject twice.
@@ -74,28 +125,42 @@ def find_subjects(folder: Path, sequences: Sequence[str] = ()) -> list[Subject]:
     if not folder.is_dir():
         raise DataError(f"{folder} is not a folder; give the folder that holds the scans.")
     bids = (folder / "dataset_description.json").is_file() or any(folder.glob("sub-*/"))
-    found = (_bids(folder) if bids else []) or _folders(folder, sequences)
+    found = (
+        (_bids(folder, tumour_labels) if bids else [])
+        or _oasis(folder)
+        or _folders(folder, sequences, tumour_labels)
+    )
     if not found:
         raise DataError(
-            f"{folder} holds no scan whose name tells its sequence. File names need one of "
-            f"the words {', '.join(SEQUENCES)}, and the ending .nii or .nii.gz."
+            f"{folder} holds no scan whose name tells its sequence. Names need one of the words "
+            f"{', '.join(SEQUENCES)} and one of the endings {', '.join(SUFFIXES)}, or a folder "
+            "of DICOM files that bears the word."
         )
     found.sort(key=lambda subject: subject.name)
     for one, two in pairwise(found):
         if one.name == two.name:
             files = [next(iter(subject.scans.values())) for subject in (one, two)]
-            raise DataError(f"Subject {one.name} stands twice: {files[0]} and {files[1]}.")
+            raise DataError(
+                f"Subject {one.name} stands twice: {files[0]} and {files[1]}. Remove one, or "
+                "rename its folder if they are two people."
+            )
+    if tumour_labels and not any(subject.tumour for subject in found):
+        raise DataError(f"No file beside the scans of {folder} is named like {tumour_labels!r}.")
     return found
 
 
 def words_of(path: Path) -> list[str]:
     """Split a scan's name into lower-case words, without its ending."""
-    return re.findall(r"[a-z0-9]+", re.sub(r"\.nii(\.gz)?$", "", path.name.lower()))
+    return re.findall(r"[a-z0-9]+", _stem(path).lower())
 
 
 def sequence_of(path: Path) -> str | None:
     """Tell the sequence from a scan's name; None if it names none, or several."""
-    words = set(words_of(path))
+    return _sequence_in(words_of(path))
+
+
+def _sequence_in(text: Iterable[str]) -> str | None:
+    words = set(text)
     named = {sequence for sequence, known in WORDS.items() if known & words}
     if named == {"t2", "flair"}:  # T2-FLAIR is one sequence, not two
         return "flair"
@@ -104,39 +169,64 @@ def sequence_of(path: Path) -> str | None:
     return named.pop() if len(named) == 1 else None
 
 
-def _bids(folder: Path) -> list[Subject]:
+def _stem(path: Path) -> str:
+    suffix = suffix_of(path)
+    return path.name[: -len(suffix)] if suffix else path.name
+
+
+# --- BIDS -----------------------------------------------------------------------------
+
+
+def _bids(folder: Path, tumour_labels: str | None) -> list[Subject]:
     tables = _table(folder / "participants.tsv", "participant_id", "\t")
     found = []
     for anat in sorted([*folder.glob("sub-*/anat"), *folder.glob("sub-*/ses-*/anat")]):
         person, *session = anat.relative_to(folder).parts[:-1]
-        scans: dict[str, Path] = {}
-        for path in sorted(filter(is_scan, anat.iterdir())):
-            if words_of(path)[-1] in MASK_WORDS | OTHER_WORDS | {"dseg"}:
-                continue
-            sequence = sequence_of(path)
-            if sequence == "t1" and "_ce-" in path.name:
-                sequence = "t1c"
-            if sequence:
-                scans.setdefault(sequence, path)  # of several runs, the first
+        scans, remarks = _bids_scans(anat)
         if scans:
             found.append(
                 Subject(
                     id=person.removeprefix("sub-"),
                     session=session[0].removeprefix("ses-") if session else "",
                     scans=scans,
+                    tumour=_bids_tumour(folder, anat, tumour_labels),
                     mask=_bids_mask(folder, anat),
                     attributes=tables.get(person, {}),
+                    remarks=remarks,
                 )
             )
     return found
 
 
-def _bids_mask(folder: Path, anat: Path) -> Path | None:
+def _bids_scans(anat: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
+    found = []
+    for path in sorted(filter(is_scan, anat.iterdir())):
+        if words_of(path)[-1] in MASK_WORDS | OTHER_WORDS | {"dseg"}:
+            continue
+        sequence = sequence_of(path)
+        if sequence == "t1" and "_ce-" in path.name:
+            sequence = "t1c"
+        if sequence:
+            found.append(Found(path, sequence, anat, path))
+    return _first_of_each(found)
+
+
+def _beside(folder: Path, anat: Path) -> list[Path]:
+    """List the scans of a visit and what is derived from them."""
     places = [anat, *sorted(folder.glob(f"derivatives/*/{anat.relative_to(folder)}"))]
-    files = [path for place in places for path in sorted(place.iterdir()) if is_scan(path)]
+    return [path for place in places for path in sorted(place.iterdir()) if is_scan(path)]
+
+
+def _bids_mask(folder: Path, anat: Path) -> Path | None:
+    files = _beside(folder, anat)
     masks = [path for path in files if _is_brain_mask(path)]
     segmentations = [path for path in files if words_of(path)[-1] == "dseg"]
     return next(iter(masks + segmentations), None)
+
+
+def _bids_tumour(folder: Path, anat: Path, pattern: str | None) -> Path | None:
+    files = _beside(folder, anat) if pattern else []
+    return next((path for path in files if fnmatch(path.name, str(pattern))), None)
 
 
 def _is_brain_mask(path: Path) -> bool:
@@ -146,90 +236,187 @@ def _is_brain_mask(path: Path) -> bool:
     return bool(MASK_WORDS & set(words)) and not other
 
 
-def _folders(folder: Path, sequences: Sequence[str]) -> list[Subject]:
+# --- OASIS-1, BRATS and plain folders -------------------------------------------------
+
+
+def _oasis(folder: Path) -> list[Subject]:
+    """Find OASIS-1 visits, of whose many copies the one in atlas space is taken."""
+    found = []
+    for path in sorted(folder.rglob("OAS1_*/PROCESSED/MPRAGE/T88_111/*_t88_gfc.hdr")):
+        person, session = _visit(path.parents[3].name)
+        mask = path.with_name(path.name.replace("_t88_gfc", "_t88_masked_gfc"))
+        found.append(Subject(person, {"t1": path}, session, mask=mask if mask.exists() else None))
+    return found
+
+
+def _folders(folder: Path, sequences: Sequence[str], tumour_labels: str | None) -> list[Subject]:
     """Find subjects where a folder is a person, or the names in one folder tell people."""
     tables: dict[str, dict[str, str]] = {}
-    places: dict[Path, list[tuple[str, Path]]] = defaultdict(list)
-    for path in sorted(folder.rglob("*")):
-        if path.name in NAME_TABLES:
-            tables |= _table(path, "BraTS_2020_subject_ID", ",") | _table(path, "subject", ",")
-        elif is_scan(path) and path.is_file() and (role := _role(path, sequences)):
-            places[path.parent].append((role, path))
+    places: dict[Path, list[Found]] = defaultdict(list)
+    for place, paths in _walk(folder):
+        for path in paths:
+            if path.name in NAME_TABLES:
+                tables |= _table(path, "BraTS_2020_subject_ID", ",") | _table(path, "subject", ",")
+        for one in _scans_in(place, paths, folder, sequences, tumour_labels):
+            places[one.place].append(one)
     found = []
     for place, files in places.items():
-        for name, roles in _people(folder, place, files).items():
-            scans = {role: path for role, path in roles.items() if role in WORDS}
-            attributes = _grade(place.relative_to(folder.parent)) | tables.get(name, {})
-            is_brats = _is_brats(name, scans, attributes)
-            person, session = _visit(name) if is_brats else (name, "")
+        for name, theirs in _people(folder, place, files).items():
+            whole = name or place.resolve().name
+            person, session = _visit(name) if name else _person_of(place, folder)
+            scans, remarks = _first_of_each([one for one in theirs if one.role in WORDS])
+            attributes = _grade(place.relative_to(folder.parent))
+            attributes |= tables.get(person, {}) | tables.get(whole, {})
+            maps = [one.path for one in theirs if one.role == "seg"]
+            if maps and not tumour_labels and not _is_brats(whole, scans, attributes):
+                maps = []
+            masks = [one.path for one in theirs if one.role == "mask"]
             if scans:
                 found.append(
                     Subject(
                         id=person,
                         session=session,
                         scans=scans,
-                        tumour=roles.get("seg") if is_brats else None,
-                        mask=roles.get("mask"),
+                        tumour=maps[0] if maps else None,
+                        mask=masks[0] if masks else None,
                         attributes=attributes,
+                        remarks=remarks,
                     )
                 )
     return found
 
 
-def _people(root: Path, place: Path, files: list[tuple[str, Path]]) -> dict[str, dict[str, Path]]:
-    """Group the files of one folder by person.
+def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
+    """Go through all folders below one, links too, but into none twice."""
+    seen = set()
+    for place, below, names in os.walk(folder, followlinks=True):
+        real = Path(place).resolve()
+        below[:] = sorted(name for name in below if name[0] != "." and real not in seen)
+        if real not in seen:
+            seen.add(real)
+            yield Path(place), sorted(Path(place) / name for name in names if name[0] != ".")
 
-    A folder is one person if no sequence stands in it twice and it lies below the
-    folder asked for, or the names differ in nothing but the sequence.
+
+def _scans_in(
+    place: Path, paths: list[Path], root: Path, sequences: Sequence[str], pattern: str | None
+) -> Iterator[Found]:
+    """Tell what the scans of one folder are; DICOM files are one scan, their folder."""
+    scans = [path for path in paths if is_scan(path)]
+    if not scans and any(map(is_dicom, paths)):
+        scans = [place]
+    alone = len(scans) == 1
+    for path in scans:
+        role, remark = _role(path, pattern), ""
+        # A scan alone in a folder may leave it to the folder's name, as pat1/T1/scan.nii.
+        for_itself = alone and place != root and bool(_role(place, pattern))
+        if role is None and for_itself:
+            role = _role(place, pattern)
+        if role is None and path.is_dir():
+            role = _sequence_in(re.findall(r"[a-z0-9]+", dicom_description(path).lower()))
+        if role is None and alone and len(sequences) == 1 and not _named(path):
+            role = sequences[0]
+            remark = f"{path.name} is taken for the {role} that was asked for"
+        if role is not None:
+            yield Found(
+                path,
+                role,
+                place.parent if for_itself else place,
+                place if for_itself else path,
+                remark,
+            )
+
+
+def _role(path: Path, pattern: str | None) -> str | None:
+    """Tell what a name says: a sequence, "seg" (tumour labels), "mask" (the brain)."""
+    if pattern and fnmatch(path.name, pattern):
+        return "seg"
+    words = set(words_of(path))
+    if words & MASK_WORDS:
+        return "mask" if _is_brain_mask(path) else None
+    if words & TUMOUR_WORDS:
+        return None if pattern else "seg"
+    return sequence_of(path)
+
+
+def _named(path: Path) -> bool:
+    """Say whether a name bears any word that we know, even if it is of no use."""
+    words = set(words_of(path))
+    return any(words & known for known in (*WORDS.values(), MASK_WORDS, TUMOUR_WORDS))
+
+
+def _first_of_each(found: Iterable[Found]) -> tuple[dict[str, Path], tuple[str, ...]]:
+    """Keep the first file of each sequence, and say which others were left."""
+    of: dict[str, list[Found]] = defaultdict(list)
+    for one in found:
+        of[one.role].append(one)
+    remarks = [one.remark for files in of.values() for one in files if one.remark]
+    remarks += [
+        f"{role}: {files[0].path.name} was taken, not {', '.join(o.path.name for o in files[1:])}"
+        for role, files in of.items()
+        if len(files) > 1
+    ]
+    return {role: files[0].path for role, files in of.items()}, tuple(remarks)
+
+
+def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found]]:
+    """Group the files of one folder by the person that their names tell.
+
+    A folder is one person, whose name is "" here, if no sequence stands in it twice
+    and it lies below the folder asked for, or the names differ in nothing but the
+    sequence.
     """
-    scans = [(role, path) for role, path in files if role in WORDS]
-    once = len({role for role, _ in scans}) == len(scans)
-    same = len({_rest(path) for _, path in scans}) == 1
-    if once and (same or place != root):
-        return {place.resolve().name: dict(files)}
-    people: dict[str, dict[str, Path]] = defaultdict(dict)
-    for role, path in files:
-        people[_rest(path) or place.resolve().name].setdefault(role, path)
+    scans = [one for one in files if one.role in WORDS]
+    once = len({one.role for one in scans}) == len(scans)
+    same = len({_rest(one.label) for one in scans}) == 1
+    if same or (once and place != root):
+        return {"": files}
+    people: dict[str, list[Found]] = defaultdict(list)
+    spelling: dict[str, str] = {}
+    for one in files:
+        rest = _rest(one.label)
+        people[spelling.setdefault(rest.lower(), rest)].append(one)
     return people
+
+
+def _rest(label: Path) -> str:
+    """Give what a name says beside the sequence: the person, if people share a folder."""
+    known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
+    known |= PROCESSING_WORDS
+    parts = re.findall(r"([^A-Za-z0-9]*)([A-Za-z0-9]+)", _stem(label))
+    kept = [(between, word) for between, word in parts if word.lower() not in known]
+    return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""
+
+
+def _person_of(place: Path, root: Path) -> tuple[str, str]:
+    """Give the person and the visit that a folder's path tells.
+
+    Folders such as `anat` tell neither. A folder named like a visit belongs to the
+    person above it; a bare number, as in HG/0001, is told apart by what is above.
+    """
+    parts = list(place.relative_to(root).parts) or [root.resolve().name]
+    while len(parts) > 1 and parts[-1].lower() in CONTAINERS:
+        parts.pop()
+    below = len(parts) > 1 and parts[-2].lower() not in GRADES
+    if below and VISIT.fullmatch(parts[-1].lower()):
+        return _qualified(parts[:-1]), parts[-1]
+    return _visit(_qualified(parts))
+
+
+def _qualified(parts: list[str]) -> str:
+    return "-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1]
+
+
+def _visit(name: str) -> tuple[str, str]:
+    """Split a name that holds a person and a visit; see `NAMES_WITH_VISIT`."""
+    for pattern in NAMES_WITH_VISIT:
+        if match := pattern.fullmatch(name):
+            return match[1], match[2]
+    return name, ""
 
 
 def _is_brats(name: str, scans: Mapping[str, Path], attributes: Mapping[str, str]) -> bool:
     """Tell a BRATS patient, whose `seg` is a tumour, from tissue maps of that name."""
     return len(scans) > 1 or "grade" in attributes or name.lower().startswith("brats")
-
-
-def _role(path: Path, sequences: Sequence[str]) -> str | None:
-    """Tell what a file is: a sequence, "seg" (tumour labels) or "mask" (the brain)."""
-    words = set(words_of(path))
-    if words & MASK_WORDS:
-        return "mask" if _is_brain_mask(path) else None
-    if words & TUMOUR_WORDS:
-        return "seg"
-    named = any(words & known for known in WORDS.values())
-    alone = sum(map(is_scan, path.parent.iterdir())) == 1
-    if not named and len(sequences) == 1 and alone:
-        return sequences[0]
-    return sequence_of(path)
-
-
-def _rest(path: Path) -> str:
-    """Give what a name says beside the sequence: the person, if people share a folder."""
-    known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
-    known |= PROCESSING_WORDS
-    return "-".join(word for word in words_of(path) if word not in known)
-
-
-def _visit(name: str) -> tuple[str, str]:
-    """Split a BRATS folder name into person and visit.
-
-    `BraTS-GLI-00012-001` is the visit 001 of BraTS-GLI-00012, and
-    `brats_2013_pat0001_1` the visit 1 of brats_2013_pat0001; `BraTS20_Training_001`
-    and `BraTS2021_00012` are people.
-    """
-    match = re.fullmatch(r"(BraTS-[A-Za-z]+-\d+)-(\d+)|(brats_\w+_pat\w+)_(\d+)", name, re.I)
-    if not match:
-        return name, ""
-    return (match[1], match[2]) if match[1] else (match[3], match[4])
 
 
 def _grade(parent: Path) -> dict[str, str]:

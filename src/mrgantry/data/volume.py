@@ -1,21 +1,18 @@
 """One scan in memory, and the one door through which every scan comes in."""
 
-import gzip
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 from jaxtyping import Float, Float32
-from nibabel.filebasedimages import ImageFileError
-from nibabel.spatialimages import SpatialImage
-from nibabel.wrapstruct import WrapStructError
 
 from mrgantry.common.errors import DataError
+from mrgantry.data.formats import READERS, Stored, read_dicom, times
 
-SUFFIXES = (".nii.gz", ".nii")
-LARGEST = 1024**3  # voxels; the finest whole-head scans have about a tenth of it
+SUFFIXES = tuple(READERS)
+SPACINGS = (0.01, 50.0)  # mm; what lies outside is a damaged header
+BRIGHTEST = 1e15  # scanners give thousands; a damaged scale factor gives this
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,57 +50,71 @@ class Volume:
         return self.voxels.shape[axis] - 1 - index if reversed_in_file else index
 
 
+def suffix_of(path: Path) -> str:
+    """Give the ending by which a scan's format is known, "" if there is none."""
+    name = path.name.lower()
+    return next((suffix for suffix in SUFFIXES if name.endswith(suffix)), "")
+
+
 def is_scan(path: Path) -> bool:
     """Say whether the file's name is that of a scan we can read."""
-    return path.name.lower().endswith(SUFFIXES) and not path.name.startswith(".")
+    return bool(suffix_of(path)) and not path.name.startswith(".")
 
 
 def read_volume(path: Path) -> Volume:
     """Read one scan, turn its axes to RAS+ and check that it is usable.
 
     Args:
-        path: A NIfTI file, `.nii` or `.nii.gz`.
+        path: NIfTI (.nii, .nii.gz, .hdr with .img), Analyze (.hdr with .img), MGH (.mgz,
+            .mgh), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), or the folder of one
+            DICOM series.
 
     Raises:
-        DataError: The file is missing, truncated or not NIfTI; has not three axes,
-            holds colours, NaN or infinity, or has no usable affine.
+        DataError: The file is missing, truncated, damaged or of no known format; has
+            not three axes, holds colours, NaN or infinity; or does not say where its
+            voxels lie.
     """
-    if not path.is_file():
+    if not path.exists():
         raise DataError(f"{path} does not exist.")
+    read = read_dicom if path.is_dir() else READERS.get(suffix_of(path))
+    if read is None:
+        raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
     try:
-        image = nib.load(path)
-        _check_header(path, image)
-        turned = nib.as_closest_canonical(image)
-        voxels = np.asarray(turned.dataobj, dtype=np.float32)
-    except (EOFError, OSError, gzip.BadGzipFile, zlib.error) as error:
-        raise DataError(f"{path} is truncated or damaged ({error}); copy it again.") from error
-    except (ImageFileError, WrapStructError, ValueError, KeyError, OverflowError) as error:
-        raise DataError(f"{path} is not a readable NIfTI file: {error}") from error
-    voxels = voxels.reshape(voxels.shape[:3])
-    if not np.isfinite(voxels).all():
+        if path.is_file() and path.stat().st_size == 0:
+            raise DataError("it is empty; copy it again")
+        return _checked(read(path))
+    except DataError as error:
+        raise DataError(f"{path}: {error}.") from error
+    except MemoryError as error:
+        raise DataError(f"{path} is larger than the memory that is left.") from error
+    # Readers of other people's formats raise anything when fed with damaged bytes.
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"{path}: it is truncated or damaged, or not of the format that its name says "
+            f"({reason[-1].strip().rstrip('.')}); copy it again."
+        ) from error
+
+
+def _checked(stored: Stored) -> Volume:
+    """Turn to RAS+ and check intensities and geometry."""
+    matrix = stored.affine[:3, :3]
+    spacing = np.linalg.norm(matrix, axis=0)
+    sound = np.isfinite(stored.affine).all() and abs(np.linalg.det(matrix)) > 1e-9
+    if not sound or not np.all((spacing > SPACINGS[0]) & (spacing < SPACINGS[1])):
+        steps = times([f"{step:.3g}" for step in spacing])
+        raise DataError(f"it has no usable geometry (its voxels would measure {steps} mm)")
+    voxels = np.asarray(stored.array, dtype=np.float32)
+    low, high = float(voxels.min()), float(voxels.max())  # NaN passes through both
+    if not (-BRIGHTEST < low <= high < BRIGHTEST):
         bad = int((~np.isfinite(voxels)).sum())
-        raise DataError(f"{path} holds {bad:,} voxels that are NaN or infinite.")
-    description = bytes(image.header["descrip"]) if "descrip" in image.header else b""
+        what = f"{bad:,} voxels that are NaN or infinite" if bad else f"values up to {high:.3g}"
+        raise DataError(f"it holds {what}")
+    turn = nib.orientations.io_orientation(stored.affine)
+    affine = stored.affine @ nib.orientations.inv_ornt_aff(turn, voxels.shape)
     return Volume(
-        voxels=voxels,
-        affine=np.asarray(turned.affine, dtype=np.float64),
-        stored_axes="".join(nib.aff2axcodes(image.affine)),
-        simulated=description.startswith(b"simulated"),
+        voxels=nib.orientations.apply_orientation(voxels, turn),
+        affine=affine,
+        stored_axes="".join(nib.aff2axcodes(stored.affine)),
+        simulated=stored.simulated,
     )
-
-
-def _check_header(path: Path, image: SpatialImage) -> None:
-    shape = image.shape
-    if image.get_data_dtype().names:
-        raise DataError(f"{path} holds colours (RGB); a scan has one intensity a voxel.")
-    if len(shape) < 3 or any(n != 1 for n in shape[3:]):
-        raise DataError(f"{path} has the shape {_times(shape)}; a scan has three axes.")
-    if min(shape[:3]) < 2 or np.prod(shape[:3], dtype=float) > LARGEST:
-        raise DataError(f"{path} has the shape {_times(shape)}; that is no scan of a brain.")
-    matrix = image.affine[:3, :3]
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(matrix)) < 1e-9:
-        raise DataError(f"{path} has no usable affine; its header does not say where voxels lie.")
-
-
-def _times(shape: tuple[int, ...]) -> str:
-    return " x ".join(str(n) for n in shape)

@@ -195,6 +195,6 @@ def describe(data: SliceSet) -> dict[str, Any]:
         "source": data.about.source,
         "data": str(data.folder),
         "data_fingerprint": data.about.fingerprint,
-        "training_images": len(data),
+        "training_images": data.available,
         "training_subjects": tuple(sorted(set(table["subject"]))),
     }

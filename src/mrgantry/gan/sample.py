@@ -90,6 +90,7 @@ def _rows(run: Run, seeds: range) -> pd.DataFrame:
             "tumour_mm2": None,
             "source": "synthetic",
             "made_by": f"{run.name} ({run.recipe.name})",
+            "affine": "",
         }
         for seed in seeds
     ]

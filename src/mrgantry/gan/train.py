@@ -156,6 +156,9 @@ def train(
     return opened
 
 
+OF_ONE_POSE = {"id", "index", "position_mm", "tumour", "tumour_mm2", "affine"}
+
+
 def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
     """Keep the rows that meet all conditions, each written as `column=value`.
 
@@ -167,6 +170,11 @@ def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
         column, _, value = condition.partition("=")
         if column not in data.table:
             raise DataError(f"{data.folder} has no column {column!r} (in --only {condition}).")
+        if data.about.poses and column in OF_ONE_POSE:
+            raise DataError(
+                f"{data.folder} is oblique: training draws every pose of a volume, so --only "
+                f"cannot choose by {column!r}, which differs between poses."
+            )
         rows &= (data.table[column].astype(str) == value).to_numpy()
     if not rows.any():
         raise DataError(f"No training slice of {data.folder} meets {' and '.join(only)}.")
@@ -203,8 +211,7 @@ class Training:
     order: dict[int, Int[Tensor, " n"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        # The whole set lies on the device: an epoch then costs no loading.
-        self.pixels = torch.from_numpy(self.data.images).to(self.fabric.device)
+        self.pixels = self.data.pixels(self.fabric.device)
         self.generate = self._forward(self.state.generator)
         self.judge = self._forward(self.state.critic)
 
@@ -263,12 +270,12 @@ class Training:
 
     def real(self) -> Float[Tensor, "n c h w"]:
         """Give this process's part of the next batch of real images."""
-        recipe, count = self.run.recipe, len(self.data)
+        recipe, count = self.run.recipe, len(self.pixels)
         size = recipe.batch // self.fabric.world_size
         first = self.state.images + self.fabric.global_rank * size
         places = [divmod(number, count) for number in range(first, first + size)]
         rows = torch.stack([self._epoch(epoch)[place] for epoch, place in places])
-        images = self.pixels[rows.to(self.pixels.device)].float()
+        images = self.pixels.batch(rows)
         return images.contiguous(memory_format=torch.channels_last)
 
     def latents(self) -> Float[Tensor, "n z"]:
@@ -321,7 +328,7 @@ class Training:
             random = stream_of(self.run.recipe.seed, epoch, ORDER)
             if len(self.order) > 1:
                 self.order.pop(min(self.order))
-            self.order[epoch] = torch.randperm(len(self.data), generator=random)
+            self.order[epoch] = torch.randperm(len(self.pixels), generator=random)
         return self.order[epoch]
 
     def _open_log(self) -> SummaryWriter:

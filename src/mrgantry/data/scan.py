@@ -1,0 +1,91 @@
+"""One visit in memory: the volumes of one image's channels, brain and tumour, on one grid."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from jaxtyping import Bool
+
+from mrgantry.common.errors import DataError
+from mrgantry.data import cut
+from mrgantry.data.plan import SlicePlan
+from mrgantry.data.resample import Grid, resample
+from mrgantry.data.subjects import Subject
+from mrgantry.data.volume import Volume, read_volume
+
+
+@dataclass(frozen=True, eq=False)
+class Scan:
+    """What one image's channels are cut from, on one grid.
+
+    Attributes:
+        volumes: One a channel.
+        brain: True inside the brain, or the head.
+        brain_from: How it was found: "mask", "foreground" or "head".
+        tumour: True inside the tumour; None if nobody mapped it.
+    """
+
+    volumes: Sequence[Volume]
+    brain: Bool[np.ndarray, "x y z"]
+    brain_from: str
+    tumour: Bool[np.ndarray, "x y z"] | None
+
+
+def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Scan:
+    """Read the sequences of one visit with its brain mask and tumour labels.
+
+    Raises:
+        DataError: A sequence is missing, a file is bad, grids differ or the brain is
+            empty.
+    """
+    for sequence in sequences:
+        if sequence not in subject.scans:
+            raise DataError(f"it has no {sequence}, only {', '.join(sorted(subject.scans))}.")
+    volumes = [read_volume(subject.scans[sequence]) for sequence in sequences]
+    grid = _grid(subject, volumes[0], plan)
+    for sequence, volume in zip(sequences, volumes, strict=True):
+        if grid is None and not volume.same_grid(volumes[0]):
+            raise DataError(
+                f"its {sequence} lies on another grid than its {sequences[0]}; as channels they "
+                f"must share one. If they are registered, add --resample-to {sequences[0]}."
+            )
+    if subject.mask:
+        brain, brain_from = _labels(subject.mask, volumes[0], grid), "mask"
+    if grid is not None:
+        volumes = [_moved(volume, grid) for volume in volumes]
+    if not subject.mask:
+        found = [cut.find_brain(volume) for volume in volumes]
+        brain, brain_from = np.logical_or.reduce([mask for mask, _ in found]), found[0][1]
+    if not brain.any():
+        raise DataError("its brain mask is empty.")
+    tumour = _labels(subject.tumour, volumes[0], grid) if subject.tumour else None
+    return Scan(volumes, brain, brain_from, tumour)
+
+
+def _grid(subject: Subject, first: Volume, plan: SlicePlan) -> Grid | None:
+    """Give the grid that a plan asks for; None leaves scans as they are."""
+    if plan.resample_to is None:
+        return None
+    if plan.spacing is not None:
+        return Grid.of(first).with_spacing(plan.spacing)
+    if plan.resample_to not in subject.scans:
+        raise DataError(f"it has no {plan.resample_to} to take the grid from.")
+    return Grid.of(read_volume(subject.scans[plan.resample_to]))
+
+
+def _moved(volume: Volume, grid: Grid) -> Volume:
+    return volume if grid.fits(volume) else resample(volume, grid)
+
+
+def _labels(path: Path, volume: Volume, grid: Grid | None) -> Bool[np.ndarray, "x y z"]:
+    """Read a mask, or labels that are above 0 inside, on the grid of the scan."""
+    labels = read_volume(path)
+    if grid is not None and not grid.fits(labels):
+        labels = resample(labels, grid, "nearest")
+    elif grid is None and not labels.same_grid(volume):
+        raise DataError(
+            f"{path.name} lies on another grid than the scan. If they are registered, add "
+            f"--resample-to 1mm or a sequence."
+        )
+    return labels.voxels > 0.5

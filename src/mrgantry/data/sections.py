@@ -1,0 +1,148 @@
+"""From one visit's scan to images and their rows: stacks of slices, or heads to pose."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from jaxtyping import Bool, Float, Float16
+
+from mrgantry.data import cut, oblique
+from mrgantry.data.plan import NORMAL, SlicePlan
+from mrgantry.data.scan import Scan
+from mrgantry.data.slices import COLUMNS
+from mrgantry.data.subjects import Subject
+
+
+def cut_stack(
+    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
+) -> tuple[Float16[np.ndarray, "n c h w"], pd.DataFrame]:
+    """Cut one visit's slices, with their rows but for the split.
+
+    Raises:
+        DataError: The brain has a single intensity, or indices are off.
+    """
+    first, axis = scan.volumes[0], NORMAL[plan.plane]
+    chosen = cut.chosen_slices(first, scan.brain, plan)
+    spacing = cut.pixel_spacing(first.spacing, plan.plane)
+    brain = cut.upright(scan.brain, plan.plane)
+    height, width = brain.shape[1:]
+    frame = cut.frame_of((height, width), spacing, cut.middle(brain), plan)
+    fitted = []
+    for volume in scan.volumes:
+        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
+        stack = cut.upright(volume.voxels, plan.plane)[chosen]
+        fitted.append(cut.fit(cut.to_unit(stack, brain[chosen], limits), frame, plan.size))
+    images = np.stack(fitted, axis=1).astype(np.float16)
+    areas = _tumour_areas(scan.tumour, chosen, axis, spacing[0] * spacing[1])
+    shared = _shared(scan, subject, sequences, plan)
+    shared["pixel_mm"] = round(frame.columns[1] * spacing[1] / plan.size, 4)
+    rows = [
+        shared
+        | {
+            "index": (stored := first.stored_index(axis, index)),
+            "id": f"{subject.name}_{shared['sequence']}_{plan.plane}_{stored:03d}",
+            "position_mm": round(cut.position_mm(first, axis, index), 2),
+            "tumour": tumour_word(area, plan.tumour_mm2),
+            "tumour_mm2": area,
+            "affine": as_text(cut.image_affine(first, plan.plane, index, frame, plan.size)),
+        }
+        for index, area in zip(chosen, areas, strict=True)
+    ]
+    return images, pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def pose_head(
+    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
+) -> tuple[oblique.StoredHead, pd.DataFrame]:
+    """Keep one visit's volume for drawing, with rows of some of its poses.
+
+    Raises:
+        DataError: The brain has a single intensity.
+    """
+    first = scan.volumes[0]
+    units = []
+    for volume in scan.volumes:
+        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
+        units.append(cut.to_unit(volume.voxels, scan.brain, limits))
+    centre = np.array(plan.centre_mm or oblique.basal_level(scan.brain, first), dtype=float)
+    stored = oblique.StoredHead(np.stack(units).astype(np.float16), first.affine, centre)
+    shared = _shared(scan, subject, sequences, plan)
+    pixel_mm = plan.field / plan.size
+    shared["pixel_mm"] = round(pixel_mm, 4)
+    name = f"{subject.name}_{shared['sequence']}"
+    indices = oblique.drawn_for(name, plan.poses, plan.seed)
+    areas = _posed_areas(scan, stored, indices, plan)
+    rows = [
+        shared
+        | {
+            "index": index,
+            "id": f"{name}_oblique_{index:05d}",
+            "position_mm": round(float(centre[2]) + (pose := oblique.Pose.at(index)).section, 2),
+            "tumour": tumour_word(area, plan.tumour_mm2),
+            "tumour_mm2": area,
+            "affine": as_text(oblique.placed(pose, pixel_mm, plan.size, centre)),
+        }
+        for index, area in zip(indices, areas, strict=True)
+    ]
+    return stored, pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def tumour_word(area: float | None, enough: float) -> str:
+    """Say whether a slice shows tumour: yes, no, unclear, or unknown without a map."""
+    if area is None:
+        return "unknown"
+    if area == 0:
+        return "no"
+    return "yes" if area >= enough else "unclear"
+
+
+def as_text(affine: Float[np.ndarray, "4 4"]) -> str:
+    """Write the first three rows of an affine for a table: twelve numbers."""
+    return " ".join(f"{number:.7g}" for number in (affine[:3] + 0.0).ravel())
+
+
+def from_text(text: str) -> Float[np.ndarray, "4 4"]:
+    """Read what `as_text` has written.
+
+    Raises:
+        ValueError: The text is something else.
+    """
+    affine = np.eye(4)
+    affine[:3] = np.array([float(number) for number in text.split()]).reshape(3, 4)
+    return affine
+
+
+def _shared(
+    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
+) -> dict[str, object]:
+    """Give what all rows of one scan have in common."""
+    return {
+        "subject": subject.id,
+        "session": subject.session,
+        "sequence": "+".join(sequences),
+        "plane": plan.plane,
+        "source": "simulated" if scan.volumes[0].simulated else "real",
+    }
+
+
+def _tumour_areas(
+    tumour: Bool[np.ndarray, "x y z"] | None, chosen: list[int], axis: int, pixel_mm2: float
+) -> list[float | None]:
+    if tumour is None:
+        return [None] * len(chosen)
+    pixels = tumour.sum(tuple(other for other in range(3) if other != axis))
+    return [round(float(pixels[index] * pixel_mm2), 2) for index in chosen]
+
+
+def _posed_areas(
+    scan: Scan, stored: oblique.StoredHead, indices: list[int], plan: SlicePlan
+) -> list[float | None]:
+    """Measure the tumour in poses by drawing its map as they are drawn."""
+    if scan.tumour is None:
+        return [None] * len(indices)
+    labels = 2 * scan.tumour[None].astype(np.float16) - 1
+    head = oblique.StoredHead(labels, stored.affine, stored.centre).lay_out()
+    poses = [(0, pose) for pose in oblique.poses_at(indices)]
+    shares = (oblique.draw([head], poses, plan.size, plan.field) + 1) / 2
+    areas = shares.sum((1, 2, 3)) * (plan.field / plan.size) ** 2
+    return [round(float(area), 2) for area in areas]
