@@ -1,6 +1,7 @@
 """Scans in, slices out: volumes, subjects, plans and sets of slices."""
 
 from mrgantry.data.export import export_png
+from mrgantry.data.inspect import inspect
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import prepare
 from mrgantry.data.slices import SliceSet
@@ -14,6 +15,7 @@ __all__ = [
     "Volume",
     "export_png",
     "find_subjects",
+    "inspect",
     "prepare",
     "read_volume",
 ]
