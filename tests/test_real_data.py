@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from mrgantry.data import SlicePlan, find_subjects, prepare
+from mrgantry.data import SlicePlan, find_subjects, inspect, prepare
+from mrgantry.data.sections import from_text
 
 
 def test_ixi_is_found_whole(real_data):
@@ -22,13 +23,22 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     assert abs(per_subject.median() - count) <= 2
     assert made.about.notes == {"brain": {"mask": 90}, "skipped": [], "assumed": []}
     assert made.table["split"].value_counts().index[0] == "train"
-    mean = made.images[:, 0].astype(np.float32).mean(0)
+    assert_upright(made.images, plane)
+
+
+def assert_upright(images, plane):
+    """Say by the shape of the mean brain that slices are the right way up."""
+    mean = images[:, 0].astype(np.float32).mean(0)
     rows = np.flatnonzero((mean > -0.5).any(1))
     columns = np.flatnonzero((mean > -0.5).any(0))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
-    # Brains are longer (front to back) than wide, and wider than high.
+    # Brains are longer (front to back) than wide, wider above than at the stem, and
+    # longer than high.
     if plane == "axial":
         assert height > 1.1 * width
+    elif plane == "coronal":
+        middle = rows[0] + height // 2
+        assert (mean[:middle] > -0.5).sum() > (mean[middle:] > -0.5).sum()
     else:
         assert width > 1.05 * height
     if plane == "sagittal":  # the cerebellum lies low and behind: to the right
@@ -52,6 +62,61 @@ def test_brats_patients(real_data, tmp_path):
     assert set(made.table["index"]) == set(range(80, 150))
     assert set(made.table["tumour"]) == {"yes", "no", "unclear"}
     assert made.images.min() == -1  # the z-scored, negative background is black
+
+
+@pytest.mark.parametrize("folder", ["brats2015-hgg", "open-ms-patient07", "stroke-t1-t2-flair"])
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+def test_patients_are_upright_in_every_plane(real_data, tmp_path, folder, plane):
+    # Slices where the cut is longest, so that lesions and tilted heads do not matter.
+    plan = SlicePlan(sequences=("flair",), plane=plane, slices="0.42:0.58")
+    made = prepare(real_data / folder, tmp_path / "out", plan, workers=1)
+    assert made.about.notes["skipped"] == []
+    assert_upright(made.images, plane)
+
+
+def test_lesions_of_the_ms_patient_can_be_named(real_data, tmp_path):
+    plan = SlicePlan(sequences=("flair",), tumour_labels="GOLD_*", slices="0.3:0.8")
+    made = prepare(real_data / "open-ms-patient07", tmp_path / "out", plan, workers=1)
+    assert {"yes", "no"} <= set(made.table["tumour"])
+    assert made.table["tumour_mm2"].max() > 50
+
+
+@pytest.mark.parametrize(
+    ("folder", "people", "counts", "axes"),
+    [
+        ("ixi-t1-2mm-bids", 90, {"t1": 90}, "PSR"),
+        ("brats2015-hgg", 3, {"t1c": 3, "flair": 3}, "LPS"),
+        ("open-ms-patient07", 1, {"t1": 1, "t1c": 1, "t2": 1, "flair": 1}, "LAS"),
+        ("stroke-t1-t2-flair", 1, {"t1": 1, "t2": 1, "flair": 1}, "RAS"),
+        ("studyforrest-t1-dicom", 1, {"t1": 1}, "LPS"),
+    ],
+)
+def test_inspect_counts_every_folder(real_data, tmp_path, folder, people, counts, axes):
+    found = inspect(real_data / folder, tmp_path / "out")
+    assert len({visit.subject.id for visit in found.visits}) == people
+    assert found.counts == counts
+    assert [visit.problems for visit in found.visits] == [[]] * people
+    assert {row.axes for visit in found.visits for row in visit.rows} == {axes}
+
+
+def test_ixi_poses(real_data, tmp_path):
+    plan = SlicePlan(plane="oblique", poses=2, size=64, field_mm=220)
+    made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "out", plan)
+    assert len(made) == 180 and made.available == 90 * 48510
+    assert_upright(made.images, "axial")
+    # At the level of the basal ganglia brains are largest.
+    brain = (made.images[:, 0] > -1).mean((1, 2)) * 220**2
+    assert 14_000 < np.median(brain) < 22_000  # mm2
+
+
+def test_a_grid_for_all(real_data, tmp_path):
+    plan = SlicePlan(
+        sequences=("t1", "flair"), combine="channels", resample_to="1.5mm", slices="0.4:0.6"
+    )
+    made = prepare(real_data / "stroke-t1-t2-flair", tmp_path / "out", plan, workers=1)
+    assert made.images.shape[1] == 2
+    steps = np.linalg.norm(from_text(made.table["affine"].iloc[0])[:3, :3], axis=0)
+    assert steps[2] == pytest.approx(1.5)  # between slices; pixels follow the size asked for
 
 
 def test_the_ms_patient(real_data, tmp_path):
