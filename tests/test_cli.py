@@ -10,6 +10,7 @@ from mrgantry.cli import app
 
 VERBS = [
     "simulate",
+    "inspect",
     "prepare",
     "train",
     "sample",

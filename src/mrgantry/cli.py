@@ -350,6 +350,16 @@ def import_(
     made_by: Annotated[
         str | None, typer.Option(help="The generator; the folder's name unless given.")
     ] = None,
+    turn: Annotated[
+        int,
+        typer.Option(
+            help="Degrees clockwise: 90, 180 or 270. Arrays (x, y) of scans lie on their side: "
+            "--turn 270 --mirror if they are RAS, --turn 90 --mirror if LPS."
+        ),
+    ] = 0,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Exchange left and right, after turning.")
+    ] = False,
     splits: Annotated[
         str, typer.Option(help="Shares of subjects to train, validate and test; with --real.")
     ] = "0.6:0.1:0.3",
@@ -375,6 +385,8 @@ def import_(
         "real": real,
         "simulated": simulated,
         "made_by": made_by,
+        "turn": turn,
+        "mirror": mirror,
         "splits": _numbers(splits, "--splits"),
         "seed": seed,
     }
@@ -385,6 +397,7 @@ def import_(
     for remark in notes["assumed"]:
         _say(f"Note: {remark}")
     _say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes['range']}).")
+    _say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
     if made.about.synthetic:
         _next("evaluate", "slices", "scores", "--synthetic", slices)
     else:

@@ -225,6 +225,21 @@ def test_some_channels_of_an_export_are_taken(two_channels, tmp_path):
     assert np.array_equal(back.images[:, 0], two_channels.images[:, 1])
 
 
+@pytest.mark.parametrize(("axes", "turn"), [("RAS", 270), ("LPS", 90)])
+def test_arrays_of_scans_are_turned_upright(tmp_path, axes, turn):
+    voxels = np.random.default_rng(0).random((16, 16, 1), dtype=np.float32)
+    path = write_nifti(tmp_path / "nifti/a.nii.gz", voxels, axes)
+    (tmp_path / "npy").mkdir()
+    np.save(tmp_path / "npy/a.npy", np.asarray(nib.load(path).dataobj)[:, :, 0])
+    upright = import_slices(tmp_path / "nifti", tmp_path / "one")
+    assert upright.images[0, 0, 0, 0] == pytest.approx(voxels[-1, -1, 0] * 2 - 1, abs=1e-3)
+    plan = ImportPlan(pixel_mm=1, turn=turn, mirror=True)
+    made = import_slices(tmp_path / "npy", tmp_path / "two", plan)
+    assert np.array_equal(made.images, upright.images)
+    with Image.open(tmp_path / "two/preview.png") as preview:
+        assert preview.size == (16, 16)
+
+
 # What values mean
 
 

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -54,8 +54,8 @@ def read_picture(
             NIfTI slices as radiologists see them.
 
     Raises:
-        DataError: A file is missing, damaged, in colour, holds NaN or infinity, or
-            has not as many channels, or the channels do not fit together.
+        DataError: A file is missing, damaged or in colour, has not as many channels, or
+            the channels do not fit together.
     """
     if len(files) == 1:
         return _read_file(files[0], channels, directions)
@@ -67,8 +67,8 @@ def read_picture(
                 f"{file}: it is not of the same size and type as {files[0].name}, another "
                 "channel of the same image."
             )
-        placed = first.affine is not None and other.affine is not None
-        if placed and not np.allclose(first.affine, other.affine, atol=1e-3):
+        here, there = first.affine, other.affine
+        if here is not None and there is not None and not np.allclose(here, there, atol=1e-3):
             raise DataError(f"{file}: it lies elsewhere than {files[0].name}.")
     return Picture(
         np.concatenate([one.pixels for one in read], axis=1),
@@ -77,6 +77,24 @@ def read_picture(
         first.plane,
         any(one.simulated for one in read),
     )
+
+
+def extremes(files: Sequence[Path], pixels: Real[np.ndarray, "n c h w"]) -> tuple[float, float]:
+    """Give the lowest and the highest stored value.
+
+    Args:
+        files: Where the pixels come from, for the message.
+        pixels: As stored.
+
+    Raises:
+        DataError: There is NaN, infinity or an absurd value.
+    """
+    low, high = float(pixels.min()), float(pixels.max())  # NaN passes both
+    if not -BRIGHTEST < low <= high < BRIGHTEST:
+        bad = int((~np.isfinite(pixels)).sum())
+        what = f"{bad:,} pixels that are NaN or infinite" if bad else f"values up to {high:.3g}"
+        raise DataError(f"{', '.join(map(str, files))}: it holds {what}.")
+    return low, high
 
 
 def scale(
@@ -96,6 +114,12 @@ def scale(
         scaled = [[_by_percentiles(channel) for channel in image] for image in values]
         return np.array(scaled, dtype=np.float32).reshape(values.shape)
     return _between(values, limits)
+
+
+def turned(picture: Picture, degrees: int, *, mirror: bool) -> Picture:
+    """Turn images clockwise by a multiple of 90 degrees, then exchange left and right."""
+    pixels = np.rot90(picture.pixels, -degrees // 90, axes=(2, 3))
+    return replace(picture, pixels=pixels[..., ::-1] if mirror else pixels)
 
 
 def to_square(
@@ -151,7 +175,7 @@ def _between(values: Float32[np.ndarray, "..."], limits: Limits) -> Float32[np.n
 
 
 def _read_file(path: Path, channels: int, directions: Float[np.ndarray, "3 2"] | None) -> Picture:
-    """Read one file and check what it holds.
+    """Read one file and check its shape; a large array is not read for that.
 
     Raises:
         DataError: It cannot be used.
@@ -187,11 +211,6 @@ def _checked(picture: Picture, channels: int) -> Picture:
         raise DataError(
             f"it holds {have} channel(s), {channels} expected; name each with --channel"
         )
-    low, high = float(picture.pixels.min()), float(picture.pixels.max())  # NaN passes both
-    if not -BRIGHTEST < low <= high < BRIGHTEST:
-        bad = int((~np.isfinite(picture.pixels)).sum())
-        what = f"{bad:,} pixels that are NaN or infinite" if bad else f"values up to {high:.3g}"
-        raise DataError(f"it holds {what}")
     return picture
 
 
