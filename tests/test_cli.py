@@ -115,8 +115,8 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
         "sample run synthetic --count 60 --seed 5",
         "export synthetic pictures",
         "import pictures others --pixel-mm 1",
-        "evaluate slices scores --synthetic synthetic --synthetic others",
-        "report report.html cohort slices run synthetic scores",
+        "evaluate slices scores --synthetic others",
+        "report report.html cohort slices run others scores",
     ):
         done = run(*words.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr

@@ -13,6 +13,7 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import ImportPlan, SlicePlan, SliceSet, export, import_slices, prepare
 from mrgantry.data.export import placed_at_origin
 from mrgantry.data.pictures import scale, to_square
+from mrgantry.data.sections import from_text
 
 STEP = {"png": 1 / 255, "png16": 1 / 65535, "tiff": 0, "npy": 0, "nifti": 0}
 MM = ImportPlan(pixel_mm=1.0)
@@ -117,6 +118,7 @@ def test_a_marked_voxel_lies_at_its_millimetre(tmp_path, plane, axes):
         image = nib.load(path)
         array = np.asarray(image.dataobj)
         place = np.unravel_index(array.argmax(), array.shape)
+        assert image.header["descrip"].item() == b"real" and array.dtype == np.float32
         brightest.append((array.max(), tuple(image.affine @ [*place, 1])[:3]))
     assert max(brightest)[1] == pytest.approx((5.0, 26.0, 24.0), abs=0.7)
     # Only the files, turned by another program: they come back upright and in place.
@@ -307,6 +309,18 @@ def test_sizes_are_padded_and_resized(tmp_path):
     assert made.about.notes["fit"] == "padded to a square and resized to 16"
 
 
+def test_a_resized_export_has_a_resized_affine(cohort, tmp_path):
+    went = prepare(cohort, tmp_path / "went", SlicePlan(slices="9:11", size=32), workers=1)
+    export(went.folder, tmp_path / "files", "nifti")
+    back = import_slices(tmp_path / "files", tmp_path / "back", ImportPlan(size=16))
+    assert list(back.table["pixel_mm"]) == list(2 * went.table["pixel_mm"])
+    large, small = (from_text(one.table["affine"][0]) for one in (went, back))
+    assert small @ [-0.5, -0.5, 0, 1] == pytest.approx(large @ [-0.5, -0.5, 0, 1], abs=1e-4)
+    assert small @ [15.5, 15.5, 0, 1] == pytest.approx(large @ [31.5, 31.5, 0, 1], abs=1e-4)
+    halves = went.images.astype(np.float32).reshape(-1, 1, 16, 2, 16, 2).mean((3, 5))
+    assert np.abs(back.images - halves).mean() < 0.05
+
+
 def test_a_resized_slice_keeps_its_place():
     affine = np.diag([1.0, 2.0, 1, 1])
     images = np.full((1, 1, 20, 24), -1, np.float32)
@@ -401,6 +415,9 @@ def test_a_table_by_id_or_by_file(tmp_path):
         ("id,subject,split\na,s,train\nb,t,\n", "gives b no split, but others"),
         ("id,subject\na,P 1\nb,P-1\n", "is too like another's"),
         ("", "is not a readable table"),
+        ("id,subject\n", "can be used: the table has no rows"),
+        ("file,subject\n", "can be used: the table has no rows"),
+        ("id,subject\nx,s\n", "can be used: .* names x, of which there is no file"),
     ],
 )
 def test_a_wrong_table_is_refused(tmp_path, text, sentence):

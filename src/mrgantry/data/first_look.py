@@ -106,8 +106,7 @@ def know(
             images are real.
     """
     if not looks:
-        reason = found.problems[0] if found.problems else "no table names any."
-        raise DataError(f"No image of {folder} can be used: {reason}")
+        raise DataError(f"No image of {folder} can be used: {found.reason}")
     told = table.told("source") if table else set()
     if "synthetic" in told and len(told) > 1:
         raise DataError(f"{folder} mixes real and synthetic images; a set holds one kind.")

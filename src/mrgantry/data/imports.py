@@ -85,8 +85,8 @@ def import_slices(
     if strict and found.problems:
         raise DataError(found.problems[0])
     if not items:
-        raise DataError(f"No image of {folder} can be used: {found.problems[0]}")
-    items = _with_pixel_mm(items, looks, plan)
+        raise DataError(f"No image of {folder} can be used: {found.reason}")
+    _refuse_unknown_scale(items, looks, plan)
     items = _with_subjects(items, folder, plan, found) if not known.synthetic else items
     if strict and found.problems:
         raise DataError(found.problems[0])
@@ -149,8 +149,8 @@ def _items(looks: Sequence[Look], table: Table | None, known: Known, found: List
     return items
 
 
-def _with_pixel_mm(items: list[Item], looks: Sequence[Look], plan: ImportPlan) -> list[Item]:
-    """Refuse images whose scale nobody tells: training and NIfTI need it.
+def _refuse_unknown_scale(items: Sequence[Item], looks: Sequence[Look], plan: ImportPlan) -> None:
+    """Refuse images whose pixels are of unknown size: training and NIfTI need it.
 
     Raises:
         DataError: There are such.
@@ -163,7 +163,6 @@ def _with_pixel_mm(items: list[Item], looks: Sequence[Look], plan: ImportPlan) -
                 f"{item.entry.files[0]} does not tell how large its pixels are. Say --pixel-mm, "
                 "the field of view in mm over the number of pixels, as 240 mm / 240 = 1."
             )
-    return items
 
 
 def _with_subjects(items: list[Item], folder: Path, plan: ImportPlan, found: Listing) -> list[Item]:
@@ -208,7 +207,8 @@ def _subject_of(item: Item, folder: Path, plan: ImportPlan) -> str:
     Raises:
         DataError: Nothing tells.
     """
-    path = item.entry.files[0].relative_to(folder)
+    path = item.entry.files[0]
+    path = path.relative_to(folder) if path.is_relative_to(folder) else path
     if plan.subject:
         match = re.search(plan.subject, path.as_posix())
         return (match[1] or "") if match else ""

@@ -82,6 +82,11 @@ class Listing:
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
+    @property
+    def reason(self) -> str:
+        """Say why nothing is left."""
+        return self.problems[0] if self.problems else "the table has no rows."
+
 
 def find_files(folder: Path) -> list[Path]:
     """List the files of a folder, and of those below it, that may hold images.

@@ -221,6 +221,7 @@ def _read_picture_file(path: Path, _: int) -> Picture:
     colours the upper 8 bits only.
     """
     with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of odd metadata; what matters is raised
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         with Image.open(path) as image:
             pages = getattr(image, "n_frames", 1)
