@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from mrgantry.data import SlicePlan, find_subjects, inspect, prepare
+from mrgantry.data import (
+    ImportPlan,
+    SlicePlan,
+    export,
+    find_subjects,
+    import_slices,
+    inspect,
+    prepare,
+)
 from mrgantry.data.sections import from_text
 
 
@@ -142,3 +150,22 @@ def test_the_stroke_patient(real_data, tmp_path):
     plan = SlicePlan(sequences=("t1", "t2", "flair"), combine="pool")
     made = prepare(real_data / "stroke-t1-t2-flair", tmp_path / "out", plan)
     assert set(made.table["sequence"]) == {"t1", "t2", "flair"}
+
+
+def test_decathlon_slices_stand_upright_and_come_back(real_data, tmp_path):
+    plan = ImportPlan(
+        real=True, subject=r"(dataset_\d+)", pixel_mm=1, plane="axial", turn=270, mirror=True
+    )
+    made = import_slices(real_data / "msd-brain-slices", tmp_path / "made", plan)
+    assert made.images.shape == (5, 1, 240, 240)
+    assert "0.5 and 99.5 percentiles" in made.about.notes["range"]
+    assert made.about.notes["skipped"] == [] and set(made.table["source"]) == {"real"}
+    for image in made.images[:, 0]:
+        brain = image > -1
+        assert (image[0] == -1).all() and 0.1 < brain.mean() < 0.5
+        assert -0.5 < np.median(image[brain]) < 0.7  # tissue is neither black nor white
+        height, width = (np.ptp(np.flatnonzero(brain.any(axis))) + 1 for axis in (1, 0))
+        assert height > 1.1 * width  # longer front to back
+    export(made.folder, tmp_path / "nifti", "nifti")
+    back = import_slices(tmp_path / "nifti", tmp_path / "back")
+    assert np.array_equal(back.images, made.images) and back.table.equals(made.table)

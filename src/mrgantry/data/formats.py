@@ -46,6 +46,19 @@ class Stored:
 
 def read_nifti(path: Path) -> Stored:
     """Read NIfTI-1 or -2 in one file, packed or not, whatever its name claims."""
+    return _read_nifti(path, check_shape)
+
+
+def read_nifti_slice(path: Path) -> Stored:
+    """Read a NIfTI file of a single slice, with its one-voxel axis as the last."""
+    stored = _read_nifti(path, check_slice_shape)
+    thin = stored.array.shape.index(1)
+    order = [axis for axis in range(3) if axis != thin] + [thin]
+    affine = stored.affine[:, [*order, 3]]
+    return Stored(stored.array.transpose(order), affine, stored.simulated)
+
+
+def _read_nifti(path: Path, check: Callable[[Sequence[int]], None]) -> Stored:
     packed = path.read_bytes()
     head = _unpack(packed, 1024, whole=False)
     kind = nib.Nifti2Image if int.from_bytes(head[:4], "little") in _BOTH_540 else nib.Nifti1Image
@@ -55,7 +68,7 @@ def read_nifti(path: Path) -> Stored:
         raise DataError("it is not a NIfTI file")
     if raw["bitpix"] != 8 * raw.get_data_dtype().itemsize:
         raise DataError("its header contradicts itself about the voxels' type")
-    size = _promised(raw.get_data_shape(), raw.get_data_dtype(), raw.get_data_offset())
+    size = _promised(raw.get_data_shape(), raw.get_data_dtype(), raw.get_data_offset(), check)
     data = _unpack(packed, size)
     _check_length(len(data), size)
     return _of_nibabel(kind.from_bytes(data))
@@ -70,7 +83,8 @@ def read_mgh(path: Path) -> Stored:
     head = nib.freesurfer.MGHImage.header_class.from_fileobj(
         BytesIO(_unpack(packed, 1024, whole=False))
     )
-    size = _promised(head.get_data_shape(), head.get_data_dtype(), head.get_data_offset())
+    shape = head.get_data_shape()
+    size = _promised(shape, head.get_data_dtype(), head.get_data_offset(), check_shape)
     data = _unpack(packed, size + LONGEST_TAIL)
     _check_length(min(len(data), size), size)
     return _of_nibabel(nib.freesurfer.MGHImage.from_bytes(data))
@@ -87,7 +101,7 @@ def read_pair(path: Path) -> Stored:
     voxels = Path(image.file_map["image"].filename)
     if not voxels.is_file():
         raise DataError(f"its voxels, {voxels.name}, are missing")
-    size = _promised(image.shape, image.get_data_dtype(), image.dataobj.offset)
+    size = _promised(image.shape, image.get_data_dtype(), image.dataobj.offset, check_shape)
     if header["bitpix"] != 8 * image.get_data_dtype().itemsize:
         raise DataError("its header contradicts itself about the voxels' type")
     if voxels.suffix == ".img":
@@ -174,18 +188,37 @@ def check_shape(shape: Sequence[int]) -> None:
         raise DataError(f"it has the shape {times(shape)}; that is no scan of a brain")
 
 
+def check_slice_shape(shape: Sequence[int]) -> None:
+    """Refuse what is not a single slice: two axes, or three of which one has one voxel.
+
+    Raises:
+        DataError: It is not.
+    """
+    three = [*shape, 1][: max(3, len(shape))]
+    if len(three) != 3 or sorted(three)[0] != 1 or sorted(three)[1] < 2:
+        raise DataError(
+            f"it has the shape {times(shape)}; a slice is x x y or x x y x 1. Cut whole scans "
+            "with `mrgantry prepare`"
+        )
+
+
 def times(shape: Sequence[int | str]) -> str:
     """Write a shape as people do: 240 x 240 x 155."""
     return " x ".join(str(n) for n in shape)
 
 
-def _promised(shape: Sequence[int], dtype: np.dtype, offset: int) -> int:
+def _promised(
+    shape: Sequence[int],
+    dtype: np.dtype,
+    offset: int,
+    check: Callable[[Sequence[int]], None],
+) -> int:
     """Give the bytes that a header promises, once its shape and type are sound."""
     if dtype.names:
         raise DataError("it holds colours (RGB); a scan has one intensity a voxel")
     if dtype.kind not in "iuf":
         raise DataError(f"its voxels are of the type {dtype}; a scan has one intensity a voxel")
-    check_shape(shape)
+    check(shape)
     return int(offset) + prod(map(int, shape)) * dtype.itemsize
 
 
@@ -234,7 +267,7 @@ def _of_nibabel(image: Any) -> Stored:
         array = np.asarray(image.dataobj, dtype=np.float32)
     text = bytes(header["descrip"]) if "descrip" in header else b""
     return Stored(
-        array.reshape(array.shape[:3]),
+        array.reshape((*array.shape, 1)[:3]),
         np.asarray(image.affine, dtype=np.float64),
         text.startswith(b"simulated"),
     )
