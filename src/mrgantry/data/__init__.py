@@ -1,8 +1,8 @@
 """Scans in, slices out: volumes, subjects, plans and sets of slices."""
 
-from mrgantry.data.export import export
-from mrgantry.data.import_plan import ImportPlan
-from mrgantry.data.imports import import_slices
+from mrgantry.data.exchange.export import export
+from mrgantry.data.exchange.imports import import_slices
+from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.inspect import inspect
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import prepare

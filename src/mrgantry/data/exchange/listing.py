@@ -8,8 +8,8 @@ from pathlib import Path
 import pandas as pd
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.export import BETWEEN
-from mrgantry.data.pictures import suffix_of
+from mrgantry.data.exchange.export import BETWEEN
+from mrgantry.data.exchange.pictures import suffix_of
 from mrgantry.data.sections import from_text
 from mrgantry.data.slices import COLUMNS, NUMBERS, SPLITS
 

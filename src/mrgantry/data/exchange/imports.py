@@ -18,10 +18,9 @@ from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.cut import ORDER
-from mrgantry.data.export import Origin, read_origin
-from mrgantry.data.first_look import Known, Look, know, look_at, read_entry, rule
-from mrgantry.data.import_plan import ImportPlan
-from mrgantry.data.listing import (
+from mrgantry.data.exchange.export import Origin, read_origin
+from mrgantry.data.exchange.first_look import Known, Look, know, look_at, read_entry, rule
+from mrgantry.data.exchange.listing import (
     Item,
     Listing,
     Row,
@@ -31,7 +30,8 @@ from mrgantry.data.listing import (
     list_entries,
     read_table,
 )
-from mrgantry.data.pictures import Picture, scale, to_square
+from mrgantry.data.exchange.pictures import Picture, scale, to_square
+from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import draw_splits, refuse_like_names
 from mrgantry.data.sections import as_text, from_text

@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
-from mrgantry.data.pictures import Limits
+from mrgantry.data.exchange.pictures import Limits
 from mrgantry.data.plan import Plane, SlicePlan
 
 

@@ -11,8 +11,8 @@ from PIL import Image
 from conftest import blobs, write_nifti, write_slices
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import ImportPlan, SlicePlan, SliceSet, export, import_slices, prepare
-from mrgantry.data.export import placed_at_origin
-from mrgantry.data.pictures import scale, to_square
+from mrgantry.data.exchange.export import placed_at_origin
+from mrgantry.data.exchange.pictures import scale, to_square
 from mrgantry.data.sections import from_text
 
 STEP = {"png": 1 / 255, "png16": 1 / 65535, "tiff": 0, "npy": 0, "nifti": 0}
@@ -191,7 +191,7 @@ def test_stacks_of_images_in_one_file(tmp_path):
 
 
 def test_more_images_than_a_part_holds(tmp_path, monkeypatch):
-    monkeypatch.setattr("mrgantry.data.imports.BLOCK", 3)
+    monkeypatch.setattr("mrgantry.data.exchange.imports.BLOCK", 3)
     (tmp_path / "files").mkdir()
     np.save(tmp_path / "files/a.npy", blobs(4)[:, 0])
     np.save(tmp_path / "files/b.npy", blobs(4, seed=1)[:, 0])

@@ -10,10 +10,17 @@ import numpy as np
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.progress import progress
-from mrgantry.data.export import Origin
-from mrgantry.data.import_plan import ImportPlan
-from mrgantry.data.listing import Entry, Listing, Table
-from mrgantry.data.pictures import PERCENTILES, Limits, Picture, extremes, read_picture, turned
+from mrgantry.data.exchange.export import Origin
+from mrgantry.data.exchange.listing import Entry, Listing, Table
+from mrgantry.data.exchange.pictures import (
+    PERCENTILES,
+    Limits,
+    Picture,
+    extremes,
+    read_picture,
+    turned,
+)
+from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.sections import from_text
 
 ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
