@@ -2,8 +2,9 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
-from mrgantry.data import SlicePlan, find_subjects, prepare
+from mrgantry.data import SlicePlan, find_subjects, prepare, read_volume
 
 
 def test_ixi_is_found_whole(real_data):
@@ -71,3 +72,17 @@ def test_the_stroke_patient(real_data, tmp_path):
     plan = SlicePlan(sequences=("t1", "t2", "flair"), combine="pool")
     made = prepare(real_data / "stroke-t1-t2-flair", tmp_path / "out", plan)
     assert set(made.table["sequence"]) == {"t1", "t2", "flair"}
+
+
+def test_the_dicom_series_equals_a_nifti_of_it(real_data, tmp_path):
+    folder = real_data / "studyforrest-t1-dicom"
+    (subject,) = find_subjects(folder)
+    assert subject.scans == {"t1": folder}
+    volume = read_volume(folder)
+    assert 40 in volume.voxels.shape
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    assert len(names) == 40
+    sitk.WriteImage(sitk.ReadImage(names), str(tmp_path / "t1.nii.gz"))
+    other = read_volume(tmp_path / "t1.nii.gz")
+    np.testing.assert_array_equal(volume.voxels, other.voxels)
+    np.testing.assert_allclose(volume.affine, other.affine, atol=1e-3)

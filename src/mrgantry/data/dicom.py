@@ -28,6 +28,7 @@ SYNTAX, PIXELS = 0x00020010, 0x7FE00010
 SERIES, PROTOCOL = 0x0008103E, 0x00181030
 SAMPLES, FRAMES, ROWS, COLUMNS, BITS = 0x280002, 0x280008, 0x280010, 0x280011, 0x280100
 LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
+SHORT = set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
 IMPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
 DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95")
 
@@ -112,6 +113,8 @@ class _Elements:
             return tag, b"", at + 8, self.number(at + 4, 4)
         if kind in LONG:
             return tag, kind, at + 12, self.number(at + 8, 4)
+        if kind not in SHORT:
+            raise DataError(f"an element is of the unknown type {kind!a}")
         return tag, kind, at + 8, self.number(at + 6, 2)
 
     def walk(self, at: int, end: int, found: dict[int, bytes], *, group: int = 0) -> int:
@@ -127,9 +130,9 @@ class _Elements:
             DataError: An element does not fit.
         """
         while at < end:
-            tag, kind, start, length = self.head(at)
-            if group and tag >> 16 != group:
+            if group and self.number(at, 2) != group:
                 return at
+            tag, kind, start, length = self.head(at)
             if tag == ITEM_END:
                 return start
             if length == UNDEFINED or kind == b"SQ":
@@ -254,6 +257,13 @@ def _check_slices(slices: "Sequence[sitk.ImageFileReader]") -> None:
     if np.ptp(directions, axis=0).max() > 1e-3:
         raise DataError("its slices do not lie parallel; it is no stack")
     places = np.array([one.GetOrigin() for one in slices])
+    normal = directions[0].reshape(3, 3)[:, 2]
+    along = np.sort(places @ normal)
+    if np.diff(along).min() < 1e-3:
+        raise DataError("two of its slices lie in one place; a file stands twice, or two series")
+    aside = places - np.outer(places @ normal, normal)
+    if np.ptp(aside, axis=0).max() > 0.5 * np.diff(along).mean():
+        raise DataError("its slices are shifted against each other (a tilted gantry?)")
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
     usual = float(np.median(steps))
     if usual <= 0 or (off := np.abs(steps - usual)).max() > max(0.01, 0.02 * usual):

@@ -48,8 +48,8 @@ def read_nifti(path: Path) -> Stored:
         raise DataError("it is not a NIfTI file")
     if "eol_check" in raw and raw["eol_check"].tobytes() not in (b"\r\n\x1a\n", bytes(4)):
         raise DataError("it was spoilt by a transfer as text; copy it again as binary")
-    _check_type(raw)
-    size = promised(raw.get_data_shape(), raw.get_data_dtype(), raw.get_data_offset())
+    _check_header(raw)
+    size = promised(raw.get_data_shape(), raw.get_data_dtype(), int(raw.get_data_offset()))
     data = unpacked(path, size)
     check_length(len(data), size)
     return _of_nibabel(kind.from_bytes(data))
@@ -61,11 +61,13 @@ _BOTH_540 = (540, int.from_bytes((540).to_bytes(4, "big"), "little"))
 @_quiet()
 def read_mgh(path: Path) -> Stored:
     """Read FreeSurfer's MGH, packed (.mgz) or not."""
-    head = nib.freesurfer.MGHImage.header_class.from_fileobj(BytesIO(unpacked(path, 1024)))
-    if head["goodRASFlag"] != 1:
+    start = unpacked(path, 1024)
+    head = nib.freesurfer.MGHImage.header_class.from_fileobj(BytesIO(start))
+    if start[28:30] != b"\0\1":  # nibabel would take the scan for coronal, and say nothing
         raise DataError("it does not say where its voxels lie (its goodRASFlag is not 1)")
     check_right_angles(head["Mdc"].astype(np.float64))
-    size = promised(head.get_data_shape(), head.get_data_dtype(), head.get_data_offset())
+    shape = [int(n) for n in head.get_data_shape()]
+    size = promised(shape, head.get_data_dtype(), int(head.get_data_offset()))
     data = unpacked(path, size + LONGEST_TAIL)
     tail = data[size:]
     # Behind the voxels stands nothing, or five numbers, or those and numbered tags.
@@ -82,12 +84,17 @@ def read_pair(path: Path) -> Stored:
     Analyze does not say where left is. As its readers agree, the first axis runs to
     the patient's left unless an SPM .mat file beside it says otherwise.
     """
+    start = unpacked(path, 1024)
+    alike = sum(one == other for one, other in zip(start[344:348], b"ni1\0", strict=False))
+    if alike == 3:  # nibabel would take it for Analyze, and forget where left is
+        raise DataError("its header is damaged (it says neither NIfTI nor Analyze)")
     image = nib.load(path)
     voxels = Path(image.file_map["image"].filename)
     if not voxels.is_file():
         raise DataError(f"its voxels, {voxels.name}, are missing")
-    _check_type(image.header)
-    size = promised(image.shape, image.get_data_dtype(), image.dataobj.offset)
+    kind = type(image.header)
+    _check_header(kind(start[: kind.template_dtype.itemsize], check=False))
+    size = promised(image.shape, image.get_data_dtype(), int(image.dataobj.offset))
     check_length(voxels.stat().st_size, size)
     return _of_nibabel(image)
 
@@ -105,16 +112,21 @@ READERS: dict[str, Callable[[Path], Stored]] = {
 }
 
 
-def _check_type(header: Any) -> None:
-    """Refuse a header whose two statements on the voxels' type differ."""
-    if header["bitpix"] != 8 * header.get_data_dtype().itemsize:
+def _check_header(raw: Any) -> None:
+    """Refuse a header that contradicts itself, or scales voxels to infinity."""
+    if raw["bitpix"] != 8 * raw.get_data_dtype().itemsize:
         raise DataError("its header contradicts itself about the voxels' type")
+    if "scl_slope" in raw and np.isinf(raw["scl_slope"]):
+        raise DataError("its header is damaged (the scale of its voxels is infinite)")
 
 
 def _of_nibabel(image: Any) -> Stored:
     header = image.header
     if isinstance(header, nib.Nifti1Header) and header["sform_code"] > 0 < header["qform_code"]:
-        two = ["".join(nib.aff2axcodes(form)) for form in (header.get_sform(), header.get_qform())]
+        forms = header.get_sform(), header.get_qform()
+        if not all(np.isfinite(form).all() and np.linalg.det(form) for form in forms):
+            raise DataError("it has no usable geometry (its sform or its qform is damaged)")
+        two = ["".join(nib.aff2axcodes(form)) for form in forms]
         if two[0] != two[1]:
             raise DataError(
                 f"its two orientations contradict each other (sform {two[0]}, qform {two[1]}); "
