@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
+from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.stored import HEAVIEST, Stored, check_shape, times
@@ -256,8 +257,11 @@ def _check_slices(slices: "Sequence[sitk.ImageFileReader]") -> None:
     directions = np.array([one.GetDirection() for one in slices])
     if np.ptp(directions, axis=0).max() > 1e-3:
         raise DataError("its slices do not lie parallel; it is no stack")
-    places = np.array([one.GetOrigin() for one in slices])
-    normal = directions[0].reshape(3, 3)[:, 2]
+    _check_places(np.array([one.GetOrigin() for one in slices]), directions[0].reshape(3, 3)[:, 2])
+
+
+def _check_places(places: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"]) -> None:
+    """Refuse slices that do not stand one behind the other at equal distances."""
     along = np.sort(places @ normal)
     if np.diff(along).min() < 1e-3:
         raise DataError("two of its slices lie in one place; a file stands twice, or two series")
