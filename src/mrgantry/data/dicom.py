@@ -79,12 +79,12 @@ def is_dicom(path: Path) -> bool:
     """Tell a DICOM file by its ending or, without one, by the mark that it holds."""
     if path.name.startswith(".") or path.suffix.lower() not in {*DICOM_SUFFIXES, ""}:
         return False
-    if path.suffix:
+    if path.suffix or not path.is_file():
         return path.is_file()
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
-    except OSError:  # a folder, or what may not be read
+    except OSError:  # it may not be read
         return False
 
 

@@ -77,7 +77,10 @@ def read_volume(path: Path) -> Volume:
             voxels lie.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        link = ": it is a link to nothing; fetch its data" if path.is_symlink() else ""
+        raise DataError(f"{path} does not exist{link}.")
+    if not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
+        raise DataError(f"{path} is neither a file nor a folder.")
     read = read_dicom if path.is_dir() else READERS.get(suffix_of(path))
     if read is None:
         raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
