@@ -16,12 +16,13 @@ import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
+import SimpleITK as sitk
 
 import mutants
 from conftest import brain_phantom, write_nifti
 from mrgantry.common.errors import DataError
 from mrgantry.data import SlicePlan, prepare, read_volume
-from scans import KINDS
+from scans import KINDS, Truth, phantom, to_itk
 
 EACH = 74  # cases a format: 1,036 of all 14
 
@@ -138,6 +139,32 @@ def test_a_field_of_a_nifti_header(tmp_path, kind, field, value, outcome):
     np.testing.assert_array_equal(after.voxels, before.voxels * factor)
     assert after.stored_axes == before.stored_axes
     assert np.allclose(after.affine, before.affine) == (outcome != MOVED)
+
+
+@pytest.mark.parametrize("kind", ["nifti1-big", "nifti2"])
+def test_a_header_in_the_wrong_byte_order(tmp_path, kind):
+    """A wrong order of floats shows in their values; of integers, nobody could tell."""
+    path, truth = KINDS[kind](tmp_path)
+    image = nib.load(path)
+    other = image.header.as_byteswapped()
+    nib.save(type(image)(truth.voxels, image.affine, other), path)
+    np.testing.assert_array_equal(read_volume(path).voxels, truth.in_ras[0])
+    data = path.read_bytes()
+    path.write_bytes(data[: -truth.voxels.nbytes] + truth.voxels.tobytes(order="F"))
+    with pytest.raises(DataError, match="its byte order is wrong|NaN or infinite|values up to"):
+        read_volume(path)
+
+
+@pytest.mark.parametrize("value", [1e300, -1e300, 1e20])
+def test_doubles_that_no_scanner_gives_are_refused_without_a_warning(tmp_path, value):
+    voxels = phantom(dtype="<f8").voxels.copy()
+    voxels[3, 4, 5] = value
+    truth = Truth(voxels, phantom().affine)
+    sitk.WriteImage(to_itk(truth), str(tmp_path / "scan.mha"))
+    nib.save(nib.Nifti1Image(voxels, truth.affine), tmp_path / "scan.nii")
+    for name in ("scan.mha", "scan.nii"):
+        with pytest.raises(DataError, match=r"it holds (1 voxels that are|values up to)"):
+            read_volume(tmp_path / name)
 
 
 # --- bombs ------------------------------------------------------------------------------
