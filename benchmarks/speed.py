@@ -18,6 +18,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
+from mrgantry.data.slices import StoredPixels
 from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.run import Facts, Run
@@ -72,11 +73,8 @@ def our_loop(recipe: Recipe, images: torch.Tensor, folder: Path) -> tuple[Callab
     class Data:
         """As much of a set of slices as the loop touches."""
 
-        def __init__(self) -> None:
-            self.images = images.half().cpu().numpy()
-
-        def __len__(self) -> int:
-            return len(self.images)
+        def pixels(self, device: torch.device) -> StoredPixels:
+            return StoredPixels(images.half().to(device))
 
     training = Training(Run(folder, recipe, facts), fabric, build(recipe, 1, fabric.device), Data())
     return lambda: training.step() and None, precision

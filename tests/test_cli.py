@@ -10,10 +10,12 @@ from mrgantry.cli import app
 
 VERBS = [
     "simulate",
+    "inspect",
     "prepare",
     "train",
     "sample",
     "export",
+    "import",
     "evaluate",
     "report",
     "recipes",
@@ -39,7 +41,8 @@ def test_help_teaches_with_an_example(verb):
 
 def test_every_verb_stands_in_the_help_and_in_this_test():
     shown = CliRunner().invoke(app, ["--help"]).output
-    assert sorted(VERBS) == sorted(command.callback.__name__ for command in app.registered_commands)
+    known = [command.name or command.callback.__name__ for command in app.registered_commands]
+    assert sorted(VERBS) == sorted(known)
     assert all(verb in shown for verb in VERBS)
 
 
@@ -63,6 +66,9 @@ def test_nothing_heavy_is_imported_for_help():
         (["sample", "absent", "out"], "absent is not a training run"),
         (["evaluate", "absent", "out", "--synthetic", "x"], "absent is not a set of slices"),
         (["export", "absent", "out"], "absent is not a set of slices"),
+        (["export", "absent", "out", "--format", "gif"], "Unknown format 'gif'"),
+        (["import", "absent", "out"], "absent is not a folder"),
+        (["import", "x", "out", "--range", "9:3"], "The range '9:3' is not understood"),
         (["report", "page.html", "absent"], "absent holds nothing to report"),
         (["recipes", "dcgan"], "Unknown recipe 'dcgan'"),
         (["prepare", "x", "out", "--slices", "9:3"], "The slices '9:3' are not understood"),
@@ -108,8 +114,9 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
         "train slices run --recipe demo --set images=320",
         "sample run synthetic --count 60 --seed 5",
         "export synthetic pictures",
-        "evaluate slices scores --synthetic synthetic",
-        "report report.html cohort slices run synthetic scores",
+        "import pictures others --pixel-mm 1",
+        "evaluate slices scores --synthetic others",
+        "report report.html cohort slices run others scores",
     ):
         done = run(*words.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr

@@ -4,7 +4,17 @@ import numpy as np
 import pytest
 import SimpleITK as sitk
 
-from mrgantry.data import SlicePlan, find_subjects, prepare, read_volume
+from mrgantry.data import (
+    ImportPlan,
+    SlicePlan,
+    export,
+    find_subjects,
+    import_slices,
+    inspect,
+    prepare,
+    read_volume,
+)
+from mrgantry.data.sections import from_text
 
 
 def test_ixi_is_found_whole(real_data):
@@ -23,11 +33,16 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     assert abs(per_subject.median() - count) <= 2
     assert made.about.notes == {"brain": {"mask": 90}, "skipped": [], "assumed": []}
     assert made.table["split"].value_counts().index[0] == "train"
-    mean = made.images[:, 0].astype(np.float32).mean(0)
+    assert_upright(made.images, plane)
+
+
+def assert_upright(images, plane):
+    """Say by the shape of the mean brain that slices are the right way up."""
+    mean = images[:, 0].astype(np.float32).mean(0)
     rows = np.flatnonzero((mean > -0.5).any(1))
     columns = np.flatnonzero((mean > -0.5).any(0))
     height, width = np.ptp(rows) + 1, np.ptp(columns) + 1
-    # Brains are longer (front to back) than wide, and wider than high.
+    # Brains are longer (front to back) than wide and than high.
     if plane == "axial":
         assert height > 1.1 * width
     else:
@@ -53,6 +68,71 @@ def test_brats_patients(real_data, tmp_path):
     assert set(made.table["index"]) == set(range(80, 150))
     assert set(made.table["tumour"]) == {"yes", "no", "unclear"}
     assert made.images.min() == -1  # the z-scored, negative background is black
+
+
+@pytest.mark.parametrize("folder", ["brats2015-hgg", "open-ms-patient07", "stroke-t1-t2-flair"])
+@pytest.mark.parametrize("plane", ["axial", "sagittal"])
+def test_patients_are_upright_in_every_plane(real_data, tmp_path, folder, plane):
+    plan = SlicePlan(sequences=("flair",), plane=plane, slices="0.42:0.58")
+    made = prepare(real_data / folder, tmp_path / "out", plan, workers=1)
+    assert made.about.notes["skipped"] == []
+    assert_upright(made.images, plane)
+
+
+@pytest.mark.parametrize("folder", ["brats2015-hgg", "open-ms-patient07", "stroke-t1-t2-flair"])
+def test_coronal_slices_stand_as_sagittal_ones(real_data, tmp_path, folder):
+    rows = []  # how much brain there is at each height, which both planes must agree on
+    for plane in ("coronal", "sagittal"):
+        plan = SlicePlan(sequences=("flair",), plane=plane, slices="0.0:1.0", field_mm=240)
+        made = prepare(real_data / folder, tmp_path / plane, plan, workers=1)
+        rows.append((made.images > -1).sum((0, 1, 3)))
+    as_it_is, upside_down = (np.corrcoef(rows[0][::way], rows[1])[0, 1] for way in (1, -1))
+    assert as_it_is > 0.9995 > upside_down
+
+
+def test_lesions_of_the_ms_patient_can_be_named(real_data, tmp_path):
+    plan = SlicePlan(sequences=("flair",), tumour_labels="GOLD_*", slices="0.3:0.8")
+    made = prepare(real_data / "open-ms-patient07", tmp_path / "out", plan, workers=1)
+    assert {"yes", "no"} <= set(made.table["tumour"])
+    assert made.table["tumour_mm2"].max() > 50
+
+
+@pytest.mark.parametrize(
+    ("folder", "people", "counts", "axes"),
+    [
+        ("ixi-t1-2mm-bids", 90, {"t1": 90}, "PSR"),
+        ("brats2015-hgg", 3, {"t1c": 3, "flair": 3}, "LPS"),
+        ("open-ms-patient07", 1, {"t1": 1, "t1c": 1, "t2": 1, "flair": 1}, "LAS"),
+        ("stroke-t1-t2-flair", 1, {"t1": 1, "t2": 1, "flair": 1}, "RAS"),
+        ("studyforrest-t1-dicom", 1, {"t1": 1}, "LPS"),
+    ],
+)
+def test_inspect_counts_every_folder(real_data, tmp_path, folder, people, counts, axes):
+    found = inspect(real_data / folder, tmp_path / "out")
+    assert len({visit.subject.id for visit in found.visits}) == people
+    assert found.counts == counts
+    assert [visit.problems for visit in found.visits] == [[]] * people
+    assert {row.axes for visit in found.visits for row in visit.rows} == {axes}
+
+
+def test_ixi_poses(real_data, tmp_path):
+    plan = SlicePlan(plane="oblique", poses=2, size=64, field_mm=220)
+    made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "out", plan)
+    assert len(made) == 180 and made.available == 90 * 48510
+    assert_upright(made.images, "axial")
+    # At the level of the basal ganglia brains are largest.
+    brain = (made.images[:, 0] > -1).mean((1, 2)) * 220**2
+    assert 14_000 < np.median(brain) < 22_000  # mm2
+
+
+def test_a_grid_for_all(real_data, tmp_path):
+    plan = SlicePlan(
+        sequences=("t1", "flair"), combine="channels", resample_to="1.5mm", slices="0.4:0.6"
+    )
+    made = prepare(real_data / "stroke-t1-t2-flair", tmp_path / "out", plan, workers=1)
+    assert made.images.shape[1] == 2
+    steps = np.linalg.norm(from_text(made.table["affine"].iloc[0])[:3, :3], axis=0)
+    assert steps[2] == pytest.approx(1.5)  # between slices; pixels follow the size asked for
 
 
 def test_the_ms_patient(real_data, tmp_path):
@@ -86,3 +166,22 @@ def test_the_dicom_series_equals_a_nifti_of_it(real_data, tmp_path):
     other = read_volume(tmp_path / "t1.nii.gz")
     np.testing.assert_array_equal(volume.voxels, other.voxels)
     np.testing.assert_allclose(volume.affine, other.affine, atol=1e-3)
+
+
+def test_decathlon_slices_stand_upright_and_come_back(real_data, tmp_path):
+    plan = ImportPlan(
+        real=True, subject=r"(dataset_\d+)", pixel_mm=1, plane="axial", turn=270, mirror=True
+    )
+    made = import_slices(real_data / "msd-brain-slices", tmp_path / "made", plan)
+    assert made.images.shape == (5, 1, 240, 240)
+    assert "0.5 and 99.5 percentiles" in made.about.notes["range"]
+    assert made.about.notes["skipped"] == [] and set(made.table["source"]) == {"real"}
+    for image in made.images[:, 0]:
+        brain = image > -1
+        assert (image[0] == -1).all() and 0.1 < brain.mean() < 0.5
+        assert -0.5 < np.median(image[brain]) < 0.7  # tissue is neither black nor white
+        height, width = (np.ptp(np.flatnonzero(brain.any(axis))) + 1 for axis in (1, 0))
+        assert height > 1.1 * width  # longer front to back
+    export(made.folder, tmp_path / "nifti", "nifti")
+    back = import_slices(tmp_path / "nifti", tmp_path / "back")
+    assert np.array_equal(back.images, made.images) and back.table.equals(made.table)

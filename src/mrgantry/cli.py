@@ -6,13 +6,17 @@ Nothing heavy is imported here before a verb needs it, so that help comes at onc
 import logging
 import shlex
 import sys
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated, NoReturn
 
 import typer
 
 from mrgantry import __version__
 from mrgantry.common.errors import MrgantryError
+
+if TYPE_CHECKING:
+    from mrgantry.data.inspect import Seen
 
 app = typer.Typer(
     name="mrgantry",
@@ -26,6 +30,18 @@ app = typer.Typer(
 )
 
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core unless given.", min=1)]
+Cluster = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler to work on, as tcp://host:8786.")
+]
+TumourLabels = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of tumour label maps, as '*lesion*'; unless given, those of BRATS layouts."
+    ),
+]
+Sequences = Annotated[
+    list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
+]
 Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
 
 
@@ -57,6 +73,52 @@ def simulate(
     _next("prepare", cohort, "slices", "--sequence", "t1")
 
 
+@app.command(epilog=_example("mrgantry inspect scans"))
+def inspect(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the table and the contact sheet.")] = Path(
+        "inspection"
+    ),
+    sequence: Sequences = None,
+    tumour_labels: TumourLabels = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+) -> None:
+    """Look at a folder of scans: who is there, in what geometry, and what is wrong.
+
+    The contact sheet shows in seconds whether everything is the right way up.
+    """
+    from mrgantry.data import inspect
+
+    found = inspect(scans, out, sequence or (), tumour_labels, workers=workers, cluster=cluster)
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for visit in found.visits:
+        kind = (
+            " ".join(visit.subject.scans),
+            *_common(visit.rows, ("shape", "spacing_mm", "axes", "brain")),
+            "yes" if visit.subject.tumour else "",
+        )
+        kinds.setdefault(kind, []).append(visit.subject.name)
+    _table(
+        ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
+        [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
+    )
+    for visit in found.visits:
+        for problem in visit.problems:
+            _say(f"Wrong: {visit.subject.name} {problem}")
+        for remark in visit.subject.remarks:
+            _say(f"Assumed: {visit.subject.name} {remark}")
+    if found.unused:
+        few = ", ".join(str(path.relative_to(scans)) for path in found.unused[:3])
+        _say(f"Not used, since their names tell no sequence: {few} ({len(found.unused)} in all).")
+    _say(f"{found.table} lists every file.")
+    people = len({visit.subject.id for visit in found.visits})
+    counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
+    visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
+    _say(f"{visits}: {counts}. Look at {found.sheet}.")
+    _next("prepare", scans, "slices", "--sequence", next(iter(found.counts)))
+
+
 @app.command(
     epilog=_example(
         "mrgantry prepare scans slices --sequence t1 --plane axial --slices 0.4:0.6 --size 64"
@@ -65,16 +127,20 @@ def simulate(
 def prepare(
     scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
     slices: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
-    sequence: Annotated[
-        list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
-    ] = None,
+    sequence: Sequences = None,
     pool: Annotated[
         bool, typer.Option("--pool", help="Several sequences: each slice shows one of them.")
     ] = False,
     channels: Annotated[
         bool, typer.Option("--channels", help="Several sequences: as channels of one slice.")
     ] = False,
-    plane: Annotated[str, typer.Option(help="axial, coronal or sagittal.")] = "axial",
+    plane: Annotated[
+        str,
+        typer.Option(
+            help="axial, coronal, sagittal, or oblique: training then draws any of 48,510 poses "
+            "of each head."
+        ),
+    ] = "axial",
     which: Annotated[
         str,
         typer.Option(
@@ -83,6 +149,13 @@ def prepare(
             "part of the brain's extent; a third number takes every so many-th.",
         ),
     ] = "0.4:0.6",
+    poses: Annotated[
+        int, typer.Option(help="Oblique: poses of each head that are used for measuring.")
+    ] = 50,
+    centre_mm: Annotated[
+        str | None,
+        typer.Option(help="Oblique: where heads turn, as 0:-12:4; estimated unless given."),
+    ] = None,
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
     fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
     field_mm: Annotated[
@@ -94,6 +167,11 @@ def prepare(
     min_brain: Annotated[
         float, typer.Option(help="Leave out slices with less than this share of brain.")
     ] = 0.1,
+    resample_to: Annotated[
+        str | None,
+        typer.Option(help="Read all on one grid: a sequence's, as t1, or cubes, as 1mm."),
+    ] = None,
+    tumour_labels: TumourLabels = None,
     tumour_mm2: Annotated[
         float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
     ] = 50.0,
@@ -109,6 +187,7 @@ def prepare(
     seed: Seed = 0,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
     workers: Workers = None,
+    cluster: Cluster = None,
 ) -> None:
     """Cut scans into a set of slices, upright, scaled and split by subject.
 
@@ -126,11 +205,15 @@ def prepare(
             "combine": "channels" if channels else "pool",
             "plane": plane,
             "slices": which,
+            "poses": poses,
+            "centre_mm": _numbers(centre_mm, "--centre-mm") if centre_mm else None,
             "size": size,
             "fit": fit,
             "field_mm": field_mm,
             "percentiles": _numbers(percentiles, "--percentiles"),
             "min_brain": min_brain,
+            "resample_to": resample_to,
+            "tumour_labels": tumour_labels,
             "tumour_mm2": tumour_mm2,
             "where": tuple(where or ()),
             "splits": _numbers(splits, "--splits"),
@@ -139,12 +222,16 @@ def prepare(
         },
         "plan",
     )
-    made = prepare(scans, slices, plan, strict=strict, workers=workers)
+    made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
+    for remark in made.about.notes["assumed"]:
+        _say(f"Assumed: {remark}")
     for problem in made.about.notes["skipped"]:
         _say(f"Skipped: {problem}")
     counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
     _say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
+    if made.about.poses:
+        _say(f"Training draws from {made.split('train').available:,} poses of its subjects.")
     _next("train", slices, "run", "--recipe", "demo")
 
 
@@ -192,15 +279,129 @@ def sample(
     _next("evaluate", "slices", "scores", "--synthetic", out)
 
 
-@app.command(epilog=_example("mrgantry export synthetic pictures"))
+@app.command(epilog=_example("mrgantry export synthetic pictures --format png"))
 def export(
     slices: Annotated[Path, typer.Argument(help="A set of slices, real or synthetic.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write pictures to.")],
+    out: Annotated[Path, typer.Argument(help="Empty folder to write files to.")],
+    format: Annotated[
+        str,
+        typer.Option(
+            help="png (8 bit), png16 (16 bit), or float32 in [-1, 1] as tiff, npy or nifti, which "
+            "places each slice in scanner mm."
+        ),
+    ] = "png",
+    split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
-    """Write every slice as an 8-bit PNG, with a table of their rows."""
-    from mrgantry.data import export_png
+    """Write every slice as a file named by its id, with a table of their rows.
 
-    _say(f"{out} holds {export_png(slices, out):,} pictures.")
+    `mrgantry import` takes the folder back as it was.
+    """
+    from mrgantry.data import export
+
+    _say(f"{out} holds {export(slices, out, format, split):,} files; slices.csv describes them.")
+
+
+@app.command("import", epilog=_example("mrgantry import pictures others --pixel-mm 1"))
+def import_(
+    folder: Annotated[
+        Path, typer.Argument(help="Folder of PNG, JPEG, TIFF, .npy or NIfTI slices.")
+    ],
+    slices: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    values: Annotated[
+        str,
+        typer.Option(
+            "--range",
+            help="Stored values that become black and white: auto takes pictures by their full "
+            "range and floats by what they hold, percentiles scales each image by itself, "
+            "0:255 names them.",
+        ),
+    ] = "auto",
+    size: Annotated[
+        int | None, typer.Option(help="Pad to a square and resize; as they are unless given.")
+    ] = None,
+    channel: Annotated[
+        list[str] | None,
+        typer.Option(help="Join ID_t1.png and ID_flair.png: --channel t1 --channel flair."),
+    ] = None,
+    sequence: Annotated[str | None, typer.Option(help="What the images show, as t1.")] = None,
+    plane: Annotated[
+        str | None, typer.Option(help="axial, coronal or sagittal, if the files do not say it.")
+    ] = None,
+    pixel_mm: Annotated[
+        float | None, typer.Option(help="Side of a pixel, if the files do not say it.")
+    ] = None,
+    table: Annotated[
+        str | None,
+        typer.Option(
+            help="CSV by 'file' or 'id' with subject, split, tumour ...; FOLDER/slices.csv "
+            "unless given."
+        ),
+    ] = None,
+    subject: Annotated[
+        str | None,
+        typer.Option(help="Regular expression whose group finds the subject: '(OAS1_[0-9]+)_'."),
+    ] = None,
+    real: Annotated[
+        bool, typer.Option("--real", help="The images are of people, not of a generator.")
+    ] = False,
+    simulated: Annotated[
+        bool, typer.Option("--simulated", help="They stem from simulated scans.")
+    ] = False,
+    made_by: Annotated[
+        str | None, typer.Option(help="The generator; the folder's name unless given.")
+    ] = None,
+    turn: Annotated[
+        int,
+        typer.Option(
+            help="Degrees clockwise: 90, 180 or 270. Arrays (x, y) of scans lie on their side: "
+            "--turn 270 --mirror if they are RAS, --turn 90 --mirror if LPS."
+        ),
+    ] = 0,
+    mirror: Annotated[
+        bool, typer.Option("--mirror", help="Exchange left and right, after turning.")
+    ] = False,
+    splits: Annotated[
+        str, typer.Option(help="Shares of subjects to train, validate and test; with --real.")
+    ] = "0.6:0.1:0.3",
+    seed: Seed = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad file.")] = False,
+) -> None:
+    """Take images of other generators, or real slices, into a set of slices.
+
+    With --real, each image needs a subject: from a table, from its name, or from the folder that
+    it lies in. Bad files are skipped and listed; interrupted, the same command goes on.
+    """
+    from mrgantry.data import ImportPlan, import_slices
+
+    options = {
+        "range": values,
+        "size": size,
+        "channel": tuple(channel or ()),
+        "sequence": sequence,
+        "plane": plane,
+        "pixel_mm": pixel_mm,
+        "table": table,
+        "subject": subject,
+        "real": real,
+        "simulated": simulated,
+        "made_by": made_by,
+        "turn": turn,
+        "mirror": mirror,
+        "splits": _numbers(splits, "--splits"),
+        "seed": seed,
+    }
+    made = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
+    notes = made.about.notes
+    for problem in notes["skipped"]:
+        _say(f"Skipped: {problem}")
+    for remark in notes["assumed"]:
+        _say(f"Note: {remark}")
+    _say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes['range']}).")
+    _say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
+    if made.about.synthetic:
+        _next("evaluate", "slices", "scores", "--synthetic", slices)
+    else:
+        _next("train", slices, "run", "--recipe", "demo")
 
 
 @app.command(epilog=_example("mrgantry evaluate slices scores --synthetic synthetic"))
@@ -292,6 +493,12 @@ def demo(
 
     page = demo(out, say=_say)
     _say(f"Open {page} in a browser.")
+
+
+def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:
+    """Give what all of a visit's files have in common, or how many kinds there are."""
+    values = [{getattr(row, name) for row in rows if getattr(row, name)} for name in names]
+    return [found.pop() if len(found) == 1 else f"{len(found)} kinds" for found in values]
 
 
 def _numbers(text: str, option: str) -> tuple[float, ...]:

@@ -2,12 +2,11 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from conftest import brain_phantom, write_nifti
-from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.data import SlicePlan, SliceSet, export_png, prepare
-from mrgantry.data.sections import tumour_word
+from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
+from mrgantry.data.sections import from_text, tumour_word
 from mrgantry.papers import han2018
 
 PLAN = SlicePlan(sequences=("t1",), slices="0:20", size=16)
@@ -144,14 +143,6 @@ def test_the_command_makes_the_plan_again(cohort, tmp_path):
     )
 
 
-def test_pictures_hold_the_same_pixels(slices, tmp_path):
-    assert export_png(slices.folder, tmp_path / "png") == 48
-    grey = np.asarray(Image.open(tmp_path / "png/s0-0.png"))
-    back = grey / 127.5 - 1
-    assert np.abs(back - slices.images[0, 0]).max() <= 1 / 255 + 1e-3
-    assert (tmp_path / "png/slices.csv").is_file()
-
-
 @pytest.mark.parametrize(
     ("change", "sentence"),
     [
@@ -216,3 +207,64 @@ def test_han2018_plans_are_the_papers():
     plan = han2018.plan("concat-64")
     assert (plan.plane, plan.slices, plan.fit, plan.size) == ("sagittal", "80:150", "squash", 64)
     assert plan.combine == "pool" and plan.where == ("grade=HGG",)
+
+
+def test_a_dask_cluster_does_the_same_work(cohort, tmp_path):
+    from distributed import LocalCluster
+
+    one = prepare(cohort, tmp_path / "one", PLAN, workers=1)
+    with LocalCluster(n_workers=1, threads_per_worker=2, dashboard_address=None) as cluster:
+        two = prepare(cohort, tmp_path / "two", PLAN, cluster=cluster.scheduler_address)
+    assert one.about.fingerprint == two.about.fingerprint
+
+
+def test_a_cluster_that_is_not_there_is_said(cohort, tmp_path):
+    with pytest.raises(RunError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
+        prepare(cohort, tmp_path / "out", PLAN, cluster="tcp://127.0.0.1:9")
+
+
+def test_images_are_read_only_for_the_rows_that_are_kept(cohort, tmp_path):
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    assert "images" not in vars(made)
+    one = made.where((made.table["subject"] == "BraTS20_Training_003").to_numpy())
+    kept = made.images[(made.table["subject"] == "BraTS20_Training_003").to_numpy()]
+    np.testing.assert_array_equal(one.images, kept)
+    ninth = (made.table["index"] == 9).to_numpy()
+    np.testing.assert_array_equal(made.where(ninth).images, made.images[ninth])
+
+
+def test_a_changed_table_is_refused(cohort, tmp_path):
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    made.table.iloc[::-1].to_csv(tmp_path / "out/slices.csv", index=False)
+    with pytest.raises(
+        DataError, match="was changed after it was made, .* Make it again: mrgantry"
+    ):
+        SliceSet.open(tmp_path / "out")
+
+
+def test_a_lost_part_is_said(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    next((tmp_path / "out/parts").glob("*.npy")).unlink()
+    with pytest.raises(DataError, match="lacks its part BraTS20"):
+        SliceSet.open(tmp_path / "out")
+
+
+@pytest.mark.parametrize("plane", ["axial", "coronal", "sagittal"])
+@pytest.mark.parametrize("axes", ["RAS", "PSR", "LIP"])
+def test_rows_say_where_their_pixels_lie(tmp_path, plane, axes):
+    """A bright voxel's place in mm is that of the brightest pixel, by the row's affine."""
+    voxels = np.where(brain_phantom(shape=(24, 28, 20)) > 0, 50, 0).astype(np.float32)
+    voxels += np.random.default_rng(0).uniform(0, 1, voxels.shape).astype(np.float32) * (voxels > 0)
+    voxels[15, 9, 12] = 90
+    path = write_nifti(tmp_path / "scans/p1/t1.nii.gz", voxels, axes, (1, 1.5, 2))
+    plan = SlicePlan(
+        plane=plane, slices="0.0:1.0", size=64, percentiles=(0, 100), field_mm=50, splits=(1, 0, 0)
+    )
+    made = prepare(tmp_path / "scans", tmp_path / "out", plan, workers=1)
+    n, _, row, column = np.unravel_index(made.images.argmax(), made.images.shape)
+    affine = from_text(made.table["affine"].iloc[n])
+    here = (affine @ [column, row, 0, 1])[:3]
+    there = read_volume(path).affine @ [15, 9, 12, 1]
+    np.testing.assert_allclose(here, there[:3], atol=0.8)  # a pixel is 0.78 mm
+    normal = ["sagittal", "coronal", "axial"].index(plane)
+    assert made.table["position_mm"].iloc[n] == pytest.approx(here[normal], abs=0.01)

@@ -161,3 +161,135 @@ def test_a_stripped_copy_is_the_same_person(tmp_path):
 def test_bids_without_anat_folders_is_read_as_plain_folders(tmp_path):
     touch(tmp_path, "sub-01/sub-01_T1w.nii.gz", "sub-02/sub-02_T1w.nii.gz")
     assert [subject.id for subject in find_subjects(tmp_path)] == ["sub-01", "sub-02"]
+
+
+def test_brats_2013_names_folders_by_grade_and_number(tmp_path):
+    for grade in ("HG", "LG"):
+        for word, number in (("MR_T1c", 1), ("MR_Flair", 2)):
+            name = f"VSD.Brain.XX.O.{word}.{number}"
+            touch(tmp_path, f"{grade}/0001/{name}/{name}.mha")
+        touch(tmp_path, f"{grade}/0001/VSD.Brain_3more.XX.XX.OT.3/VSD.Brain_3more.XX.XX.OT.3.mha")
+    high, low = find_subjects(tmp_path)
+    assert (high.id, low.id) == ("HG-0001", "LG-0001")
+    assert list(high.scans) == ["t1c", "flair"] and high.tumour is not None
+    assert high.attributes["grade"] == "HGG"
+
+
+def test_brats_2012_and_2015(tmp_path):
+    touch(tmp_path, *(f"a/BRATS_HG0001/BRATS_HG0001_{w}.mha" for w in ("T1", "T2", "truth")))
+    (subject,) = find_subjects(tmp_path / "a")
+    assert (subject.id, list(subject.scans)) == ("BRATS_HG0001", ["t1", "t2"])
+    assert subject.tumour and subject.tumour.name.endswith("truth.mha")
+    for visit in (1, 2):
+        place = f"b/HGG/brats_tcia_pat105_{visit:04d}/VSD.Brain.XX.O.MR_T1.{visit}"
+        touch(tmp_path, f"{place}/VSD.Brain.XX.O.MR_T1.{visit}.mha")
+    one, two = find_subjects(tmp_path / "b")
+    assert one.id == two.id == "brats_tcia_pat105"
+    assert (one.session, two.session) == ("0001", "0002")
+
+
+@pytest.mark.parametrize(
+    ("name", "person", "session"),
+    [
+        ("Brats18_CBICA_AAB_1", "Brats18_CBICA_AAB", "1"),
+        ("BraTS2021_00012", "BraTS2021_00012", ""),
+        ("BraTS20_Training_001", "BraTS20_Training_001", ""),
+        ("BraTS-GLI-00012-001", "BraTS-GLI-00012", "001"),
+        ("OAS1_0001_MR2", "OAS1_0001", "MR2"),
+        ("OAS30001_MR_d0129", "OAS30001", "d0129"),
+        ("UPENN-GBM-00001_11", "UPENN-GBM-00001", "11"),
+        ("sim-0001_well", "sim-0001", "well"),
+        ("pat7_visit2", "pat7", "visit2"),
+        ("anna", "anna", ""),
+    ],
+)
+def test_names_tell_visits(tmp_path, name, person, session):
+    touch(tmp_path, f"{name}/{name}_t1.nii.gz", "other/other_t1.nii.gz")
+    found = {subject.name: subject for subject in find_subjects(tmp_path)}
+    subject = next(s for key, s in found.items() if key != "other")
+    assert (subject.id, subject.session) == (person, session)
+
+
+def test_nested_visits_belong_to_one_person(tmp_path):
+    for place in ("p1/baseline", "p1/visit2/anat", "p2/2019-03-01", "p3"):
+        touch(tmp_path, f"{place}/t1.nii.gz")
+    found = [(s.id, s.session) for s in find_subjects(tmp_path)]
+    assert found == [("p1", "baseline"), ("p1", "visit2"), ("p2", "2019-03-01"), ("p3", "")]
+
+
+def test_sites_are_not_people(tmp_path):
+    touch(tmp_path, "siteA/001/t1.nii.gz", "siteA/002/t1.nii.gz", "siteB/001/t1.nii.gz")
+    assert [s.id for s in find_subjects(tmp_path)] == ["siteA-001", "siteA-002", "siteB-001"]
+
+
+def test_a_folder_a_sequence(tmp_path):
+    for person in ("p1", "p2"):
+        touch(tmp_path, f"{person}/T1/scan.nii.gz", f"{person}/004_t2_flair/x.nrrd")
+    one, two = find_subjects(tmp_path)
+    assert (one.id, list(one.scans), two.id) == ("p1", ["t1", "flair"], "p2")
+
+
+def test_flat_names_keep_their_spelling_and_visits(tmp_path):
+    touch(tmp_path, "BraTS-GLI-00012-000-t1n.nii.gz", "BraTS-GLI-00012-000-t2w.nii.gz")
+    touch(tmp_path, "BraTS-GLI-00012-001-t1n.nii.gz", "BraTS-GLI-00013-000-t1n.nii.gz")
+    found = [(s.id, s.session, list(s.scans)) for s in find_subjects(tmp_path)]
+    assert found == [
+        ("BraTS-GLI-00012", "000", ["t1", "t2"]),
+        ("BraTS-GLI-00012", "001", ["t1"]),
+        ("BraTS-GLI-00013", "000", ["t1"]),
+    ]
+
+
+def test_dicom_series_are_told_by_their_folder(tmp_path):
+    for person in ("p1", "p2"):
+        touch(tmp_path, *(f"{person}/003_t1_mprage/IM{n}.dcm" for n in range(3)))
+        touch(tmp_path, *(f"{person}/005_flair/IM{n}.dcm" for n in range(3)))
+    one, _ = find_subjects(tmp_path)
+    assert {k: v.name for k, v in one.scans.items()} == {
+        "t1": "003_t1_mprage",
+        "flair": "005_flair",
+    }
+
+
+def test_oasis_takes_the_atlas_copy_and_its_mask(tmp_path):
+    for visit in (1, 2):
+        name = f"OAS1_0001_MR{visit}"
+        stem = f"disc1/{name}/PROCESSED/MPRAGE/T88_111/{name}_mpr_n4_anon_111_t88"
+        touch(tmp_path, f"{stem}_gfc.hdr", f"{stem}_masked_gfc.hdr", f"{stem}_gfc.img")
+        touch(tmp_path, f"disc1/{name}/RAW/{name}_mpr-1_anon.hdr")
+    one, two = find_subjects(tmp_path)
+    assert (one.id, one.session, two.session) == ("OAS1_0001", "MR1", "MR2")
+    assert one.scans["t1"].name.endswith("t88_gfc.hdr")
+    assert one.mask and one.mask.name.endswith("masked_gfc.hdr")
+
+
+def test_tumour_labels_can_be_named(tmp_path):
+    touch(tmp_path, "p1/T1.nii.gz", "p1/GOLD_lesions.nii.gz", "p1/seg.nii.gz")
+    assert find_subjects(tmp_path)[0].tumour is None
+    (subject,) = find_subjects(tmp_path, tumour_labels="*lesion*")
+    assert subject.tumour and subject.tumour.name == "GOLD_lesions.nii.gz"
+    with pytest.raises(DataError, match=r"No file beside the scans .* named like '\*core\*'"):
+        find_subjects(tmp_path, tumour_labels="*core*")
+
+
+def test_of_two_files_one_is_taken_and_said(tmp_path):
+    touch(tmp_path, "p1/T1.nii.gz", "p1/T1.mgz")
+    (subject,) = find_subjects(tmp_path)
+    assert subject.remarks == ("t1: T1.mgz was taken, not T1.nii.gz",)
+
+
+def test_a_sole_file_that_was_assumed_is_said(tmp_path):
+    touch(tmp_path, "anna/scan.nii.gz", "bert/scan.nii.gz")
+    assert find_subjects(tmp_path, ["t2"])[0].remarks == (
+        "scan.nii.gz is taken for the t2 that was asked for",
+    )
+
+
+def test_links_are_followed_but_never_round_and_round(tmp_path):
+    touch(tmp_path, "store/p1/t1.nii.gz", "store/p2/t1.nii.gz")
+    study = tmp_path / "study"
+    study.mkdir()
+    (study / "p1").symlink_to(tmp_path / "store/p1")
+    (study / "p2").symlink_to(tmp_path / "store/p2")
+    (tmp_path / "store/p2/loop").symlink_to(study)
+    assert [s.id for s in find_subjects(study)] == ["p1", "p2"]

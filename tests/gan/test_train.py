@@ -8,6 +8,7 @@ from torch import nn
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.data import SlicePlan, prepare
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan, UpConv
@@ -237,3 +238,18 @@ def test_an_impossible_network_leaves_no_run(tmp_path):
     with pytest.raises(RecipeError, match="not of 100"):
         train(data.folder, tmp_path / "run", SMALL.set(["size=100"]))
     assert not (tmp_path / "run").exists()
+
+
+def test_oblique_poses_train_like_slices_and_resume_exactly(cohort, tmp_path):
+    plan = SlicePlan(plane="oblique", poses=4, size=16, field_mm=24)
+    posed = prepare(cohort, tmp_path / "posed", plan, workers=1)
+    recipe = SMALL.model_copy(update={"images": 160})
+    whole = train(posed.folder, tmp_path / "whole", recipe)
+    assert whole.facts.training_images == 6 * 48510
+    assert whole.facts.plane == "oblique"
+    with pytest.raises(StopHere):
+        train(posed.folder, tmp_path / "cut", recipe, on_snapshot=stop_at(80))
+    cut = train(posed.folder, tmp_path / "cut", recipe)
+    assert weights(cut.folder) == weights(whole.folder)
+    drawn = sample(whole.folder, tmp_path / "synthetic", 3, 0)
+    assert drawn.table["pixel_mm"].tolist() == [1.5] * 3

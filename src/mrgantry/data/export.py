@@ -1,33 +1,238 @@
-"""Slices as picture files for other programs."""
+"""Slices as files for other programs, one file an image, with a table beside them."""
 
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any, Literal
 
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from jaxtyping import Float, Float16, Float32, UInt16
 from PIL import Image
 
-from mrgantry.common.files import whole
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.common.picture import to_grey
 from mrgantry.common.progress import progress
-from mrgantry.data.slices import SliceSet
+from mrgantry.common.provenance import command_line
+from mrgantry.data.cut import ORDER
+from mrgantry.data.sections import from_text
+from mrgantry.data.slices import SliceSet, safe_name
+
+ORIGIN = "origin.json"
+BETWEEN = ";"  # the names of one image's files, in the column `file`
+Display = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"]
 
 
-def export_png(slices: Path, out: Path) -> int:
-    """Write every slice as an 8-bit PNG named by its id; return how many.
+class Origin(Frozen):
+    """What `origin.json` tells of exported files, so that they can come back as a set.
 
-    A slice of several channels becomes one file a channel. The rows are written
-    beside them as `slices.csv`.
+    Attributes:
+        command: The shell command that exports them again.
+        fingerprint: Of the set they came from.
+        format: The kind of files.
+        split: The split that was exported, or "all".
+        source: "simulated" if the images stem from simulated scans.
+        synthetic: True if a generator drew them.
+        channels: Names of the channels, in order.
+        training_subjects: Whom the generator has seen.
+    """
+
+    command: str
+    fingerprint: str
+    format: str
+    split: str
+    source: Literal["real", "simulated"]
+    synthetic: bool
+    channels: tuple[str, ...]
+    training_subjects: tuple[str, ...]
+
+
+def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> int:
+    """Write every slice as a file named by its id; return how many files.
+
+    A slice of several channels becomes one file a channel, but for `.npy`, which holds
+    (c, h, w). The rows stand beside them in `slices.csv`, with a column `file`, and what
+    is common to all in `origin.json`. One part of the set is in memory at a time.
+
+    Args:
+        slices: A set of slices.
+        out: An empty folder, or one in which the same export was interrupted.
+        format: "png" and "png16" put [-1, 1] on 0 to 255 and 0 to 65535; "tiff", "npy"
+            and "nifti" hold float32 in [-1, 1]. NIfTI's axes are column and row, and
+            its affine places them in scanner mm.
+        split: A split, or "all".
 
     Raises:
-        DataError: The folder is no complete set of slices.
+        DataError: The folder is no complete set of slices, lacks the split, or two ids
+            would give one file; or `out` holds other things.
     """
-    chosen = SliceSet.open(slices)
-    several = len(chosen.about.channels) > 1
+    if format not in FORMATS:
+        raise DataError(unknown("format", format, list(FORMATS), "option --format"))
+    chosen = SliceSet.open(slices).split(split)
+    names = _file_names(chosen, format)
+    write = FORMATS[format][1]
+    _claim(out, _origin_of(chosen, slices, out, format, split))
     with progress("export", len(chosen)) as advance:
-        for image, name in zip(chosen.images, chosen.table["id"], strict=True):
-            for channel, grey in zip(chosen.about.channels, to_grey(image), strict=True):
-                stem = f"{name}_{channel}" if several else str(name)
-                with whole(out / f"{stem}.png") as aside:
-                    Image.fromarray(grey).save(aside, format="PNG")
-            advance()
-    with whole(out / "slices.csv") as aside:
-        chosen.table.to_csv(aside, index=False)
-    return len(chosen) * len(chosen.about.channels)
+        for images, table in _by_part(chosen):
+            for image, (_, row) in zip(images, table.iterrows(), strict=True):
+                for pixels, name in _files_of(image, names[str(row["id"])]):
+                    with whole(out / name) as aside:
+                        write(aside, pixels, chosen, row)
+                advance()
+    table = chosen.table.assign(file=[BETWEEN.join(names[name]) for name in chosen.table["id"]])
+    with whole(out / "slices.csv") as aside:  # last: it says that the export is whole
+        table.to_csv(aside, index=False)
+    return sum(map(len, names.values()))
+
+
+def read_origin(folder: Path) -> Origin | None:
+    """Read what an export wrote about its files; None where there is nothing.
+
+    Raises:
+        DataError: The export was interrupted.
+        RecipeError: The file is damaged.
+    """
+    if not (folder / ORIGIN).is_file():
+        return None
+    origin = Origin.of(read_json(folder / ORIGIN), f"{ORIGIN} of {folder}")
+    if not (folder / "slices.csv").is_file():
+        raise DataError(
+            f"The export to {folder} was interrupted. Run the same command again: {origin.command}"
+        )
+    return origin
+
+
+def placed_at_origin(plane: str, pixel_mm: float, size: int) -> Float[np.ndarray, "4 4"]:
+    """Map (column, row, slice, 1) of an image that lies nowhere to mm about the origin.
+
+    Args:
+        plane: Axial, coronal or sagittal; what is none of them is laid out as axial.
+        pixel_mm: Side of a pixel, and the thickness of the slice.
+        size: Height and width in pixels.
+    """
+    through, down, along = ORDER.get(plane, ORDER["axial"])
+    affine = np.eye(4)
+    affine[:3, :3] = 0
+    affine[along, 0], affine[down, 1], affine[through, 2] = -pixel_mm, -pixel_mm, pixel_mm
+    affine[:3, 3] = -affine[:3, :3] @ [(size - 1) / 2, (size - 1) / 2, 0]
+    return affine
+
+
+def to_grey16(image: Display) -> UInt16[np.ndarray, "h w"]:
+    """Turn intensities in [-1, 1] into grey values 0 to 65535, rounded to the nearest."""
+    return np.rint((np.clip(image, -1, 1).astype(np.float32) + 1) * 32767.5).astype(np.uint16)
+
+
+def _write_png(path: Path, pixels: Display, *_: Any) -> None:
+    Image.fromarray(to_grey(pixels)).save(path, format="PNG")
+
+
+def _write_png16(path: Path, pixels: Display, *_: Any) -> None:
+    Image.fromarray(to_grey16(pixels)).save(path, format="PNG")
+
+
+def _write_tiff(path: Path, pixels: Display, *_: Any) -> None:
+    Image.fromarray(pixels.astype(np.float32)).save(path, format="TIFF")
+
+
+def _write_npy(path: Path, pixels: Float16[np.ndarray, "..."], *_: Any) -> None:
+    with path.open("wb") as file:
+        np.save(file, pixels.astype(np.float32))
+
+
+def _write_nifti(path: Path, pixels: Display, chosen: SliceSet, row: "pd.Series[Any]") -> None:
+    """Write a slice as (column, row, 1), saying in its description whether it is real."""
+    affine = placed_at_origin(row["plane"], float(row["pixel_mm"]), chosen.about.size)
+    if row["affine"]:
+        affine = from_text(row["affine"])
+    image = nib.Nifti1Image(pixels.T[:, :, None].astype(np.float32), affine)
+    image.set_sform(affine, code="scanner" if row["affine"] else "aligned")
+    image.header.set_xyzt_units("mm")
+    words = [str(row["source"])]
+    if chosen.about.source == "simulated" and "simulated" not in words:
+        words.insert(0, "simulated")
+    image.header["descrip"] = ", ".join(words)
+    nib.save(image, path)
+
+
+FORMATS: dict[str, tuple[str, Callable[..., None]]] = {
+    "png": (".png", _write_png),
+    "png16": (".png", _write_png16),
+    "tiff": (".tif", _write_tiff),
+    "npy": (".npy", _write_npy),
+    "nifti": (".nii.gz", _write_nifti),
+}
+
+
+def _file_names(chosen: SliceSet, format: str) -> dict[str, list[str]]:
+    """Name the files of every id.
+
+    Raises:
+        DataError: Two ids would give one file.
+    """
+    ids = [str(name) for name in chosen.table["id"]]
+    counts = Counter(safe_name(name).lower() for name in ids)
+    twice = [name for name in ids if counts[safe_name(name).lower()] > 1]
+    if twice:
+        raise DataError(
+            f"{chosen.folder} has {len(twice)} slices whose ids would give one file, such as "
+            f"{twice[0]!r}; ids must differ by more than capitals and signs."
+        )
+    suffix, channels = FORMATS[format][0], chosen.about.channels
+    if len(channels) == 1 or format == "npy":
+        return {name: [safe_name(name) + suffix] for name in ids}
+    return {
+        name: [f"{safe_name(name)}_{safe_name(channel)}{suffix}" for channel in channels]
+        for name in ids
+    }
+
+
+def _files_of(
+    image: Float16[np.ndarray, "c h w"], names: list[str]
+) -> Iterator[tuple[Float16[np.ndarray, "..."], str]]:
+    """Pair the pixels of one image with the names of its files."""
+    if len(names) == len(image):
+        yield from zip(image, names, strict=True)
+    else:
+        yield image, names[0]
+
+
+def _by_part(chosen: SliceSet) -> Iterator[tuple[Float16[np.ndarray, "n c h w"], pd.DataFrame]]:
+    """Go through a set with the images of one part in memory."""
+    part = np.searchsorted(np.cumsum(chosen.about.rows), chosen.places, side="right")
+    for number in np.unique(part):
+        some = chosen.where(part == number)
+        yield some.images, some.table
+
+
+def _origin_of(chosen: SliceSet, slices: Path, out: Path, format: str, split: str) -> Origin:
+    about = chosen.about
+    return Origin(
+        command=command_line("export", slices, out, format=format, split=split),
+        fingerprint=about.fingerprint,
+        format=format,
+        split=split,
+        source=about.source,
+        synthetic=about.synthetic,
+        channels=about.channels,
+        training_subjects=about.training_subjects,
+    )
+
+
+def _claim(out: Path, origin: Origin) -> None:
+    """Start an export, or go on with the same one.
+
+    Raises:
+        DataError: The folder holds other things: old files would pass for new ones.
+    """
+    if any(one.name[0] != "." for one in out.glob("*")):
+        path = out / ORIGIN
+        before = Origin.of(read_json(path), f"{ORIGIN} of {out}") if path.is_file() else None
+        if before is None or before.model_copy(update={"command": origin.command}) != origin:
+            raise DataError(
+                f"{out} is not empty, and what it holds is not this export; choose another folder."
+            )
+    write_json(out / ORIGIN, origin.model_dump())

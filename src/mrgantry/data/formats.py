@@ -6,7 +6,7 @@ or less than its header promises is refused.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
@@ -17,7 +17,14 @@ import nibabel as nib
 import numpy as np
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.stored import Stored, check_length, promised, unpacked
+from mrgantry.data.stored import (
+    Stored,
+    check_length,
+    check_shape,
+    check_slice_shape,
+    promised,
+    unpacked,
+)
 from mrgantry.data.text_headers import check_right_angles, read_meta, read_nrrd
 
 LONGEST_TAIL = 2**20  # bytes that an MGH file may hold behind its voxels
@@ -40,6 +47,20 @@ def _quiet() -> Iterator[None]:
 @_quiet()
 def read_nifti(path: Path) -> Stored:
     """Read NIfTI-1 or -2 in one file, packed or not, whatever its name claims."""
+    return _read_nifti(path, check_shape)
+
+
+@_quiet()
+def read_nifti_slice(path: Path) -> Stored:
+    """Read a NIfTI file of a single slice, with its one-voxel axis as the last."""
+    stored = _read_nifti(path, check_slice_shape)
+    thin = stored.array.shape.index(1)
+    order = [axis for axis in range(3) if axis != thin] + [thin]
+    affine = stored.affine[:, [*order, 3]]
+    return Stored(stored.array.transpose(order), affine, stored.simulated)
+
+
+def _read_nifti(path: Path, check: Callable[[Sequence[int]], None]) -> Stored:
     head = unpacked(path, 1024)
     kind = nib.Nifti2Image if int.from_bytes(head[:4], "little") in _BOTH_540 else nib.Nifti1Image
     # Unchecked first: nibabel would mend what shows that a header is damaged.
@@ -49,7 +70,7 @@ def read_nifti(path: Path) -> Stored:
     if "eol_check" in raw and raw["eol_check"].tobytes() not in (b"\r\n\x1a\n", bytes(4)):
         raise DataError("it was spoilt by a transfer as text; copy it again as binary")
     _check_header(raw)
-    size = promised(raw.get_data_shape(), raw.get_data_dtype(), int(raw.get_data_offset()))
+    size = promised(raw.get_data_shape(), raw.get_data_dtype(), int(raw.get_data_offset()), check)
     data = unpacked(path, size)
     check_length(len(data), size)
     return _of_nibabel(kind.from_bytes(data))
@@ -136,7 +157,7 @@ def _of_nibabel(image: Any) -> Stored:
         array = np.asarray(image.dataobj, dtype=np.float32)
     text = bytes(header["descrip"]) if "descrip" in header else b""
     return Stored(
-        array.reshape(array.shape[:3]),
+        array.reshape((*array.shape, 1)[:3]),
         np.asarray(image.affine, dtype=np.float64),
         text.startswith(b"simulated"),
     )

@@ -142,7 +142,7 @@ def _posed_areas(
         return [None] * len(indices)
     labels = 2 * scan.tumour[None].astype(np.float16) - 1
     head = oblique.StoredHead(labels, stored.affine, stored.centre).lay_out()
-    poses = [(0, pose) for pose in oblique.poses_at(indices)]
+    poses = [(0, pose) for pose in map(oblique.Pose.at, indices)]
     shares = (oblique.draw([head], poses, plan.size, plan.field) + 1) / 2
     areas = shares.sum((1, 2, 3)) * (plan.field / plan.size) ** 2
     return [round(float(area), 2) for area in areas]

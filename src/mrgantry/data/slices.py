@@ -171,7 +171,7 @@ class SliceSet:
                 pieces.append(_load_images(self.folder, name)[local])
                 continue
             heads = [head.lay_out() for head in _load_heads(self.folder, name)]
-            poses = oblique.poses_at(numbers)
+            poses = [oblique.Pose.at(int(number)) for number in numbers]
             drawn = list(zip((local // self.about.poses).tolist(), poses, strict=True))
             images = oblique.draw(heads, drawn, self.about.size, self.about.field_mm)
             pieces.append(images.to(torch.float16).numpy())

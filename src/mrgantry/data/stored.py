@@ -6,7 +6,7 @@ or less than its header promises is refused.
 """
 
 import gzip
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -50,12 +50,31 @@ def check_shape(shape: Sequence[int]) -> None:
         raise DataError(f"it has the shape {times(shape)}; that is no scan of a brain")
 
 
+def check_slice_shape(shape: Sequence[int]) -> None:
+    """Refuse what is not a single slice: two axes, or three of which one has one voxel.
+
+    Raises:
+        DataError: It is not.
+    """
+    three = [*shape, 1][: max(3, len(shape))]
+    if len(three) != 3 or sorted(three)[0] != 1 or sorted(three)[1] < 2:
+        raise DataError(
+            f"it has the shape {times(shape)}; a slice is x x y or x x y x 1. Cut whole scans "
+            "with `mrgantry prepare`"
+        )
+
+
 def times(shape: Sequence[int | str]) -> str:
     """Write a shape as people do: 240 x 240 x 155."""
     return " x ".join(str(n) for n in shape)
 
 
-def promised(shape: Sequence[int], dtype: np.dtype, offset: int) -> int:
+def promised(
+    shape: Sequence[int],
+    dtype: np.dtype,
+    offset: int,
+    check: Callable[[Sequence[int]], None] = check_shape,
+) -> int:
     """Give the bytes that a header promises, once its shape and type are sound.
 
     Raises:
@@ -65,7 +84,7 @@ def promised(shape: Sequence[int], dtype: np.dtype, offset: int) -> int:
         raise DataError("it holds colours (RGB); a scan has one intensity a voxel")
     if dtype.kind not in "iuf":
         raise DataError(f"its voxels are of the type {dtype}; a scan has one intensity a voxel")
-    check_shape(shape)
+    check(shape)
     size = int(offset) + prod(map(int, shape)) * dtype.itemsize
     if offset < 0 or size > HEAVIEST:
         raise DataError(f"its header promises {size:,} bytes; that is no scan of a brain")

@@ -158,6 +158,11 @@ def _check_names(subject: Subject) -> None:
             raise DataError(f"The name {str(path)!a} is not plain text; rename the file or folder.")
 
 
+def all_scans(folder: Path) -> list[Path]:
+    """List every scan below a folder, whatever its name tells."""
+    return [path for place, paths in _walk(folder) for path in _scans(place, paths)]
+
+
 def words_of(path: Path) -> list[str]:
     """Split a scan's name into lower-case words, without its ending."""
     return re.findall(r"[a-z0-9]+", _stem(path).lower())
@@ -309,13 +314,17 @@ def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
             yield Path(place), sorted(Path(place) / name for name in names if name[0] != ".")
 
 
+def _scans(place: Path, paths: list[Path]) -> list[Path]:
+    """Give the scans among a folder's files; DICOM files are one scan, their folder."""
+    scans = [path for path in paths if is_scan(path)]
+    return [place] if not scans and any(map(is_dicom, paths)) else scans
+
+
 def _scans_in(
     place: Path, paths: list[Path], root: Path, sequences: Sequence[str], pattern: str | None
 ) -> Iterator[Found]:
-    """Tell what the scans of one folder are; DICOM files are one scan, their folder."""
-    scans = [path for path in paths if is_scan(path)]
-    if not scans and any(map(is_dicom, paths)):
-        scans = [place]
+    """Tell what the scans of one folder are."""
+    scans = _scans(place, paths)
     alone = len(scans) == 1
     for path in scans:
         role, remark = _role(path, pattern), ""
@@ -367,7 +376,8 @@ def _first_of_each(found: Iterable[Found]) -> tuple[dict[str, Path], tuple[str, 
         for role, files in of.items()
         if len(files) > 1
     ]
-    return {role: files[0].path for role, files in of.items()}, tuple(remarks)
+    order = sorted(of, key=SEQUENCES.index)
+    return {role: of[role][0].path for role in order}, tuple(remarks)
 
 
 def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found]]:

@@ -51,7 +51,10 @@ def image_grid(images: Float16[np.ndarray, "n c h w"], columns: int = 6) -> str:
 
 def pair_strip(above: Float16[np.ndarray, "n c h w"], below: Float16[np.ndarray, "n c h w"]) -> str:
     """Give pairs as one picture of two rows: synthetic above, training below."""
-    rows = [np.hstack(list(to_grey(images[:, 0]))) for images in (above, below)]
+    rows = [
+        np.hstack([np.vstack(list(to_grey(image))) for image in images])
+        for images in (above, below)
+    ]
     return png(np.vstack([rows[0], np.full((2, rows[0].shape[1]), 96, np.uint8), rows[1]]))
 
 

@@ -17,6 +17,8 @@ from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.gan.run import Run
 from mrgantry.report import figures
 
+# What a plan says of stacks of slices alone, and of oblique poses alone.
+STACKED, POSED = {"slices", "fit", "min_brain"}, {"poses", "centre_mm"}
 SHOWN = 36  # images in a grid
 
 
@@ -217,7 +219,11 @@ def dataset(one: SliceSet) -> dict[str, Any]:
     return {
         "name": one.name,
         "splits": splits,
-        "plan": {key: value for key, value in one.about.choices.items() if value not in (None, ())},
+        "plan": {
+            key: value
+            for key, value in one.about.choices.items()
+            if value not in (None, ()) and key not in (STACKED if one.about.poses else POSED)
+        },
         "brain": one.about.notes.get("brain", {}),
         "skipped": one.about.notes.get("skipped", []),
         "millimetres": f"{table['pixel_mm'].median():.2f}",

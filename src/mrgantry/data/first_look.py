@@ -1,0 +1,183 @@
+"""A look at all images of a folder, before any is taken: what their values mean, their size."""
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.progress import progress
+from mrgantry.data.export import Origin
+from mrgantry.data.import_plan import ImportPlan
+from mrgantry.data.listing import Entry, Listing, Table
+from mrgantry.data.pictures import PERCENTILES, Limits, Picture, extremes, read_picture, turned
+from mrgantry.data.sections import from_text
+
+ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
+
+
+@dataclass(frozen=True)
+class Look:
+    """What a first look at an entry told.
+
+    Attributes:
+        entry: The files.
+        shape: Number, channels, height and width of their images.
+        white: As `Picture.white`.
+        low: Lowest stored value.
+        high: Highest.
+        placed: Whether the files say where they lie.
+        simulated: Whether they say that they were simulated.
+    """
+
+    entry: Entry
+    shape: tuple[int, ...]
+    white: int | None
+    low: float
+    high: float
+    placed: bool
+    simulated: bool
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of all images once each has been looked at."""
+
+    plan: ImportPlan
+    channels: tuple[str, ...]
+    synthetic: bool
+    simulated: bool
+    size: int
+    limits: dict[int | None, Limits | None]
+    made_by: str
+
+    @property
+    def source(self) -> Literal["real", "simulated"]:
+        """Say where the pixels come from in the end."""
+        return "simulated" if self.simulated else "real"
+
+
+def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[Look]:
+    """Read every file once; what cannot be used is listed among the problems."""
+    looks = []
+    with progress("look", len(found.entries)) as advance:
+        for entry in found.entries:
+            try:
+                seen = read_entry(entry, channels, plan)
+                low, high = extremes(entry.files, seen.pixels)
+                placed = seen.affine is not None
+                look = Look(entry, seen.pixels.shape, seen.white, low, high, placed, seen.simulated)
+                looks.append(look)
+            except DataError as error:
+                found.problems.append(f"{entry.name} was skipped: {error}")
+            advance()
+    return looks
+
+
+def read_entry(entry: Entry, channels: int, plan: ImportPlan) -> Picture:
+    """Read an entry, turned as its table's affine has it, or else as the plan says.
+
+    Raises:
+        DataError: It cannot be used.
+    """
+    told = entry.rows[0].get("affine") if entry.rows else ""
+    along = from_text(told)[:3, :2] if told else np.eye(3)[:, :2]
+    directions = along / np.linalg.norm(along, axis=0) if told else None
+    read = read_picture(entry.files, channels, directions)
+    return read if told or read.plane else turned(read, plan.turn, mirror=plan.mirror)
+
+
+def know(
+    folder: Path,
+    plan: ImportPlan,
+    origin: Origin | None,
+    table: Table | None,
+    channels: tuple[str, ...],
+    looks: list[Look],
+    found: Listing,
+) -> Known:
+    """Settle what holds for all images.
+
+    Raises:
+        DataError: No file could be read, sizes differ, or it is not clear whether the
+            images are real.
+    """
+    if not looks:
+        raise DataError(f"No image of {folder} can be used: {found.reason}")
+    told = table.told("source") if table else set()
+    if "synthetic" in told and len(told) > 1:
+        raise DataError(f"{folder} mixes real and synthetic images; a set holds one kind.")
+    synthetic = "synthetic" in told if told else origin.synthetic if origin else not plan.real
+    if synthetic and plan.real:
+        raise DataError(f"--real is said of {folder}, but its table says 'synthetic'.")
+    if plan.subject and synthetic:
+        raise DataError("--subject tells whose real images these are; say --real too.")
+    seen_simulated = any(look.simulated for look in looks) or "simulated" in told
+    return Known(
+        plan=plan,
+        channels=channels,
+        synthetic=synthetic,
+        simulated=plan.simulated or seen_simulated or bool(origin and origin.source == "simulated"),
+        size=plan.size or _one_size(folder, looks),
+        limits=_choose_limits(plan, looks, found),
+        made_by=(plan.made_by or folder.resolve().name) if synthetic else plan.made_by or "",
+    )
+
+
+def _one_size(folder: Path, looks: Sequence[Look]) -> int:
+    """Give the one size of all images.
+
+    Raises:
+        DataError: They differ, or are not square.
+    """
+    shapes = Counter(look.shape[2:] for look in looks)
+    (height, width), count = shapes.most_common(1)[0]
+    other = next((look for look in looks if look.shape[2:] != (height, width)), None)
+    if other:
+        h, w = other.shape[2:]
+        raise DataError(
+            f"The images of {folder} differ in size: {count:,} files are {height} x {width} "
+            f"pixels, {other.entry.files[0].name} is {h} x {w}. Bring all to one with --size "
+            f"{max(height, width)}, which pads and resizes them, or take out those that differ."
+        )
+    if height != width:
+        raise DataError(
+            f"The images of {folder} are {height} x {width} pixels, but must be square; --size "
+            f"{max(height, width)} pads them with background."
+        )
+    return height
+
+
+def _choose_limits(
+    plan: ImportPlan, looks: Sequence[Look], found: Listing
+) -> dict[int | None, Limits | None]:
+    """Give the values that become -1 and 1, for each type of picture; None: percentiles."""
+    limits: dict[int | None, Limits | None] = {}
+    for white in dict.fromkeys(look.white for look in looks):
+        alike = [look for look in looks if look.white == white]
+        low, high = min(look.low for look in alike), max(look.high for look in alike)
+        limits[white] = plan.limits
+        if plan.range != "auto":
+            continue
+        if white:
+            limits[white] = (0.0, float(white))
+            if high < white / 8:
+                found.remarks.append(
+                    f"The brightest pixel is {high:,.0f} of {white:,}, so the images are dark. If "
+                    "these are a scanner's units, say --range percentiles."
+                )
+        elif low >= -1 - ROUNDING and high <= 1 + ROUNDING:
+            limits[white] = (-1.0, 1.0) if low < 0 else (0.0, 1.0)
+    return limits
+
+
+def rule(white: int | None, limits: Limits | None) -> str:
+    """Say in words how values were scaled."""
+    kind = {255: "8-bit pictures", 65535: "16-bit pictures"}.get(white or 0, "floats and others")
+    if limits is None:
+        low, high = PERCENTILES
+        return f"{kind}: each image by its own {low} and {high} percentiles without background"
+    return f"{kind}: {limits[0]:g} to {limits[1]:g}"

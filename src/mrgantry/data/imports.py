@@ -1,0 +1,351 @@
+"""Images of other programs in: a folder of pictures becomes a set of slices."""
+
+import re
+from collections import defaultdict
+from collections.abc import Sequence
+from itertools import groupby
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from jaxtyping import Float, Float16
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import fingerprint, read_json, write_json
+from mrgantry.common.picture import save_grid
+from mrgantry.common.progress import progress
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.cut import ORDER
+from mrgantry.data.export import Origin, read_origin
+from mrgantry.data.first_look import Known, Look, know, look_at, read_entry, rule
+from mrgantry.data.import_plan import ImportPlan
+from mrgantry.data.listing import (
+    Item,
+    Listing,
+    Row,
+    Table,
+    check_items,
+    items_of,
+    list_entries,
+    read_table,
+)
+from mrgantry.data.pictures import Picture, scale, to_square
+from mrgantry.data.plan import SlicePlan
+from mrgantry.data.prepare import draw_splits, refuse_like_names
+from mrgantry.data.sections import as_text, from_text
+from mrgantry.data.slices import (
+    COLUMNS,
+    About,
+    SliceSet,
+    begin,
+    finish,
+    has_part,
+    refuse_shared_subjects,
+    safe_name,
+    write_part,
+)
+
+SHOWN = 32  # images in preview.png
+BLOCK = 1000  # images a part, where they have no subject
+# Folders that hold images of many people.
+NO_SUBJECTS = {"train", "training", "test", "testing", "val", "valid", "validation", "images"}
+
+
+def import_slices(
+    folder: Path, slices: Path, plan: ImportPlan | None = None, *, strict: bool = False
+) -> SliceSet:
+    """Make a set of slices of the images in a folder, and in those below it.
+
+    All files are looked at before any is taken, since what their values mean shows
+    only in all of them. Bad ones are skipped with their reasons, which stand in
+    `about.json` beside the rule by which values were scaled. Interrupted, the same call
+    goes on. What `mrgantry export` wrote comes back as it was. `preview.png` shows some.
+
+    Args:
+        folder: PNG, JPEG, TIFF, `.npy` or NIfTI files of single slices.
+        slices: Folder to write the set to.
+        plan: What the files do not say of themselves.
+        strict: Stop at the first bad file instead of skipping it.
+
+    Raises:
+        DataError: No file can be used, sizes differ, two images have one id, it is not
+            known whose real images these are, or `slices` holds other things.
+    """
+    plan = plan or ImportPlan()
+    if slices.resolve().is_relative_to(folder.resolve()):
+        raise DataError(f"{slices} lies in {folder}, which is imported; choose another place.")
+    origin, table = read_origin(folder), _find_table(folder, plan)
+    channels = _channels(plan, origin, table)
+    found = list_entries(folder, table, channels, joined=bool(plan.channel))
+    looks = look_at(found, len(channels), plan)
+    known = know(folder, plan, origin, table, channels, looks, found)
+    items = _items(looks, table, known, found)
+    if strict and found.problems:
+        raise DataError(found.problems[0])
+    if not items:
+        raise DataError(f"No image of {folder} can be used: {found.reason}")
+    _refuse_unknown_scale(items, looks, plan)
+    items = _with_subjects(items, folder, plan, found) if not known.synthetic else items
+    if strict and found.problems:
+        raise DataError(found.problems[0])
+    refuse_shared_subjects(_people(items), folder)
+    about = _about(folder, slices, known, origin, found, strict)
+    begin(slices, about)
+    parts = _parts(items, known)
+    with progress("import", len(items)) as advance:
+        for name, some in parts.items():
+            _write(slices, name, some, known)
+            advance(len(some))
+    made = finish(slices, about, list(parts))
+    _show(made)
+    return made
+
+
+def _show(made: SliceSet) -> None:
+    """Draw some images: whether they stand upright and are well lit, only eyes can tell."""
+    rows = np.zeros(len(made), dtype=bool)
+    rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
+    images = torch.from_numpy(made.where(rows).images)
+    save_grid(made.folder / "preview.png", images, min(8, len(images)))
+
+
+def _find_table(folder: Path, plan: ImportPlan) -> Table | None:
+    if plan.table is not None:
+        return read_table(Path(plan.table))
+    beside = folder / "slices.csv"
+    return read_table(beside) if beside.is_file() else None
+
+
+def _channels(plan: ImportPlan, origin: Origin | None, table: Table | None) -> tuple[str, ...]:
+    """Name the channels: as asked, as exported, or by what the images show."""
+    if plan.channel or origin:
+        return plan.channel or (origin.channels if origin else ())
+    shown = sorted(table.told("sequence")) if table else []
+    if len(shown) > 1:
+        return ("mixed",)
+    return (shown[0] if shown else plan.sequence or "unknown",)
+
+
+def _items(looks: Sequence[Look], table: Table | None, known: Known, found: Listing) -> list[Item]:
+    """List the images.
+
+    Raises:
+        DataError: Two have one id.
+    """
+    items = []
+    for look in looks:
+        if known.limits[look.white] is None and look.low == look.high:
+            found.problems.append(
+                f"{look.entry.name} was skipped: it has a single intensity everywhere."
+            )
+            continue
+        try:
+            items += items_of(look.entry, look.shape[0], table)
+        except DataError as error:
+            found.problems.append(f"{look.entry.name} was skipped: {error}")
+    found.problems += check_items(items, table)
+    return items
+
+
+def _refuse_unknown_scale(items: Sequence[Item], looks: Sequence[Look], plan: ImportPlan) -> None:
+    """Refuse images whose pixels are of unknown size: training and NIfTI need it.
+
+    Raises:
+        DataError: There are such.
+    """
+    placed = {id(look.entry) for look in looks if look.placed}
+    for item in items:
+        told = item.given.get("pixel_mm") or item.given.get("affine") or plan.pixel_mm
+        if not told and id(item.entry) not in placed:
+            raise DataError(
+                f"{item.entry.files[0]} does not tell how large its pixels are. Say --pixel-mm, "
+                "the field of view in mm over the number of pixels, as 240 mm / 240 = 1."
+            )
+
+
+def _with_subjects(items: list[Item], folder: Path, plan: ImportPlan, found: Listing) -> list[Item]:
+    """Give every real image its subject, and every subject its split.
+
+    Raises:
+        DataError: It is not known whose images these are, or some have a split in the
+            table and others do not.
+    """
+    named = []
+    for item in items:
+        subject = item.given.get("subject") or _subject_of(item, folder, plan)
+        if subject:
+            named.append((item, subject))
+        else:
+            found.problems.append(
+                f"{item.id} was skipped: --subject {plan.subject!r} is not in it."
+            )
+    subjects = dict.fromkeys(subject for _, subject in named)
+    if not subjects:
+        raise DataError(f"No image of {folder} can be used: {found.problems[-1]}")
+    refuse_like_names(subjects)
+    if not plan.subject and not all(item.given.get("subject") for item in items):
+        found.remarks.append(f"subjects are the names of folders: {', '.join(list(subjects)[:5])}")
+    split_of = {item.id: item.given.get("split", "") for item, _ in named}
+    if not all(split_of.values()):
+        if any(split_of.values()):
+            lacking = next(name for name, split in split_of.items() if not split)
+            raise DataError(f"The table gives {lacking} no split, but others; give all, or none.")
+        shares = SlicePlan(splits=plan.splits, seed=plan.seed)
+        drawn = draw_splits({subject: [] for subject in subjects}, shares)
+        split_of = {item.id: drawn[subject] for item, subject in named}
+    return [
+        Item(i.id, i.entry, i.place, i.given | {"subject": subject, "split": split_of[i.id]})
+        for i, subject in named
+    ]
+
+
+def _subject_of(item: Item, folder: Path, plan: ImportPlan) -> str:
+    """Find whose image this is by its path; "" if it does not match.
+
+    Raises:
+        DataError: Nothing tells.
+    """
+    path = item.entry.files[0]
+    path = path.relative_to(folder) if path.is_relative_to(folder) else path
+    if plan.subject:
+        match = re.search(plan.subject, path.as_posix())
+        return (match[1] or "") if match else ""
+    if len(path.parts) == 2 and path.parts[0].lower() not in NO_SUBJECTS:
+        return path.parts[0]
+    raise DataError(
+        f"It is not known whose image {path.as_posix()} is, and images of one person must never "
+        "stand in two splits. Say --subject with a regular expression whose group finds the "
+        "subject in the path, as '(OAS1_[0-9]+)_'; or give a --table with the columns file and "
+        "subject; or put each subject's images into a folder of its own."
+    )
+
+
+def _people(items: Sequence[Item]) -> pd.DataFrame:
+    rows = [(item.given.get("subject", ""), item.given.get("split", "")) for item in items]
+    return pd.DataFrame(rows, columns=["subject", "split"])
+
+
+def _about(
+    folder: Path,
+    slices: Path,
+    known: Known,
+    origin: Origin | None,
+    found: Listing,
+    strict: bool,
+) -> About:
+    return About(
+        source=known.source,
+        synthetic=known.synthetic,
+        channels=known.channels,
+        size=known.size,
+        command=command_line("import", folder, slices, **known.plan.options(), strict=strict),
+        choices=known.plan.model_dump(),
+        versions=versions(),
+        notes={
+            "range": "; ".join(rule(white, limits) for white, limits in known.limits.items()),
+            "fit": f"padded to a square and resized to {known.size}" if known.plan.size else "",
+            "skipped": found.problems,
+            "assumed": found.remarks,
+        },
+        training_subjects=origin.training_subjects if origin else (),
+    )
+
+
+def _parts(items: Sequence[Item], known: Known) -> dict[str, list[Item]]:
+    """Group images by subject, or by number where they have none."""
+    parts: dict[str, list[Item]] = defaultdict(list)
+    for number, item in enumerate(items):
+        block = f"images-{number - number % BLOCK:07d}"
+        parts[block if known.synthetic else safe_name(item.given["subject"])].append(item)
+    return parts
+
+
+def _write(slices: Path, name: str, items: Sequence[Item], known: Known) -> None:
+    """Write a part, unless an earlier call wrote it from the same files."""
+    mark, path = _mark(items, known), slices / f"parts/{name}.json"
+    if has_part(slices, name) and path.is_file() and read_json(path) == {"origin": mark}:
+        return
+    path.unlink(missing_ok=True)
+    pixels, rows = [], []
+    for _, group in groupby(items, key=lambda item: id(item.entry)):
+        some = list(group)
+        made, described = _convert(some, known)
+        pixels.append(made)
+        rows += described
+    table = pd.DataFrame(rows, columns=list(COLUMNS))
+    write_part(slices, name, np.concatenate(pixels), table)
+    write_json(path, {"origin": mark})
+
+
+def _mark(items: Sequence[Item], known: Known) -> str:
+    """Give a fingerprint of the files and rows that a part is made of."""
+    stats = [
+        f"{item.id} {item.given} {item.place} {file.resolve()} {(s := file.stat()).st_size} "
+        f"{s.st_mtime_ns}"
+        for item in items
+        for file in item.entry.files
+    ]
+    return fingerprint([repr(known), *stats])
+
+
+def _convert(
+    items: Sequence[Item], known: Known
+) -> tuple[Float16[np.ndarray, "n c s s"], list[dict[str, Any]]]:
+    """Read, scale and resize images of one entry, and describe them."""
+    read = read_entry(items[0].entry, len(known.channels), known.plan)
+    images = scale(read.pixels[[item.place for item in items]], known.limits[read.white])
+    moved = np.eye(4)
+    if known.plan.size and images.shape[2:] != (known.size, known.size):
+        images, moved = to_square(images, read.affine, known.size)
+    rows = [_row(item, read, moved, known) for item in items]
+    return images.astype(np.float16), rows
+
+
+def _row(
+    item: Item, read: Picture, moved: Float[np.ndarray, "4 4"], known: Known
+) -> dict[str, Any]:
+    """Describe an image: by its table, else by its file, else by the plan."""
+    given, plan = item.given, known.plan
+    place = item.place if len(read.pixels) > 1 else -1
+    kind = "synthetic" if known.synthetic else known.source
+    return {
+        "id": item.id,
+        "subject": given.get("subject", ""),
+        "session": given.get("session", ""),
+        "split": given.get("split", ""),
+        "sequence": given.get("sequence") or plan.sequence or "+".join(known.channels),
+        "plane": given.get("plane") or read.plane or plan.plane or "unknown",
+        "index": int(float(given.get("index") or place)),
+        "tumour": given.get("tumour") or "unknown",
+        "tumour_mm2": float(given["tumour_mm2"]) if given.get("tumour_mm2") else None,
+        "source": given.get("source") or kind,
+        "made_by": given.get("made_by", known.made_by),
+        **_where(given, read, moved, plan),
+    }
+
+
+def _where(
+    given: Row, read: Picture, moved: Float[np.ndarray, "4 4"], plan: ImportPlan
+) -> dict[str, Any]:
+    """Say where an image lies and how large its pixels are, resized as `moved` tells."""
+    affine, pixel_mm = read.affine, float(given.get("pixel_mm") or 0)
+    if not pixel_mm:
+        told = from_text(given["affine"]) if given.get("affine") else affine
+        pixel_mm = round(float(np.linalg.norm(told[:3, 0])), 4) if told is not None else 0.0
+    pixel_mm = pixel_mm or plan.pixel_mm or 0.0
+    if moved[0, 0] != 1:
+        pixel_mm = round(pixel_mm * float(moved[0, 0]), 4)
+    if "affine" in given:
+        affine = from_text(given["affine"]) if given["affine"] else None
+    position = float(given["position_mm"]) if given.get("position_mm") else None
+    if "position_mm" not in given and affine is not None and read.plane:
+        height, width = read.pixels.shape[2:]
+        centre = affine @ [(width - 1) / 2, (height - 1) / 2, 0, 1]
+        position = round(float(centre[ORDER[read.plane][0]]), 2)
+    return {
+        "position_mm": position,
+        "pixel_mm": pixel_mm,
+        "affine": "" if affine is None else as_text(affine @ moved),
+    }

@@ -1,0 +1,327 @@
+"""Which files of a folder make which image, and what a table tells of them."""
+
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from mrgantry.common.errors import DataError
+from mrgantry.data.export import BETWEEN
+from mrgantry.data.pictures import suffix_of
+from mrgantry.data.sections import from_text
+from mrgantry.data.slices import COLUMNS, NUMBERS, SPLITS
+
+Row = dict[str, str]
+WORDS = {
+    "split": ("", *SPLITS),
+    "tumour": ("", "yes", "no", "unclear", "unknown"),
+    "source": ("", "real", "simulated", "synthetic"),
+}
+
+
+@dataclass(frozen=True)
+class Table:
+    """What a table tells of images.
+
+    Attributes:
+        path: Where it lies.
+        key: Whether rows are found by "file" or by "id".
+        rows: Rows by that key; a file that holds several images has several.
+        unused: Columns that no set of slices has.
+    """
+
+    path: Path
+    key: str
+    rows: dict[str, list[Row]]
+    unused: tuple[str, ...]
+
+    def told(self, column: str) -> set[str]:
+        """Give all values of a column that are not empty."""
+        return {row.get(column, "") for rows in self.rows.values() for row in rows} - {""}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """Files that hold one image, or a stack of them.
+
+    Attributes:
+        name: The image's id, or what the ids of a stack begin with.
+        files: One, or one a channel.
+        rows: Rows that a table has for these files.
+    """
+
+    name: str
+    files: tuple[Path, ...]
+    rows: tuple[Row, ...] = ()
+
+
+@dataclass(frozen=True)
+class Item:
+    """One image to import.
+
+    Attributes:
+        id: Its id.
+        entry: The files it lies in.
+        place: Its number among the images of these files.
+        given: Its row of the table.
+    """
+
+    id: str
+    entry: Entry
+    place: int
+    given: Row
+
+
+@dataclass
+class Listing:
+    """What was found, what was left out and why, and what was assumed."""
+
+    entries: list[Entry] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+    remarks: list[str] = field(default_factory=list)
+
+    @property
+    def reason(self) -> str:
+        """Say why nothing is left."""
+        return self.problems[0] if self.problems else "the table has no rows."
+
+
+def find_files(folder: Path) -> list[Path]:
+    """List the files of a folder, and of those below it, that may hold images.
+
+    Raises:
+        DataError: There are none, or the folder is a set of slices.
+    """
+    if not folder.is_dir():
+        raise DataError(f"{folder} is not a folder.")
+    if (folder / "about.json").is_file() and (folder / "parts").is_dir():
+        raise DataError(f"{folder} is a set of slices already; use it as it is.")
+    files = sorted(
+        path
+        for path in folder.rglob("*")
+        if suffix_of(path)
+        and path.is_file()
+        and not any(part.startswith(".") for part in path.relative_to(folder).parts)
+    )
+    if not files:
+        raise DataError(
+            f"{folder} holds no PNG, JPEG, TIFF, .npy or NIfTI files. Whole scans are cut with "
+            "`mrgantry prepare`."
+        )
+    return files
+
+
+def read_table(path: Path) -> Table:
+    """Read a table of images and check every value.
+
+    Raises:
+        DataError: It cannot be read, names neither files nor ids, names one id twice,
+            or holds a value of the wrong kind.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable table: {error}.") from error
+    key = next((name for name in ("file", "id") if name in frame), None)
+    if key is None:
+        raise DataError(f"{path} needs a column 'file', or 'id', that tells which image a row is.")
+    rows: dict[str, list[Row]] = defaultdict(list)
+    for number, record in enumerate(frame.to_dict("records"), start=2):
+        row = {str(column): str(value).strip() for column, value in record.items()}
+        _check_row(row, f"Line {number} of {path}")
+        rows[row[key]].append({column: row[column] for column in COLUMNS if column in row})
+    twice = [name for name, count in Counter(frame.get("id", [])).items() if count > 1 and name]
+    if twice:
+        raise DataError(f"{path} has the id {twice[0]!r} twice; every image needs its own.")
+    unused = tuple(str(name) for name in frame if name not in (*COLUMNS, "file"))
+    return Table(path, key, dict(rows), unused)
+
+
+def list_entries(
+    folder: Path, table: Table | None, channels: Sequence[str], *, joined: bool
+) -> Listing:
+    """Group a folder's files into images.
+
+    Args:
+        folder: What to search.
+        table: Rows by file or id, if there is a table.
+        channels: Names of the channels.
+        joined: Whether the names of files end in the name of a channel.
+
+    Raises:
+        DataError: The folder holds no files.
+    """
+    files = find_files(folder)
+    found = Listing()
+    if table and table.unused:
+        found.remarks.append(f"{table.path} has columns that are not used: {_some(table.unused)}.")
+    if table and table.key == "file":
+        _by_table(folder, table, files, channels, found)
+    elif joined:
+        _by_channel(folder, files, channels, found)
+    else:
+        found.entries = [Entry(_name_of(file, folder), (file,)) for file in files]
+    if table and table.key == "id":
+        found.entries = [
+            Entry(entry.name, entry.files, tuple(table.rows.get(entry.name, ())))
+            for entry in found.entries
+        ]
+    return found
+
+
+def items_of(entry: Entry, count: int, table: Table | None) -> list[Item]:
+    """List the images of some files; where a table goes by ids, those that it names.
+
+    Raises:
+        DataError: The table has another number of rows for the files.
+    """
+    numbers = range(count)
+    ids = [entry.name] if count == 1 else [f"{entry.name}_{number:05d}" for number in numbers]
+    if table is None:
+        return [Item(ids[k], entry, k, {}) for k in numbers]
+    if table.key == "id":
+        rows = [(k, table.rows[ids[k]][0]) for k in numbers if ids[k] in table.rows]
+    elif len(entry.rows) == count:
+        rows = list(enumerate(entry.rows))
+    else:
+        raise DataError(
+            f"{entry.files[0]}: it holds {count:,} images, but {table.path} has "
+            f"{len(entry.rows):,} row(s) for it. If they are channels of one image, name each "
+            "with --channel."
+        )
+    return [Item(row.get("id") or ids[k], entry, k, row) for k, row in rows]
+
+
+def check_items(items: Sequence[Item], table: Table | None) -> Iterator[str]:
+    """Refuse ids that stand twice; tell of rows of a table without an image.
+
+    Raises:
+        DataError: Two images have one id.
+    """
+    seen: dict[str, Item] = {}
+    for item in items:
+        if (other := seen.setdefault(item.id, item)) is not item:
+            raise DataError(
+                f"Two images have the id {item.id!r}: {other.entry.files[0]} and "
+                f"{item.entry.files[0]}. Rename one, or give ids in a table."
+            )
+    if table and table.key == "id":
+        absent = [name for name in table.rows if name not in seen]
+        if absent:
+            yield f"{table.path} names {_some(absent)}, of which there is no file."
+
+
+def _by_table(
+    folder: Path, table: Table, files: Iterable[Path], channels: Sequence[str], found: Listing
+) -> None:
+    """Take the files that a table names."""
+    left = set(files)
+    for text, rows in table.rows.items():
+        paths = tuple(folder / name for name in text.split(BETWEEN))
+        left -= set(paths)
+        paths = _ordered(paths, channels)
+        absent = [path for path in paths if not path.is_file() or not suffix_of(path)]
+        if absent:
+            found.problems.append(
+                f"{text or 'A row without file'} was skipped: {table.path} names it, but "
+                f"{absent[0]} is no image file."
+            )
+        elif len(paths) not in (1, len(channels)):
+            found.problems.append(
+                f"{text} was skipped: {len(paths)} files make {len(paths)} channels, "
+                f"{len(channels)} expected; name each with --channel."
+            )
+        else:
+            found.entries.append(Entry(_name_of(paths[0], folder), paths, tuple(rows)))
+    if left:
+        names = [_relative(path, folder) for path in sorted(left)]
+        found.remarks.append(f"{table.path} does not name {_some(names)}; left out.")
+
+
+def _ordered(paths: tuple[Path, ...], channels: Sequence[str]) -> tuple[Path, ...]:
+    """Take, of files whose names end in channels, those asked for, in that order."""
+    names = {path.name[: -len(suffix_of(path))]: path for path in paths}
+    chosen = [
+        next((path for name, path in names.items() if name.endswith(f"_{channel}")), None)
+        for channel in channels
+    ]
+    kept = tuple(path for path in chosen if path)
+    return kept if len(paths) > 1 and len(kept) == len(channels) else paths
+
+
+def _by_channel(
+    folder: Path, files: Iterable[Path], channels: Sequence[str], found: Listing
+) -> None:
+    """Join ID_t1.png and ID_flair.png; an .npy may hold all channels itself."""
+    groups: dict[str, dict[str, Path]] = defaultdict(dict)
+    for file in files:
+        name = _name_of(file, folder)
+        channel = next((word for word in channels if name.endswith(f"_{word}")), None)
+        if channel:
+            base = name.removesuffix(f"_{channel}")
+            if channel in groups[base]:
+                raise DataError(
+                    f"Two images have the id {base!r}: {groups[base][channel]} and {file}. "
+                    "Rename one, or give ids in a table."
+                )
+            groups[base][channel] = file
+        elif suffix_of(file) == ".npy":
+            found.entries.append(Entry(name, (file,)))
+        else:
+            words = " nor ".join(f"_{word}" for word in channels)
+            found.problems.append(f"{file} was skipped: its name ends in neither {words}.")
+    for base, have in groups.items():
+        lacking = [channel for channel in channels if channel not in have]
+        if lacking:
+            found.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
+        else:
+            found.entries.append(Entry(base, tuple(have[channel] for channel in channels)))
+
+
+def _check_row(row: Row, where: str) -> None:
+    """Refuse a value of the wrong kind.
+
+    Raises:
+        DataError: There is one.
+    """
+    for column, words in WORDS.items():
+        if row.get(column, "") not in words:
+            raise DataError(
+                f"{where}: the column {column!r} holds {row[column]!r}; it must be one of "
+                f"{', '.join(words[1:])}, or empty."
+            )
+    for column in sorted(NUMBERS & row.keys()):
+        try:
+            number = float(row[column] or 0)
+        except ValueError:
+            number = float("nan")
+        if not abs(number) < float("inf") or (column == "index" and number != int(number)):
+            raise DataError(
+                f"{where}: the column {column!r} holds {row[column]!r}; a number is expected."
+            )
+    if row.get("pixel_mm") and float(row["pixel_mm"]) <= 0:
+        raise DataError(f"{where}: a pixel of {row['pixel_mm']} mm cannot be.")
+    try:
+        from_text(row.get("affine") or "1 0 0 0 0 1 0 0 0 0 1 0")
+    except ValueError as error:
+        raise DataError(
+            f"{where}: the column 'affine' holds {row['affine']!r}; twelve numbers are expected."
+        ) from error
+
+
+def _name_of(file: Path, folder: Path) -> str:
+    """Make an id of a file's path below the folder."""
+    name = _relative(file, folder).replace("/", "_")
+    return name[: -len(suffix_of(file))]
+
+
+def _relative(path: Path, folder: Path) -> str:
+    """Give a path below a folder, with slashes; as it is if it lies elsewhere."""
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
+
+
+def _some(names: Sequence[str]) -> str:
+    """Name the first of many."""
+    return names[0] if len(names) == 1 else f"{len(names):,} ({names[0]}, ...)"
