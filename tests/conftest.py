@@ -1,6 +1,7 @@
 """Phantoms: small scans whose every answer is known."""
 
 import os
+import signal
 from pathlib import Path
 
 import nibabel as nib
@@ -115,6 +116,13 @@ def slices(tmp_path) -> SliceSet:
     subjects = [f"s{number // 6}" for number in range(48)]
     splits = ["train" if number < 30 else "test" for number in range(48)]
     return write_slices(tmp_path / "slices", blobs(48), subjects, splits)
+
+
+def killed_by(item: int) -> int:
+    """Square a number in a worker process; 3 kills the process, as lack of memory does."""
+    if item == 3:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return item * item
 
 
 @pytest.fixture(scope="session")

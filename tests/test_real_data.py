@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import SimpleITK as sitk
 
 from mrgantry.data import (
     ImportPlan,
@@ -11,6 +12,7 @@ from mrgantry.data import (
     import_slices,
     inspect,
     prepare,
+    read_volume,
 )
 from mrgantry.data.sections import from_text
 
@@ -150,6 +152,20 @@ def test_the_stroke_patient(real_data, tmp_path):
     plan = SlicePlan(sequences=("t1", "t2", "flair"), combine="pool")
     made = prepare(real_data / "stroke-t1-t2-flair", tmp_path / "out", plan)
     assert set(made.table["sequence"]) == {"t1", "t2", "flair"}
+
+
+def test_the_dicom_series_equals_a_nifti_of_it(real_data, tmp_path):
+    folder = real_data / "studyforrest-t1-dicom"
+    (subject,) = find_subjects(folder)
+    assert subject.scans == {"t1": folder}
+    volume = read_volume(folder)
+    assert 40 in volume.voxels.shape
+    names = sitk.ImageSeriesReader.GetGDCMSeriesFileNames(str(folder))
+    assert len(names) == 40
+    sitk.WriteImage(sitk.ReadImage(names), str(tmp_path / "t1.nii.gz"))
+    other = read_volume(tmp_path / "t1.nii.gz")
+    np.testing.assert_array_equal(volume.voxels, other.voxels)
+    np.testing.assert_allclose(volume.affine, other.affine, atol=1e-3)
 
 
 def test_decathlon_slices_stand_upright_and_come_back(real_data, tmp_path):

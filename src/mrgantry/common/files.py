@@ -31,7 +31,8 @@ def whole(path: Path) -> Iterator[Path]:
         yield aside
         aside.replace(path)
     except (OSError, RuntimeError) as error:  # PyTorch's writer raises RuntimeError
-        reason = getattr(error, "strerror", None) or error
+        # NumPy and PyTorch say how many bytes they wrote, not why it was not all.
+        reason = getattr(error, "strerror", None) or f"the disk may be full ({error})"
         raise DataError(f"{path} cannot be written: {reason}.") from error
     finally:
         with suppress(OSError):

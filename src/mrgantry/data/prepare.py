@@ -258,8 +258,15 @@ def _origin(visits: list[Subject], split: str) -> str:
         for file in (*visit.scans.values(), visit.mask, visit.tumour)
         if file is not None
     ]
-    marks = [f"{file.resolve()} {(s := file.stat()).st_size} {s.st_mtime_ns}" for file in files]
-    return fingerprint([split, *sorted(marks)])
+    return fingerprint([split, *sorted(map(_mark, files))])
+
+
+def _mark(file: Path) -> str:
+    """Name a file with what changes when it does. A link to nothing is found out when read."""
+    if not file.exists():
+        return str(file)
+    state = file.stat()
+    return f"{file.resolve()} {state.st_size} {state.st_mtime_ns}"
 
 
 def _known(slices: Path, task: Task) -> bool:

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.formats import dicom_description, is_dicom
+from mrgantry.data.dicom import dicom_description, is_dicom
 from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
 
 # Words of file names, in lower case, by what they mean.
@@ -136,6 +136,8 @@ def find_subjects(
             f"{', '.join(SEQUENCES)} and one of the endings {', '.join(SUFFIXES)}, or a folder "
             "of DICOM files that bears the word."
         )
+    for subject in found:
+        _check_names(subject)
     found.sort(key=lambda subject: subject.name)
     for one, two in pairwise(found):
         if one.name == two.name:
@@ -147,6 +149,13 @@ def find_subjects(
     if tumour_labels and not any(subject.tumour for subject in found):
         raise DataError(f"No file beside the scans of {folder} is named like {tumour_labels!r}.")
     return found
+
+
+def _check_names(subject: Subject) -> None:
+    """Refuse names that no table and no message could hold: broken text, line breaks."""
+    for path in (*subject.scans.values(), subject.tumour, subject.mask):
+        if path is not None and re.search("[\x00-\x1f\x7f\ud800-\udfff]", str(path)):
+            raise DataError(f"The name {str(path)!a} is not plain text; rename the file or folder.")
 
 
 def all_scans(folder: Path) -> list[Path]:
@@ -186,6 +195,8 @@ def _bids(folder: Path, tumour_labels: str | None) -> list[Subject]:
     tables = _table(folder / "participants.tsv", "participant_id", "\t")
     found = []
     for anat in sorted([*folder.glob("sub-*/anat"), *folder.glob("sub-*/ses-*/anat")]):
+        if not anat.is_dir():
+            continue
         person, *session = anat.relative_to(folder).parts[:-1]
         scans, remarks = _bids_scans(anat)
         if scans:
@@ -219,7 +230,8 @@ def _bids_scans(anat: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
 def _beside(folder: Path, anat: Path) -> list[Path]:
     """List the scans of a visit and what is derived from them."""
     places = [anat, *sorted(folder.glob(f"derivatives/*/{anat.relative_to(folder)}"))]
-    return [path for place in places for path in sorted(place.iterdir()) if is_scan(path)]
+    folders = filter(Path.is_dir, places)
+    return [path for place in folders for path in sorted(place.iterdir()) if is_scan(path)]
 
 
 def _bids_mask(folder: Path, anat: Path) -> Path | None:
@@ -440,8 +452,11 @@ def _table(path: Path, key: str, delimiter: str) -> dict[str, dict[str, str]]:
     """Read a table of people, keyed by one column; empty if it is not that table."""
     if not path.is_file():
         return {}
-    with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-        rows = list(csv.DictReader(file, delimiter=delimiter))
+    try:
+        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
+            rows = list(csv.DictReader(file, delimiter=delimiter))
+    except (OSError, csv.Error) as error:
+        raise DataError(f"{path} is not a readable table of subjects: {error}.") from error
     return {
         row[key]: {name.lower(): value for name, value in row.items() if name and value}
         for row in rows

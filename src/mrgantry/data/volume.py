@@ -8,10 +8,13 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.formats import READERS, Stored, read_dicom, times
+from mrgantry.data.dicom import read_dicom
+from mrgantry.data.formats import READERS
+from mrgantry.data.stored import Stored, times
 
 SUFFIXES = tuple(READERS)
 SPACINGS = (0.01, 50.0)  # mm; what lies outside is a damaged header
+DIMMEST = 1e-15  # floats in the wrong byte order are all smaller, or some larger than this:
 BRIGHTEST = 1e15  # scanners give thousands; a damaged scale factor gives this
 
 
@@ -75,7 +78,10 @@ def read_volume(path: Path) -> Volume:
             voxels lie.
     """
     if not path.exists():
-        raise DataError(f"{path} does not exist.")
+        link = ": it is a link to nothing; fetch its data" if path.is_symlink() else ""
+        raise DataError(f"{path} does not exist{link}.")
+    if not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
+        raise DataError(f"{path} is neither a file nor a folder.")
     read = read_dicom if path.is_dir() else READERS.get(suffix_of(path))
     if read is None:
         raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
@@ -92,10 +98,16 @@ def read_volume(path: Path) -> Volume:
         reason = str(error).strip().splitlines() or [type(error).__name__]
         raise DataError(
             f"{path}: it is truncated or damaged, or not of the format that its name says "
-            f"({reason[-1].strip().rstrip('.')}); copy it again."
+            f"({_printable(reason[-1]).strip().rstrip('.')}); copy it again."
         ) from error
 
 
+def _printable(text: str) -> str:
+    """Take out what a damaged header would do to the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+@np.errstate(all="ignore")  # what overflows is found by the checks
 def _checked(stored: Stored) -> Volume:
     """Turn to RAS+ and check intensities and geometry."""
     matrix = stored.affine[:3, :3]
@@ -110,6 +122,8 @@ def _checked(stored: Stored) -> Volume:
         bad = int((~np.isfinite(voxels)).sum())
         what = f"{bad:,} voxels that are NaN or infinite" if bad else f"values up to {high:.3g}"
         raise DataError(f"it holds {what}")
+    if 0 < max(-low, high) < DIMMEST:
+        raise DataError(f"it holds no value above {max(-low, high):.3g}; its byte order is wrong")
     turn = nib.orientations.io_orientation(stored.affine)
     affine = stored.affine @ nib.orientations.inv_ornt_aff(turn, voxels.shape)
     return Volume(
