@@ -8,7 +8,7 @@ from jaxtyping import Float
 from scipy import ndimage
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.stored import LARGEST, times
+from mrgantry.data.formats import LARGEST, times
 from mrgantry.data.volume import Volume
 
 

@@ -16,7 +16,7 @@ from itertools import pairwise
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.dicom import dicom_description, is_dicom
+from mrgantry.data.formats import dicom_description, is_dicom
 from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
 
 # Words of file names, in lower case, by what they mean.

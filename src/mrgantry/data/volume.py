@@ -8,9 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.dicom import read_dicom
-from mrgantry.data.formats import READERS
-from mrgantry.data.stored import Stored, times
+from mrgantry.data.formats import READERS, Stored, read_dicom, times
 
 SUFFIXES = tuple(READERS)
 SPACINGS = (0.01, 50.0)  # mm; what lies outside is a damaged header

@@ -605,7 +605,7 @@ def test_an_interrupted_export_is_not_imported(slices, tmp_path):
 
 def test_an_interrupted_import_goes_on(slices, tmp_path, monkeypatch):
     export(slices.folder, tmp_path / "files", "npy")
-    from mrgantry.data import imports
+    from mrgantry.data.exchange import imports
 
     write, written = imports.write_part, []
 

@@ -11,8 +11,7 @@ from PIL import Image
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.cut import ORDER, Frame, fit
-from mrgantry.data.formats import read_nifti_slice
-from mrgantry.data.stored import times
+from mrgantry.data.formats import read_nifti_slice, times
 
 Limits = tuple[float, float]
 PERCENTILES = (0.5, 99.5)

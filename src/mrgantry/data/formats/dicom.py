@@ -16,7 +16,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.stored import HEAVIEST, Stored, check_shape, times
+from mrgantry.data.formats.stored import HEAVIEST, Stored, check_shape, times
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813

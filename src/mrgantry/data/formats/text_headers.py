@@ -18,7 +18,14 @@ import numpy as np
 from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.stored import DENSEST, Stored, check_length, check_shape, promised, unpacked
+from mrgantry.data.formats.stored import (
+    DENSEST,
+    Stored,
+    check_length,
+    check_shape,
+    promised,
+    unpacked,
+)
 
 LONGEST_HEADER = 2**16  # bytes
 SKEW = 1e-2  # how far unit vectors along the axes may be from right angles

@@ -1,9 +1,4 @@
-"""The file formats of scans: a path in, an array with its affine out.
-
-What a header says is not believed before it has been compared with the file: sizes
-bound what is unpacked, checksums are checked to the end, and a file that holds more
-or less than its header promises is refused.
-"""
+"""NIfTI, Analyze and FreeSurfer's MGH, through nibabel."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -17,7 +12,7 @@ import nibabel as nib
 import numpy as np
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.stored import (
+from mrgantry.data.formats.stored import (
     Stored,
     check_length,
     check_shape,
@@ -25,7 +20,7 @@ from mrgantry.data.stored import (
     promised,
     unpacked,
 )
-from mrgantry.data.text_headers import check_right_angles, read_meta, read_nrrd
+from mrgantry.data.formats.text_headers import check_right_angles
 
 LONGEST_TAIL = 2**20  # bytes that an MGH file may hold behind its voxels
 MGH_TAGS = {-1, *range(1, 256)}
@@ -118,19 +113,6 @@ def read_pair(path: Path) -> Stored:
     size = promised(image.shape, image.get_data_dtype(), int(image.dataobj.offset))
     check_length(voxels.stat().st_size, size)
     return _of_nibabel(image)
-
-
-READERS: dict[str, Callable[[Path], Stored]] = {
-    ".nii.gz": read_nifti,
-    ".nii": read_nifti,
-    ".hdr": read_pair,
-    ".mgz": read_mgh,
-    ".mgh": read_mgh,
-    ".mha": read_meta,
-    ".mhd": read_meta,
-    ".nrrd": read_nrrd,
-    ".nhdr": read_nrrd,
-}
 
 
 def _check_header(raw: Any) -> None:

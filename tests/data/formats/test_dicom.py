@@ -7,7 +7,7 @@ import SimpleITK as sitk
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import find_subjects, read_volume
-from mrgantry.data.dicom import check_file
+from mrgantry.data.formats.dicom import check_file
 from scans import phantom, to_itk, write_dicom
 
 

@@ -1,0 +1,42 @@
+"""The file formats of scans: a path in, an array with its affine out.
+
+What a header says is not believed before it has been compared with the file: sizes
+bound what is unpacked, checksums are checked to the end, and a file that holds more
+or less than its header promises is refused.
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from mrgantry.data.formats.dicom import dicom_description, is_dicom, read_dicom
+from mrgantry.data.formats.nibabel_formats import (
+    read_mgh,
+    read_nifti,
+    read_nifti_slice,
+    read_pair,
+)
+from mrgantry.data.formats.stored import LARGEST, Stored, times
+from mrgantry.data.formats.text_headers import read_meta, read_nrrd
+
+READERS: dict[str, Callable[[Path], Stored]] = {
+    ".nii.gz": read_nifti,
+    ".nii": read_nifti,
+    ".hdr": read_pair,
+    ".mgz": read_mgh,
+    ".mgh": read_mgh,
+    ".mha": read_meta,
+    ".mhd": read_meta,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+}
+
+__all__ = [
+    "LARGEST",
+    "READERS",
+    "Stored",
+    "dicom_description",
+    "is_dicom",
+    "read_dicom",
+    "read_nifti_slice",
+    "times",
+]
