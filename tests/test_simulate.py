@@ -282,6 +282,12 @@ class TestCohort:
         tumours = 100 - round(100 * healthy)
         assert grades.count("LGG") == tumours // 4
 
+    @pytest.mark.parametrize("high_grade", [0.0, 0.2, 0.75, 1.0])
+    def test_high_grade_fraction_holds_exactly(self, high_grade):
+        grades = [grade_of(number, 0.5, high_grade) for number in range(1, 201)]
+        assert grades.count("HGG") == round(100 * high_grade)
+        assert grades.count("healthy") == 100
+
     @pytest.mark.slow
     def test_killed_run_continues_to_the_same_bytes(self, tmp_path):
         whole = simulate(tmp_path / "whole", subjects=3, sequences=("t1", "t2"), workers=1)
@@ -298,6 +304,71 @@ class TestCohort:
         assert files(cut) == files(whole)
 
 
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first person of `cohort` again, at two visits and without the tumour."""
+    folder = tmp_path_factory.mktemp("simulated") / "sessions"
+    return simulate(
+        folder, 1, 3, 0.5, ("t1", "flair"), t1="spgr", visits=2, twins=True, workers=1
+    )  # fmt: skip
+
+
+def voxels(cohort: Path, session: str, sequence: str) -> np.ndarray:
+    file = cohort / session / f"{Path(session).name}_{sequence}.nii.gz"
+    return np.asarray(nib.load(file).dataobj).astype(float)
+
+
+class TestSessions:
+    def test_first_visit_is_the_same_as_an_only_one(self, sessions, cohort, tmp_path):
+        alone = simulate(tmp_path / "alone", 1, 3, 0.5, ("t1", "flair"), t1="spgr", workers=1)
+        for name in ("t1", "flair", "seg"):
+            once = (alone / f"HGG/sim-0001/sim-0001_{name}.nii.gz").read_bytes()
+            assert (sessions / f"HGG/sim-0001_1/sim-0001_1_{name}.nii.gz").read_bytes() == once
+
+    def test_visits_share_labels_and_brain_but_neither_protocol_nor_noise(self, sessions):
+        first, second = (
+            {s: voxels(sessions, f"HGG/sim-0001_{v}", s) for s in ("t1", "flair", "seg")}
+            for v in (1, 2)
+        )
+        assert np.array_equal(first["seg"], second["seg"])
+        for sequence in ("t1", "flair"):
+            brain = first[sequence] > 0
+            assert np.array_equal(brain, second[sequence] > 0)
+            once, again = first[sequence][brain], second[sequence][brain]
+            assert (once == again).mean() < 0.1
+            assert np.corrcoef(once, again)[0, 1] > 0.7
+        protocols = pd.read_csv(sessions / "cohort.csv")[["t1_slice_mm", "t1_noise", "flair_ti"]]
+        assert (protocols.iloc[0] != protocols.iloc[1]).all()
+
+    def test_twin_has_the_brain_and_scanner_but_no_tumour(self, sessions):
+        sick, well = ("HGG/sim-0001_1", "healthy/sim-0001_well")
+        assert voxels(sessions, well, "seg").max() == 0
+        table = pd.read_csv(sessions / "cohort.csv").set_index("subject")
+        protocol = [c for c in table if c.startswith(("t1_", "flair_")) or c == "latent_age"]
+        assert table.loc["sim-0001_1", protocol].equals(table.loc["sim-0001_well", protocol])
+        far = voxels(sessions, sick, "t1") > 0
+        # Beyond the reach of the mass effect: the other hemisphere's far side.
+        centre = table.loc["sim-0001_1", ["centre_x", "centre_y", "centre_z"]].to_numpy(float)
+        places = np.indices(far.shape, np.float32)
+        far &= np.linalg.norm(places - centre.reshape(3, 1, 1, 1), axis=0) > 95
+        assert far.sum() > 20_000
+        with_tumour, without = (voxels(sessions, s, "t1")[far] for s in (sick, well))
+        assert np.corrcoef(with_tumour, without)[0, 1] > 0.98
+
+    def test_manifest_names_person_and_visit(self, sessions):
+        table = pd.read_csv(sessions / "cohort.csv")
+        assert table["subject"].tolist() == ["sim-0001_1", "sim-0001_2", "sim-0001_well"]
+        assert table["person"].tolist() == ["sim-0001"] * 3
+        assert table["visit"].tolist() == [1, 2, 1]
+        assert table["grade"].tolist() == ["HGG", "HGG", "healthy"]
+        assert set(table["t1_kind"]) == {"spgr"}
+
+    def test_command_in_the_description_makes_it_again(self, sessions):
+        command = json.loads((sessions / "cohort.json").read_text())["command"]
+        for words in ("--sequence t1 --sequence flair", "--t1 spgr", "--visits 2", "--twins"):
+            assert words in command
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -308,6 +379,9 @@ class TestRefusals:
             ({"sequences": ()}, "got none"),
             ({"seed": -1}, "negative"),
             ({"workers": 0}, "At least one worker"),
+            ({"high_grade": -0.1}, "high-grade fraction must lie between 0 and 1"),
+            ({"t1": "flash"}, "mprage, spgr, se, not by flash"),
+            ({"visits": 0}, "at least one visit"),
         ],
     )
     def test_bad_arguments(self, tmp_path, arguments, words):
@@ -316,7 +390,17 @@ class TestRefusals:
         assert not (tmp_path / "cohort").exists()
 
     @pytest.mark.parametrize(
-        "change", [{"seed": 4}, {"healthy": 0.0}, {"sequences": ("t1", "t2")}, {"subjects": 1}]
+        "change",
+        [
+            {"seed": 4},
+            {"healthy": 0.0},
+            {"sequences": ("t1", "t2")},
+            {"subjects": 1},
+            {"high_grade": 0.5},
+            {"t1": "se"},
+            {"visits": 2},
+            {"twins": True},
+        ],
     )
     def test_another_cohort_in_the_same_folder(self, cohort, change):
         arguments = {"subjects": 2, "seed": 3, "healthy": 0.5, "sequences": ("t1",)} | change

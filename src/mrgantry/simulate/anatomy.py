@@ -6,6 +6,7 @@ template's tissue maps are averages of many people and so are blurred; they are
 sharpened here, with noise that gives each brain sulci of its own.
 """
 
+import itertools
 import math
 from dataclasses import dataclass, replace
 
@@ -170,8 +171,7 @@ def build_anatomy(
         generator: For folds and lesions.
         push: Velocity in mm by which a tumour pushes tissue aside.
     """
-    velocity = head.velocity if push is None else head.velocity + push
-    coarse, least = _unfolded(template, head, velocity)
+    coarse, least = _unfolded(template, head, push)
     box, voxels, points = _brain_points(template, coarse)
     csf, white, depth, barrier = sample(template.maps[:SHARP], points)
     smooth_maps = refine(sample(template.maps[SHARP:], coarse), GRID, box)
@@ -194,18 +194,21 @@ def build_anatomy(
 
 
 def _unfolded(
-    template: Template, head: Head, velocity: Float[Tensor, "3 i j k"]
+    template: Template, head: Head, push: Float[Tensor, "3 i j k"] | None
 ) -> tuple[Float[Tensor, "3 i j k"], float]:
     """Send the coarse grid to the template, and give the least local volume ratio.
 
-    A flow cannot fold, but its steps on a grid can, rarely: then a weaker one is taken.
+    A flow cannot fold, but its steps on a grid can, rarely: then the tumour pushes less, so
+    that the rest of the brain stays as it was; or the whole flow is weaker.
     """
-    while True:
+    pushed = () if push is None else (head.velocity + part * push for part in (1, 0.7, 0.4))
+    weaker = (0.9**n * head.velocity for n in itertools.count())
+    for velocity in itertools.chain(pushed, weaker):
         coarse = to_template(template, head, velocity)
         least = float(jacobian(coarse, float(GRID)).min() / torch.linalg.det(head.linear))
         if least > 0.05:
-            return coarse, least
-        velocity = 0.9 * velocity
+            break
+    return coarse, least
 
 
 def _brain_points(

@@ -11,7 +11,7 @@ import math
 from dataclasses import asdict, dataclass
 
 import torch
-from jaxtyping import Float, Int16
+from jaxtyping import Float, Int, Int16
 from torch import Tensor
 
 from mrgantry.simulate.anatomy import GRID, Anatomy, coarse_field
@@ -24,6 +24,8 @@ from mrgantry.simulate.fields import (
 )
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
+T1_KINDS = ("mprage", "spgr", "se")
+TILE = (128, 128, 96)  # voxels of texture and noise drawn; more would only take longer
 R1, R2 = 4.5, 5.5  # relaxivities of gadolinium chelates, per mM and second
 
 
@@ -108,13 +110,16 @@ def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
     }
 
 
-def draw_protocol(sequence: str, fluid: Tissue, generator: torch.Generator) -> Protocol:
+def draw_protocol(
+    sequence: str, fluid: Tissue, generator: torch.Generator, t1_kind: str | None = None
+) -> Protocol:
     """Draw a scanner's settings for one sequence.
 
     Args:
         sequence: One of `SEQUENCES`.
         fluid: The subject's fluid, which FLAIR is tuned to null.
         generator: Where the numbers come from.
+        t1_kind: One of `T1_KINDS` for T1 and T1c; None draws one, as between hospitals.
     """
     weighted = sequence in ("t1", "t1c")
     thickest = 3.0 if weighted else 4.5
@@ -122,12 +127,12 @@ def draw_protocol(sequence: str, fluid: Tissue, generator: torch.Generator) -> P
     noise = 0.012 * uniform(generator, 0.6, 1.8)
     bias = 0.12 * uniform(generator, 0.5, 1.3)
     gain = uniform(generator, 300.0, 900.0)
-    kind, tr, te, ti, flip = _timing(sequence, fluid, generator)
+    kind, tr, te, ti, flip = _timing(sequence, fluid, generator, t1_kind)
     return Protocol(sequence, kind, tr, te, ti, flip, slice_mm, noise, bias, gain)
 
 
 def _timing(
-    sequence: str, fluid: Tissue, generator: torch.Generator
+    sequence: str, fluid: Tissue, generator: torch.Generator, t1_kind: str | None
 ) -> tuple[str, float, float, float, float]:
     """Draw kind, repetition, echo and inversion time, and flip angle."""
     if sequence == "t2":
@@ -139,12 +144,15 @@ def _timing(
         ti = null * uniform(generator, 0.98, 1.02)
         return "ir", tr, uniform(generator, 110.0, 140.0), ti, 90.0
     choice = uniform(generator, 0.0, 1.0)
-    if choice < 0.40:
+    # Spin echo is rare after contrast.
+    drawn = "mprage" if choice < 0.40 else "se" if choice >= 0.75 and sequence == "t1" else "spgr"
+    kind = t1_kind or drawn
+    if kind == "mprage":
         tr, ti = uniform(generator, 2.0, 2.4), uniform(generator, 0.95, 1.1)
-        return "mprage", tr, 3.0, ti, 9.0
-    if choice < 0.75 or sequence == "t1c":
-        return "spgr", 0.009, 3.5, 0.0, uniform(generator, 20.0, 30.0)
-    return "se", uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
+        return kind, tr, 3.0, ti, 9.0
+    if kind == "spgr":
+        return kind, 0.009, 3.5, 0.0, uniform(generator, 20.0, 30.0)
+    return kind, uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
 
 
 def signal(tissue: Tissue, protocol: Protocol) -> float:
@@ -189,14 +197,17 @@ def acquire(
     signals = [signal(tissue, protocol) for tissue in tissues.values()]
     mixed = torch.mv(fractions.T, torch.tensor(signals[: len(fractions)]))
     solid = 1 - fractions[2]
-    mixed = mixed * (1 + 0.035 * _texture(anatomy, generator) * solid)
+    at = _in_tile(anatomy)
+    texture = random_field(generator, TILE, 1.0, power_law(1.1))
+    mixed = mixed * (1 + 0.035 * texture.view(-1)[at] * solid)
     volume = torch.full(anatomy.box.size, signals[2])
     volume.view(-1)[anatomy.voxels] = mixed
     inside = anatomy.voxels[anatomy.brain]
     clean = _thick_slices(volume, protocol.slice_mm).view(-1)[inside]
     clean *= _receive_field(protocol.bias, anatomy, generator).view(-1)[inside]
     reference = signals[0] if protocol.sequence in ("t1", "t1c") else signals[1]
-    real, imaginary = torch.randn(2, len(inside), generator=generator) * protocol.noise * reference
+    noise = torch.randn(2, math.prod(TILE), generator=generator)[:, at[anatomy.brain]]
+    real, imaginary = noise * protocol.noise * reference
     noisy = torch.hypot(clean + real, imaginary)  # Rician
     stored = torch.zeros(anatomy.box.size, dtype=torch.int16)
     scaled = (noisy * protocol.gain / reference).round().clamp(1, 32767)
@@ -204,13 +215,18 @@ def acquire(
     return stored
 
 
-def _texture(anatomy: Anatomy, generator: torch.Generator) -> Float[Tensor, " n"]:
-    """Draw fine 1/f texture on a 128 mm tile that repeats across the brain."""
-    tile = random_field(generator, (128, 128, 96), 1.0, power_law(1.1))[0]
-    for axis, length in enumerate(anatomy.box.size):
-        more = max(length - tile.shape[axis], 0)
-        tile = torch.cat([tile, tile.narrow(axis, 0, more)], axis).narrow(axis, 0, length)
-    return tile.reshape(-1)[anatomy.voxels]
+def _in_tile(anatomy: Anatomy) -> Int[Tensor, " n"]:
+    """Find each voxel's place in a tile that repeats over the canvas.
+
+    Texture and noise hang on the canvas, so that a brain keeps them where a tumour
+    changes its outline elsewhere.
+    """
+    x, y, z = (
+        torch.arange(corner, corner + size) % length
+        for corner, size, length in zip(anatomy.box.corner, anatomy.box.size, TILE, strict=True)
+    )
+    index = (x[:, None, None] * TILE[1] + y[:, None]) * TILE[2] + z
+    return index.view(-1)[anatomy.voxels]
 
 
 def _receive_field(

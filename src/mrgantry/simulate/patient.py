@@ -46,20 +46,31 @@ class Patient:
             volume.view(-1)[self.anatomy.voxels] = self.tumour.labels
         return volume
 
-    def protocol(self, sequence: str) -> Protocol:
-        """Draw how this patient is scanned."""
-        generator = stream(self.seed, self.number, f"protocol {sequence}")
-        return draw_protocol(sequence, self.tissues["csf"], generator)
+    def protocol(self, sequence: str, visit: int = 1, t1_kind: str | None = None) -> Protocol:
+        """Draw how this patient is scanned; see `draw_protocol`."""
+        generator = self._stream("protocol", sequence, visit)
+        return draw_protocol(sequence, self.tissues["csf"], generator, t1_kind)
 
-    def scan(self, sequence: str) -> Int16[Tensor, "x y z"]:
-        """Scan one sequence; see `acquire`."""
+    def scan(
+        self, sequence: str, visit: int = 1, t1_kind: str | None = None
+    ) -> Int16[Tensor, "x y z"]:
+        """Scan one sequence; see `acquire`.
+
+        Visits differ in protocol, receive field and noise. The head lies where it lay,
+        as in BRATS, where all scans of a patient are registered to one atlas.
+        """
         return acquire(
-            self.protocol(sequence),
+            self.protocol(sequence, visit, t1_kind),
             self.tissues,
             self.fractions,
             self.anatomy,
-            stream(self.seed, self.number, f"noise {sequence}"),
+            self._stream("noise", sequence, visit),
         )
+
+    def _stream(self, purpose: str, sequence: str, visit: int) -> torch.Generator:
+        """Open the stream of one scan; the first visit's name is that of an only visit."""
+        words = [purpose, sequence] + ([f"visit {visit}"] if visit > 1 else [])
+        return stream(self.seed, self.number, " ".join(words))
 
 
 def draw_patient(template: Template, seed: int, number: int, grade: str) -> Patient:

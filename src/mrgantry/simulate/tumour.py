@@ -77,7 +77,9 @@ def plant(template: Template, head: Head, generator: torch.Generator, high_grade
     radius = min(max(18 * math.exp(normal(generator, 0.0, 0.30)), 8.0), 32.0)
     strength = uniform(generator, 0.1, 0.45)
     offset = lattice(COARSE, float(GRID)) - centre.reshape(3, 1, 1, 1)
-    fall = torch.exp(-offset.square().sum(0) / (2 * (1.5 * radius) ** 2))
+    # Even the largest leaves the far side of the brain where it was.
+    reach = min(1.5 * radius, 30.0)
+    fall = torch.exp(-offset.square().sum(0) / (2 * reach**2))
     at_hull = torch.sigmoid((depth - 10) / 4)
     x, y, z = centre.tolist()
     return Focus((x, y, z), radius, -strength * offset * fall * at_hull, high_grade)
