@@ -34,6 +34,7 @@ from mrgantry.simulate.fields import (
 )
 from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.template import load_template
+from mrgantry.simulate.tumour import TUMOUR_TISSUES
 
 
 @pytest.fixture(scope="module")
@@ -163,7 +164,7 @@ class TestContrast:
         gain = {n: signals["t1c"][n] / signals["t1"][n] for n in signals["t1"]}
         vessels = gain.pop("blood")
         assert min(vessels, gain.pop("enhancing")) > 1.3 * max(gain.values())
-        share = patient.tumour.tissues[3]
+        share = patient.tumour.tissues[TUMOUR_TISSUES.index("enhancing")]
         assert share[patient.tumour.labels == 4].mean() > 0.8
         assert share[patient.tumour.labels != 4].mean() < 0.01
         assert share[(patient.tumour.labels == 0) & patient.anatomy.brain].max() == 0

@@ -40,7 +40,7 @@ TISSUES = ("white", "grey", "csf", "hyperintensity", "blood")
 
 # (smoothing sigma, amplitude an axis) in mm: mean displacement 3.7 mm, as between
 # people after affine alignment; four times that looks grotesque. Plausible, not sourced.
-WARPS = ((35.0, 1.7), (15.0, 1.1), (7.0, 0.8))
+WARPS = ((35.0, 1.7), (15.0, 1.4), (8.0, 1.6))
 
 
 @dataclass(frozen=True)
@@ -173,24 +173,36 @@ def build_anatomy(
     """
     coarse, least = _unfolded(template, head, push)
     box, voxels, points = _brain_points(template, coarse)
-    csf, white, depth, barrier = sample(template.maps[:SHARP], points)
+    csf, white, depth, pial, barrier = sample(template.maps[:SHARP], points)
     smooth_maps = refine(sample(template.maps[SHARP:], coarse), GRID, box)
-    ventricle, soft, _ = smooth_maps.reshape(3, -1)[:, voxels]
-    cortex = (1 - soft) * torch.sigmoid((24 - depth) / 3) * torch.sigmoid((ventricle - 8) / 2)
-    folds = cortex * _folds(template, points, generator)
-    fluid = torch.sigmoid(csf / 0.38 + head.atrophy + 2.4 * folds)
-    # Sharp in the cortex; deep grey matter would speckle. Grey matter lines the new sulci.
-    sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), soft)
+    ventricle, soft, below, thick = smooth_maps.reshape(4, -1)[:, voxels]
     uneven = _noise(generator, box, voxels, band(9.0))
-    white = torch.sigmoid(white * sharpness + 0.6 * uneven - 1.6 * folds) * (1 - fluid)
     patchy = _noise(generator, box, voxels, band(12.0, 0.5))
+    cortex = (1 - soft) * torch.sigmoid((ventricle - 8) / 2)
+    sulcus = _sulci(template, points, torch.stack([uneven, patchy, -uneven]), generator)
+    # Sulci end 5 to 15 mm deep.
+    sulcus = torch.hypot(sulcus, (pial - 13 - 3 * patchy).clamp(min=0))
+    wide = refine(coarse_field(generator, 7.0), GRID, box)  # sulci differ in width
+    width = 0.5 + 0.4 * head.atrophy
+    opening = (4 * (width - sulcus)).clamp(-0.8, 2.0) + 1.0 * wide.reshape(-1)[voxels]
+    folia = _folia(template, points, depth, 0.5 * (uneven + patchy)) * below
+    fluid = torch.sigmoid(csf / 0.38 + head.atrophy + cortex * opening + 0.5 * folia)
+    # Sharp in the cortex; deep grey matter would speckle.
+    sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), soft)
+    # Where the average has lost its folds in thick grey matter, this brain's own take over.
+    beyond = torch.minimum(pial, sulcus - width / 2) - 2.6  # mm past the cortex
+    own = (0.35 + thick) * (1.8 * beyond).clamp(-3, 3.5)
+    white = torch.sigmoid(white * sharpness + 0.6 * uneven + cortex * own - folia) * (1 - fluid)
     lesion = white * _lesions(patchy, ventricle, depth, head.lesions)
-    # Two noises are both zero on curves, thin as vessels; those in the fluid are seen.
-    vessel = torch.exp(-(uneven**2 + patchy**2) / 0.13) * (1 - soft) * (ventricle > 3)
-    blood = fluid * vessel * (depth > 0)
+    # A noise is zero on sheets, which cut sulci in curves; in wide fluid two are needed.
+    both = uneven**2 + patchy**2 * (-pial / 2).clamp(0, 1)
+    vessel = torch.exp(-both / 0.05) * torch.sigmoid(6 * (patchy - 0.3) * (pial > 0)) * (1 - soft)
+    blood = fluid * vessel * (ventricle > 3) * (depth > 0)
     tissues = torch.stack([white - lesion, 1 - fluid - white, fluid - blood, lesion, blood])
     edge = 0.6 + 0.5 * _noise(generator, box, voxels, band(14.0, 0.3))
-    return Anatomy(box, voxels, depth > edge, tissues, barrier, least, head.age)
+    # Stripping the skull takes most of the fluid on the surface with it.
+    brain = depth - 1.2 * fluid > edge
+    return Anatomy(box, voxels, brain, tissues, barrier, least, head.age)
 
 
 def _unfolded(
@@ -226,12 +238,16 @@ def _brain_points(
     return box, voxels, refine(coarse, GRID, box).reshape(3, -1)[:, voxels]
 
 
-def _folds(
-    template: Template, points: Float[Tensor, "3 n"], generator: torch.Generator
+def _sulci(
+    template: Template,
+    points: Float[Tensor, "3 n"],
+    wave: Float[Tensor, "3 n"],
+    generator: torch.Generator,
 ) -> Float[Tensor, " n"]:
-    """Draw noise that is constant along rays to the surface, so that sulci stand upright.
+    """Give the distance in mm from the nearest sulcus of this brain's own.
 
-    Each hemisphere has its own rays and its own noise, of 10 to 14 mm wavelength.
+    Sulci are the zeros of a noise: sheets, not blobs. It is constant along rays to the
+    surface, so that they stand upright. Each hemisphere has its own rays and noise.
     """
     middle = torch.tensor(CENTRE) - torch.tensor(template.origin)
     x, y, z = points - middle[:, None]
@@ -239,12 +255,31 @@ def _folds(
     # Rays start on a line from front to back inside each hemisphere.
     along = y.clamp(-40, 40)
     ray = torch.stack([x - 22 * side, y - along, z - 8])
-    ray *= 66 / ray.square().sum(0).sqrt().clamp(min=1)
+    length = ray.square().sum(0).sqrt().clamp(min=1)
+    ray *= 66 / length
     ray[1] += along
-    noise = random_field(generator, (96, 80, 48), 3.0, band(12.0))
-    position = ray / 3 + torch.tensor([[24.0], [40.0], [24.0]])
+    noise = random_field(generator, (96, 80, 48), 3.0, band(32.0, 0.3))
+    slope = torch.stack(torch.gradient(noise[0], spacing=3.0)).square().sum(0)
+    distance = noise / (slope + 0.05**2).sqrt()
+    position = (ray + 1.5 * wave) / 3 + torch.tensor([[24.0], [40.0], [24.0]])
     position[0] += 24 * (side + 1)
-    return sample(noise, position)[0]
+    return sample(distance, position)[0].abs() * (length / 66)
+
+
+def _folia(
+    template: Template,
+    points: Float[Tensor, "3 n"],
+    depth: Float[Tensor, " n"],
+    wave: Float[Tensor, " n"],
+) -> Float[Tensor, " n"]:
+    """Give the log odds of fluid between the leaves of the cerebellum.
+
+    The leaves are a fan round a line from left to right, 4 to 5 mm apart at the surface.
+    """
+    _, y, z = points + torch.tensor(template.origin)[:, None]
+    angle = torch.atan2(z + 33, -44 - y) + 0.06 * wave
+    leaves = torch.cos(40 * angle) - 0.4
+    return 2.2 * leaves * torch.sigmoid((12 - depth) / 3) * torch.sigmoid((-50 - y) / 2)
 
 
 def _noise(

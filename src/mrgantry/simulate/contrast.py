@@ -51,13 +51,14 @@ class Tissue:
 # In the order of anatomy.TISSUES, then tumour.TUMOUR_TISSUES.
 AVERAGE = {
     "white": Tissue(0.85, 72.0, 0.70, 0.008, (0.04, 0.04)),
-    "grey": Tissue(1.35, 92.0, 0.82, 0.02, (0.04, 0.04)),
+    "grey": Tissue(1.42, 92.0, 0.82, 0.02, (0.04, 0.04)),
     "csf": Tissue(4.0, 1600.0, 1.0, 0.0, (0.04, 0.04)),
     "hyperintensity": Tissue(1.25, 125.0, 0.77, 0.008),
     "blood": Tissue(1.9, 40.0, 0.60, 0.60, (0.04, 0.15)),  # flowing, so dark before gadolinium
-    "necrosis": Tissue(2.2, 300.0, 0.93, 0.03, (0.18, 0.15)),
+    "necrosis": Tissue(2.1, 220.0, 0.92, 0.03, (0.18, 0.15)),
+    "cyst": Tissue(3.0, 500.0, 0.97, 0.01, (0.10, 0.15)),
     "non-enhancing": Tissue(1.6, 170.0, 0.87, 0.03),
-    "oedema": Tissue(1.45, 165.0, 0.86, 0.018),
+    "oedema": Tissue(1.45, 175.0, 0.86, 0.018),
     "enhancing": Tissue(1.50, 130.0, 0.86, 0.20),
 }
 
@@ -98,11 +99,16 @@ class Protocol:
 
 
 def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
-    """Draw one subject's tissues round the average."""
+    """Draw one subject's tissues round the average.
+
+    Most of the spread is shared by all tissues, as by temperature, age and field, so
+    that grey and white matter keep their contrast.
+    """
+    shared = [0.9 * normal(generator) for _ in range(2)]
     return {
         name: Tissue(
-            t1=tissue.t1 * math.exp(normal(generator, 0.0, tissue.spread[0])),
-            t2=tissue.t2 * math.exp(normal(generator, 0.0, tissue.spread[1])),
+            t1=tissue.t1 * math.exp(tissue.spread[0] * normal(generator, shared[0], 0.44)),
+            t2=tissue.t2 * math.exp(tissue.spread[1] * normal(generator, shared[1], 0.44)),
             density=tissue.density * math.exp(normal(generator, 0.0, 0.015)),
             gadolinium=tissue.gadolinium * math.exp(normal(generator, 0.0, 0.25)),
         )

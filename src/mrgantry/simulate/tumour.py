@@ -22,17 +22,18 @@ from mrgantry.simulate.fields import (
     band,
     lattice,
     normal,
+    power_law,
     random_field,
     sample,
     uniform,
 )
 from mrgantry.simulate.template import Template
 
-TUMOUR_TISSUES = ("necrosis", "non-enhancing", "oedema", "enhancing")
+TUMOUR_TISSUES = ("necrosis", "cyst", "non-enhancing", "oedema", "enhancing")
 CELL = 2  # mm, the grid on which a tumour grows
 REACH = 36  # mm that oedema can spread beyond the core's farthest surface
 SHUT = 0.06  # speed below which a cell is fluid or barrier
-EDGE = 0.10  # concentration at which oedema becomes visible in white matter
+EDGE = 0.05  # concentration at which oedema becomes visible in white matter
 
 
 @dataclass(frozen=True)
@@ -61,14 +62,14 @@ class Tumour:
         labels: BRATS labels: 1 necrosis and non-enhancing core, 2 oedema, 4 enhancing.
     """
 
-    tissues: Float[Tensor, "4 n"]
+    tissues: Float[Tensor, "5 n"]
     labels: UInt8[Tensor, " n"]
 
 
 def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
-    _, white, depth, _, ventricle, _, below = sample(template.maps, coarse)
+    _, white, depth, _, _, ventricle, _, below, _ = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
     places = torch.nonzero(fit)
@@ -93,15 +94,14 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     core = torch.sigmoid(inward) * (speed > SHUT)
     wet = _spread(core, speed, int(torch.randint(30, 150, (), generator=generator)))
     uneven = random_field(generator, _triple(speed), float(CELL), band(0.9 * focus.radius, 0.5))[0]
-    rim = focus.radius * uniform(generator, 0.18, 0.55)
+    rim = focus.radius * uniform(generator, 0.15, 0.48)
     past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
-    here, fields = _at_voxels(torch.stack([core, wet, past_rim]), box, anatomy)
-    core, wet, past_rim = fields
+    patchy = random_field(generator, _triple(speed), float(CELL), power_law(1.6))[0]
+    cystic = 3 * (patchy - uniform(generator, -0.5, 2.0))
+    here, fields = _at_voxels(torch.stack([core, wet, past_rim, patchy, cystic]), box, anatomy)
     # Grey matter swells only near the core, so oedema reaches out in white fingers.
-    wet = wet - 0.3 * anatomy.tissues[1, here]
-    tissues, labels = _tissues_and_labels(
-        core, wet, past_rim, anatomy.tissues[2, here], focus.high_grade
-    )
+    fields[1] -= 0.3 * anatomy.tissues[1, here]
+    tissues, labels = _tissues_and_labels(fields, anatomy.tissues[2, here], focus.high_grade)
     seen = anatomy.brain[here]
     all_tissues = torch.zeros(len(TUMOUR_TISSUES), len(anatomy.voxels))
     all_tissues[:, here] = tissues * (labels > 0)
@@ -111,34 +111,33 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
 
 
 def _tissues_and_labels(
-    core: Float[Tensor, " m"],
-    wet: Float[Tensor, " m"],
-    past_rim: Float[Tensor, " m"],
-    fluid: Float[Tensor, " m"],
-    high_grade: bool,
-) -> tuple[Float[Tensor, "4 m"], UInt8[Tensor, " m"]]:
+    fields: Float[Tensor, "5 m"], fluid: Float[Tensor, " m"], high_grade: bool
+) -> tuple[Float[Tensor, "5 m"], UInt8[Tensor, " m"]]:
     """Turn what grew into fractions of `TUMOUR_TISSUES` and BRATS labels.
 
     Args:
-        core: Share of core, 0 to 1.
-        wet: Concentration of oedema, visible above `EDGE`.
-        past_rim: Distance in mm inwards from the inner edge of the enhancing rim.
+        fields: Share of core, 0 to 1; concentration of oedema, visible above `EDGE`; distance
+            in mm inwards from the inner edge of the enhancing rim; unevenness of everything,
+            standard deviation 1; log odds that dead tissue is a cyst.
         fluid: Share of cerebrospinal fluid, which oedema leaves alone.
         high_grade: Whether there is an enhancing rim.
     """
+    core, wet, past_rim, patchy, cystic = fields
     core = torch.sigmoid(8 * (core - 0.5))
     oedema = (1 - core) * (1 - fluid) * torch.sigmoid(30 * (wet - EDGE))
-    oedema *= (0.45 + 0.9 * (wet - EDGE)).clamp(0, 1)
-    centre = torch.sigmoid(2 * past_rim)
-    nothing = torch.zeros_like(core)
+    # More water near the core, and never the same everywhere.
+    oedema *= (0.3 + 0.85 * (wet - EDGE) + 0.18 * patchy).clamp(0.1, 1)
     labels = torch.where((wet > EDGE) & (fluid < 0.5), 2, 0)
     if high_grade:
-        tissues = torch.stack([core * centre, nothing, oedema, core * (1 - centre)])
+        centre, cyst = core * torch.sigmoid(2 * past_rim), torch.sigmoid(cystic)
+        rim, full = core - centre, (0.92 + 0.15 * patchy).clamp(0.5, 1)
+        tissues = [centre * (1 - cyst), centre * cyst, rim * (1 - full), oedema, rim * full]
         labels = torch.where(core > 0.5, torch.where(past_rim > 0, 1, 4), labels)
     else:
-        tissues = torch.stack([nothing, core, oedema, nothing])
+        dense, nothing = core * (0.85 + 0.12 * patchy).clamp(0.5, 1), torch.zeros_like(core)
+        tissues = [nothing, nothing, dense, oedema, nothing]
         labels = torch.where(core > 0.5, 1, labels)
-    return tissues, labels.to(torch.uint8)
+    return torch.stack(tissues), labels.to(torch.uint8)
 
 
 def _triple(volume: Float[Tensor, "x y z"]) -> Shape:
