@@ -61,6 +61,7 @@ def simulate(
         bool,
         typer.Option("--twins", help="Scan each person with a tumour once more, without it."),
     ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,
 ) -> None:
     """Simulate a multi-sequence brain tumour cohort in BRATS layout.
@@ -80,6 +81,7 @@ def simulate(
         t1=t1,
         visits=visits,
         twins=twins,
+        device=device,
         workers=workers,
     )
     _say(f"{cohort} holds {subjects} simulated subjects; look at {cohort / 'preview.png'}.")

@@ -19,7 +19,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
-from mrgantry.common.workers import each
+from mrgantry.common.workers import cores, each
 from mrgantry.simulate.contrast import SEQUENCES, T1_KINDS
 from mrgantry.simulate.fields import Box
 from mrgantry.simulate.patient import Patient, draw_patient
@@ -49,6 +49,7 @@ class Design:
     t1: str | None
     visits: int
     twins: bool
+    device: str
 
 
 @dataclass(frozen=True)
@@ -76,6 +77,7 @@ def simulate(
     t1: str | None = None,
     visits: int = 1,
     twins: bool = False,
+    device: str = "cpu",
     workers: int | None = None,
 ) -> Path:
     """Write a simulated cohort of brain MR scans in BRATS layout.
@@ -97,7 +99,9 @@ def simulate(
             the first visit is the same as an only one.
         twins: Also scan each person with a tumour as if they had none, as healthy/sim-0001_well,
             by the protocol of the first visit.
-        workers: Processes; by default one a core.
+        device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
+            but for rounding, so a cohort is continued on the device that it was begun on.
+        workers: Processes; by default one a core, and at most four on a GPU.
 
     Returns:
         The folder.
@@ -107,11 +111,13 @@ def simulate(
     """
     chosen = [name for name in SEQUENCES if name in sequences]
     _check(sequences, workers)
-    design = Design(subjects, seed, healthy, chosen, high_grade, t1, visits, twins)
+    design = Design(subjects, seed, healthy, chosen, high_grade, t1, visits, twins, device)
     _check_design(design)
     cohort = Path(cohort)
     _claim(cohort, _about(cohort, design))
     load_template()  # here, so that workers find it prepared
+    if device != "cpu":
+        workers = workers or min(cores(), 4)
     work = partial(_write_person, cohort, design)
     records: dict[int, list[dict[str, Any]]] = {}
     with progress("simulate", total=subjects) as advance:
@@ -178,6 +184,18 @@ def _check_design(design: Design) -> None:
         raise DataError(f"T1 is scanned by one of {', '.join(T1_KINDS)}, not by {design.t1}.")
     if design.visits < 1:
         raise DataError(f"A person needs at least one visit, not {design.visits}.")
+    _check_device(design.device)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that this machine has not got."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"Device {device} cannot be used: {str(error).splitlines()[0]}. "
+            "Take device cpu; the people are the same."
+        ) from error
 
 
 def _about(cohort: Path, design: Design) -> dict[str, Any]:
@@ -235,7 +253,9 @@ def _write_person(cohort: Path, design: Design, number: int) -> list[dict[str, A
     threads = torch.get_num_threads()
     torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
     # The visits share a patient, drawn once and only if anything is missing.
-    draw = lru_cache(lambda grade: draw_patient(load_template(), design.seed, number, grade))
+    draw = lru_cache(
+        lambda grade: draw_patient(load_template(), design.seed, number, grade, design.device)
+    )
     try:
         return [
             _write_session(cohort, design, session, partial(draw, session.grade))
@@ -261,7 +281,7 @@ def _write_session(
         if not file.exists():
             seg = key == "seg"
             volume = patient.labels() if seg else patient.scan(key, session.visit, design.t1)
-            write_brats(file, volume.numpy(), patient.anatomy.box, design.seed)
+            write_brats(file, volume.cpu().numpy(), patient.anatomy.box, design.seed)
     row = _record(patient, session, design)
     write_json(record, row)
     return row
@@ -300,7 +320,7 @@ def _gzip(data: bytes) -> bytes:
 
 def _record(patient: Patient, session: Session, design: Design) -> dict[str, Any]:
     """Give a session's row of the manifest; centre in voxels of the files as stored."""
-    counts = np.bincount(patient.labels().flatten().numpy(), minlength=5)
+    counts = np.bincount(patient.labels().flatten().cpu().numpy(), minlength=5)
     centre: list[float | None] = [None, None, None]
     if patient.focus:
         x, y, z = patient.focus.centre

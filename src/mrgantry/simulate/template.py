@@ -10,7 +10,7 @@ Source: Fonov et al., NeuroImage 47 (2009) S102; NeuroImage 54 (2011) 313.
 import os
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,22 +40,22 @@ CITATION = (
     "NeuroImage 54 (2011) 313-327; V. S. Fonov et al., Unbiased nonlinear average "
     "age-appropriate brain templates from birth to adulthood, NeuroImage 47 (2009) S102."
 )
-PREPARATION = "8"  # another number makes every user prepare the template again
+PREPARATION = "9"  # another number makes every user prepare the template again
 MARGIN = 8  # voxels kept round the brain
 
 # Stored as int8 in these steps: what is kept of each map, and one unit of it.
 STEPS = {
     "csf": 1 / 32,  # log odds of cerebrospinal fluid against tissue
     "white": 1 / 32,  # log odds of white against grey matter
-    "depth": 0.5,  # mm inside the hull of the brain, negative outside
     "pial": 0.5,  # mm from the nearest outer fluid, negative in it
+    "depth": 0.5,  # mm inside the hull of the brain, negative outside
     "barrier": 1 / 127,  # 1 where falx and tentorium stop a tumour
     "ventricle": 0.5,  # mm from the lateral and third ventricle, negative inside
     "soft": 1 / 127,  # 1 where grey and white truly mix: deep grey, brain stem
     "below": 1 / 127,  # 1 below the tentorium
     "thick": 1 / 127,  # 1 in grey matter so thick that it must hide folds
 }
-SHARP = 5  # so many of them need all voxels; the others are smooth
+SHARP = 3  # so many of them need all voxels; the others are smooth, or wider than 4 mm
 
 
 @dataclass(frozen=True)
@@ -89,13 +89,19 @@ def cache_file() -> Path:
     return folder / "mrgantry" / f"template-{fingerprint(['icbm2009a', PREPARATION])}.npz"
 
 
-@lru_cache(maxsize=1)
-def load_template() -> Template:
+@lru_cache(maxsize=2)
+def load_template(device: str = "cpu") -> Template:
     """Load the template, preparing it if this machine has not done so yet.
+
+    Args:
+        device: Where its maps shall lie.
 
     Raises:
         DataError: The user's cache folder cannot be written.
     """
+    if device != "cpu":
+        template = load_template()
+        return replace(template, maps=template.maps.to(device))
     stored = cache_file()
     try:
         return _unpack(stored)
@@ -142,7 +148,9 @@ def _prepare() -> tuple[Int8[np.ndarray, "9 x y z"], Float[np.ndarray, "3"]]:
     into_grey = _signed_distance(grey > white)
     deep = (np.abs(x) < 32) & (y > -36) & (y < 22) & (z > -16) & (z < 20) & (depth > 25)
     soft = ndimage.gaussian_filter((deep | below).astype(np.float32), 3)
-    tentorium = ndimage.binary_dilation(below, iterations=2) & ~ndimage.binary_erosion(below)
+    tentorium = ndimage.binary_dilation(below, iterations=3) & ~ndimage.binary_erosion(
+        below, iterations=2
+    )
     maps = {
         "csf": fluid + 1.2 * (fluid - ndimage.gaussian_filter(fluid, 3)) * (ventricle > 5),
         "white": np.log((white + 0.02) / (grey + 0.02)),

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
@@ -20,6 +20,7 @@ from mrgantry.simulate.fields import (
     Box,
     Shape,
     band,
+    draw,
     lattice,
     normal,
     power_law,
@@ -69,12 +70,12 @@ class Tumour:
 def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
-    _, white, depth, _, _, ventricle, _, below, _ = sample(template.maps, coarse)
+    _, white, _, depth, _, ventricle, _, below, _ = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
     places = torch.nonzero(fit)
-    chosen = places[int(torch.randint(len(places), (), generator=generator))]
-    centre = GRID * (chosen + torch.rand(3, generator=generator) - 0.5)
+    chosen = places[_randint(generator, 0, len(places))]
+    centre = GRID * (chosen + torch.rand(3, generator=generator, device="cpu") - 0.5)
     radius = min(max(18 * math.exp(normal(generator, 0.0, 0.30)), 8.0), 32.0)
     strength = uniform(generator, 0.1, 0.45)
     offset = lattice(COARSE, float(GRID)) - centre.reshape(3, 1, 1, 1)
@@ -92,13 +93,14 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     speed = _speed(anatomy, box)
     inward = _inward(focus, anatomy, box, speed, generator)
     core = torch.sigmoid(inward) * (speed > SHUT)
-    wet = _spread(core, speed, int(torch.randint(30, 150, (), generator=generator)))
+    wet = _spread(core, speed, _randint(generator, 30, 150))
     uneven = random_field(generator, _triple(speed), float(CELL), band(0.9 * focus.radius, 0.5))[0]
     rim = focus.radius * uniform(generator, 0.15, 0.48)
     past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
     patchy = random_field(generator, _triple(speed), float(CELL), power_law(1.6))[0]
     cystic = 3 * (patchy - uniform(generator, -0.5, 2.0))
-    here, fields = _at_voxels(torch.stack([core, wet, past_rim, patchy, cystic]), box, anatomy)
+    fields = torch.stack([core, wet, past_rim, patchy, cystic])
+    here, fields = _at_voxels(*_cropped(fields, wet > EDGE / 2, box), anatomy)
     # Grey matter swells only near the core, so oedema reaches out in white fingers.
     fields[1] -= 0.3 * anatomy.tissues[1, here]
     tissues, labels = _tissues_and_labels(fields, anatomy.tissues[2, here], focus.high_grade)
@@ -184,14 +186,14 @@ def _inward(
     origin = [a + b for a, b in zip(anatomy.box.corner, box.corner, strict=True)]
     place = torch.tensor(focus.centre) - torch.tensor(origin) - (CELL - 1) / 2
     offset = lattice(shape, float(CELL)) - place.reshape(3, 1, 1, 1)
-    axes = focus.radius * torch.exp(0.18 * torch.randn(3, generator=generator))
-    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
+    axes = focus.radius * torch.exp(0.18 * draw(generator, 3))
+    turn = _turn(generator).to(axes.device)
     scaled = torch.einsum("ab,bxyz->axyz", turn, offset) / axes.reshape(3, 1, 1, 1)
     rough = random_field(generator, shape, float(CELL), band(1.6 * focus.radius, 0.5))[0]
     inward = focus.radius * (1 - scaled.square().sum(0).sqrt() - 0.22 * rough)
-    parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).numpy())
-    nearest = np.where(parts > 0, offset.square().sum(0).numpy(), np.inf).argmin()
-    other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest]))
+    parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).cpu().numpy())
+    nearest = np.where(parts > 0, offset.square().sum(0).cpu().numpy(), np.inf).argmin()
+    other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest])).to(inward.device)
     return torch.where(other, torch.tensor(-99.0), inward)
 
 
@@ -213,6 +215,29 @@ def _neighbourhood(volume: Float[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
         total.narrow(axis, 0, length - 1).add_(volume.narrow(axis, 1, length - 1))
         volume = total.div_(3)
     return volume
+
+
+def _cropped(
+    fields: Float[Tensor, "c x y z"], wanted: Bool[Tensor, "x y z"], box: Box
+) -> tuple[Float[Tensor, "c i j k"], Box]:
+    """Cut fields and their box down to the cells that are wanted, and one more all round."""
+    found = torch.nonzero(wanted)
+    low = (found.amin(0) - 1).clamp(min=0).tolist()
+    high = torch.minimum(found.amax(0) + 2, torch.tensor(wanted.shape)).tolist()
+    x, y, z = (slice(a, b) for a, b in zip(low, high, strict=True))
+    cx, cy, cz = (c + CELL * a for c, a in zip(box.corner, low, strict=True))
+    sx, sy, sz = (CELL * (b - a) for a, b in zip(low, high, strict=True))
+    return fields[:, x, y, z], Box((cx, cy, cz), (sx, sy, sz))
+
+
+def _randint(generator: torch.Generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high, (), generator=generator, device="cpu"))
+
+
+def _turn(generator: torch.Generator) -> Float[Tensor, "3 3"]:
+    """Draw a rotation on the CPU: other libraries give its columns other signs."""
+    turn: Tensor = torch.linalg.qr(torch.randn(3, 3, generator=generator, device="cpu"))[0]
+    return turn
 
 
 def _at_voxels(
