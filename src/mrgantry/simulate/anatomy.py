@@ -216,17 +216,7 @@ def build_anatomy(
     sulcus = torch.hypot(sulcus, (here["pial"] - 13 - 3 * patchy).clamp(min=0))
     wide = refine(coarse_field(generator, 7.0), GRID, box).reshape(-1)[voxels]
     folia = _folia(template, points, here["depth"], 0.5 * (uneven + patchy)) * here["below"]
-    cortex = (1 - here["soft"]) * torch.sigmoid((here["ventricle"] - 8) / 2)
-    width = 0.5 + 0.4 * head.atrophy  # mm of fluid to each side of a sulcus
-    opening = (4 * (width - sulcus)).clamp(-0.8, 2.0) + wide
-    fluid = torch.sigmoid(here["csf"] / 0.38 + head.atrophy + cortex * opening + 0.5 * folia)
-    # Where the average has lost its folds in thick grey matter, this brain's own take over.
-    beyond = torch.minimum(here["pial"], sulcus - width / 2) - 2.6  # mm past the cortex
-    own = (0.35 + here["thick"]) * (1.8 * beyond).clamp(-3, 3.5)
-    # Sharp in the cortex; deep grey matter would speckle.
-    sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), here["soft"])
-    white = here["white"] * sharpness + 0.6 * uneven + cortex * own - folia
-    white = torch.sigmoid(white) * (1 - fluid)
+    fluid, white = _fluid_and_white(here, head.atrophy, sulcus, wide, folia, uneven)
     lesion = white * _lesions(patchy, here["ventricle"], here["depth"], head.lesions)
     blood = fluid * _vessels(here, uneven, patchy)
     tissues = torch.stack([white - lesion, 1 - fluid - white, fluid - blood, lesion, blood])
@@ -239,6 +229,37 @@ def build_anatomy(
     return Anatomy(box, voxels, brain, tissues, here["barrier"], texture, tile, least, head.age)
 
 
+def _fluid_and_white(
+    here: dict[str, Float[Tensor, " n"]],
+    atrophy: float,
+    sulcus: Float[Tensor, " n"],
+    wide: Float[Tensor, " n"],
+    folia: Float[Tensor, " n"],
+    uneven: Float[Tensor, " n"],
+) -> tuple[Float[Tensor, " n"], Float[Tensor, " n"]]:
+    """Decide how much of each voxel is fluid, and how much white matter.
+
+    Args:
+        here: The template's maps.
+        atrophy: Addition to the log odds of fluid.
+        sulcus: Distance in mm from a sulcus of this brain's own.
+        wide: Addition to the log odds of fluid in sulci.
+        folia: Log odds of fluid between the leaves of the cerebellum.
+        uneven: Unevenness of the border of white matter.
+    """
+    cortex = (1 - here["soft"]) * torch.sigmoid((here["ventricle"] - 8) / 2)
+    width = 0.5 + 0.4 * atrophy  # mm of fluid to each side of a sulcus
+    opening = (4 * (width - sulcus)).clamp(-0.8, 2.0) + wide
+    fluid = torch.sigmoid(here["csf"] / 0.38 + atrophy + cortex * opening + 0.5 * folia)
+    # Where the average has lost its folds in thick grey matter, this brain's own take over.
+    beyond = torch.minimum(here["pial"], sulcus - width / 2) - 2.6  # mm past the cortex
+    own = (0.35 + here["thick"]) * (1.8 * beyond).clamp(-3, 3.5)
+    # Sharp in the cortex; deep grey matter would speckle.
+    sharpness = torch.lerp(torch.tensor(1 / 0.38), torch.tensor(1.0), here["soft"])
+    white = here["white"] * sharpness + 0.6 * uneven + cortex * own - folia
+    return fluid, torch.sigmoid(white) * (1 - fluid)
+
+
 def _read(
     template: Template, coarse: Float[Tensor, "3 i j k"]
 ) -> tuple[Box, Int[Tensor, " n"], Float[Tensor, "3 n"], dict[str, Float[Tensor, " n"]]]:
@@ -249,18 +270,19 @@ def _read(
         its maps say there, by their names.
     """
     smooth_maps = sample(template.maps[SHARP:], coarse)
-    depth = sample(template.map("depth"), coarse)
-    inside = torch.nonzero(depth[0] > 0)
+    depth = list(STEPS).index("depth") - SHARP
+    inside = torch.nonzero(smooth_maps[depth] > 0)
     low = (inside.amin(0) - 1).clamp(min=0)
     high = torch.minimum(inside.amax(0) + 1, torch.tensor(COARSE) - 1)
     x, y, z = (GRID * low).tolist()
     dx, dy, dz = (GRID * (high - low) + 1).tolist()
     box = Box((x, y, z), (dx, dy, dz))
-    voxels = torch.nonzero(refine(depth, GRID, box).flatten() > 0)[:, 0]
-    points = refine(coarse, GRID, box).reshape(3, -1)[:, voxels]
+    fine = refine(smooth_maps, GRID, box).flatten(1)
+    voxels = torch.nonzero(fine[depth] > 0)[:, 0]
+    points = refine(coarse, GRID, box).flatten(1)[:, voxels]
     sharp = sample(template.maps[:SHARP], points)
-    coarser = refine(smooth_maps, GRID, box).flatten(1)[:, voxels]
-    return box, voxels, points, dict(zip(STEPS, [*sharp, *coarser], strict=True))
+    here = dict(zip(STEPS, [*sharp, *fine[:, voxels]], strict=True))
+    return box, voxels, points, here
 
 
 def _in_tile(box: Box, voxels: Int[Tensor, " n"]) -> Int[Tensor, " n"]:
