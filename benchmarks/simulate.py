@@ -29,7 +29,7 @@ from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.template import load_template
 
 LEVEL = 80  # axial voxel of the canvas: through the lateral ventricles
-TIMED, ROUNDS = 4, 4  # subjects a cohort, cohorts a kind
+TIMED, ROUNDS = 4, 3  # subjects a cohort, cohorts a kind
 
 
 def main() -> None:

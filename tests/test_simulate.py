@@ -17,7 +17,9 @@ import pytest
 import torch
 from scipy import ndimage
 from torch._subclasses.fake_tensor import FakeTensorMode
+from typer.testing import CliRunner
 
+from mrgantry.cli import app
 from mrgantry.common.errors import DataError
 from mrgantry.simulate import simulate
 from mrgantry.simulate.anatomy import (
@@ -535,6 +537,15 @@ class TestSessions:
         assert far.sum() > 20_000
         with_tumour, without = (voxels(sessions, s, "t1")[far] for s in (sick, well))
         assert np.corrcoef(with_tumour, without)[0, 1] > 0.98
+
+    def test_command_line_passes_every_option(self, monkeypatch):
+        seen = {}
+        monkeypatch.setattr("mrgantry.simulate.simulate", lambda *args, **named: seen.update(named))
+        words = "--visits 2 --twins --high-grade 0.5 --t1 se --device cpu --workers 1"
+        assert CliRunner().invoke(app, ["simulate", "c", *words.split()]).exit_code == 0
+        assert seen == {
+            "visits": 2, "twins": True, "high_grade": 0.5, "t1": "se", "device": "cpu", "workers": 1
+        }  # fmt: skip
 
     def test_manifest_names_person_and_visit(self, sessions):
         table = pd.read_csv(sessions / "cohort.csv")
