@@ -1,5 +1,6 @@
 """The simulated cohort: anatomy, contrast, tumours, and files that can be trusted."""
 
+import itertools
 import json
 import os
 import signal
@@ -14,12 +15,31 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
+from scipy import ndimage
+from torch._subclasses.fake_tensor import FakeTensorMode
+from typer.testing import CliRunner
 
+from mrgantry.cli import app
 from mrgantry.common.errors import DataError
 from mrgantry.simulate import simulate
-from mrgantry.simulate.anatomy import CANVAS, TISSUES
+from mrgantry.simulate.anatomy import (
+    CANVAS,
+    COARSE,
+    TISSUES,
+    Head,
+    build_anatomy,
+    draw_head,
+    place,
+)
 from mrgantry.simulate.cohort import grade_of
-from mrgantry.simulate.contrast import SEQUENCES
+from mrgantry.simulate.contrast import (
+    AVERAGE,
+    SEQUENCES,
+    T1_KINDS,
+    Protocol,
+    _thick_slices,
+    acquire,
+)
 from mrgantry.simulate.contrast import signal as signal_of
 from mrgantry.simulate.fields import (
     Box,
@@ -33,7 +53,8 @@ from mrgantry.simulate.fields import (
     stream,
 )
 from mrgantry.simulate.patient import Patient, draw_patient
-from mrgantry.simulate.template import load_template
+from mrgantry.simulate.template import STEPS, Template, load_template
+from mrgantry.simulate.tumour import TUMOUR_TISSUES, plant
 
 
 @pytest.fixture(scope="module")
@@ -69,6 +90,11 @@ def pure(patient: Patient, tissue: str) -> torch.Tensor:
     return (share > 0.95) & (patient.tumour.labels == 0)
 
 
+def in_brain(patient: Patient, volume: np.ndarray) -> torch.Tensor:
+    """Read a volume at the voxels of the brain."""
+    return torch.from_numpy(volume).view(-1)[patient.anatomy.voxels[patient.anatomy.inside]]
+
+
 class TestFields:
     def test_random_field_has_unit_variance(self):
         field = random_field(stream(0, 1, "a"), (40, 48, 44), 2.0, smooth(4.0), 3)
@@ -93,6 +119,14 @@ class TestFields:
         here = lattice((32, 32, 32), 4.0)
         assert jacobian(here + field, 4.0).min() < 0
         assert jacobian(here + exponential(field, 4.0), 4.0).min() > 0
+
+    def test_jacobian_sees_a_fold_at_any_corner(self):
+        points = lattice((4, 4, 4))
+        assert torch.allclose(jacobian(2 * points, 1.0), torch.tensor(8.0))
+        for corner in itertools.product((1, 2), repeat=3):
+            folded = points.clone()
+            folded[(0, *corner)] += 1.5 * (1 if corner[0] == 1 else -1)
+            assert jacobian(folded, 1.0)[1, 1, 1] < 0
 
     def test_streams_are_reproducible_and_differ(self):
         draws = [torch.randn(4, generator=stream(*s)) for s in [(0, 1, "a"), (0, 1, "a")]]
@@ -122,12 +156,53 @@ class TestAnatomy:
         assert other.anatomy.age != patient.anatomy.age
         assert other.anatomy.voxels.shape != patient.anatomy.voxels.shape
 
+    def test_whole_maps_of_many_people_do_not_fold(self):
+        template = load_template()
+        for number in range(1, 13):
+            head = draw_head(template, stream(5, number, "head"))
+            focus = plant(template, head, stream(5, number, "tumour"), high_grade=True)
+            points, least = place(template, head, focus.push)
+            # Seen along the axes and against them: from the first corner of a cell and the last.
+            assert jacobian(points, 4.0).min() > 0
+            assert jacobian(points.flip(1, 2), 4.0).min() > 0
+            assert 0.05 < least < 1
+
+    def test_insula_is_a_sheet(self, patient):
+        template = load_template()
+        head = draw_head(template, stream(0, 1, "head"))
+        points, _ = place(template, head)
+        mni = points + torch.tensor(template.origin).reshape(3, 1, 1, 1)
+        x, y, z = refine(mni, 4, patient.anatomy.box)
+        there = (x.abs() > 34) & (x.abs() < 44) & (y > -15) & (y < 18) & (z > -6) & (z < 12)
+        well = draw_patient(template, seed=0, number=1, grade="healthy").anatomy
+        grey = torch.zeros(well.box.size, dtype=torch.bool)
+        grey.view(-1)[well.voxels] = well.tissues[TISSUES.index("grey")] > 0.5
+        depth = ndimage.distance_transform_edt(grey.numpy()) - 0.5
+        thickness = 4 * depth[(grey & there).numpy()].mean()  # of a sheet
+        assert 2 < thickness < 4.5  # mm
+
+
+def everyone_t1(subjects: int) -> list[np.ndarray]:
+    """One axial level of several healthy people."""
+    levels = []
+    for number in range(1, subjects + 1):
+        patient = draw_patient(load_template(), seed=0, number=number, grade="healthy")
+        volume = np.zeros(CANVAS)
+        volume[patient.anatomy.box.slices()] = patient.scan("t1").numpy()
+        levels.append(volume[:, :, 80])
+    return levels
+
+
+class TestDiversity:
     @pytest.mark.slow
-    def test_no_warp_of_many_folds(self):
-        for number in range(1, 31):
-            drawn = draw_patient(load_template(), seed=5, number=number, grade="HGG")
-            assert drawn.anatomy.least_jacobian > 0
-            assert set(drawn.labels().unique().tolist()) == {0, 1, 2, 4}
+    def test_pairs_are_less_alike_than_people_bent_from_one_average(self):
+        levels = everyone_t1(8)
+        found = []
+        for i, a in enumerate(levels):
+            for b in levels[:i]:
+                both = (a > 0) & (b > 0)
+                found.append(np.corrcoef(a[both], b[both])[0, 1])
+        assert np.mean(found) < 0.41
 
 
 class TestContrast:
@@ -136,6 +211,27 @@ class TestContrast:
             mean_in(patient, scans["t1"], pure(patient, t)) for t in ("white", "grey", "csf")
         )
         assert white > 1.05 * grey > 1.3 * fluid
+
+    @pytest.mark.parametrize("kind", T1_KINDS)
+    def test_every_protocol_shows_that_order(self, patient, kind):
+        for sequence in ("t1", "t1c"):
+            scan = patient.scan(sequence, t1_kind=kind)
+            assert patient.protocol(sequence, t1_kind=kind).kind == kind
+            white, grey, fluid = (
+                mean_in(patient, scan, pure(patient, t)) for t in ("white", "grey", "csf")
+            )
+            assert white > 1.08 * grey
+            assert grey > 1.15 * fluid
+
+    def test_slice_profiles_are_averages(self):
+        ramp = torch.arange(12.0).expand(2, 3, 12)
+        for thickness in (1.0, 1.7, 3.0, 4.5):
+            thick = _thick_slices(ramp, thickness)
+            assert torch.allclose(thick[..., 3:-3], ramp[..., 3:-3], atol=1e-5)
+            edge = torch.zeros(1, 1, 12)
+            edge[..., 6] = 1
+            assert _thick_slices(edge, thickness).sum() == pytest.approx(1, abs=1e-5)
+            assert _thick_slices(edge, thickness).max() == pytest.approx(1 / thickness, abs=1e-5)
 
     def test_t2_reverses_t1(self, patient, scans):
         white, grey, fluid = (
@@ -163,10 +259,31 @@ class TestContrast:
         gain = {n: signals["t1c"][n] / signals["t1"][n] for n in signals["t1"]}
         vessels = gain.pop("blood")
         assert min(vessels, gain.pop("enhancing")) > 1.3 * max(gain.values())
-        share = patient.tumour.tissues[3]
+        share = patient.tumour.tissues[TUMOUR_TISSUES.index("enhancing")]
         assert share[patient.tumour.labels == 4].mean() > 0.8
         assert share[patient.tumour.labels != 4].mean() < 0.01
         assert share[(patient.tumour.labels == 0) & patient.anatomy.brain].max() == 0
+
+    @pytest.mark.parametrize("kind", T1_KINDS)
+    def test_nothing_brightens_outside_label_4_and_vessels(self, patient, kind):
+        protocol = replace(patient.protocol("t1c", t1_kind=kind), slice_mm=1.0, noise=0.0)
+        before, after = (
+            acquire(
+                replace(protocol, sequence=sequence), patient.tissues, patient.fractions,
+                patient.anatomy, stream(0, 1, "same"),
+            ).view(-1)[patient.anatomy.voxels][patient.anatomy.brain].float()
+            for sequence in ("t1", "t1c")
+        )  # fmt: skip
+        gain = after / before
+        parts = patient.fractions[:, patient.anatomy.brain]
+        vessel = parts[TISSUES.index("blood")] > 0.005
+        label = (patient.labels() == 4).numpy()
+        assert gain[in_brain(patient, label)].mean() > 1.3
+        # Voxels at its edge hold a part of it.
+        near = in_brain(patient, ndimage.binary_dilation(label, iterations=2))
+        elsewhere = gain[~near & ~vessel]
+        assert elsewhere.mean() < 1.05
+        assert elsewhere.quantile(torch.tensor(0.995)) < 1.3
 
     def test_t1c_is_brightest_in_label_4(self, patient, scans):
         labels = patient.tumour.labels
@@ -194,6 +311,25 @@ class TestTumour:
         low = draw_patient(load_template(), seed=0, number=1, grade="LGG")
         assert low.labels().unique().tolist() == [0, 1, 2]
 
+    @pytest.mark.slow
+    def test_volumes_are_those_of_brats(self):
+        drawn = [draw_patient(load_template(), 5, n, "HGG").labels() for n in range(1, 25)]
+        counts = torch.stack([labels.flatten().bincount(minlength=5) for labels in drawn])
+        assert (counts[:, [1, 2, 4]] > 0).all()
+        necrosis, oedema, enhancing = (
+            float(counts[:, label].median()) / 1000 for label in (1, 2, 4)
+        )
+        # The median of 24 is uncertain by a factor of about 1.3.
+        assert 54 / 1.6 < oedema < 54 * 1.6  # cm3
+        assert 12 / 1.6 < necrosis < 12 * 1.6
+        assert 15 / 1.6 < enhancing < 15 * 1.6
+
+    def test_lesion_in_flair_is_uneven(self, patient, scans):
+        lesion = patient.labels() > 0
+        bright = scans["flair"][lesion].float()
+        assert bright.std() / bright.mean() > 0.12
+        assert (bright > 0.9 * bright.quantile(torch.tensor(0.99))).float().mean() < 0.35
+
     def test_same_head_with_and_without_tumour(self, patient):
         well = draw_patient(load_template(), seed=0, number=1, grade="healthy")
         assert well.anatomy.age == patient.anatomy.age
@@ -204,6 +340,53 @@ class TestTumour:
     def test_core_stays_on_its_side_of_the_falx_or_crosses_in_white_matter(self, patient):
         core = (patient.tumour.labels == 1) | (patient.tumour.labels == 4)
         assert patient.anatomy.barrier[core].mean() < 0.05
+
+
+@pytest.fixture
+def two_devices():
+    """Tensors that know shape and device only; mixing devices is an error."""
+    with FakeTensorMode(allow_non_fake_inputs=True) as mode:
+        yield mode
+
+
+class TestDevice:
+    """No GPU is needed: PyTorch's fake tensors refuse every meeting of two devices."""
+
+    def test_fields_follow_the_default_device(self, two_devices):
+        with torch.device("meta"):
+            field = random_field(stream(0, 1, "a"), (8, 12, 10), 2.0, smooth(4.0), 3)
+            moved = exponential(field, 2.0)
+            fine = refine(moved, 4, Box((4, 4, 0), (9, 13, 5)))
+            assert {t.device.type for t in (moved, fine, jacobian(moved, 2.0))} == {"meta"}
+            with pytest.raises(RuntimeError, match="device"):
+                field + torch.zeros(3, 8, 12, 10, device="cpu")
+
+    def test_anatomy_and_scan_stay_on_the_device(self, two_devices, monkeypatch):
+        # How many voxels are brain depends on values, which fake tensors have not.
+        with torch.device("meta"):
+            box, voxels = Box((4, 4, 4), (17, 17, 13)), torch.arange(900)
+            here = dict.fromkeys(STEPS, torch.zeros(900))
+            found = box, voxels, torch.zeros(3, 900), here
+            monkeypatch.setattr("mrgantry.simulate.anatomy._read", lambda *_: found)
+            head = Head(torch.zeros(3, *COARSE), torch.zeros(3, 3), torch.zeros(3), 0.1, 0.5, 0.6)
+            template = Template(torch.zeros(9, 4, 4, 4), (-90.0, -120.0, -70.0))
+            anatomy = build_anatomy(
+                template, head, torch.zeros(3, *COARSE), 0.5, stream(0, 1, "anatomy")
+            )
+            vars(anatomy)["inside"] = torch.arange(700)
+            protocol = Protocol("flair", "ir", 9.0, 120.0, 2.5, 90.0, 3.0, 0.01, 0.1, 500.0)
+            scan = acquire(protocol, AVERAGE, anatomy.tissues, anatomy, stream(0, 1, "noise"))
+        assert {anatomy.tissues.device.type, anatomy.brain.device.type} == {"meta"}
+        assert (scan.device.type, scan.dtype, scan.shape) == ("meta", torch.int16, box.size)
+
+    @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
+    def test_same_patient_on_a_gpu(self, patient, scans):
+        other = draw_patient(load_template(), seed=0, number=1, grade="HGG", device="cuda")
+        assert other.focus.centre == patient.focus.centre
+        assert (other.labels().cpu() == patient.labels()).float().mean() > 0.999
+        for sequence, scan in scans.items():
+            apart = (other.scan(sequence).cpu().float() - scan.float()).abs()
+            assert (apart <= 0.02 * scan + 2).float().mean() > 0.99
 
 
 class TestCohort:
@@ -282,6 +465,12 @@ class TestCohort:
         tumours = 100 - round(100 * healthy)
         assert grades.count("LGG") == tumours // 4
 
+    @pytest.mark.parametrize("high_grade", [0.0, 0.2, 0.75, 1.0])
+    def test_high_grade_fraction_holds_exactly(self, high_grade):
+        grades = [grade_of(number, 0.5, high_grade) for number in range(1, 201)]
+        assert grades.count("HGG") == round(100 * high_grade)
+        assert grades.count("healthy") == 100
+
     @pytest.mark.slow
     def test_killed_run_continues_to_the_same_bytes(self, tmp_path):
         whole = simulate(tmp_path / "whole", subjects=3, sequences=("t1", "t2"), workers=1)
@@ -298,6 +487,80 @@ class TestCohort:
         assert files(cut) == files(whole)
 
 
+@pytest.fixture(scope="module")
+def sessions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The first person of `cohort` again, at two visits and without the tumour."""
+    folder = tmp_path_factory.mktemp("simulated") / "sessions"
+    return simulate(
+        folder, 1, 3, 0.5, ("t1", "flair"), t1="spgr", visits=2, twins=True, workers=1
+    )  # fmt: skip
+
+
+def voxels(cohort: Path, session: str, sequence: str) -> np.ndarray:
+    file = cohort / session / f"{Path(session).name}_{sequence}.nii.gz"
+    return np.asarray(nib.load(file).dataobj).astype(float)
+
+
+class TestSessions:
+    def test_first_visit_is_the_same_as_an_only_one(self, sessions, cohort, tmp_path):
+        alone = simulate(tmp_path / "alone", 1, 3, 0.5, ("t1", "flair"), t1="spgr", workers=1)
+        for name in ("t1", "flair", "seg"):
+            once = (alone / f"HGG/sim-0001/sim-0001_{name}.nii.gz").read_bytes()
+            assert (sessions / f"HGG/sim-0001_1/sim-0001_1_{name}.nii.gz").read_bytes() == once
+
+    def test_visits_share_labels_and_brain_but_neither_protocol_nor_noise(self, sessions):
+        first, second = (
+            {s: voxels(sessions, f"HGG/sim-0001_{v}", s) for s in ("t1", "flair", "seg")}
+            for v in (1, 2)
+        )
+        assert np.array_equal(first["seg"], second["seg"])
+        for sequence in ("t1", "flair"):
+            brain = first[sequence] > 0
+            assert np.array_equal(brain, second[sequence] > 0)
+            once, again = first[sequence][brain], second[sequence][brain]
+            assert (once == again).mean() < 0.1
+            assert np.corrcoef(once, again)[0, 1] > 0.7
+        protocols = pd.read_csv(sessions / "cohort.csv")[["t1_slice_mm", "t1_noise", "flair_ti"]]
+        assert (protocols.iloc[0] != protocols.iloc[1]).all()
+
+    def test_twin_has_the_brain_and_scanner_but_no_tumour(self, sessions):
+        sick, well = ("HGG/sim-0001_1", "healthy/sim-0001_well")
+        assert voxels(sessions, well, "seg").max() == 0
+        table = pd.read_csv(sessions / "cohort.csv").set_index("subject")
+        protocol = [c for c in table if c.startswith(("t1_", "flair_")) or c == "latent_age"]
+        assert table.loc["sim-0001_1", protocol].equals(table.loc["sim-0001_well", protocol])
+        far = voxels(sessions, sick, "t1") > 0
+        # Beyond the reach of the mass effect: the other hemisphere's far side.
+        centre = table.loc["sim-0001_1", ["centre_x", "centre_y", "centre_z"]].to_numpy(float)
+        places = np.indices(far.shape, np.float32)
+        far &= np.linalg.norm(places - centre.reshape(3, 1, 1, 1), axis=0) > 95
+        assert far.sum() > 20_000
+        with_tumour, without = (voxels(sessions, s, "t1")[far] for s in (sick, well))
+        assert np.corrcoef(with_tumour, without)[0, 1] > 0.98
+
+    def test_command_line_passes_every_option(self, monkeypatch):
+        seen = {}
+        monkeypatch.setattr("mrgantry.simulate.simulate", lambda *args, **named: seen.update(named))
+        words = "--visits 2 --twins --high-grade 0.5 --t1 se --device cpu --workers 1"
+        assert CliRunner().invoke(app, ["simulate", "c", *words.split()]).exit_code == 0
+        assert seen == {
+            "visits": 2, "twins": True, "high_grade": 0.5, "t1": "se", "device": "cpu", "workers": 1
+        }  # fmt: skip
+
+    def test_manifest_names_person_and_visit(self, sessions):
+        table = pd.read_csv(sessions / "cohort.csv")
+        assert table["subject"].tolist() == ["sim-0001_1", "sim-0001_2", "sim-0001_well"]
+        assert table["person"].tolist() == ["sim-0001"] * 3
+        assert table["visit"].tolist() == [1, 2, 1]
+        assert table["grade"].tolist() == ["HGG", "HGG", "healthy"]
+        assert set(table["t1_kind"]) == {"spgr"}
+
+    def test_command_in_the_description_makes_it_again(self, sessions):
+        command = json.loads((sessions / "cohort.json").read_text())["command"]
+        for words in ("--sequence t1 --sequence flair", "--t1 spgr", "--visits 2", "--twins"):
+            assert words in command
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -308,6 +571,10 @@ class TestRefusals:
             ({"sequences": ()}, "got none"),
             ({"seed": -1}, "negative"),
             ({"workers": 0}, "At least one worker"),
+            ({"high_grade": -0.1}, "high-grade fraction must lie between 0 and 1"),
+            ({"t1": "flash"}, "mprage, spgr, se, not by flash"),
+            ({"visits": 0}, "at least one visit"),
+            ({"device": "toaster"}, "Device toaster cannot be used"),
         ],
     )
     def test_bad_arguments(self, tmp_path, arguments, words):
@@ -316,7 +583,17 @@ class TestRefusals:
         assert not (tmp_path / "cohort").exists()
 
     @pytest.mark.parametrize(
-        "change", [{"seed": 4}, {"healthy": 0.0}, {"sequences": ("t1", "t2")}, {"subjects": 1}]
+        "change",
+        [
+            {"seed": 4},
+            {"healthy": 0.0},
+            {"sequences": ("t1", "t2")},
+            {"subjects": 1},
+            {"high_grade": 0.5},
+            {"t1": "se"},
+            {"visits": 2},
+            {"twins": True},
+        ],
     )
     def test_another_cohort_in_the_same_folder(self, cohort, change):
         arguments = {"subjects": 2, "seed": 3, "healthy": 0.5, "sequences": ("t1",)} | change

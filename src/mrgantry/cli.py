@@ -49,16 +49,35 @@ def _example(text: str) -> str:
     return f"Example: {text}"
 
 
-@app.command(epilog=_example("mrgantry simulate cohort --subjects 50 --seed 1"))
+@app.command(epilog=_example("mrgantry simulate cohort --subjects 50 --visits 2 --twins"))
 def simulate(
     cohort: Annotated[Path, typer.Argument(help="Folder to write the cohort to.")],
-    subjects: Annotated[int, typer.Option(help="How many.", min=1)] = 20,
+    subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 20,
     seed: Seed = 0,
     healthy: Annotated[float, typer.Option(help="Share without tumour.", min=0, max=1)] = 0.0,
+    high_grade: Annotated[
+        float, typer.Option(help="Share of the tumours that are high grade.", min=0, max=1)
+    ] = 0.75,
     sequence: Annotated[
         list[str] | None,
         typer.Option(help="t1, t1c, t2 or flair; repeat for several. All four unless given."),
     ] = None,
+    t1: Annotated[
+        str | None,
+        typer.Option(help="Scan T1 and T1c by mprage, spgr or se. A mixture unless given."),
+    ] = None,
+    visits: Annotated[
+        int,
+        typer.Option(
+            help="Scan each person so often: same anatomy and labels, other protocol and noise.",
+            min=1,
+        ),
+    ] = 1,
+    twins: Annotated[
+        bool,
+        typer.Option("--twins", help="Scan each person with a tumour once more, without it."),
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,
 ) -> None:
     """Simulate a multi-sequence brain tumour cohort in BRATS layout.
@@ -66,9 +85,21 @@ def simulate(
     It needs no patient data, tests software and teaches; it is no evidence about patients.
     """
     from mrgantry.simulate import simulate
+    from mrgantry.simulate.contrast import SEQUENCES
 
-    chosen = {"sequences": tuple(sequence)} if sequence else {}
-    simulate(cohort, subjects, seed, healthy, workers=workers, **chosen)
+    simulate(
+        cohort,
+        subjects,
+        seed,
+        healthy,
+        tuple(sequence or SEQUENCES),
+        high_grade=high_grade,
+        t1=t1,
+        visits=visits,
+        twins=twins,
+        device=device,
+        workers=workers,
+    )
     _say(f"{cohort} holds {subjects} simulated subjects; look at {cohort / 'preview.png'}.")
     _next("prepare", cohort, "slices", "--sequence", "t1")
 

@@ -2,8 +2,9 @@
 
 import math
 import zlib
-from collections.abc import Sequence
-from functools import partial
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +19,14 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
-from mrgantry.common.workers import each
-from mrgantry.simulate.contrast import SEQUENCES
+from mrgantry.common.workers import cores, each
+from mrgantry.simulate.contrast import SEQUENCES, T1_KINDS
 from mrgantry.simulate.fields import Box
 from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.preview import write_preview
 from mrgantry.simulate.template import CITATION, NOTICE, load_template
 
-RECIPE = 1  # another number means other images from the same seed
+RECIPE = 2  # another number means other images from the same seed
 SUFFIXES = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 STATEMENT = (
     "Simulated images. They test software and teach; they are no evidence about patients, "
@@ -36,6 +37,35 @@ BRATS_AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0,
 CORNER = (24, 8, 1)  # of the canvas in a BRATS volume, before it is turned to LPS
 
 
+@dataclass(frozen=True)
+class Design:
+    """What `simulate` was asked for; its Args say what each field means."""
+
+    subjects: int
+    seed: int
+    healthy: float
+    sequences: list[str]
+    high_grade: float
+    t1: str | None
+    visits: int
+    twins: bool
+    device: str
+
+
+@dataclass(frozen=True)
+class Session:
+    """One folder of scans: a person at one visit, with or without the tumour."""
+
+    person: str
+    name: str
+    grade: str
+    visit: int
+
+    def folder(self, cohort: Path) -> Path:
+        """Say where its files lie."""
+        return cohort / self.grade / self.name
+
+
 def simulate(
     cohort: Path,
     subjects: int = 20,
@@ -43,6 +73,11 @@ def simulate(
     healthy: float = 0.0,
     sequences: Sequence[str] = SEQUENCES,
     *,
+    high_grade: float = 0.75,
+    t1: str | None = None,
+    visits: int = 1,
+    twins: bool = False,
+    device: str = "cpu",
     workers: int | None = None,
 ) -> Path:
     """Write a simulated cohort of brain MR scans in BRATS layout.
@@ -52,12 +87,21 @@ def simulate(
     stopped; a larger `subjects` adds to a cohort.
 
     Args:
-        cohort: Folder to write to, as HGG/, LGG/ and healthy/, one folder a subject.
-        subjects: Size of the cohort.
+        cohort: Folder to write to, as HGG/, LGG/ and healthy/, one folder a session.
+        subjects: Size of the cohort, in people.
         seed: Another seed gives other subjects.
-        healthy: Fraction without a tumour; three in four tumours are high grade.
+        healthy: Fraction without a tumour.
         sequences: Which of "t1", "t1c", "t2" and "flair" to scan.
-        workers: Processes; by default one a core.
+        high_grade: Fraction of the tumours that are high grade.
+        t1: Scan T1 and T1c by "mprage", "spgr" or "se"; None mixes them, as hospitals do.
+        visits: Times that each person is scanned: same anatomy and labels, other protocol
+            and noise. With several, sim-0001 is found in sim-0001_1, sim-0001_2 and so on;
+            the first visit is the same as an only one.
+        twins: Also scan each person with a tumour as if they had none, as healthy/sim-0001_well,
+            by the protocol of the first visit.
+        device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
+            but for rounding, so a cohort is continued on the device that it was begun on.
+        workers: Processes; by default one a core, and at most four on a GPU.
 
     Returns:
         The folder.
@@ -65,47 +109,60 @@ def simulate(
     Raises:
         DataError: An argument is out of range, or the folder holds another cohort.
     """
-    _check(subjects, seed, healthy, sequences, workers)
     chosen = [name for name in SEQUENCES if name in sequences]
+    _check(sequences, workers)
+    design = Design(subjects, seed, healthy, chosen, high_grade, t1, visits, twins, device)
+    _check_design(design)
     cohort = Path(cohort)
-    about = _about(cohort, subjects, seed, healthy, chosen)
-    _claim(cohort, about)
+    _claim(cohort, _about(cohort, design))
     load_template()  # here, so that workers find it prepared
-    work = partial(_write_subject, cohort, seed, healthy, chosen)
-    records = {}
+    if device != "cpu":
+        workers = workers or min(cores(), 4)
+    work = partial(_write_person, cohort, design)
+    records: dict[int, list[dict[str, Any]]] = {}
     with progress("simulate", total=subjects) as advance:
-        for number, record in each(work, range(1, subjects + 1), workers):
-            records[number] = record
-            advance(1, record["subject"])
-    table = pd.json_normalize([records[number] for number in sorted(records)], sep="_")
+        for number, rows in each(work, range(1, subjects + 1), workers):
+            records[number] = rows
+            advance(1, rows[0]["person"])
+    table = pd.json_normalize([row for n in sorted(records) for row in records[n]], sep="_")
     with whole(cohort / "cohort.csv") as aside:
         table.to_csv(aside, index=False)
     write_preview(cohort, chosen)
     return cohort
 
 
-def grade_of(number: int, healthy: float) -> str:
+def grade_of(number: int, healthy: float, high_grade: float = 0.75) -> str:
     """Decide a subject's group so that the fractions hold at every size of the cohort.
 
     >>> [grade_of(number, 0.2) for number in range(1, 7)]
     ['HGG', 'HGG', 'HGG', 'LGG', 'healthy', 'HGG']
     """
-    without = math.floor(number * healthy + 1e-9)
-    if without > math.floor((number - 1) * healthy + 1e-9):
+    if _crosses(number, healthy):
         return "healthy"
-    return "LGG" if (number - without) % 4 == 0 else "HGG"
+    sick = number - math.floor(number * healthy + 1e-9)
+    return "LGG" if _crosses(sick, 1 - high_grade) else "HGG"
 
 
-def _check(
-    subjects: int, seed: int, healthy: float, sequences: Sequence[str], workers: int | None
-) -> None:
-    """Refuse arguments that make no cohort."""
-    if subjects < 1:
-        raise DataError(f"A cohort needs at least one subject, not {subjects}.")
-    if seed < 0:
-        raise DataError(f"The seed must not be negative, as {seed} is.")
-    if not 0 <= healthy <= 1:
-        raise DataError(f"The healthy fraction must lie between 0 and 1, not be {healthy}.")
+def _crosses(number: int, share: float) -> bool:
+    """Say whether `number` times `share` reaches a whole number that the one before did not."""
+    return math.floor(number * share + 1e-9) > math.floor((number - 1) * share + 1e-9)
+
+
+def sessions_of(design: Design, number: int) -> list[Session]:
+    """List the sessions of one person."""
+    person = f"sim-{number:04d}"
+    grade = grade_of(number, design.healthy, design.high_grade)
+    found = [
+        Session(person, person if design.visits == 1 else f"{person}_{visit}", grade, visit)
+        for visit in range(1, design.visits + 1)
+    ]
+    if design.twins and grade != "healthy":
+        found.append(Session(person, f"{person}_well", "healthy", 1))
+    return found
+
+
+def _check(sequences: Sequence[str], workers: int | None) -> None:
+    """Refuse sequences that nobody scans, and no workers."""
     if workers is not None and workers < 1:
         raise DataError(f"At least one worker is needed, not {workers}.")
     unknown = [name for name in sequences if name not in SEQUENCES]
@@ -114,25 +171,44 @@ def _check(
         raise DataError(f"Sequences must be among {', '.join(SEQUENCES)}; got {found}.")
 
 
-def _about(
-    cohort: Path, subjects: int, seed: int, healthy: float, sequences: list[str]
-) -> dict[str, Any]:
+def _check_design(design: Design) -> None:
+    """Refuse arguments that make no cohort."""
+    if design.subjects < 1:
+        raise DataError(f"A cohort needs at least one subject, not {design.subjects}.")
+    if design.seed < 0:
+        raise DataError(f"The seed must not be negative, as {design.seed} is.")
+    for name, share in (("healthy", design.healthy), ("high-grade", design.high_grade)):
+        if not 0 <= share <= 1:
+            raise DataError(f"The {name} fraction must lie between 0 and 1, not be {share}.")
+    if design.t1 is not None and design.t1 not in T1_KINDS:
+        raise DataError(f"T1 is scanned by one of {', '.join(T1_KINDS)}, not by {design.t1}.")
+    if design.visits < 1:
+        raise DataError(f"A person needs at least one visit, not {design.visits}.")
+    _check_device(design.device)
+
+
+def _check_device(device: str) -> None:
+    """Refuse a device that this machine has not got."""
+    try:
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        raise DataError(
+            f"Device {device} cannot be used: {str(error).splitlines()[0]}. "
+            "Take device cpu; the people are the same."
+        ) from error
+
+
+def _about(cohort: Path, design: Design) -> dict[str, Any]:
     """Describe a cohort: what it is, whose template it rests on, how to make it again."""
-    arguments = {"subjects": subjects, "seed": seed, "healthy": healthy, "sequences": sequences}
+    arguments = asdict(design)
+    options = {"sequence" if key == "sequences" else key: arguments[key] for key in arguments}
     return {
         "simulated": True,
         "statement": STATEMENT,
-        "command": command_line(
-            "simulate",
-            short(cohort),
-            subjects=subjects,
-            seed=seed,
-            healthy=healthy,
-            sequences=sequences,
-        ),
+        "command": command_line("simulate", short(cohort), **options),
         "arguments": arguments,
         "recipe": RECIPE,
-        "seed": seed,
+        "seed": design.seed,
         "versions": versions(),
         "template": {"notice": NOTICE, "citation": CITATION},
     }
@@ -155,8 +231,8 @@ def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
     """Refuse to continue a cohort with other arguments; more subjects are welcome."""
     if not isinstance(old, dict) or not isinstance(old.get("arguments"), dict):
         raise DataError(f"{cohort / 'cohort.json'} describes no simulated cohort; name another.")
-    before = old["arguments"] | {"recipe": old.get("recipe")}
-    for name, value in (about["arguments"] | {"recipe": RECIPE}).items():
+    before = {"recipe": old.get("recipe")} | old["arguments"]
+    for name, value in ({"recipe": RECIPE} | about["arguments"]).items():
         if name == "subjects" and before.get(name, 0) <= value:
             continue
         if before.get(name) != value:
@@ -172,30 +248,41 @@ def _sweep(folder: Path) -> None:
         stray.unlink(missing_ok=True)
 
 
-def _write_subject(
-    cohort: Path, seed: int, healthy: float, sequences: list[str], number: int
+def _write_person(cohort: Path, design: Design, number: int) -> list[dict[str, Any]]:
+    """Write one person's files, unless an earlier call has, and give their manifest rows."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
+    # The visits share a patient, drawn once and only if anything is missing.
+    draw = lru_cache(
+        lambda grade: draw_patient(load_template(), design.seed, number, grade, design.device)
+    )
+    try:
+        return [
+            _write_session(cohort, design, session, partial(draw, session.grade))
+            for session in sessions_of(design, number)
+        ]
+    finally:
+        torch.set_num_threads(threads)
+
+
+def _write_session(
+    cohort: Path, design: Design, session: Session, draw: Callable[[], Patient]
 ) -> dict[str, Any]:
-    """Write one subject's files, unless an earlier call has, and give its manifest row."""
-    grade = grade_of(number, healthy)
-    name = f"sim-{number:04d}"
-    folder = cohort / grade / name
-    files = {key: folder / f"{name}_{SUFFIXES[key]}.nii.gz" for key in sequences}
-    files["seg"] = folder / f"{name}_seg.nii.gz"
+    """Write one session's files, unless an earlier call has, and give its manifest row."""
+    folder = session.folder(cohort)
+    files = {k: folder / f"{session.name}_{SUFFIXES[k]}.nii.gz" for k in design.sequences}
+    files["seg"] = folder / f"{session.name}_seg.nii.gz"
     record = folder / "subject.json"
     if record.exists() and all(file.exists() for file in files.values()):
         return dict(read_json(record))
     _sweep(folder)
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)  # threads gain nothing here, and could change the last digit
-    try:
-        patient = draw_patient(load_template(), seed, number, grade)
-        for key, file in files.items():
-            if not file.exists():
-                volume = patient.labels() if key == "seg" else patient.scan(key)
-                write_brats(file, volume.numpy(), patient.anatomy.box, seed)
-    finally:
-        torch.set_num_threads(threads)
-    row = _record(patient, name, grade, sequences)
+    patient = draw()
+    for key, file in files.items():
+        if not file.exists():
+            seg = key == "seg"
+            volume = patient.labels() if seg else patient.scan(key, session.visit, design.t1)
+            write_brats(file, volume.cpu().numpy(), patient.anatomy.box, design.seed)
+    row = _record(patient, session, design)
     write_json(record, row)
     return row
 
@@ -231,9 +318,9 @@ def _gzip(data: bytes) -> bytes:
     return squeeze.compress(data) + squeeze.flush()
 
 
-def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> dict[str, Any]:
-    """Give a subject's row of the manifest; centre in voxels of the files as stored."""
-    counts = np.bincount(patient.labels().flatten().numpy(), minlength=5)
+def _record(patient: Patient, session: Session, design: Design) -> dict[str, Any]:
+    """Give a session's row of the manifest; centre in voxels of the files as stored."""
+    counts = np.bincount(patient.labels().flatten().cpu().numpy(), minlength=5)
     centre: list[float | None] = [None, None, None]
     if patient.focus:
         x, y, z = patient.focus.centre
@@ -241,10 +328,12 @@ def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> di
             round(v, 1) for v in (239 - (x + CORNER[0]), 239 - (y + CORNER[1]), z + CORNER[2])
         ]
     return {
-        "subject": name,
+        "subject": session.name,
+        "person": session.person,
+        "visit": session.visit,
         "simulated": True,
         "seed": patient.seed,
-        "grade": grade,
+        "grade": session.grade,
         "latent_age": round(patient.anatomy.age, 3),
         "centre": dict(zip("xyz", centre, strict=True)),
         "necrosis_cm3": round(int(counts[1]) / 1000, 3),
@@ -252,5 +341,8 @@ def _record(patient: Patient, name: str, grade: str, sequences: list[str]) -> di
         "enhancing_cm3": round(int(counts[4]) / 1000, 3),
         "brain_cm3": round(int(patient.anatomy.brain.sum()) / 1000, 1),
         "least_jacobian": round(patient.anatomy.least_jacobian, 4),
-        **{key: patient.protocol(key).describe() for key in sequences},
+        **{
+            key: patient.protocol(key, session.visit, design.t1).describe()
+            for key in design.sequences
+        },
     }

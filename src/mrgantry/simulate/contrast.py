@@ -14,16 +14,16 @@ import torch
 from jaxtyping import Float, Int16
 from torch import Tensor
 
-from mrgantry.simulate.anatomy import GRID, Anatomy, coarse_field
+from mrgantry.simulate.anatomy import GRID, TILE, Anatomy, coarse_field
 from mrgantry.simulate.fields import (
+    draw,
     normal,
-    power_law,
-    random_field,
     refine,
     uniform,
 )
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
+T1_KINDS = ("mprage", "spgr", "se")
 R1, R2 = 4.5, 5.5  # relaxivities of gadolinium chelates, per mM and second
 
 
@@ -49,13 +49,14 @@ class Tissue:
 # In the order of anatomy.TISSUES, then tumour.TUMOUR_TISSUES.
 AVERAGE = {
     "white": Tissue(0.85, 72.0, 0.70, 0.008, (0.04, 0.04)),
-    "grey": Tissue(1.35, 92.0, 0.82, 0.02, (0.04, 0.04)),
+    "grey": Tissue(1.42, 92.0, 0.82, 0.02, (0.04, 0.04)),
     "csf": Tissue(4.0, 1600.0, 1.0, 0.0, (0.04, 0.04)),
     "hyperintensity": Tissue(1.25, 125.0, 0.77, 0.008),
     "blood": Tissue(1.9, 40.0, 0.60, 0.60, (0.04, 0.15)),  # flowing, so dark before gadolinium
-    "necrosis": Tissue(2.2, 300.0, 0.93, 0.03, (0.18, 0.15)),
-    "non-enhancing": Tissue(1.6, 170.0, 0.87, 0.03),
-    "oedema": Tissue(1.45, 165.0, 0.86, 0.018),
+    "necrosis": Tissue(2.1, 220.0, 0.92, 0.01, (0.18, 0.15)),
+    "cyst": Tissue(3.0, 500.0, 0.97, 0.004, (0.10, 0.15)),
+    "non-enhancing": Tissue(1.6, 170.0, 0.87, 0.015),
+    "oedema": Tissue(1.45, 175.0, 0.86, 0.018),
     "enhancing": Tissue(1.50, 130.0, 0.86, 0.20),
 }
 
@@ -96,11 +97,16 @@ class Protocol:
 
 
 def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
-    """Draw one subject's tissues round the average."""
+    """Draw one subject's tissues round the average.
+
+    Most of the spread is shared by all tissues, as by temperature, age and field, so
+    that grey and white matter keep their contrast.
+    """
+    shared = [0.9 * normal(generator) for _ in range(2)]
     return {
         name: Tissue(
-            t1=tissue.t1 * math.exp(normal(generator, 0.0, tissue.spread[0])),
-            t2=tissue.t2 * math.exp(normal(generator, 0.0, tissue.spread[1])),
+            t1=tissue.t1 * math.exp(tissue.spread[0] * normal(generator, shared[0], 0.44)),
+            t2=tissue.t2 * math.exp(tissue.spread[1] * normal(generator, shared[1], 0.44)),
             density=tissue.density * math.exp(normal(generator, 0.0, 0.015)),
             gadolinium=tissue.gadolinium * math.exp(normal(generator, 0.0, 0.25)),
         )
@@ -108,13 +114,16 @@ def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
     }
 
 
-def draw_protocol(sequence: str, fluid: Tissue, generator: torch.Generator) -> Protocol:
+def draw_protocol(
+    sequence: str, fluid: Tissue, generator: torch.Generator, t1_kind: str | None = None
+) -> Protocol:
     """Draw a scanner's settings for one sequence.
 
     Args:
         sequence: One of `SEQUENCES`.
         fluid: The subject's fluid, which FLAIR is tuned to null.
         generator: Where the numbers come from.
+        t1_kind: One of `T1_KINDS` for T1 and T1c; None draws one, as between hospitals.
     """
     weighted = sequence in ("t1", "t1c")
     thickest = 3.0 if weighted else 4.5
@@ -122,12 +131,12 @@ def draw_protocol(sequence: str, fluid: Tissue, generator: torch.Generator) -> P
     noise = 0.012 * uniform(generator, 0.6, 1.8)
     bias = 0.12 * uniform(generator, 0.5, 1.3)
     gain = uniform(generator, 300.0, 900.0)
-    kind, tr, te, ti, flip = _timing(sequence, fluid, generator)
+    kind, tr, te, ti, flip = _timing(sequence, fluid, generator, t1_kind)
     return Protocol(sequence, kind, tr, te, ti, flip, slice_mm, noise, bias, gain)
 
 
 def _timing(
-    sequence: str, fluid: Tissue, generator: torch.Generator
+    sequence: str, fluid: Tissue, generator: torch.Generator, t1_kind: str | None
 ) -> tuple[str, float, float, float, float]:
     """Draw kind, repetition, echo and inversion time, and flip angle."""
     if sequence == "t2":
@@ -139,12 +148,15 @@ def _timing(
         ti = null * uniform(generator, 0.98, 1.02)
         return "ir", tr, uniform(generator, 110.0, 140.0), ti, 90.0
     choice = uniform(generator, 0.0, 1.0)
-    if choice < 0.40:
+    # Spin echo is rare after contrast.
+    drawn = "mprage" if choice < 0.40 else "se" if choice >= 0.75 and sequence == "t1" else "spgr"
+    kind = t1_kind or drawn
+    if kind == "mprage":
         tr, ti = uniform(generator, 2.0, 2.4), uniform(generator, 0.95, 1.1)
-        return "mprage", tr, 3.0, ti, 9.0
-    if choice < 0.75 or sequence == "t1c":
-        return "spgr", 0.009, 3.5, 0.0, uniform(generator, 20.0, 30.0)
-    return "se", uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
+        return kind, tr, 3.0, ti, 9.0
+    if kind == "spgr":
+        return kind, 0.009, 3.5, 0.0, uniform(generator, 20.0, 30.0)
+    return kind, uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
 
 
 def signal(tissue: Tissue, protocol: Protocol) -> float:
@@ -181,36 +193,27 @@ def acquire(
         tissues: The subject's tissues in the order of `fractions`.
         fractions: What each voxel is made of.
         anatomy: Where those voxels are, and which of them are brain.
-        generator: For texture, receive field and noise.
+        generator: For receive field and noise.
 
     Returns:
         The anatomy's box in scanner units, exactly 0 outside the brain and at least 1 inside.
     """
     signals = [signal(tissue, protocol) for tissue in tissues.values()]
-    mixed = torch.mv(fractions.T, torch.tensor(signals[: len(fractions)]))
-    solid = 1 - fractions[2]
-    mixed = mixed * (1 + 0.035 * _texture(anatomy, generator) * solid)
+    mixed = torch.tensor(signals[: len(fractions)]) @ fractions
+    mixed = torch.addcmul(mixed, mixed, anatomy.texture)
     volume = torch.full(anatomy.box.size, signals[2])
     volume.view(-1)[anatomy.voxels] = mixed
-    inside = anatomy.voxels[anatomy.brain]
+    inside = anatomy.voxels[anatomy.inside]
     clean = _thick_slices(volume, protocol.slice_mm).view(-1)[inside]
     clean *= _receive_field(protocol.bias, anatomy, generator).view(-1)[inside]
     reference = signals[0] if protocol.sequence in ("t1", "t1c") else signals[1]
-    real, imaginary = torch.randn(2, len(inside), generator=generator) * protocol.noise * reference
-    noisy = torch.hypot(clean + real, imaginary)  # Rician
+    noise = draw(generator, 2, math.prod(TILE))[:, anatomy.tile[anatomy.inside]]
+    real, imaginary = noise.mul_(protocol.noise * reference)
+    noisy = torch.hypot(clean.add_(real), imaginary)  # Rician
     stored = torch.zeros(anatomy.box.size, dtype=torch.int16)
-    scaled = (noisy * protocol.gain / reference).round().clamp(1, 32767)
+    scaled = noisy.mul_(protocol.gain / reference).round_().clamp_(1, 32767)
     stored.view(-1)[inside] = scaled.to(torch.int16)
     return stored
-
-
-def _texture(anatomy: Anatomy, generator: torch.Generator) -> Float[Tensor, " n"]:
-    """Draw fine 1/f texture on a 128 mm tile that repeats across the brain."""
-    tile = random_field(generator, (128, 128, 96), 1.0, power_law(1.1))[0]
-    for axis, length in enumerate(anatomy.box.size):
-        more = max(length - tile.shape[axis], 0)
-        tile = torch.cat([tile, tile.narrow(axis, 0, more)], axis).narrow(axis, 0, length)
-    return tile.reshape(-1)[anatomy.voxels]
 
 
 def _receive_field(
@@ -222,16 +225,12 @@ def _receive_field(
 
 
 def _thick_slices(volume: Float[Tensor, "x y z"], thickness: float) -> Float[Tensor, "x y z"]:
-    """Average along z over a slice of `thickness` mm."""
-    side = (thickness - 1) / 2
-    weights = [1.0]
-    while side > 0:
-        weights.append(min(side, 1.0))
-        side -= 1
-    total = volume.clone()
-    for shift, weight in enumerate(weights[1:], start=1):
-        total[:, :, shift:].add_(volume[:, :, :-shift], alpha=weight)
-        total[:, :, :shift].add_(volume[:, :, :1], alpha=weight)
-        total[:, :, :-shift].add_(volume[:, :, shift:], alpha=weight)
-        total[:, :, -shift:].add_(volume[:, :, -1:], alpha=weight)
-    return total / thickness
+    """Average along z over a slice of `thickness` mm; past the ends counts as the last voxel."""
+    size = volume.shape[2]
+    reach = int(thickness / 2 + 0.5)
+    weights = torch.zeros(size, size)
+    for step in range(-reach, reach + 1):
+        overlap = min(max((thickness + 1) / 2 - abs(step), 0.0), 1.0)
+        source = (torch.arange(size) + step).clamp(0, size - 1)
+        weights[source, torch.arange(size)] += overlap / thickness
+    return volume @ weights

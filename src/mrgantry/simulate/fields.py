@@ -1,9 +1,13 @@
 """Smooth random fields, sampling between voxels, and maps that cannot fold.
 
-Everything here lives on regular grids in PyTorch, axes (x, y, z), so the same code
-runs on a GPU. Grids of 4 mm carry what is smooth; only the last step is at 1 mm.
+Everything here lives on regular grids in PyTorch, axes (x, y, z). Grids of 4 mm carry
+what is smooth; only the last step is at 1 mm.
+
+Tensors are made on PyTorch's default device, so `with torch.device("cuda")` moves the work
+to a GPU. Random numbers always come from the CPU, so that a patient is the same on both.
 """
 
+import itertools
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -28,14 +32,20 @@ def stream(seed: int, subject: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
+def draw(generator: torch.Generator, *shape: int) -> Tensor:
+    """Draw standard normal numbers on the CPU and bring them to the default device."""
+    drawn = torch.randn(*shape, generator=generator, device="cpu")
+    return drawn.to(torch.get_default_device())
+
+
 def normal(generator: torch.Generator, mean: float = 0.0, sd: float = 1.0) -> float:
     """Draw one normal number."""
-    return mean + sd * float(torch.randn((), generator=generator))
+    return mean + sd * float(torch.randn((), generator=generator, device="cpu"))
 
 
 def uniform(generator: torch.Generator, low: float, high: float) -> float:
     """Draw one uniform number in [low, high)."""
-    return low + (high - low) * float(torch.rand((), generator=generator))
+    return low + (high - low) * float(torch.rand((), generator=generator, device="cpu"))
 
 
 def smooth(sigma: float) -> Spectrum:
@@ -68,15 +78,13 @@ def random_field(
     frequencies = [torch.fft.fftfreq(n, spacing) for n in shape[:2]]
     frequencies.append(torch.fft.rfftfreq(shape[2], spacing))
     kx, ky, kz = torch.meshgrid(*frequencies, indexing="ij")
-    amplitude = spectrum((kx**2 + ky**2 + kz**2).sqrt())
-    amplitude[0, 0, 0] = 0
+    k = (kx**2 + ky**2 + kz**2).sqrt()
+    amplitude = spectrum(k) * (k > 0)
     # All but the first and last plane of a real transform stand for two frequencies.
-    twice = torch.full((shape[2] // 2 + 1,), 2.0)
-    twice[0] = 1
-    if shape[2] % 2 == 0:
-        twice[-1] = 1
+    plane = torch.arange(shape[2] // 2 + 1)
+    twice = torch.where(2 * plane % shape[2] == 0, 1.0, 2.0)
     power = (amplitude**2 * twice).sum() / math.prod(shape)
-    white = torch.randn(count, *shape, generator=generator)
+    white = draw(generator, count, *shape)
     filtered = torch.fft.rfftn(white, dim=(1, 2, 3)) * (amplitude / power.sqrt())
     field: Tensor = torch.fft.irfftn(filtered, s=shape, dim=(1, 2, 3))
     return field
@@ -91,9 +99,11 @@ def sample(
         maps: One or more maps on one grid.
         points: Voxel coordinates, not millimetres.
     """
-    size = torch.tensor(maps.shape[1:], dtype=torch.float32)
-    unit = points.reshape(3, -1).T * (2 / (size - 1)) - 1
-    grid = unit.flip(1)[None, None, None]  # grid_sample names the last axis first
+    flat = points.reshape(3, -1)
+    sizes = maps.shape[1:]
+    # grid_sample names the last axis first and counts from -1 to 1.
+    unit = torch.stack([flat[axis] * (2 / (sizes[axis] - 1)) for axis in (2, 1, 0)]) - 1
+    grid = unit.T[None, None, None]
     read: Tensor = F.grid_sample(maps[None], grid, padding_mode="border", align_corners=True)
     return read.reshape(maps.shape[0], *points.shape[1:])
 
@@ -126,12 +136,13 @@ def refine(coarse: Float[Tensor, "c i j k"], spacing: int, box: Box) -> Float[Te
         box: What part of the canvas is wanted.
     """
     # Hat functions as matrices: several times faster than torch's own interpolation.
-    for corner, size in zip(box.corner, box.size, strict=True):
-        voxels = torch.arange(corner, corner + size) / spacing
-        points = torch.arange(coarse.shape[1])
-        weights = (1 - (voxels[:, None] - points).abs()).clamp(min=0)
-        coarse = torch.tensordot(coarse, weights, dims=([1], [1]))  # x goes last, y is next
-    return coarse
+    x, y, z = (
+        (1 - (torch.arange(corner, corner + size)[:, None] / spacing - torch.arange(points)).abs())
+        .clamp(min=0)
+        for corner, size, points in zip(box.corner, box.size, coarse.shape[1:], strict=True)
+    )  # fmt: skip
+    along_x = (x @ coarse.flatten(2)).unflatten(2, coarse.shape[2:])
+    return (y @ along_x) @ z.T
 
 
 def exponential(
@@ -153,18 +164,17 @@ def exponential(
 
 
 def jacobian(points: Float[Tensor, "3 x y z"], spacing: float) -> Float[Tensor, "i j k"]:
-    """Give the determinant of a map's derivative in each cell of its grid.
+    """Give the least determinant of a map's derivative at the eight corners of each cell.
 
     Args:
         points: Where each grid point is sent, in units of `spacing`.
         spacing: Distance of grid points.
     """
-    corner = points[:, :-1, :-1, :-1]
-    columns = (
-        points[:, 1:, :-1, :-1] - corner,
-        points[:, :-1, 1:, :-1] - corner,
-        points[:, :-1, :-1, 1:] - corner,
-    )
-    a, b, c = (column / spacing for column in columns)
-    volume: Tensor = (torch.linalg.cross(a, b, dim=0) * c).sum(0)
-    return volume
+    dx, dy, dz = (points.diff(dim=axis) / spacing for axis in (1, 2, 3))
+    first, last = slice(None, -1), slice(1, None)
+    least = torch.full([n - 1 for n in points.shape[1:]], math.inf)
+    for x, y, z in itertools.product((first, last), repeat=3):
+        a, b, c = dx[:, :, y, z], dy[:, x, :, z], dz[:, x, y, :]
+        volume = (torch.linalg.cross(a, b, dim=0) * c).sum(0)
+        least = torch.minimum(least, volume)
+    return least

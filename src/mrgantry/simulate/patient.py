@@ -6,14 +6,10 @@ import torch
 from jaxtyping import Float, Int16, UInt8
 from torch import Tensor
 
-from mrgantry.simulate.anatomy import (
-    Anatomy,
-    build_anatomy,
-    draw_head,
-)
+from mrgantry.simulate.anatomy import Anatomy, build_anatomy, draw_head, place
 from mrgantry.simulate.contrast import Protocol, Tissue, acquire, draw_protocol, draw_tissues
 from mrgantry.simulate.fields import stream
-from mrgantry.simulate.template import Template
+from mrgantry.simulate.template import Template, load_template
 from mrgantry.simulate.tumour import Focus, Tumour, grow, plant
 
 
@@ -41,45 +37,66 @@ class Patient:
 
     def labels(self) -> UInt8[Tensor, "x y z"]:
         """Draw the BRATS labels in the anatomy's box."""
-        volume = torch.zeros(self.anatomy.box.size, dtype=torch.uint8)
+        volume = torch.zeros(self.anatomy.box.size, dtype=torch.uint8, device=self.fractions.device)
         if self.tumour is not None:
             volume.view(-1)[self.anatomy.voxels] = self.tumour.labels
         return volume
 
-    def protocol(self, sequence: str) -> Protocol:
-        """Draw how this patient is scanned."""
-        generator = stream(self.seed, self.number, f"protocol {sequence}")
-        return draw_protocol(sequence, self.tissues["csf"], generator)
+    def protocol(self, sequence: str, visit: int = 1, t1_kind: str | None = None) -> Protocol:
+        """Draw how this patient is scanned; see `draw_protocol`."""
+        generator = self._stream("protocol", sequence, visit)
+        return draw_protocol(sequence, self.tissues["csf"], generator, t1_kind)
 
-    def scan(self, sequence: str) -> Int16[Tensor, "x y z"]:
-        """Scan one sequence; see `acquire`."""
-        return acquire(
-            self.protocol(sequence),
-            self.tissues,
-            self.fractions,
-            self.anatomy,
-            stream(self.seed, self.number, f"noise {sequence}"),
-        )
+    def scan(
+        self, sequence: str, visit: int = 1, t1_kind: str | None = None
+    ) -> Int16[Tensor, "x y z"]:
+        """Scan one sequence; see `acquire`.
+
+        Visits differ in protocol, receive field and noise. The head lies where it lay,
+        as in BRATS, where all scans of a patient are registered to one atlas.
+        """
+        with self.fractions.device:
+            return acquire(
+                self.protocol(sequence, visit, t1_kind),
+                self.tissues,
+                self.fractions,
+                self.anatomy,
+                self._stream("noise", sequence, visit),
+            )
+
+    def _stream(self, purpose: str, sequence: str, visit: int) -> torch.Generator:
+        """Open the stream of one scan; the first visit's name is that of an only visit."""
+        words = [purpose, sequence] + ([f"visit {visit}"] if visit > 1 else [])
+        return stream(self.seed, self.number, " ".join(words))
 
 
-def draw_patient(template: Template, seed: int, number: int, grade: str) -> Patient:
+def draw_patient(
+    template: Template, seed: int, number: int, grade: str, device: str = "cpu"
+) -> Patient:
     """Draw one patient.
 
+    What is chosen is chosen on the CPU and on the coarse grid, so that rounding on another
+    device moves no tumour; what is drawn at 1 mm is drawn on the device.
+
     Args:
-        template: The average brain.
+        template: The average brain, on the CPU.
         seed: Seed of the cohort.
         number: The patient's number, from 1.
         grade: "HGG", "LGG" or "healthy"; the brain under the tumour is the same.
+        device: Where voxels are drawn, as PyTorch names it.
     """
     head = draw_head(template, stream(seed, number, "head"))
     tissues = draw_tissues(stream(seed, number, "tissues"))
     focus = None
     if grade != "healthy":
         focus = plant(template, head, stream(seed, number, "tumour"), grade == "HGG")
-    push = focus.push if focus else None
-    anatomy = build_anatomy(template, head, stream(seed, number, "anatomy"), push)
-    tumour = grow(focus, anatomy, stream(seed, number, "growth")) if focus else None
-    fractions = anatomy.tissues
-    if tumour is not None:
-        fractions = torch.cat([fractions * (1 - tumour.tissues.sum(0)), tumour.tissues])
+    coarse, least = place(template, head, focus.push if focus else None)
+    here = template if device == "cpu" else load_template(device)
+    with torch.device(device):
+        growth = stream(seed, number, "anatomy")
+        anatomy = build_anatomy(here, head, coarse.to(device), least, growth)
+        tumour = grow(focus, anatomy, stream(seed, number, "growth")) if focus else None
+        fractions = anatomy.tissues
+        if tumour is not None:
+            fractions = torch.cat([fractions * (1 - tumour.tissues.sum(0)), tumour.tissues])
     return Patient(seed, number, anatomy, tissues, focus, tumour, fractions)

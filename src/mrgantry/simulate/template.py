@@ -10,7 +10,7 @@ Source: Fonov et al., NeuroImage 47 (2009) S102; NeuroImage 54 (2011) 313.
 import os
 import sys
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -40,20 +40,22 @@ CITATION = (
     "NeuroImage 54 (2011) 313-327; V. S. Fonov et al., Unbiased nonlinear average "
     "age-appropriate brain templates from birth to adulthood, NeuroImage 47 (2009) S102."
 )
-PREPARATION = "4"  # another number makes every user prepare the template again
+PREPARATION = "9"  # another number makes every user prepare the template again
 MARGIN = 8  # voxels kept round the brain
 
 # Stored as int8 in these steps: what is kept of each map, and one unit of it.
 STEPS = {
     "csf": 1 / 32,  # log odds of cerebrospinal fluid against tissue
     "white": 1 / 32,  # log odds of white against grey matter
+    "pial": 0.5,  # mm from the nearest outer fluid, negative in it
     "depth": 0.5,  # mm inside the hull of the brain, negative outside
     "barrier": 1 / 127,  # 1 where falx and tentorium stop a tumour
     "ventricle": 0.5,  # mm from the lateral and third ventricle, negative inside
     "soft": 1 / 127,  # 1 where grey and white truly mix: deep grey, brain stem
     "below": 1 / 127,  # 1 below the tentorium
+    "thick": 1 / 127,  # 1 in grey matter so thick that it must hide folds
 }
-SHARP = 4  # so many of them need all voxels; the others are smooth
+SHARP = 3  # so many of them need all voxels; the others are smooth, or wider than 4 mm
 
 
 @dataclass(frozen=True)
@@ -65,7 +67,7 @@ class Template:
         origin: MNI coordinates in mm of the first voxel.
     """
 
-    maps: Float[Tensor, "7 x y z"]
+    maps: Float[Tensor, "9 x y z"]
     origin: tuple[float, float, float]
 
     def map(self, name: str) -> Float[Tensor, "1 x y z"]:
@@ -87,13 +89,19 @@ def cache_file() -> Path:
     return folder / "mrgantry" / f"template-{fingerprint(['icbm2009a', PREPARATION])}.npz"
 
 
-@lru_cache(maxsize=1)
-def load_template() -> Template:
+@lru_cache(maxsize=2)
+def load_template(device: str = "cpu") -> Template:
     """Load the template, preparing it if this machine has not done so yet.
+
+    Args:
+        device: Where its maps shall lie.
 
     Raises:
         DataError: The user's cache folder cannot be written.
     """
+    if device != "cpu":
+        template = load_template()
+        return replace(template, maps=template.maps.to(device))
     stored = cache_file()
     try:
         return _unpack(stored)
@@ -119,7 +127,7 @@ def _unpack(stored: Path) -> Template:
         return Template(torch.from_numpy(file["maps"]).float() * steps, (x, y, z))
 
 
-def _prepare() -> tuple[Int8[np.ndarray, "7 x y z"], Float[np.ndarray, "3"]]:
+def _prepare() -> tuple[Int8[np.ndarray, "9 x y z"], Float[np.ndarray, "3"]]:
     """Derive all maps from nilearn's three."""
     grey, white, brain, origin = _read_nilearn()
     csf = np.where(brain, 1 - grey - white, 0)
@@ -131,22 +139,45 @@ def _prepare() -> tuple[Int8[np.ndarray, "7 x y z"], Float[np.ndarray, "3"]]:
     depth = ndimage.gaussian_filter(_signed_distance(hull), 1.0)
     ventricle = _signed_distance(~_ventricles(csf, depth, x, y, z))
     grey, white = _without_rim(grey, white, csf, ventricle)
+    falx = (np.abs(x) < 2.6) & (white < 0.4)
+    outer = ~hull | ((csf > 0.4) & (ventricle > 5)) | (falx & (np.abs(x) < 1) & (ventricle > 8))
+    pial = ndimage.gaussian_filter(_signed_distance(~outer), 0.7)
+    white, grey = _thin_insula(white, grey, pial, x, y, z)
     below = _below_tentorium(x, y, z)
+    fluid = np.log((csf + 0.02) / (grey + white + 0.02))  # sulci are ridges of it
+    into_grey = _signed_distance(grey > white)
     deep = (np.abs(x) < 32) & (y > -36) & (y < 22) & (z > -16) & (z < 20) & (depth > 25)
     soft = ndimage.gaussian_filter((deep | below).astype(np.float32), 3)
-    falx = (np.abs(x) < 2.6) & (white < 0.4)
-    tentorium = ndimage.binary_dilation(below, iterations=2) & ~ndimage.binary_erosion(below)
+    tentorium = ndimage.binary_dilation(below, iterations=3) & ~ndimage.binary_erosion(
+        below, iterations=2
+    )
     maps = {
-        "csf": np.log((csf + 0.02) / (grey + white + 0.02)),
+        "csf": fluid + 1.2 * (fluid - ndimage.gaussian_filter(fluid, 3)) * (ventricle > 5),
         "white": np.log((white + 0.02) / (grey + 0.02)),
         "depth": depth,
+        "pial": pial,
         "ventricle": ventricle,
         "soft": soft,
         "barrier": (falx | tentorium).astype(np.float32),
         "below": below.astype(np.float32),
+        "thick": ndimage.gaussian_filter(np.clip((into_grey - 2) / 2, 0, 1), 1.5),
     }
     stored = [np.clip(np.round(maps[k] / step), -127, 127) for k, step in STEPS.items()]
     return np.stack(stored).astype(np.int8), np.asarray(origin, np.float64)
+
+
+def _thin_insula(
+    white: NDArray[np.float32],
+    grey: NDArray[np.float32],
+    pial: NDArray[np.float32],
+    x: NDArray[np.float32],
+    y: NDArray[np.float32],
+    z: NDArray[np.float32],
+) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Put back the white matter behind the insula, which averaging has filled with grey."""
+    box = (np.abs(x) > 33) & (np.abs(x) < 47) & (y > -24) & (y < 26) & (z > -14) & (z < 18)
+    moved = grey * ndimage.gaussian_filter(box.astype(np.float32), 1.5) / (1 + np.exp(3.2 - pial))
+    return white + moved, grey - moved
 
 
 def _read_nilearn() -> tuple[

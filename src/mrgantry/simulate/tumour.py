@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int, UInt8
+from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
@@ -20,19 +20,21 @@ from mrgantry.simulate.fields import (
     Box,
     Shape,
     band,
+    draw,
     lattice,
     normal,
+    power_law,
     random_field,
     sample,
     uniform,
 )
 from mrgantry.simulate.template import Template
 
-TUMOUR_TISSUES = ("necrosis", "non-enhancing", "oedema", "enhancing")
+TUMOUR_TISSUES = ("necrosis", "cyst", "non-enhancing", "oedema", "enhancing")
 CELL = 2  # mm, the grid on which a tumour grows
 REACH = 36  # mm that oedema can spread beyond the core's farthest surface
 SHUT = 0.06  # speed below which a cell is fluid or barrier
-EDGE = 0.10  # concentration at which oedema becomes visible in white matter
+EDGE = 0.05  # concentration at which oedema becomes visible in white matter
 
 
 @dataclass(frozen=True)
@@ -61,23 +63,25 @@ class Tumour:
         labels: BRATS labels: 1 necrosis and non-enhancing core, 2 oedema, 4 enhancing.
     """
 
-    tissues: Float[Tensor, "4 n"]
+    tissues: Float[Tensor, "5 n"]
     labels: UInt8[Tensor, " n"]
 
 
 def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
-    _, white, depth, _, ventricle, _, below = sample(template.maps, coarse)
+    _, white, _, depth, _, ventricle, _, below, _ = sample(template.maps, coarse)
     off_midline = (coarse[0] + template.origin[0]).abs()
     fit = (depth > 12) & (white > 0) & (off_midline > 14) & (below < 0.1) & (ventricle > 3)
     places = torch.nonzero(fit)
-    chosen = places[int(torch.randint(len(places), (), generator=generator))]
-    centre = GRID * (chosen + torch.rand(3, generator=generator) - 0.5)
+    chosen = places[_randint(generator, 0, len(places))]
+    centre = GRID * (chosen + torch.rand(3, generator=generator, device="cpu") - 0.5)
     radius = min(max(18 * math.exp(normal(generator, 0.0, 0.30)), 8.0), 32.0)
     strength = uniform(generator, 0.1, 0.45)
     offset = lattice(COARSE, float(GRID)) - centre.reshape(3, 1, 1, 1)
-    fall = torch.exp(-offset.square().sum(0) / (2 * (1.5 * radius) ** 2))
+    # Even the largest leaves the far side of the brain where it was.
+    reach = min(1.5 * radius, 30.0)
+    fall = torch.exp(-offset.square().sum(0) / (2 * reach**2))
     at_hull = torch.sigmoid((depth - 10) / 4)
     x, y, z = centre.tolist()
     return Focus((x, y, z), radius, -strength * offset * fall * at_hull, high_grade)
@@ -89,17 +93,17 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
     speed = _speed(anatomy, box)
     inward = _inward(focus, anatomy, box, speed, generator)
     core = torch.sigmoid(inward) * (speed > SHUT)
-    wet = _spread(core, speed, int(torch.randint(30, 150, (), generator=generator)))
+    wet = _spread(core, speed, _randint(generator, 30, 150))
     uneven = random_field(generator, _triple(speed), float(CELL), band(0.9 * focus.radius, 0.5))[0]
-    rim = focus.radius * uniform(generator, 0.18, 0.55)
+    rim = focus.radius * uniform(generator, 0.15, 0.48)
     past_rim = inward - rim * (1 + 0.4 * uneven)  # mm
-    here, fields = _at_voxels(torch.stack([core, wet, past_rim]), box, anatomy)
-    core, wet, past_rim = fields
+    patchy = random_field(generator, _triple(speed), float(CELL), power_law(1.6))[0]
+    cystic = 3 * (patchy - uniform(generator, -0.5, 2.0))
+    fields = torch.stack([core, wet, past_rim, patchy, cystic])
+    here, fields = _at_voxels(*_cropped(fields, wet > EDGE / 2, box), anatomy)
     # Grey matter swells only near the core, so oedema reaches out in white fingers.
-    wet = wet - 0.3 * anatomy.tissues[1, here]
-    tissues, labels = _tissues_and_labels(
-        core, wet, past_rim, anatomy.tissues[2, here], focus.high_grade
-    )
+    fields[1] -= 0.3 * anatomy.tissues[1, here]
+    tissues, labels = _tissues_and_labels(fields, anatomy.tissues[2, here], focus.high_grade)
     seen = anatomy.brain[here]
     all_tissues = torch.zeros(len(TUMOUR_TISSUES), len(anatomy.voxels))
     all_tissues[:, here] = tissues * (labels > 0)
@@ -109,34 +113,33 @@ def grow(focus: Focus, anatomy: Anatomy, generator: torch.Generator) -> Tumour:
 
 
 def _tissues_and_labels(
-    core: Float[Tensor, " m"],
-    wet: Float[Tensor, " m"],
-    past_rim: Float[Tensor, " m"],
-    fluid: Float[Tensor, " m"],
-    high_grade: bool,
-) -> tuple[Float[Tensor, "4 m"], UInt8[Tensor, " m"]]:
+    fields: Float[Tensor, "5 m"], fluid: Float[Tensor, " m"], high_grade: bool
+) -> tuple[Float[Tensor, "5 m"], UInt8[Tensor, " m"]]:
     """Turn what grew into fractions of `TUMOUR_TISSUES` and BRATS labels.
 
     Args:
-        core: Share of core, 0 to 1.
-        wet: Concentration of oedema, visible above `EDGE`.
-        past_rim: Distance in mm inwards from the inner edge of the enhancing rim.
+        fields: Share of core, 0 to 1; concentration of oedema, visible above `EDGE`; distance
+            in mm inwards from the inner edge of the enhancing rim; unevenness of everything,
+            standard deviation 1; log odds that dead tissue is a cyst.
         fluid: Share of cerebrospinal fluid, which oedema leaves alone.
         high_grade: Whether there is an enhancing rim.
     """
+    core, wet, past_rim, patchy, cystic = fields
     core = torch.sigmoid(8 * (core - 0.5))
     oedema = (1 - core) * (1 - fluid) * torch.sigmoid(30 * (wet - EDGE))
-    oedema *= (0.45 + 0.9 * (wet - EDGE)).clamp(0, 1)
-    centre = torch.sigmoid(2 * past_rim)
-    nothing = torch.zeros_like(core)
+    # More water near the core, and never the same everywhere.
+    oedema *= (0.3 + 0.85 * (wet - EDGE) + 0.18 * patchy).clamp(0.1, 1)
     labels = torch.where((wet > EDGE) & (fluid < 0.5), 2, 0)
     if high_grade:
-        tissues = torch.stack([core * centre, nothing, oedema, core * (1 - centre)])
+        centre, cyst = core * torch.sigmoid(2 * past_rim), torch.sigmoid(cystic)
+        rim, full = core - centre, (0.92 + 0.15 * patchy).clamp(0.5, 1)
+        tissues = [centre * (1 - cyst), centre * cyst, rim * (1 - full), oedema, rim * full]
         labels = torch.where(core > 0.5, torch.where(past_rim > 0, 1, 4), labels)
     else:
-        tissues = torch.stack([nothing, core, oedema, nothing])
+        dense, nothing = core * (0.85 + 0.12 * patchy).clamp(0.5, 1), torch.zeros_like(core)
+        tissues = [nothing, nothing, dense, oedema, nothing]
         labels = torch.where(core > 0.5, 1, labels)
-    return tissues, labels.to(torch.uint8)
+    return torch.stack(tissues), labels.to(torch.uint8)
 
 
 def _triple(volume: Float[Tensor, "x y z"]) -> Shape:
@@ -183,14 +186,14 @@ def _inward(
     origin = [a + b for a, b in zip(anatomy.box.corner, box.corner, strict=True)]
     place = torch.tensor(focus.centre) - torch.tensor(origin) - (CELL - 1) / 2
     offset = lattice(shape, float(CELL)) - place.reshape(3, 1, 1, 1)
-    axes = focus.radius * torch.exp(0.18 * torch.randn(3, generator=generator))
-    turn = torch.linalg.qr(torch.randn(3, 3, generator=generator))[0]
+    axes = focus.radius * torch.exp(0.18 * draw(generator, 3))
+    turn = _turn(generator).to(axes.device)
     scaled = torch.einsum("ab,bxyz->axyz", turn, offset) / axes.reshape(3, 1, 1, 1)
     rough = random_field(generator, shape, float(CELL), band(1.6 * focus.radius, 0.5))[0]
     inward = focus.radius * (1 - scaled.square().sum(0).sqrt() - 0.22 * rough)
-    parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).numpy())
-    nearest = np.where(parts > 0, offset.square().sum(0).numpy(), np.inf).argmin()
-    other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest]))
+    parts, _ = ndimage.label(((inward > 0) & (speed > SHUT)).cpu().numpy())
+    nearest = np.where(parts > 0, offset.square().sum(0).cpu().numpy(), np.inf).argmin()
+    other = torch.from_numpy((parts > 0) & (parts != parts.flat[nearest])).to(inward.device)
     return torch.where(other, torch.tensor(-99.0), inward)
 
 
@@ -212,6 +215,29 @@ def _neighbourhood(volume: Float[Tensor, "x y z"]) -> Float[Tensor, "x y z"]:
         total.narrow(axis, 0, length - 1).add_(volume.narrow(axis, 1, length - 1))
         volume = total.div_(3)
     return volume
+
+
+def _cropped(
+    fields: Float[Tensor, "c x y z"], wanted: Bool[Tensor, "x y z"], box: Box
+) -> tuple[Float[Tensor, "c i j k"], Box]:
+    """Cut fields and their box down to the cells that are wanted, and one more all round."""
+    found = torch.nonzero(wanted)
+    low = (found.amin(0) - 1).clamp(min=0).tolist()
+    high = torch.minimum(found.amax(0) + 2, torch.tensor(wanted.shape)).tolist()
+    x, y, z = (slice(a, b) for a, b in zip(low, high, strict=True))
+    cx, cy, cz = (c + CELL * a for c, a in zip(box.corner, low, strict=True))
+    sx, sy, sz = (CELL * (b - a) for a, b in zip(low, high, strict=True))
+    return fields[:, x, y, z], Box((cx, cy, cz), (sx, sy, sz))
+
+
+def _randint(generator: torch.Generator, low: int, high: int) -> int:
+    return int(torch.randint(low, high, (), generator=generator, device="cpu"))
+
+
+def _turn(generator: torch.Generator) -> Float[Tensor, "3 3"]:
+    """Draw a rotation on the CPU: other libraries give its columns other signs."""
+    turn: Tensor = torch.linalg.qr(torch.randn(3, 3, generator=generator, device="cpu"))[0]
+    return turn
 
 
 def _at_voxels(
