@@ -79,6 +79,7 @@ def simulate(
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,
+    cluster: Cluster = None,
 ) -> None:
     """Simulate a multi-sequence brain tumour cohort in BRATS layout.
 
@@ -99,6 +100,7 @@ def simulate(
         twins=twins,
         device=device,
         workers=workers,
+        cluster=cluster,
     )
     _say(f"{cohort} holds {subjects} simulated subjects; look at {cohort / 'preview.png'}.")
     _next("prepare", cohort, "slices", "--sequence", "t1")

@@ -79,6 +79,7 @@ def simulate(
     twins: bool = False,
     device: str = "cpu",
     workers: int | None = None,
+    cluster: str | None = None,
 ) -> Path:
     """Write a simulated cohort of brain MR scans in BRATS layout.
 
@@ -102,12 +103,14 @@ def simulate(
         device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
             but for rounding, so a cohort is continued on the device that it was begun on.
         workers: Processes; by default one a core, and at most four on a GPU.
+        cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Returns:
         The folder.
 
     Raises:
         DataError: An argument is out of range, or the folder holds another cohort.
+        RunError: The cluster cannot be reached.
     """
     chosen = [name for name in SEQUENCES if name in sequences]
     _check(sequences, workers)
@@ -121,7 +124,7 @@ def simulate(
     work = partial(_write_person, cohort, design)
     records: dict[int, list[dict[str, Any]]] = {}
     with progress("simulate", total=subjects) as advance:
-        for number, rows in each(work, range(1, subjects + 1), workers):
+        for number, rows in each(work, range(1, subjects + 1), workers, cluster):
             records[number] = rows
             advance(1, rows[0]["person"])
     table = pd.json_normalize([row for n in sorted(records) for row in records[n]], sep="_")
