@@ -1,6 +1,7 @@
 """Phantoms: small scans whose every answer is known."""
 
 import os
+import sys
 import signal
 from pathlib import Path
 
@@ -12,7 +13,8 @@ import torch
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
 
-torch.set_num_threads(2)
+# One: threads that wait for each other lose more beside other programs than they gain here.
+torch.set_num_threads(1)
 
 
 def write_nifti(path: Path, voxels: np.ndarray, axes: str = "RAS", spacing=(1.0, 1.0, 1.0)) -> Path:
@@ -132,3 +134,9 @@ def real_data() -> Path:
     if not folder or not Path(folder).is_dir():
         pytest.skip("MRGANTRY_REAL_DATA names no folder of real scans")
     return Path(folder)
+
+
+@pytest.fixture
+def few_draws(monkeypatch):
+    """Train the classifiers of an evaluation twice instead of ten times: they take minutes."""
+    monkeypatch.setattr(sys.modules["mrgantry.evaluate.evaluate"], "COSTLY_DRAWS", 2)

@@ -57,7 +57,7 @@ def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monk
         assert score.n_real == score.n_synthetic > 0
 
 
-def test_files_say_where_scores_come_from(real, tmp_path):
+def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     scores = evaluate(real.folder, tmp_path / "out", [good.folder], seed=3)
     assert read_scores(tmp_path / "out") == scores
@@ -114,7 +114,7 @@ def test_sets_of_one_name_are_refused(real, tmp_path):
         evaluate(real.folder, tmp_path / "out", [one.folder, two.folder])
 
 
-def test_the_training_split_can_be_compared_with(real, tmp_path):
+def test_the_training_split_can_be_compared_with(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     scores = evaluate(real.folder, tmp_path / "out", [good.folder], against="train")
     assert "nearest_training_ratio" not in {score.name for score in scores}

@@ -26,7 +26,7 @@ RECIPE = Recipe(
 )
 
 
-def test_one_page_tells_everything(tmp_path):
+def test_one_page_tells_everything(tmp_path, few_draws):
     subjects = [f"s{i // 10:02d}" for i in range(160)]
     splits = ["train" if i < 80 else "test" for i in range(160)]
     real = write_slices(tmp_path / "slices", blobs(160, 32), subjects, splits)

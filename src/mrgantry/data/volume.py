@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.formats import READERS, Stored, read_dicom, times
+from mrgantry.data.formats import READERS, Stored, read_dicom, times, told_of
 
 SUFFIXES = tuple(READERS)
 SPACINGS = (0.01, 50.0)  # mm; what lies outside is a damaged header
@@ -83,26 +83,10 @@ def read_volume(path: Path) -> Volume:
     read = read_dicom if path.is_dir() else READERS.get(suffix_of(path))
     if read is None:
         raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
-    try:
+    with told_of(path):
         if path.is_file() and path.stat().st_size == 0:
             raise DataError("it is empty; copy it again")
         return _checked(read(path))
-    except DataError as error:
-        raise DataError(f"{path}: {error}.") from error
-    except MemoryError as error:
-        raise DataError(f"{path} is larger than the memory that is left.") from error
-    # Readers of other people's formats raise anything when fed with damaged bytes.
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(
-            f"{path}: it is truncated or damaged, or not of the format that its name says "
-            f"({_printable(reason[-1]).strip().rstrip('.')}); copy it again."
-        ) from error
-
-
-def _printable(text: str) -> str:
-    """Take out what a damaged header would do to the terminal."""
-    return "".join(letter if letter.isprintable() else "?" for letter in text)
 
 
 @np.errstate(all="ignore")  # what overflows is found by the checks

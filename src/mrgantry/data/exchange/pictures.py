@@ -11,7 +11,7 @@ from PIL import Image
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.cut import ORDER, Frame, fit
-from mrgantry.data.formats import read_nifti_slice, times
+from mrgantry.data.formats import read_nifti_slice, times, told_of
 
 Limits = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
@@ -181,23 +181,12 @@ def _read_file(path: Path, channels: int, directions: Float[np.ndarray, "3 2"] |
         DataError: It cannot be used.
     """
     suffix = suffix_of(path)
-    try:
+    with told_of(path):
         if not path.is_file():
             raise DataError("it does not exist")
         if suffix in NIFTI:
             return _checked(_read_nifti(path, directions), channels)
         return _checked(READERS[suffix](path, channels), channels)
-    except DataError as error:
-        raise DataError(f"{path}: {error}.") from error
-    except MemoryError as error:
-        raise DataError(f"{path} is larger than the memory that is left.") from error
-    # Readers of other people's formats raise anything when fed with damaged bytes.
-    except Exception as error:
-        reason = str(error).strip().splitlines() or [type(error).__name__]
-        raise DataError(
-            f"{path}: it is truncated or damaged, or not of the format that its name says "
-            f"({reason[-1].strip().rstrip('.')}); copy it again."
-        ) from error
 
 
 def _checked(picture: Picture, channels: int) -> Picture:

@@ -15,7 +15,7 @@ from mrgantry.data.formats.nibabel_formats import (
     read_nifti_slice,
     read_pair,
 )
-from mrgantry.data.formats.stored import LARGEST, Stored, times
+from mrgantry.data.formats.stored import LARGEST, Stored, times, told_of
 from mrgantry.data.formats.text_headers import read_meta, read_nrrd
 
 READERS: dict[str, Callable[[Path], Stored]] = {
@@ -39,4 +39,5 @@ __all__ = [
     "read_dicom",
     "read_nifti_slice",
     "times",
+    "told_of",
 ]

@@ -6,7 +6,8 @@ or less than its header promises is refused.
 """
 
 import gzip
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from math import prod
 from pathlib import Path
@@ -129,3 +130,30 @@ def unpacked(path: Path, most: int, start: int = 0) -> bytes:
             return file.read(min(most + 1, left))
         with gzip.GzipFile(fileobj=file) as stream:
             return stream.read(min(most + 1, DENSEST * left))
+
+
+@contextmanager
+def told_of(path: Path) -> Iterator[None]:
+    """Turn whatever a reader raises into one sentence that names the file.
+
+    Raises:
+        DataError: The reader raised something.
+    """
+    try:
+        yield
+    except DataError as error:
+        raise DataError(f"{path}: {error}.") from error
+    except MemoryError as error:
+        raise DataError(f"{path} is larger than the memory that is left.") from error
+    # Readers of other people's formats raise anything when fed with damaged bytes.
+    except Exception as error:
+        reason = str(error).strip().splitlines() or [type(error).__name__]
+        raise DataError(
+            f"{path}: it is truncated or damaged, or not of the format that its name says "
+            f"({_printable(reason[-1]).strip().rstrip('.')}); copy it again."
+        ) from error
+
+
+def _printable(text: str) -> str:
+    """Take out what a damaged header would do to the terminal."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
