@@ -1,8 +1,8 @@
 """Phantoms: small scans whose every answer is known."""
 
 import os
-import sys
 import signal
+import sys
 from pathlib import Path
 
 import nibabel as nib

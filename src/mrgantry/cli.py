@@ -30,6 +30,8 @@ app = typer.Typer(
 )
 
 Workers = Annotated[int | None, typer.Option(help="Processes; one a core unless given.", min=1)]
+INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
+SAID = 12  # lines of one kind that are printed
 Cluster = Annotated[
     str | None, typer.Option(help="Address of a Dask scheduler to work on, as tcp://host:8786.")
 ]
@@ -37,6 +39,13 @@ TumourLabels = Annotated[
     str | None,
     typer.Option(
         help="Names of tumour label maps, as '*lesion*'; unless given, those of BRATS layouts."
+    ),
+]
+Person = Annotated[
+    str | None,
+    typer.Option(
+        help="Regular expression whose group finds the person in a scan's path (a second group: "
+        "the visit), as '^([^/]+)/'; unless given, names of folders and files tell."
     ),
 ]
 Sequences = Annotated[
@@ -114,6 +123,7 @@ def inspect(
     ),
     sequence: Sequences = None,
     tumour_labels: TumourLabels = None,
+    person: Person = None,
     workers: Workers = None,
     cluster: Cluster = None,
 ) -> None:
@@ -123,7 +133,9 @@ def inspect(
     """
     from mrgantry.data import inspect
 
-    found = inspect(scans, out, sequence or (), tumour_labels, workers=workers, cluster=cluster)
+    found = inspect(
+        scans, out, sequence or (), tumour_labels, person, workers=workers, cluster=cluster
+    )
     kinds: dict[tuple[str, ...], list[str]] = {}
     for visit in found.visits:
         kind = (
@@ -136,14 +148,13 @@ def inspect(
         ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
         [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
     )
-    for visit in found.visits:
-        for problem in visit.problems:
-            _say(f"Wrong: {visit.subject.name} {problem}")
-        for remark in visit.subject.remarks:
-            _say(f"Assumed: {visit.subject.name} {remark}")
+    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.subject.remarks]
+    problems = [f"{v.subject.name} {told}" for v in found.visits for told in v.problems]
+    _say_some("Assumed", remarks, found.table)
+    _say_some("Wrong", problems, found.table)
     if found.unused:
         few = ", ".join(str(path.relative_to(scans)) for path in found.unused[:3])
-        _say(f"Not used, since their names tell no sequence: {few} ({len(found.unused)} in all).")
+        _say(f"Not used, {len(found.unused)} (names that tell nothing, second copies): {few}.")
     _say(f"{found.table} lists every file.")
     people = len({visit.subject.id for visit in found.visits})
     counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
@@ -205,6 +216,7 @@ def prepare(
         typer.Option(help="Read all on one grid: a sequence's, as t1, or cubes, as 1mm."),
     ] = None,
     tumour_labels: TumourLabels = None,
+    person: Person = None,
     tumour_mm2: Annotated[
         float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
     ] = 50.0,
@@ -239,27 +251,26 @@ def prepare(
             "plane": plane,
             "slices": which,
             "poses": poses,
-            "centre_mm": _numbers(centre_mm, "--centre-mm") if centre_mm else None,
+            "centre_mm": _numbers(centre_mm, "--centre-mm", 3) if centre_mm else None,
             "size": size,
             "fit": fit,
             "field_mm": field_mm,
-            "percentiles": _numbers(percentiles, "--percentiles"),
+            "percentiles": _numbers(percentiles, "--percentiles", 2),
             "min_brain": min_brain,
             "resample_to": resample_to,
             "tumour_labels": tumour_labels,
+            "person": person,
             "tumour_mm2": tumour_mm2,
             "where": tuple(where or ()),
-            "splits": _numbers(splits, "--splits"),
+            "splits": _numbers(splits, "--splits", 3),
             "split_column": split_column,
             "seed": seed,
         },
         "plan",
     )
     made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
-    for remark in made.about.notes["assumed"]:
-        _say(f"Assumed: {remark}")
-    for problem in made.about.notes["skipped"]:
-        _say(f"Skipped: {problem}")
+    _say_some("Assumed", made.about.notes["assumed"], slices / "about.json")
+    _say_some("Skipped", made.about.notes["skipped"], slices / "about.json")
     counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
     _say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
@@ -420,7 +431,7 @@ def import_(
         "made_by": made_by,
         "turn": turn,
         "mirror": mirror,
-        "splits": _numbers(splits, "--splits"),
+        "splits": _numbers(splits, "--splits", 3),
         "seed": seed,
     }
     made = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
@@ -534,11 +545,14 @@ def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:
     return [found.pop() if len(found) == 1 else f"{len(found)} kinds" for found in values]
 
 
-def _numbers(text: str, option: str) -> tuple[float, ...]:
+def _numbers(text: str, option: str, count: int) -> tuple[float, ...]:
     try:
-        return tuple(float(number) for number in text.split(":"))
+        numbers = tuple(float(number) for number in text.split(":"))
     except ValueError:
-        raise typer.BadParameter(f"{option} takes numbers between colons, not {text!r}") from None
+        numbers = ()
+    if len(numbers) != count:
+        raise typer.BadParameter(f"{option} takes {count} numbers between colons, not {text!r}")
+    return numbers
 
 
 def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
@@ -546,10 +560,20 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     from rich.console import Console
     from rich.table import Table
 
-    table = Table(*head, box=box.SIMPLE_HEAD)
+    table = Table(box=box.SIMPLE_HEAD)
+    for name in head:
+        table.add_column(name, overflow="fold")  # what does not fit goes on, nothing is cut
     for row in rows:
         table.add_row(*row)
     Console().print(table)
+
+
+def _say_some(what: str, lines: Sequence[str], where: Path) -> None:
+    """Print the first lines of what may be many."""
+    for line in lines[:SAID]:
+        _say(f"{what}: {line}")
+    if len(lines) > SAID:
+        _say(f"{what}: {len(lines) - SAID} more, see {where}.")
 
 
 def _say(text: str) -> None:
@@ -577,9 +601,10 @@ def main() -> NoReturn:
     except MrgantryError as error:
         _say(f"mrgantry: {error}")
         sys.exit(1)
-    except KeyboardInterrupt:
-        _say("mrgantry: stopped. Run the same command again to go on.")
-        sys.exit(130)
+    except SystemExit as error:  # Typer turns an interruption into this
+        if error.code == INTERRUPTED:
+            _say("mrgantry: stopped. Run the same command again to go on.")
+        raise
     sys.exit(0)
 
 

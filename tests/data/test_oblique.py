@@ -183,3 +183,9 @@ def test_a_damaged_volume_is_said(posed):
     part.write_bytes(part.read_bytes()[:3000])
     with pytest.raises(DataError, match="is damaged .* make it again"):
         _ = SliceSet.open(posed.folder).images
+
+
+def test_a_head_that_poses_miss_is_skipped_with_its_reason(cohort, tmp_path):
+    plan = PLAN.model_copy(update={"centre_mm": (900.0, 0.0, 0.0)})
+    with pytest.raises(DataError, match="turn round 900:0:0 mm, show no brain"):
+        prepare(cohort, tmp_path / "out", plan, workers=1)

@@ -1,5 +1,6 @@
 import json
 
+import nibabel as nib
 import numpy as np
 import pytest
 
@@ -268,3 +269,76 @@ def test_rows_say_where_their_pixels_lie(tmp_path, plane, axes):
     np.testing.assert_allclose(here, there[:3], atol=0.8)  # a pixel is 0.78 mm
     normal = ["sagittal", "coronal", "axial"].index(plane)
     assert made.table["position_mm"].iloc[n] == pytest.approx(here[normal], abs=0.01)
+
+
+def one_scan(cohort, number):
+    name = f"BraTS20_Training_{number:03d}"
+    return cohort / name / f"{name}_t1.nii.gz"
+
+
+def test_slices_of_a_scan_that_broke_leave_the_set(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    bad = one_scan(cohort, 4)
+    bad.write_bytes(bad.read_bytes()[:500])
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    assert "BraTS20_Training_004" not in set(made.table["subject"])
+    assert len(made.about.notes["skipped"]) == 1
+
+
+def test_a_set_that_is_being_changed_cannot_be_opened(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    write_nifti(one_scan(cohort, 1), brain_phantom(77), "LPS")
+    bad = one_scan(cohort, 4)
+    bad.write_bytes(bad.read_bytes()[:500])
+    with pytest.raises(DataError, match="truncated"):
+        prepare(cohort, tmp_path / "out", PLAN, workers=1, strict=True)
+    with pytest.raises(DataError, match="was interrupted while it was made"):
+        SliceSet.open(tmp_path / "out")
+
+
+def test_voxels_that_change_beside_their_header_are_noticed(tmp_path):
+    for number in range(3):
+        place = tmp_path / f"scans/p{number}"
+        place.mkdir(parents=True)
+        image = nib.Nifti1Pair(brain_phantom(number), np.eye(4))
+        nib.save(image, place / "t1.hdr")
+    one = prepare(tmp_path / "scans", tmp_path / "out", PLAN, workers=1)
+    voxels = np.fromfile(tmp_path / "scans/p1/t1.img", np.float32)
+    np.where(voxels > 0, voxels.mean() + voxels[::-1] % 7, 0).astype(np.float32).tofile(
+        tmp_path / "scans/p1/t1.img"
+    )
+    two = prepare(tmp_path / "scans", tmp_path / "out", PLAN, workers=1)
+    assert one.about.fingerprint != two.about.fingerprint
+
+
+def test_other_people_are_not_put_in_the_place_of_a_set(cohort, tmp_path):
+    prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    write_nifti(tmp_path / "other/anna/t1.nii.gz", brain_phantom())
+    with pytest.raises(DataError, match="holds slices of other subjects"):
+        prepare(tmp_path / "other", tmp_path / "out", PLAN, workers=1)
+
+
+def test_a_file_where_the_set_should_be_is_said(cohort, tmp_path):
+    (tmp_path / "out").write_text("")
+    with pytest.raises(DataError, match="is a file; name a folder"):
+        prepare(cohort, tmp_path / "out", PLAN, workers=1)
+
+
+@pytest.mark.parametrize(
+    ("change", "sentence"),
+    [
+        ({"field_mm": 1e6}, "field_mm"),
+        ({"poses": 7}, "are for --plane oblique alone"),
+        ({"centre_mm": (0, 0, 0)}, "are for --plane oblique alone"),
+        ({"fit": "crop", "field_mm": 100}, "leave out --fit crop"),
+    ],
+)
+def test_what_a_plan_would_ignore_is_refused(change, sentence):
+    with pytest.raises(RecipeError, match=sentence):
+        SlicePlan.of(change, "plan")
+
+
+def test_known_values_are_offered(cohort, tmp_path):
+    (cohort / "cohort.csv").write_text("subject,sex\nBraTS20_Training_001,F\n")
+    with pytest.raises(DataError, match=r"Known attributes: sex \(F\)"):
+        prepare(cohort, tmp_path / "out", PLAN.model_copy(update={"where": ("sex=f",)}))

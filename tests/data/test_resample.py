@@ -2,9 +2,10 @@ import numpy as np
 import pytest
 
 from conftest import brain_phantom, tumour_phantom, write_nifti
-from mrgantry.common.errors import RecipeError
-from mrgantry.data import SlicePlan, Volume, prepare, read_volume
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.data import SlicePlan, Volume, find_subjects, prepare, read_volume
 from mrgantry.data.resample import Grid, resample
+from mrgantry.data.scan import read_scan
 
 PLAN = SlicePlan(sequences=("t1", "flair"), combine="channels", slices="0.2:0.8", size=16)
 
@@ -88,7 +89,6 @@ def test_channels_on_different_grids_are_joined(tmp_path, to, height):
 
 
 def test_without_it_the_error_says_so(tmp_path):
-    from mrgantry.common.errors import DataError
 
     with pytest.raises(DataError, match="add --resample-to t1"):
         prepare(other_grid(tmp_path / "scans"), tmp_path / "out", PLAN, workers=1)
@@ -105,3 +105,34 @@ def test_a_scan_read_back_from_disk_lies_where_it_did(tmp_path):
     one = read_volume(path)
     assert Grid.of(one).fits(one)
     assert not Grid.of(one).with_spacing(1.5).fits(one)
+
+
+def test_only_the_axes_that_get_coarser_are_smoothed():
+    voxels = np.zeros((16, 16, 20))
+    voxels[::2] = 1  # stripes that only smoothing along x would blur
+    one = volume(voxels)
+    thick = Grid((16, 16, 4), np.diag([1.0, 1.0, 5.0, 1.0]), "RAS")
+    read = resample(one, thick).voxels
+    assert np.abs(read[2:-2:2, 2:-2, 1:-1] - 1).max() < 1e-3
+    assert np.abs(read[3:-2:2, 2:-2, 1:-1]).max() < 1e-3
+
+
+def test_a_stripped_brain_keeps_its_size(tmp_path):
+    write_nifti(tmp_path / "p1/t1.nii.gz", brain_phantom(shape=(48, 56, 40)))
+    (subject,) = find_subjects(tmp_path)
+    volumes = {
+        to: float(read_scan(subject, ("t1",), SlicePlan(resample_to=to)).brain.sum())
+        * (float(to) if to else 1) ** 3
+        for to in (None, "2", "3")
+    }
+    assert volumes["2"] == pytest.approx(volumes[None], rel=0.03)
+    assert volumes["3"] == pytest.approx(volumes[None], rel=0.05)
+
+
+def test_a_mask_that_lies_elsewhere_is_refused(tmp_path):
+    far = write_nifti(tmp_path / "p1/mask.nii.gz", np.ones((5, 5, 5), np.uint8))
+    write_nifti(tmp_path / "p1/t1.nii.gz", brain_phantom())
+    assert far.is_file()
+    (subject,) = find_subjects(tmp_path)
+    with pytest.raises(DataError, match="mask.nii.gz lies elsewhere than the scan"):
+        read_scan(subject, ("t1",), SlicePlan(resample_to="1mm"))

@@ -293,3 +293,58 @@ def test_links_are_followed_but_never_round_and_round(tmp_path):
     (study / "p2").symlink_to(tmp_path / "store/p2")
     (tmp_path / "store/p2/loop").symlink_to(study)
     assert [s.id for s in find_subjects(study)] == ["p1", "p2"]
+
+
+def test_numbered_folders_of_one_person_are_visits_and_said_so(tmp_path):
+    touch(tmp_path, *(f"{p}/{v}/T1.nii.gz" for p in ("anna", "bert") for v in ("01", "02")))
+    found = find_subjects(tmp_path)
+    assert [(s.id, s.session) for s in found[:2]] == [("anna", "01"), ("anna", "02")]
+    assert found[0].remarks == ("01 is taken for a visit of anna",)
+    dates = tmp_path / "dates"
+    touch(dates, "anna/2019_01_02/T1.nii.gz", "anna/20200304/T1.nii.gz")
+    assert {s.id for s in find_subjects(dates)} == {"anna"}
+
+
+def test_many_numbers_or_a_group_above_are_people(tmp_path):
+    touch(tmp_path, *(f"a/controls/{n}/T1.nii.gz" for n in range(8, 13)))
+    assert len({s.id for s in find_subjects(tmp_path / "a")}) == 5
+    touch(tmp_path, *(f"b/ucsf/{n}/T1.nii.gz" for n in range(20)))
+    assert len({s.id for s in find_subjects(tmp_path / "b")}) == 20
+    touch(tmp_path, *(f"c/study_volunteer0{n}_t1.nii.gz" for n in range(3)))
+    assert len({s.id for s in find_subjects(tmp_path / "c")}) == 3
+
+
+def test_numbered_dicom_series_belong_to_the_person_above(tmp_path):
+    for person in ("patX", "patY"):
+        touch(tmp_path, f"{person}/0007/IM1.dcm", f"{person}/0008/IM1.dcm")
+    for file in tmp_path.rglob("*.dcm"):
+        file.write_bytes(b"no DICOM: its folder is known by the sequence asked for")
+    found = find_subjects(tmp_path, ["t1"])
+    assert {s.id for s in found} <= {"patX", "patY"}
+
+
+def test_the_user_can_say_whose_scans_they_are(tmp_path):
+    touch(tmp_path, "x-anna-1/t1.nii.gz", "x-anna-2/t1.nii.gz", "x-bert-1/t1.nii.gz")
+    found = find_subjects(tmp_path, person=r"x-(\w+)-(\d)")
+    assert [(s.id, s.session) for s in found] == [("anna", "1"), ("anna", "2"), ("bert", "1")]
+    assert len({s.id for s in find_subjects(tmp_path, person=r"x-(\w+)-\d")}) == 2
+    with pytest.raises(DataError, match=r"--person 'y\(.\)' finds nobody in x-anna-1"):
+        find_subjects(tmp_path, person="y(.)")
+    with pytest.raises(DataError, match="must be a regular expression with a group"):
+        find_subjects(tmp_path, person="x-")
+
+
+def test_names_of_all_languages_stay_apart(tmp_path):
+    touch(tmp_path, "张三_T1.nii.gz", "李四_T1.nii.gz", "Ørsted Bo_T1.nii.gz")
+    assert sorted(s.id for s in find_subjects(tmp_path)) == ["Ørsted Bo", "张三", "李四"]
+
+
+def test_a_bids_lesion_map_is_no_brain_mask(tmp_path):
+    anat = "sub-01/anat/sub-01"
+    touch(tmp_path, f"{anat}_T1w.nii.gz", f"{anat}_label-lesion_dseg.nii.gz")
+    assert find_subjects(tmp_path)[0].mask is None
+
+
+def test_a_segmentation_of_one_sequence_is_no_tumour(tmp_path):
+    touch(tmp_path, "p1/T1.nii.gz", "p1/T2.nii.gz", "p1/FLAIR.nii.gz", "p1/T1_fast_seg.nii.gz")
+    assert find_subjects(tmp_path)[0].tumour is None

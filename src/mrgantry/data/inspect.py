@@ -71,7 +71,7 @@ class Inspection:
 
     Attributes:
         visits: All visits, in the order of their names.
-        unused: Scans that belong to no subject, with names that tell nothing.
+        unused: Scans that are not used: their names tell nothing, or they are second copies.
         sheet: The contact sheet.
         table: The table of all files.
     """
@@ -92,6 +92,7 @@ def inspect(
     out: Path,
     sequences: Sequence[str] = (),
     tumour_labels: str | None = None,
+    person: str | None = None,
     *,
     workers: int | None = None,
     cluster: str | None = None,
@@ -103,13 +104,14 @@ def inspect(
         out: Folder to write `scans.csv` and `sheet.png` to.
         sequences: As in `find_subjects`.
         tumour_labels: As in `find_subjects`.
+        person: As in `find_subjects`.
         workers: Processes; defaults to one a core.
         cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Raises:
         DataError: The folder is missing or holds no scan, or `out` cannot be written.
     """
-    subjects = find_subjects(scans, sequences, tumour_labels)
+    subjects = find_subjects(scans, sequences, tumour_labels, person)
     places = np.linspace(0, len(subjects) - 1, min(SHOWN, len(subjects))).round().astype(int)
     shown = {subjects[place].name for place in places}
     visits: dict[str, Visit] = {}
@@ -171,15 +173,15 @@ def _read(subject: Subject, role: str, path: Path, root: Path) -> tuple[Seen, Vo
     except DataError as error:
         row.problem = str(error).removeprefix(f"{path}: ")
         return row, None
-    row.shape = _times(volume.voxels.shape)
-    row.spacing_mm = _times([f"{step:.3g}" for step in volume.spacing])
+    row.shape = _times([volume.voxels.shape[axis] for axis in volume.stored_order])
+    row.spacing_mm = _times([f"{volume.spacing[axis]:.3g}" for axis in volume.stored_order])
     row.axes = volume.stored_axes
     row.lowest, row.highest = float(volume.voxels.min()), float(volume.voxels.max())
     return row, volume
 
 
 def _times(numbers: Sequence[int | str]) -> str:
-    """Write 240x240x155, or 1 where all three are the same."""
+    """Write 240x240x155, as stored, or 1 where all three are the same."""
     texts = [str(number) for number in numbers]
     return texts[0] if len(set(texts)) == 1 else "x".join(texts)
 
@@ -258,4 +260,5 @@ def _lost(subject: Subject, root: Path) -> Visit:
         Seen(subject.id, subject.session, role, str(path.relative_to(root)), problem=problem)
         for role, path in _files(subject).items()
     ]
-    return Visit(subject, rows)
+    black = Tile(rows[0].sequence, "", np.zeros((TILE, TILE, 3), np.uint8))
+    return Visit(subject, rows, [black])

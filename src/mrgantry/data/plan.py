@@ -86,6 +86,8 @@ class SlicePlan(Frozen):
             voxels in mm; None takes scans as they are.
         tumour_labels: Pattern of the names of tumour label maps, as "*lesion*"; None
             takes those that the layout declares.
+        person: Regular expression whose group finds the person in a scan's path, where
+            the folders' names do not tell.
         tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is
             none, between is unclear.
         where: Only subjects with these attributes, such as ("grade=HGG",).
@@ -102,11 +104,12 @@ class SlicePlan(Frozen):
     centre_mm: tuple[float, float, float] | None = None
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     fit: Literal["pad", "crop", "squash"] = "pad"
-    field_mm: Annotated[float, Field(gt=0)] | None = None
+    field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
     min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
     resample_to: str | None = None
     tumour_labels: str | None = None
+    person: str | None = None
     tumour_mm2: Annotated[float, Field(gt=0)] = 50.0
     where: tuple[str, ...] = ()
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
@@ -151,6 +154,10 @@ class SlicePlan(Frozen):
                 raise RecipeError(f"The filter {condition!r} must read name=value.")
         if self.plane == "oblique" and self.slices != "0.4:0.6":
             raise RecipeError("An oblique pose names its own section; leave out --slices.")
+        if self.plane != "oblique" and (self.poses != 50 or self.centre_mm):
+            raise RecipeError("--poses and --centre-mm are for --plane oblique alone.")
+        if self.field_mm and self.fit != "pad":
+            raise RecipeError(f"--field-mm names the square itself; leave out --fit {self.fit}.")
         return self
 
     @property

@@ -26,10 +26,16 @@ from mrgantry.data.slices import (
     begin,
     finish,
     has_part,
+    read_about,
+    remove_part,
+    reopen,
     safe_name,
     write_part,
 )
 from mrgantry.data.subjects import Subject, find_subjects
+from mrgantry.data.volume import parts_of
+
+UNITS = {"index": "indices", "mm": "millimetres", "fraction": "parts of the brain"}
 
 
 class Outcome(Frozen):
@@ -70,7 +76,7 @@ def prepare(
         DataError: No subject can be used, or the folder was made with another plan.
         RunError: The cluster cannot be reached.
     """
-    found = find_subjects(scans, plan.sequences, plan.tumour_labels)
+    found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person)
     subjects = choose(found, plan, scans)
     about = About(
         channels=plan.channels,
@@ -91,7 +97,10 @@ def prepare(
         Task(person, visits, splits[person], _origin(visits, splits[person]))
         for person, visits in people.items()
     ]
+    refuse_other_people(slices, people)
     todo = [task for task in tasks if not _known(slices, task)]
+    if todo:
+        reopen(slices)
     work = partial(_prepare_person, plan=plan, slices=slices)
     with progress("prepare", len(tasks), len(tasks) - len(todo)) as advance:
         for task, outcome in each(work, todo, workers, cluster, _lost):
@@ -127,6 +136,20 @@ def _assemble(
     return finish(slices, about.model_copy(update=update), parts)
 
 
+def refuse_other_people(slices: Path, people: Iterable[str]) -> None:
+    """Refuse to replace a finished set by one of other people.
+
+    Raises:
+        DataError: None of the set's people is among those of the scans.
+    """
+    before, now = set(read_about(slices).parts), {safe_name(person) for person in people}
+    if before and not before & now:
+        raise DataError(
+            f"{slices} holds slices of other subjects ({', '.join(sorted(before)[:3])}, ...). "
+            "Choose another folder, or delete this one."
+        )
+
+
 def refuse_like_names(people: Iterable[str]) -> None:
     """Refuse people whose names would give the same file.
 
@@ -152,10 +175,17 @@ def choose(subjects: list[Subject], plan: SlicePlan, scans: Path) -> list[Subjec
         if all(subject.attributes.get(name.lower()) == value for name, value in conditions)
     ]
     if not met:
-        known = sorted({name for subject in subjects for name in subject.attributes})
+        known: dict[str, set[str]] = {}
+        for subject in subjects:
+            for name, value in subject.attributes.items():
+                known.setdefault(name, set()).add(value)
+        told = [
+            f"{name} ({', '.join(sorted(values))})" if len(values) < 6 else name
+            for name, values in sorted(known.items())
+        ]
         raise DataError(
             f"No subject of {scans} meets {' and '.join(plan.where)}. "
-            f"Known attributes: {', '.join(known) or 'none'}."
+            f"Known attributes: {', '.join(told) or 'none'}."
         )
     kept = [subject for subject in met if set(subject.scans) & set(plan.sequences)]
     if not kept:
@@ -203,6 +233,7 @@ class Task:
 
 def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> Outcome:
     """Cut all visits of one person and write the part; never raise for a bad scan."""
+    remove_part(slices, safe_name(task.person))  # of other files or another split
     pixels: list[Any] = []
     rows, problems = [], []
     brain, simulated = "", False
@@ -224,7 +255,10 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> Outcome:
         stored = pixels if plan.plane == "oblique" else np.concatenate(pixels)
         write_part(slices, safe_name(task.person), stored, table)
     elif not problems:
-        problems.append(f"{task.person} was skipped: no slice holds enough brain.")
+        problems.append(
+            f"{task.person} was skipped: no slice holds enough brain (the slices {plan.slices} "
+            f"are read as {UNITS[plan.extent.unit]})."
+        )
     return Outcome(origin=task.origin, brain=brain, simulated=simulated, problems=tuple(problems))
 
 
@@ -253,10 +287,11 @@ def _outcome_path(slices: Path, person: str) -> Path:
 def _origin(visits: list[Subject], split: str) -> str:
     """Give a fingerprint of the files that one person's slices are cut from."""
     files = [
-        file
+        part
         for visit in visits
         for file in (*visit.scans.values(), visit.mask, visit.tumour)
         if file is not None
+        for part in parts_of(file)
     ]
     return fingerprint([split, *sorted(map(_mark, files))])
 

@@ -34,6 +34,15 @@ class Grid:
             self.affine, volume.affine, atol=1e-3
         )
 
+    def overlaps(self, volume: Volume) -> bool:
+        """Say whether a volume's field holds most of this grid."""
+        lattice = np.stack(np.meshgrid(*[np.linspace(0.1, 0.9, 9)] * 3), -1).reshape(-1, 3)
+        here = lattice * (np.array(self.shape) - 1)
+        to_voxels = np.linalg.inv(volume.affine) @ self.affine
+        there = here @ to_voxels[:3, :3].T + to_voxels[:3, 3]
+        inside = (there > -0.5) & (there < np.array(volume.voxels.shape) - 0.5)
+        return bool(inside.all(1).mean() > 0.5)
+
     def with_spacing(self, spacing: float) -> "Grid":
         """Give a grid of cubic voxels that covers the same field in the same directions.
 
@@ -69,7 +78,8 @@ def resample(volume: Volume, grid: Grid, how: Literal["linear", "nearest"] = "li
     to_source = np.linalg.inv(volume.affine) @ grid.affine
     voxels = volume.voxels
     if how == "linear":
-        coarser = np.linalg.norm(grid.affine[:3, :3], axis=0).max() / np.array(volume.spacing)
+        # How far a step of the grid goes along each axis of the volume, in its voxels.
+        coarser = np.abs(to_source[:3, :3]).max(axis=1)
         # A voxel r times as long is a box r wide; sqrt(r^2 - 1) of it is still missing.
         sigma = np.sqrt(np.maximum(coarser**2 - 1, 0) / 12)
         if sigma.max() > 0.1:

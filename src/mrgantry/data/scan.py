@@ -1,7 +1,7 @@
 """One visit in memory: the volumes of one image's channels, brain and tumour, on one grid."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -52,11 +52,12 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
             )
     if subject.mask:
         brain, brain_from = _labels(subject.mask, volumes[0], grid), "mask"
-    if grid is not None:
-        volumes = [_moved(volume, grid) for volume in volumes]
-    if not subject.mask:
+    else:  # before resampling, which blurs the edge of a stripped brain into its background
         found = [cut.find_brain(volume) for volume in volumes]
-        brain, brain_from = np.logical_or.reduce([mask for mask, _ in found]), found[0][1]
+        masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, found, strict=True)]
+        brain, brain_from = np.logical_or.reduce(masks), found[0][1]
+    if grid is not None:
+        volumes = [volume if grid.fits(volume) else resample(volume, grid) for volume in volumes]
     if not brain.any():
         raise DataError("its brain mask is empty.")
     tumour = _labels(subject.tumour, volumes[0], grid) if subject.tumour else None
@@ -74,18 +75,26 @@ def _grid(subject: Subject, first: Volume, plan: SlicePlan) -> Grid | None:
     return Grid.of(read_volume(subject.scans[plan.resample_to]))
 
 
-def _moved(volume: Volume, grid: Grid) -> Volume:
-    return volume if grid.fits(volume) else resample(volume, grid)
+def _on_grid(
+    volume: Volume, mask: Bool[np.ndarray, "x y z"], grid: Grid | None
+) -> Bool[np.ndarray, "x2 y2 z2"]:
+    """Bring a mask of a volume to the grid that all are read on."""
+    if grid is None or grid.fits(volume):
+        return mask
+    labels = replace(volume, voxels=mask.astype(np.float32))
+    return resample(labels, grid, "nearest").voxels > 0.5
 
 
 def _labels(path: Path, volume: Volume, grid: Grid | None) -> Bool[np.ndarray, "x y z"]:
     """Read a mask, or labels that are above 0 inside, on the grid of the scan."""
     labels = read_volume(path)
-    if grid is not None and not grid.fits(labels):
-        labels = resample(labels, grid, "nearest")
-    elif grid is None and not labels.same_grid(volume):
+    if grid is not None:
+        if not grid.overlaps(labels):
+            raise DataError(f"{path.name} lies elsewhere than the scan; register it first.")
+        return _on_grid(labels, labels.voxels > 0.5, grid)
+    if not labels.same_grid(volume):
         raise DataError(
             f"{path.name} lies on another grid than the scan. If they are registered, add "
-            f"--resample-to 1mm or a sequence."
+            "--resample-to 1mm or a sequence."
         )
     return labels.voxels > 0.5

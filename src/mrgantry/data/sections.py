@@ -6,11 +6,14 @@ import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Float16
 
+from mrgantry.common.errors import DataError
 from mrgantry.data import cut, oblique
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.scan import Scan
 from mrgantry.data.slices import COLUMNS
 from mrgantry.data.subjects import Subject
+
+LEAST_SHOWN = 0.02  # of the pixels of all poses: a brain fills a fifth or more
 
 
 def cut_stack(
@@ -71,6 +74,7 @@ def pose_head(
     shared["pixel_mm"] = round(pixel_mm, 4)
     name = f"{subject.name}_{shared['sequence']}"
     indices = oblique.drawn_for(name, plan.poses, plan.seed)
+    _refuse_empty_poses(stored, indices, plan)
     areas = _posed_areas(scan, stored, indices, plan)
     rows = [
         shared
@@ -132,6 +136,22 @@ def _tumour_areas(
         return [None] * len(chosen)
     pixels = tumour.sum(tuple(other for other in range(3) if other != axis))
     return [round(float(pixels[index] * pixel_mm2), 2) for index in chosen]
+
+
+def _refuse_empty_poses(stored: oblique.StoredHead, indices: list[int], plan: SlicePlan) -> None:
+    """Refuse a volume of which poses show next to nothing.
+
+    Raises:
+        DataError: They do.
+    """
+    poses = [(0, pose) for pose in map(oblique.Pose.at, indices)]
+    images = oblique.draw([stored.lay_out()], poses, plan.size, plan.field)
+    if float((images > -1).float().mean()) < LEAST_SHOWN:
+        centre = ":".join(f"{mm:.0f}" for mm in stored.centre)
+        raise DataError(
+            f"its poses, which turn round {centre} mm, show no brain there. The scan does not "
+            "reach that far, or lies askew; name the basal ganglia's place with --centre-mm."
+        )
 
 
 def _posed_areas(

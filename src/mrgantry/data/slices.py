@@ -238,12 +238,12 @@ class SliceSet:
 
     def _parts(self) -> Iterator[tuple[str, Int[np.ndarray, " k"], Shaped[np.ndarray, " k"]]]:
         """Go through the parts with rows here: name, rows within the part, their index."""
-        ends = [0, *np.cumsum(self.about.rows)]
-        for name, (start, end) in zip(self.about.parts, pairwise(ends), strict=True):
-            inside = (self.places >= start) & (self.places < end)
-            if inside.any():
-                numbers = self.table["index"].to_numpy()[inside]
-                yield name, self.places[inside] - start, numbers
+        ends = np.cumsum([0, *self.about.rows])
+        numbers = self.table["index"].to_numpy()
+        cuts = np.searchsorted(self.places, ends)  # places rise, whatever rows were kept
+        for name, start, (first, last) in zip(self.about.parts, ends, pairwise(cuts), strict=False):
+            if last > first:
+                yield name, self.places[first:last] - start, numbers[first:last]
 
 
 def read_about(folder: Path) -> About:
@@ -271,6 +271,8 @@ def begin(folder: Path, about: About) -> None:
     Raises:
         DataError: The folder holds a set made with other choices, or other things.
     """
+    if folder.exists() and not folder.is_dir():
+        raise DataError(f"{folder} is a file; name a folder for the set of slices.")
     if (folder / "about.json").is_file():
         before = read_about(folder)
         old = before.choices | {"channels": before.channels, "size": before.size}
@@ -286,6 +288,19 @@ def begin(folder: Path, about: About) -> None:
     if any(one.name[0] != "." for one in folder.glob("*")):  # a kill can leave hidden files
         raise DataError(f"{folder} is not empty and is not a set of slices; choose another.")
     write_json(folder / "about.json", about.model_dump())
+
+
+def reopen(folder: Path) -> None:
+    """Mark a set as incomplete before a part of it is replaced."""
+    about = read_about(folder)
+    if about.complete:
+        write_json(folder / "about.json", about.model_copy(update={"complete": False}).model_dump())
+
+
+def remove_part(folder: Path, name: str) -> None:
+    """Remove a part, rows first: without them it is no part."""
+    for suffix in ("csv", "npy", "npz"):
+        (folder / f"parts/{name}.{suffix}").unlink(missing_ok=True)
 
 
 def has_part(folder: Path, name: str) -> bool:

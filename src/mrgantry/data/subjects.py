@@ -40,8 +40,15 @@ CONTAINERS = {"anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm"
 # The names of visits, as folders below a person's.
 VISIT = re.compile(
     r"(ses|session|visit|tp|timepoint|scan|mr|followup|follow-up|fu|baseline|bl|pre|post"
-    r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d|\d{8}|\d{4}-\d\d-\d\d"
+    r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d{8}|\d{4}[-_]\d\d[-_]\d\d"
 )
+# Folders of several people: the bare numbers below them are people, elsewhere visits.
+GROUP = re.compile(
+    r"(site|center|centre|hospital|scanner|group|cohort|batch|disc|part)s?[-_ ]?\w{0,3}"
+    r"|controls|patients|healthy|data(set)?s?|train(ing)?|test(ing)?|val(id(ation)?)?",
+    re.IGNORECASE,
+)
+MOST_VISITS = 9  # of one person; more bare numbers in a folder are people
 # Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
 # Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-0001_2,
 # and anything like pat7_visit2.
@@ -55,7 +62,7 @@ NAMES_WITH_VISIT = [
         r"(oas\d+)_(?:mr_)?(d\d+)",
         r"(upenn-gbm-\d+)_(\d+)",
         r"(sim-\d+)_(\w+)",
-        r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\w*\d)",
+        r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\d+)",
     )
 ]
 
@@ -108,7 +115,10 @@ class Found:
 
 
 def find_subjects(
-    folder: Path, sequences: Sequence[str] = (), tumour_labels: str | None = None
+    folder: Path,
+    sequences: Sequence[str] = (),
+    tumour_labels: str | None = None,
+    person: str | None = None,
 ) -> list[Subject]:
     """Find the subjects of a folder, in the order of their names.
 
@@ -118,6 +128,9 @@ def find_subjects(
             sequence word, alone in its folder, is taken for it.
         tumour_labels: A pattern of file names, such as "*lesion*", that are maps of
             the tumour: above 0 is tumour. Needed where the layout declares none.
+        person: A regular expression whose first group finds the person in a scan's path
+            below the folder, and whose second, if it has one, the visit. For folders
+            that are neither BIDS nor OASIS-1.
 
     Raises:
         DataError: The folder is missing, holds no scan, or one subject twice.
@@ -128,7 +141,7 @@ def find_subjects(
     found = (
         (_bids(folder, tumour_labels) if bids else [])
         or _oasis(folder)
-        or _folders(folder, sequences, tumour_labels)
+        or _folders(folder, sequences, tumour_labels, person)
     )
     if not found:
         raise DataError(
@@ -165,7 +178,7 @@ def all_scans(folder: Path) -> list[Path]:
 
 def words_of(path: Path) -> list[str]:
     """Split a scan's name into lower-case words, without its ending."""
-    return re.findall(r"[a-z0-9]+", _stem(path).lower())
+    return re.findall(r"[^\W_]+", _stem(path).lower())
 
 
 def sequence_of(path: Path) -> str | None:
@@ -237,7 +250,11 @@ def _beside(folder: Path, anat: Path) -> list[Path]:
 def _bids_mask(folder: Path, anat: Path) -> Path | None:
     files = _beside(folder, anat)
     masks = [path for path in files if _is_brain_mask(path)]
-    segmentations = [path for path in files if words_of(path)[-1] == "dseg"]
+    segmentations = [
+        path
+        for path in files
+        if words_of(path)[-1] == "dseg" and not OTHER_WORDS & set(words_of(path))
+    ]
     return next(iter(masks + segmentations), None)
 
 
@@ -266,7 +283,9 @@ def _oasis(folder: Path) -> list[Subject]:
     return found
 
 
-def _folders(folder: Path, sequences: Sequence[str], tumour_labels: str | None) -> list[Subject]:
+def _folders(
+    folder: Path, sequences: Sequence[str], tumour_labels: str | None, person: str | None
+) -> list[Subject]:
     """Find subjects where a folder is a person, or the names in one folder tell people."""
     tables: dict[str, dict[str, str]] = {}
     places: dict[Path, list[Found]] = defaultdict(list)
@@ -280,10 +299,14 @@ def _folders(folder: Path, sequences: Sequence[str], tumour_labels: str | None) 
     for place, files in places.items():
         for name, theirs in _people(folder, place, files).items():
             whole = name or place.resolve().name
-            person, session = _visit(name) if name else _person_of(place, folder)
+            who, session, assumed = (*_visit(name), "") if name else _person_of(place, folder)
+            if person:
+                told = theirs[0].path.relative_to(folder)
+                (who, session), assumed = _told_by(person, told, whole), ""
             scans, remarks = _first_of_each([one for one in theirs if one.role in WORDS])
+            remarks = (assumed, *remarks) if assumed else remarks
             attributes = _grade(place.relative_to(folder.parent))
-            attributes |= tables.get(person, {}) | tables.get(whole, {})
+            attributes |= tables.get(who, {}) | tables.get(whole, {})
             maps = [one.path for one in theirs if one.role == "seg"]
             if maps and not tumour_labels and not _is_brats(whole, scans, attributes):
                 maps = []
@@ -291,7 +314,7 @@ def _folders(folder: Path, sequences: Sequence[str], tumour_labels: str | None) 
             if scans:
                 found.append(
                     Subject(
-                        id=person,
+                        id=who,
                         session=session,
                         scans=scans,
                         tumour=maps[0] if maps else None,
@@ -333,6 +356,7 @@ def _scans_in(
         if role is None and for_itself:
             role = _role(place, pattern)
         if role is None and path.is_dir():
+            for_itself = root not in (place.parent, place)
             role = _sequence_in(re.findall(r"[a-z0-9]+", dicom_description(path).lower()))
         if role is None and alone and len(sequences) == 1 and not _named(path):
             role = sequences[0]
@@ -354,8 +378,8 @@ def _role(path: Path, pattern: str | None) -> str | None:
     words = set(words_of(path))
     if words & MASK_WORDS:
         return "mask" if _is_brain_mask(path) else None
-    if words & TUMOUR_WORDS:
-        return None if pattern else "seg"
+    if words & TUMOUR_WORDS:  # a segmentation of one sequence is one of tissues
+        return None if pattern or sequence_of(path) else "seg"
     return sequence_of(path)
 
 
@@ -390,7 +414,8 @@ def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found
     scans = [one for one in files if one.role in WORDS]
     once = len({one.role for one in scans}) == len(scans)
     same = len({_rest(one.label) for one in scans}) == 1
-    if same or (once and place != root):
+    numbered = all(_rest(one.label).isdigit() for one in scans)  # series, not people
+    if same or (place != root and (once or numbered)):
         return {"": files}
     people: dict[str, list[Found]] = defaultdict(list)
     spelling: dict[str, str] = {}
@@ -404,24 +429,54 @@ def _rest(label: Path) -> str:
     """Give what a name says beside the sequence: the person, if people share a folder."""
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
     known |= PROCESSING_WORDS
-    parts = re.findall(r"([^A-Za-z0-9]*)([A-Za-z0-9]+)", _stem(label))
+    parts = re.findall(r"([\W_]*)([^\W_]+)", _stem(label))
     kept = [(between, word) for between, word in parts if word.lower() not in known]
     return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""
 
 
-def _person_of(place: Path, root: Path) -> tuple[str, str]:
-    """Give the person and the visit that a folder's path tells.
+def _person_of(place: Path, root: Path) -> tuple[str, str, str]:
+    """Give the person and the visit that a folder's path tells, and what was assumed.
 
     Folders such as `anat` tell neither. A folder named like a visit belongs to the
-    person above it; a bare number, as in HG/0001, is told apart by what is above.
+    person above it. A bare number is a visit too, since one person's scans must never
+    be taken for two people's, unless the folder above is one of several people.
     """
     parts = list(place.relative_to(root).parts) or [root.resolve().name]
     while len(parts) > 1 and parts[-1].lower() in CONTAINERS:
         parts.pop()
-    below = len(parts) > 1 and parts[-2].lower() not in GRADES
-    if below and VISIT.fullmatch(parts[-1].lower()):
-        return _qualified(parts[:-1]), parts[-1]
-    return _visit(_qualified(parts))
+    if len(parts) > 1 and parts[-2].lower() not in GRADES:
+        above, leaf = parts[-2], parts[-1]
+        if VISIT.fullmatch(leaf.lower()):
+            return _qualified(parts[:-1]), leaf, ""
+        of_one = leaf.isdigit() and not GROUP.fullmatch(above)
+        if of_one and _numbers_in(place, leaf) <= MOST_VISITS:
+            return _qualified(parts[:-1]), leaf, f"{leaf} is taken for a visit of {above}"
+    return *_visit(_qualified(parts)), ""
+
+
+def _numbers_in(place: Path, leaf: str) -> int:
+    """Count the folders of bare numbers beside the one that a path goes through."""
+    at = next(one for one in (place, *place.parents) if one.name == leaf)
+    return sum(other.name.isdigit() and other.is_dir() for other in at.parent.iterdir())
+
+
+def _told_by(pattern: str, path: Path, name: str) -> tuple[str, str]:
+    """Give the person and the visit that the user's pattern finds in a path.
+
+    Raises:
+        DataError: It finds nothing.
+    """
+    try:
+        match = re.search(pattern, path.as_posix())
+        person = match[1] if match else ""
+    except (re.error, IndexError) as error:
+        raise DataError(
+            f"--person {pattern!r} must be a regular expression with a group, as '(pat[0-9]+)'."
+        ) from error
+    if not match or not person:
+        raise DataError(f"--person {pattern!r} finds nobody in {path.as_posix()}.")
+    visit = match[2] if len(match.groups()) > 1 else None
+    return person, (visit or ("" if name == person else name))
 
 
 def _qualified(parts: list[str]) -> str:
@@ -438,7 +493,7 @@ def _visit(name: str) -> tuple[str, str]:
 
 def _is_brats(name: str, scans: Mapping[str, Path], attributes: Mapping[str, str]) -> bool:
     """Tell a BRATS patient, whose `seg` is a tumour, from tissue maps of that name."""
-    return len(scans) > 1 or "grade" in attributes or name.lower().startswith("brats")
+    return len(scans) > 2 or "grade" in attributes or name.lower().startswith("brats")
 
 
 def _grade(parent: Path) -> dict[str, str]:

@@ -1,5 +1,6 @@
 """One scan in memory, and the one door through which every scan comes in."""
 
+import glob
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,6 +40,12 @@ class Volume:
         x, y, z = np.linalg.norm(self.affine[:3, :3], axis=0)
         return float(x), float(y), float(z)
 
+    @property
+    def stored_order(self) -> tuple[int, int, int]:
+        """Give, for each axis of the file, the axis of the volume that it became."""
+        x, y, z = (["RL", "AP", "SI"].index(pair) for pair in map(_pair, self.stored_axes))
+        return x, y, z
+
     def same_grid(self, other: "Volume") -> bool:
         """Say whether both volumes have the same voxels in the same places."""
         return self.voxels.shape == other.voxels.shape and np.allclose(
@@ -49,6 +56,19 @@ class Volume:
         """Give the index along the stored axis of a slice counted in RAS+ order."""
         reversed_in_file = any(letter in self.stored_axes for letter in "LPI"[axis])
         return self.voxels.shape[axis] - 1 - index if reversed_in_file else index
+
+
+def _pair(letter: str) -> str:
+    return next(pair for pair in ("RL", "AP", "SI") if letter in pair)
+
+
+def parts_of(path: Path) -> list[Path]:
+    """List the files that a scan is read from: its own, or all slices of its folder."""
+    if path.is_dir():
+        return sorted(path.iterdir())
+    if suffix_of(path) in (".hdr", ".mhd", ".nhdr"):  # the voxels lie beside it
+        return sorted(path.parent.glob(f"{glob.escape(path.name[:-4])}*"))
+    return [path]
 
 
 def suffix_of(path: Path) -> str:

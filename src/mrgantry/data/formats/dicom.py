@@ -77,10 +77,10 @@ def dicom_description(folder: Path) -> str:
 
 def is_dicom(path: Path) -> bool:
     """Tell a DICOM file by its ending or, without one, by the mark that it holds."""
-    if path.name.startswith(".") or path.suffix.lower() not in {*DICOM_SUFFIXES, ""}:
+    if path.name.startswith(".") or not path.is_file():
         return False
-    if path.suffix or not path.is_file():
-        return path.is_file()
+    if path.suffix and not path.suffix[1:].isdigit():  # a name may end in its UID's number
+        return path.suffix.lower() in DICOM_SUFFIXES
     try:
         with path.open("rb") as file:
             return file.read(132)[128:] == b"DICM"
