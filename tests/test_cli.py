@@ -89,6 +89,7 @@ def test_a_mistake_is_one_sentence_and_status_1(words, sentence, tmp_path):
         ["prepare"],
         ["prepare", "x", "y", "--sequence", "t1", "--sequence", "t2"],
         ["prepare", "x", "y", "--splits", "a:b"],
+        ["prepare", "x", "y", "--centre-mm", "0:0"],
         ["evaluate", "x", "y"],
         ["simulate", "x", "--subjects", "0"],
         ["nonsense"],
@@ -109,6 +110,7 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
     """From a simulated cohort to a report, each verb in its own process."""
     for words in (
         "simulate cohort --subjects 6 --seed 1 --healthy 0.5 --sequence t1 --sequence flair",
+        "inspect cohort",
         "prepare cohort slices --sequence t1 --sequence flair --pool --plane coronal "
         "--slices 0.3:0.7:8 --size 64 --splits 0.3:0:0.7",
         "train slices run --recipe demo --set images=320",
