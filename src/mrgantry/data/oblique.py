@@ -239,15 +239,20 @@ def draw(
     points = max(1, int(np.ceil(pixel_mm / finest - 0.1)))  # a pixel and direction
     side = size * points
     device, channels = heads[0].tall.device, len(heads[0].tall)
+    # On a processor, as many as its caches hold; a GPU takes them all.
+    at_once = max(1, len(drawn) if device.type != "cpu" else 2 * torch.get_num_threads())
     images = torch.empty(len(drawn), channels, size, size, device=device)
     of_head: dict[int, list[int]] = {}
     for place, (number, _) in enumerate(drawn):
         of_head.setdefault(number, []).append(place)
     for number, places in of_head.items():
         head = heads[number]
-        maps = [placed(drawn[place][1], pixel_mm / points, side, head.centre) for place in places]
-        read = head.read(np.stack(maps), side)
-        images[places] = F.avg_pool2d(read, points) if points > 1 else read
+        for start in range(0, len(places), at_once):
+            some = places[start : start + at_once]
+            poses = [drawn[place][1] for place in some]
+            maps = [placed(pose, pixel_mm / points, side, head.centre) for pose in poses]
+            read = head.read(np.stack(maps), side)
+            images[some] = F.avg_pool2d(read, points) if points > 1 else read
     return images.sub_(1).clamp_(-1, 1)
 
 
