@@ -565,7 +565,7 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
         table.add_column(name, overflow="fold")  # what does not fit goes on, nothing is cut
     for row in rows:
         table.add_row(*row)
-    Console().print(table)
+    Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _say_some(what: str, lines: Sequence[str], where: Path) -> None:
