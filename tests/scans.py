@@ -5,6 +5,7 @@ voxels measure 1 x 2 x 3 mm, its origin is off the middle and no two voxels that
 places would go unnoticed.
 """
 
+import locale
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +65,7 @@ def write_dicom(truth: Truth, folder: Path, series: str = "1", names: str = "{:0
     direction = image.GetDirection()
     writer = sitk.ImageFileWriter()
     writer.KeepOriginalImageUIDOn()
+    before = locale.setlocale(locale.LC_ALL)  # GDCM's writer leaves the process in "C"
     for index in range(image.GetSize()[2]):
         one = image[:, :, index]
         tags = {
@@ -85,6 +87,7 @@ def write_dicom(truth: Truth, folder: Path, series: str = "1", names: str = "{:0
             one.SetMetaData(tag, value)
         writer.SetFileName(str(folder / names.format(index)))
         writer.Execute(one)
+    locale.setlocale(locale.LC_ALL, before)
     return folder
 
 

@@ -544,7 +544,8 @@ class TestSessions:
         words = "--visits 2 --twins --high-grade 0.5 --t1 se --device cpu --workers 1"
         assert CliRunner().invoke(app, ["simulate", "c", *words.split()]).exit_code == 0
         assert seen == {
-            "visits": 2, "twins": True, "high_grade": 0.5, "t1": "se", "device": "cpu", "workers": 1
+            "visits": 2, "twins": True, "high_grade": 0.5, "t1": "se", "device": "cpu",
+            "workers": 1, "cluster": None,
         }  # fmt: skip
 
     def test_manifest_names_person_and_visit(self, sessions):

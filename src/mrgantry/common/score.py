@@ -65,7 +65,10 @@ def interval(values: Sequence[float]) -> tuple[float, float, float]:
 def write_scores(folder: Path, scores: Sequence[Score]) -> None:
     """Write `scores.json` for programs and `scores.csv` for spreadsheets."""
     rows = [asdict(score) for score in scores]
-    with whole(folder / "scores.csv") as aside, aside.open("w", newline="") as file:
+    with (
+        whole(folder / "scores.csv") as aside,
+        aside.open("w", newline="", encoding="utf-8") as file,
+    ):
         writer = csv.DictWriter(file, [field.name for field in fields(Score)])
         writer.writeheader()
         writer.writerows(rows)

@@ -124,7 +124,7 @@ def inspect(
     used = {path for subject in subjects for path in _files(subject).values()}
     unused = [path for path in all_scans(scans) if path not in used]
     rows = [row for visit in ordered for row in visit.rows]
-    with whole(out / "scans.csv") as aside, aside.open("w", newline="") as file:
+    with whole(out / "scans.csv") as aside, aside.open("w", newline="", encoding="utf-8") as file:
         writer = csv.DictWriter(file, list(vars(rows[0])))
         writer.writeheader()
         writer.writerows(map(vars, rows))

@@ -330,7 +330,10 @@ def test_the_command_line_lists_bad_scans_and_ends_well(tmp_path):
     )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
-    assert sum(line.startswith("Skipped: bad") for line in lines) == 20
+    assert sum(line.startswith("Skipped: bad") for line in lines) == 12
+    assert "Skipped: 8 more, see out/about.json." in lines
+    about = json.loads((tmp_path / "out/about.json").read_text(encoding="utf-8"))
+    assert len(about["notes"]["skipped"]) == 20
     assert "Traceback" not in done.stderr and "Warning" not in done.stderr
     assert lines[-1].startswith("Next: mrgantry train") and "(5)" not in lines[-1]
     assert len(parts(tmp_path / "out")) == 5
