@@ -5,7 +5,7 @@ import pytest
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import find_subjects
-from mrgantry.data.subjects import sequence_of
+from mrgantry.data.names import sequence_of
 
 
 def touch(folder: Path, *names: str) -> None:

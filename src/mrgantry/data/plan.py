@@ -8,7 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
-from mrgantry.data.subjects import SEQUENCES
+from mrgantry.data.names import SEQUENCES
 
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
 # The axis of a RAS+ volume that a plane's slices are stacked along.

@@ -17,54 +17,26 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.formats import dicom_description, is_dicom
-from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
+from mrgantry.data.names import (
+    MASK_WORDS,
+    OTHER_WORDS,
+    SEQUENCES,
+    WORDS,
+    grade_of,
+    is_brain_mask,
+    is_named,
+    person_of,
+    person_told_by,
+    rest_of,
+    role_of,
+    sequence_in,
+    sequence_of,
+    split_visit,
+    words_of,
+)
+from mrgantry.data.volume import SUFFIXES, is_scan
 
-# Words of file names, in lower case, by what they mean.
-WORDS = {
-    "t1": {"t1", "t1w", "t1n", "mprage", "mpr", "spgr", "bravo"},
-    "t1c": {"t1c", "t1ce", "t1gd", "t1post", "t1km", "t1contrast"},
-    "t2": {"t2", "t2w"},
-    "flair": {"flair", "t2f", "t2flair"},
-    "pd": {"pd", "pdw"},
-}
-SEQUENCES = tuple(WORDS)
-CONTRAST_WORDS = {"c", "ce", "gd", "post", "contrast", "gado", "km"}
-TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
-MASK_WORDS = {"mask", "brainmask"}
-OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
-PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
-GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
-# Folders that tell neither a person nor a visit.
-CONTAINERS = {"anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm", "mri", "images"}
-# The names of visits, as folders below a person's.
-VISIT = re.compile(
-    r"(ses|session|visit|tp|timepoint|scan|mr|followup|follow-up|fu|baseline|bl|pre|post"
-    r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d{8}|\d{4}[-_]\d\d[-_]\d\d"
-)
-# Folders of several people: the bare numbers below them are people, elsewhere visits.
-GROUP = re.compile(
-    r"(site|center|centre|hospital|scanner|group|cohort|batch|disc|part)s?[-_ ]?\w{0,3}"
-    r"|controls|patients|healthy|data(set)?s?|train(ing)?|test(ing)?|val(id(ation)?)?",
-    re.IGNORECASE,
-)
-MOST_VISITS = 9  # of one person; more bare numbers in a folder are people
-# Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
-# Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-0001_2,
-# and anything like pat7_visit2.
-NAMES_WITH_VISIT = [
-    re.compile(pattern, re.IGNORECASE)
-    for pattern in (
-        r"(brats-[a-z]+-\d+)-(\d+)",
-        r"(brats_\w+_pat\w+)_(\d+)",
-        r"(brats1[789]_\w+)_(\d+)",
-        r"(oas\d_\d+)_(mr\d+)",
-        r"(oas\d+)_(?:mr_)?(d\d+)",
-        r"(upenn-gbm-\d+)_(\d+)",
-        r"(sim-\d+)_(\w+)",
-        r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\d+)",
-    )
-]
 
 
 @dataclass(frozen=True)
@@ -176,31 +148,6 @@ def all_scans(folder: Path) -> list[Path]:
     return [path for place, paths in _walk(folder) for path in _scans(place, paths)]
 
 
-def words_of(path: Path) -> list[str]:
-    """Split a scan's name into lower-case words, without its ending."""
-    return re.findall(r"[^\W_]+", _stem(path).lower())
-
-
-def sequence_of(path: Path) -> str | None:
-    """Tell the sequence from a scan's name; None if it names none, or several."""
-    return _sequence_in(words_of(path))
-
-
-def _sequence_in(text: Iterable[str]) -> str | None:
-    words = set(text)
-    named = {sequence for sequence, known in WORDS.items() if known & words}
-    if named == {"t2", "flair"}:  # T2-FLAIR is one sequence, not two
-        return "flair"
-    if named == {"t1"} and words & CONTRAST_WORDS:
-        return "t1c"
-    return named.pop() if len(named) == 1 else None
-
-
-def _stem(path: Path) -> str:
-    suffix = suffix_of(path)
-    return path.name[: -len(suffix)] if suffix else path.name
-
-
 # --- BIDS -----------------------------------------------------------------------------
 
 
@@ -249,7 +196,7 @@ def _beside(folder: Path, anat: Path) -> list[Path]:
 
 def _bids_mask(folder: Path, anat: Path) -> Path | None:
     files = _beside(folder, anat)
-    masks = [path for path in files if _is_brain_mask(path)]
+    masks = [path for path in files if is_brain_mask(path)]
     segmentations = [
         path
         for path in files
@@ -263,13 +210,6 @@ def _bids_tumour(folder: Path, anat: Path, pattern: str | None) -> Path | None:
     return next((path for path in files if fnmatch(path.name, str(pattern))), None)
 
 
-def _is_brain_mask(path: Path) -> bool:
-    """Tell a mask of the brain from one of a lesion or a tissue."""
-    words = words_of(path)
-    other = any(word.endswith(tuple(OTHER_WORDS)) for word in words)
-    return bool(MASK_WORDS & set(words)) and not other
-
-
 # --- OASIS-1, BRATS and plain folders -------------------------------------------------
 
 
@@ -277,7 +217,7 @@ def _oasis(folder: Path) -> list[Subject]:
     """Find OASIS-1 visits, of whose many copies the one in atlas space is taken."""
     found = []
     for path in sorted(folder.rglob("OAS1_*/PROCESSED/MPRAGE/T88_111/*_t88_gfc.hdr")):
-        person, session = _visit(path.parents[3].name)
+        person, session = split_visit(path.parents[3].name)
         mask = path.with_name(path.name.replace("_t88_gfc", "_t88_masked_gfc"))
         found.append(Subject(person, {"t1": path}, session, mask=mask if mask.exists() else None))
     return found
@@ -299,13 +239,13 @@ def _folders(
     for place, files in places.items():
         for name, theirs in _people(folder, place, files).items():
             whole = name or place.resolve().name
-            who, session, assumed = (*_visit(name), "") if name else _person_of(place, folder)
+            who, session, assumed = (*split_visit(name), "") if name else person_of(place, folder)
             if person:
                 told = theirs[0].path.relative_to(folder)
-                (who, session), assumed = _told_by(person, told, whole), ""
+                (who, session), assumed = person_told_by(person, told, whole), ""
             scans, remarks = _first_of_each([one for one in theirs if one.role in WORDS])
             remarks = (assumed, *remarks) if assumed else remarks
-            attributes = _grade(place.relative_to(folder.parent))
+            attributes = grade_of(place.relative_to(folder.parent))
             attributes |= tables.get(who, {}) | tables.get(whole, {})
             maps = [one.path for one in theirs if one.role == "seg"]
             if maps and not tumour_labels and not _is_brats(whole, scans, attributes):
@@ -350,15 +290,15 @@ def _scans_in(
     scans = _scans(place, paths)
     alone = len(scans) == 1
     for path in scans:
-        role, remark = _role(path, pattern), ""
+        role, remark = role_of(path, pattern), ""
         # A scan alone in a folder may leave it to the folder's name, as pat1/T1/scan.nii.
-        for_itself = alone and place != root and bool(_role(place, pattern))
+        for_itself = alone and place != root and bool(role_of(place, pattern))
         if role is None and for_itself:
-            role = _role(place, pattern)
+            role = role_of(place, pattern)
         if role is None and path.is_dir():
             for_itself = root not in (place.parent, place)
-            role = _sequence_in(re.findall(r"[a-z0-9]+", dicom_description(path).lower()))
-        if role is None and alone and len(sequences) == 1 and not _named(path):
+            role = sequence_in(re.findall(r"[a-z0-9]+", dicom_description(path).lower()))
+        if role is None and alone and len(sequences) == 1 and not is_named(path):
             role = sequences[0]
             remark = f"{path.name} is taken for the {role} that was asked for"
         if role is not None:
@@ -369,24 +309,6 @@ def _scans_in(
                 place if for_itself else path,
                 remark,
             )
-
-
-def _role(path: Path, pattern: str | None) -> str | None:
-    """Tell what a name says: a sequence, "seg" (tumour labels), "mask" (the brain)."""
-    if pattern and fnmatch(path.name, pattern):
-        return "seg"
-    words = set(words_of(path))
-    if words & MASK_WORDS:
-        return "mask" if _is_brain_mask(path) else None
-    if words & TUMOUR_WORDS:  # a segmentation of one sequence is one of tissues
-        return None if pattern or sequence_of(path) else "seg"
-    return sequence_of(path)
-
-
-def _named(path: Path) -> bool:
-    """Say whether a name bears any word that we know, even if it is of no use."""
-    words = set(words_of(path))
-    return any(words & known for known in (*WORDS.values(), MASK_WORDS, TUMOUR_WORDS))
 
 
 def _first_of_each(found: Iterable[Found]) -> tuple[dict[str, Path], tuple[str, ...]]:
@@ -413,94 +335,21 @@ def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found
     """
     scans = [one for one in files if one.role in WORDS]
     once = len({one.role for one in scans}) == len(scans)
-    same = len({_rest(one.label) for one in scans}) == 1
-    numbered = all(_rest(one.label).isdigit() for one in scans)  # series, not people
+    same = len({rest_of(one.label) for one in scans}) == 1
+    numbered = all(rest_of(one.label).isdigit() for one in scans)  # series, not people
     if same or (place != root and (once or numbered)):
         return {"": files}
     people: dict[str, list[Found]] = defaultdict(list)
     spelling: dict[str, str] = {}
     for one in files:
-        rest = _rest(one.label)
+        rest = rest_of(one.label)
         people[spelling.setdefault(rest.lower(), rest)].append(one)
     return people
-
-
-def _rest(label: Path) -> str:
-    """Give what a name says beside the sequence: the person, if people share a folder."""
-    known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
-    known |= PROCESSING_WORDS
-    parts = re.findall(r"([\W_]*)([^\W_]+)", _stem(label))
-    kept = [(between, word) for between, word in parts if word.lower() not in known]
-    return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""
-
-
-def _person_of(place: Path, root: Path) -> tuple[str, str, str]:
-    """Give the person and the visit that a folder's path tells, and what was assumed.
-
-    Folders such as `anat` tell neither. A folder named like a visit belongs to the
-    person above it. A bare number is a visit too, since one person's scans must never
-    be taken for two people's, unless the folder above is one of several people.
-    """
-    parts = list(place.relative_to(root).parts) or [root.resolve().name]
-    while len(parts) > 1 and parts[-1].lower() in CONTAINERS:
-        parts.pop()
-    if len(parts) > 1 and parts[-2].lower() not in GRADES:
-        above, leaf = parts[-2], parts[-1]
-        if VISIT.fullmatch(leaf.lower()):
-            return _qualified(parts[:-1]), leaf, ""
-        of_one = leaf.isdigit() and not GROUP.fullmatch(above)
-        if of_one and _numbers_in(place, leaf) <= MOST_VISITS:
-            return _qualified(parts[:-1]), leaf, f"{leaf} is taken for a visit of {above}"
-    return *_visit(_qualified(parts)), ""
-
-
-def _numbers_in(place: Path, leaf: str) -> int:
-    """Count the folders of bare numbers beside the one that a path goes through."""
-    at = next(one for one in (place, *place.parents) if one.name == leaf)
-    return sum(other.name.isdigit() and other.is_dir() for other in at.parent.iterdir())
-
-
-def _told_by(pattern: str, path: Path, name: str) -> tuple[str, str]:
-    """Give the person and the visit that the user's pattern finds in a path.
-
-    Raises:
-        DataError: It finds nothing.
-    """
-    try:
-        match = re.search(pattern, path.as_posix())
-        person = match[1] if match else ""
-    except (re.error, IndexError) as error:
-        raise DataError(
-            f"--person {pattern!r} must be a regular expression with a group, as '(pat[0-9]+)'."
-        ) from error
-    if not match or not person:
-        raise DataError(f"--person {pattern!r} finds nobody in {path.as_posix()}.")
-    visit = match[2] if len(match.groups()) > 1 else None
-    return person, (visit or ("" if name == person else name))
-
-
-def _qualified(parts: list[str]) -> str:
-    return "-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1]
-
-
-def _visit(name: str) -> tuple[str, str]:
-    """Split a name that holds a person and a visit; see `NAMES_WITH_VISIT`."""
-    for pattern in NAMES_WITH_VISIT:
-        if match := pattern.fullmatch(name):
-            return match[1], match[2]
-    return name, ""
 
 
 def _is_brats(name: str, scans: Mapping[str, Path], attributes: Mapping[str, str]) -> bool:
     """Tell a BRATS patient, whose `seg` is a tumour, from tissue maps of that name."""
     return len(scans) > 2 or "grade" in attributes or name.lower().startswith("brats")
-
-
-def _grade(parent: Path) -> dict[str, str]:
-    for part in reversed(parent.parts):
-        if part.lower() in GRADES:
-            return {"grade": GRADES[part.lower()]}
-    return {}
 
 
 def _table(path: Path, key: str, delimiter: str) -> dict[str, dict[str, str]]:
