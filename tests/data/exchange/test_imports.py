@@ -626,8 +626,16 @@ def test_an_interrupted_import_goes_on(slices, tmp_path, monkeypatch):
     made = import_slices(tmp_path / "files", tmp_path / "made")
     assert written == [f"s{number}" for number in range(8)]
     assert np.array_equal(made.images, slices.images)
-    # A file that has changed since is taken afresh, and only its part.
+    # A file that has changed since is taken afresh, and only its part; until it is in,
+    # the set that was whole cannot be opened.
     np.save(tmp_path / "files/s3-18.npy", np.zeros((16, 16), np.float32))
+    with monkeypatch.context() as kill, pytest.raises(KeyboardInterrupt):
+        kill.setattr(imports, "write_part", stop_at_the_third)
+        written[2:] = []
+        import_slices(tmp_path / "files", tmp_path / "made")
+    with pytest.raises(DataError, match="was interrupted"):
+        SliceSet.open(tmp_path / "made")
+    written[2:] = [f"s{number}" for number in range(2, 8)]
     again = import_slices(tmp_path / "files", tmp_path / "made")
     assert written[8:] == ["s3"] and (again.images[18] == 0).all()
     with pytest.raises(DataError, match="was made with size = "):

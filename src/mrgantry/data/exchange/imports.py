@@ -43,6 +43,7 @@ from mrgantry.data.slices import (
     finish,
     has_part,
     refuse_shared_subjects,
+    reopen,
     safe_name,
     write_part,
 )
@@ -267,6 +268,7 @@ def _write(slices: Path, name: str, items: Sequence[Item], known: Known) -> None
     mark, path = _mark(items, known), slices / f"parts/{name}.json"
     if has_part(slices, name) and path.is_file() and read_json(path) == {"origin": mark}:
         return
+    reopen(slices)  # until the new part and its rows are in
     path.unlink(missing_ok=True)
     pixels, rows = [], []
     for _, group in groupby(items, key=lambda item: id(item.entry)):
