@@ -1,8 +1,10 @@
 """One architecture a file.
 
 Each file holds a frozen value that describes the pair of networks and builds them:
-`generator(size, channels)` maps latents (n, z) to images (n, c, size, size), and
-`critic(size, channels)` maps images to logits (n,).
+`generator(size, channels, labels)` maps latents with one-hot labels behind them,
+(n, latent + labels), to images (n, channels, size, size), and
+`critic(size, channels, labels)` maps images to one number of their own and one for each
+label, (n, 1 + labels).
 """
 
 from typing import Annotated

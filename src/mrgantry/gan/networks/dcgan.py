@@ -7,13 +7,12 @@ while it halves its channels; the discriminator mirrors it.
 from itertools import pairwise
 from typing import Annotated, Literal
 
-import torch
-from jaxtyping import Float
 from pydantic import Field
-from torch import Tensor, nn
+from torch import nn
 
-from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
+from mrgantry.gan.latents import Prior
+from mrgantry.gan.layers import Leaky, output, power_of_two, radford_init
 
 
 class Dcgan(Frozen):
@@ -21,7 +20,7 @@ class Dcgan(Frozen):
 
     Attributes:
         latent: Length of the latent vector.
-        prior: Distribution of latents: "normal", or "uniform" on [-1, 1].
+        prior: Distribution of latents.
         width: Channels at 4x4, in both networks.
         critic_activation: "elu" as in Han et al., or "leaky" (slope 0.2).
         output: "linear" as in Han et al., or "tanh" as in Radford et al.
@@ -29,17 +28,18 @@ class Dcgan(Frozen):
 
     kind: Literal["dcgan"] = "dcgan"
     latent: Annotated[int, Field(ge=1)] = 100
-    prior: Literal["normal", "uniform"] = "normal"
+    prior: Prior = "normal"
     width: Annotated[int, Field(ge=8)] = 512
     critic_activation: Literal["elu", "leaky"] = "elu"
     output: Literal["linear", "tanh"] = "linear"
 
-    def generator(self, size: int, channels: int) -> nn.Module:
-        """Build the generator: (n, latent) to (n, channels, size, size)."""
+    def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+        """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
         widths = halvings(self.width, size)
+        inputs = self.latent + labels
         layers: list[nn.Module] = [
-            nn.Unflatten(1, (self.latent, 1, 1)),
-            nn.ConvTranspose2d(self.latent, widths[0], 4, bias=False),
+            nn.Unflatten(1, (inputs, 1, 1)),
+            nn.ConvTranspose2d(inputs, widths[0], 4, bias=False),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
         ]
@@ -50,17 +50,16 @@ class Dcgan(Frozen):
                 nn.ReLU(inplace=True),
             ]
         layers.append(nn.ConvTranspose2d(widths[-1], channels, 4, 2, 1))
-        if self.output == "tanh":
-            layers.append(nn.Tanh())
+        layers += output(self.output)
         return nn.Sequential(*layers).apply(radford_init)
 
-    def critic(self, size: int, channels: int) -> nn.Module:
-        """Build the discriminator: (n, channels, size, size) to logits (n,)."""
-        return dcgan_critic(self.width, size, channels, self.critic_activation)
+    def critic(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+        """Build the discriminator: (n, channels, size, size) to (n, 1 + labels)."""
+        return dcgan_critic(self.width, size, channels, labels, self.critic_activation)
 
 
 def dcgan_critic(
-    width: int, size: int, channels: int, activation: Literal["elu", "leaky"]
+    width: int, size: int, channels: int, labels: int, activation: Literal["elu", "leaky"]
 ) -> nn.Module:
     """Build DCGAN's discriminator; no batch norm at its input and output."""
     widths = halvings(width, size)[::-1]
@@ -71,7 +70,7 @@ def dcgan_critic(
             nn.BatchNorm2d(wide),
             _activation(activation),
         ]
-    layers += [nn.Conv2d(widths[-1], 1, 4), nn.Flatten(0)]
+    layers += [nn.Conv2d(widths[-1], 1 + labels, 4), nn.Flatten()]
     return nn.Sequential(*layers).apply(radford_init)
 
 
@@ -84,31 +83,9 @@ def halvings(width: int, size: int) -> list[int]:
     Raises:
         RecipeError: The size is no power of two from 8 on.
     """
-    stages = size.bit_length() - 3
-    if size < 8 or size & (size - 1):
-        raise RecipeError(f"A DCGAN makes images of 8, 16, 32, ... pixels, not of {size}.")
-    return [max(1, width >> stage) for stage in range(stages)]
-
-
-@torch.no_grad()
-def radford_init(module: nn.Module) -> None:
-    """Draw weights from N(0, 0.02) and batch norm scales from N(1, 0.02)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
-        nn.init.normal_(module.weight, 0, 0.02)
-        if module.bias is not None:
-            nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
-        nn.init.normal_(module.weight, 1, 0.02)
+    power_of_two(size, 8, "A DCGAN")
+    return [max(1, width >> stage) for stage in range(size.bit_length() - 3)]
 
 
 def _activation(name: Literal["elu", "leaky"]) -> nn.Module:
-    return nn.ELU(inplace=True) if name == "elu" else nn.LeakyReLU(0.2, inplace=True)
-
-
-def draw_latents(
-    prior: Literal["normal", "uniform"], shape: tuple[int, ...], random: torch.Generator
-) -> Float[Tensor, "..."]:
-    """Draw latents from a prior with a generator of their own."""
-    if prior == "normal":
-        return torch.randn(shape, generator=random)
-    return torch.rand(shape, generator=random) * 2 - 1
+    return nn.ELU(inplace=True) if name == "elu" else Leaky()

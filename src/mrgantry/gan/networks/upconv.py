@@ -11,7 +11,9 @@ from pydantic import Field
 from torch import nn
 
 from mrgantry.common.frozen import Frozen
-from mrgantry.gan.networks.dcgan import dcgan_critic, halvings, radford_init
+from mrgantry.gan.latents import Prior
+from mrgantry.gan.layers import output, radford_init
+from mrgantry.gan.networks.dcgan import dcgan_critic, halvings
 
 
 class UpConv(Frozen):
@@ -19,7 +21,7 @@ class UpConv(Frozen):
 
     Attributes:
         latent: Length of the latent vector.
-        prior: Distribution of latents: "normal", or "uniform" on [-1, 1].
+        prior: Distribution of latents.
         width: Channels of the generator at 4x4; they halve at every doubling.
         critic_width: Channels of the discriminator at 4x4.
         output: "tanh" or "linear".
@@ -27,17 +29,17 @@ class UpConv(Frozen):
 
     kind: Literal["upconv"] = "upconv"
     latent: Annotated[int, Field(ge=1)] = 64
-    prior: Literal["normal", "uniform"] = "normal"
+    prior: Prior = "normal"
     width: Annotated[int, Field(ge=8)] = 256
     critic_width: Annotated[int, Field(ge=8)] = 128
     output: Literal["linear", "tanh"] = "tanh"
 
-    def generator(self, size: int, channels: int) -> nn.Module:
-        """Build the generator: (n, latent) to (n, channels, size, size)."""
+    def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+        """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
         widths = halvings(self.width, size)
         last = max(1, widths[-1] // 2)
         layers: list[nn.Module] = [
-            nn.Linear(self.latent, widths[0] * 16, bias=False),
+            nn.Linear(self.latent + labels, widths[0] * 16, bias=False),
             nn.Unflatten(1, (widths[0], 4, 4)),
             nn.BatchNorm2d(widths[0]),
             nn.ReLU(inplace=True),
@@ -50,10 +52,9 @@ class UpConv(Frozen):
                 nn.ReLU(inplace=True),
             ]
         layers.append(nn.Conv2d(last, channels, 3, 1, 1))
-        if self.output == "tanh":
-            layers.append(nn.Tanh())
+        layers += output(self.output)
         return nn.Sequential(*layers).apply(radford_init)
 
-    def critic(self, size: int, channels: int) -> nn.Module:
-        """Build the discriminator: (n, channels, size, size) to logits (n,)."""
-        return dcgan_critic(self.critic_width, size, channels, "leaky")
+    def critic(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+        """Build the discriminator: (n, channels, size, size) to (n, 1 + labels)."""
+        return dcgan_critic(self.critic_width, size, channels, labels, "leaky")

@@ -1,0 +1,36 @@
+"""What generators are fed with: latent vectors from a prior."""
+
+from typing import Literal
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+Prior = Literal["normal", "uniform", "sphere", "unit-sphere"]
+
+
+def draw_latents(
+    prior: Prior, shape: tuple[int, ...], random: torch.Generator
+) -> Float[Tensor, "..."]:
+    """Draw latents from a prior with a generator of their own.
+
+    Args:
+        prior: "normal"; "uniform" on [-1, 1]; "sphere", a normal draw scaled to the length
+            sqrt(z), which is what Karras et al. (2018) do inside their generator; or
+            "unit-sphere", scaled to the length 1, as Delplace's code does.
+        shape: (n, z), or (z,) for one vector.
+        random: Where the numbers come from.
+    """
+    if prior == "uniform":
+        return torch.rand(shape, generator=random) * 2 - 1
+    return onto_prior(torch.randn(shape, generator=random), prior)
+
+
+def onto_prior(latents: Float[Tensor, "... z"], prior: Prior) -> Float[Tensor, "... z"]:
+    """Bring vectors back to where a prior has its mass: onto its sphere, or into its cube."""
+    if prior == "normal":
+        return latents
+    if prior == "uniform":
+        return latents.clamp(-1, 1)
+    length = 1.0 if prior == "unit-sphere" else float(latents.shape[-1]) ** 0.5
+    return latents * (length / latents.norm(dim=-1, keepdim=True).clamp_min(1e-8))

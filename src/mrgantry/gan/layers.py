@@ -1,0 +1,159 @@
+"""Layers that several architectures share."""
+
+from typing import Any, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from mrgantry.common.errors import RecipeError
+
+SLOPE = 0.2  # of leaky ReLU below 0, in all four studies
+
+
+class Leaky(nn.Module):
+    """Leaky ReLU, with slope 0.2 below 0, whose second derivative is not computed.
+
+    It is 0 nearly everywhere, but PyTorch's own layer does not know that: under a gradient
+    penalty it sends zeros once more through the whole network, a third of the penalty's
+    cost.
+    """
+
+    def forward(self, inputs: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Keep what is positive and shrink what is negative."""
+        outputs: Tensor = _Leaky.apply(inputs)
+        return outputs
+
+
+class _Leaky(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, inputs: Tensor) -> Tensor:
+        outputs = F.leaky_relu(inputs, SLOPE)
+        ctx.save_for_backward(outputs)
+        return outputs
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+        (outputs,) = ctx.saved_tensors
+        # The sign of the output is that of the input.
+        return torch.ops.aten.leaky_relu_backward(gradient, outputs.detach(), SLOPE, True)
+
+
+class PixelNorm(nn.Module):
+    """Scale the channels of each pixel to unit mean square (Karras et al. 2018, section 4.2)."""
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Divide by the root mean square over channels."""
+        return inputs * (inputs.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+
+
+class MinibatchStd(nn.Module):
+    """Append a map that tells how much images of a group differ (Karras et al. 2018, section 3).
+
+    The standard deviation of each feature over a group of images, averaged over features
+    and pixels, is one number a group. It is 0 where all images are the same, so a critic
+    sees mode collapse. Groups are neighbours in the batch.
+
+    Args:
+        group: Images a group; fewer where the batch is smaller or cannot be divided by it.
+    """
+
+    def __init__(self, group: int = 4) -> None:
+        super().__init__()
+        self.group = group
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h w"]:
+        """Give the inputs with one channel more."""
+        n = len(inputs)
+        size = next(size for size in range(min(self.group, n), 0, -1) if n % size == 0)
+        groups = inputs.float().reshape(n // size, size, *inputs.shape[1:])
+        variance = groups.var(1, correction=0)
+        # The root has no slope at 0: equal images, as at the start, must give 0 and not NaN.
+        spread = torch.where(variance > 0, (variance + 1e-8).sqrt(), 0.0).mean((1, 2, 3))
+        maps = spread.to(inputs.dtype).repeat_interleave(size).reshape(n, 1, 1, 1)
+        return torch.cat([inputs, maps.expand(n, 1, *inputs.shape[2:])], 1)
+
+
+class EqualConv2d(nn.Module):
+    """A convolution whose weights are N(0, 1) and scaled when used (Karras et al. 2018, 4.1).
+
+    All weights then have the same dynamic range, and so the same speed of learning under
+    Adam, whatever the fan-in of their layer.
+
+    Args:
+        inputs: Channels that come in.
+        outputs: Channels that go out.
+        kernel: Height and width; the padding keeps the size of odd kernels.
+        gain: Of He's initialisation; sqrt(2) before a rectifier, 1 at an output.
+        padding: Pixels at each side; half the kernel unless given.
+    """
+
+    def __init__(
+        self,
+        inputs: int,
+        outputs: int,
+        kernel: int,
+        gain: float = 2**0.5,
+        padding: int | None = None,
+    ) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / (inputs * kernel**2) ** 0.5
+        self.padding = kernel // 2 if padding is None else padding
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
+        """Convolve with the scaled weights."""
+        return F.conv2d(inputs, self.weight * self.scale, self.bias, padding=self.padding)
+
+
+class EqualLinear(nn.Module):
+    """A dense layer with weights N(0, 1) that are scaled when used; see `EqualConv2d`."""
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 2**0.5) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.bias = nn.Parameter(torch.zeros(outputs))
+        self.scale = gain / inputs**0.5
+
+    def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
+        """Multiply with the scaled weights."""
+        return F.linear(inputs, self.weight * self.scale, self.bias)
+
+
+@torch.no_grad()
+def radford_init(module: nn.Module) -> None:
+    """Draw weights from N(0, 0.02) and batch norm scales from N(1, 0.02)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.normal_(module.weight, 0, 0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+    elif isinstance(module, nn.BatchNorm2d):
+        nn.init.normal_(module.weight, 1, 0.02)
+
+
+@torch.no_grad()
+def he_init(module: nn.Module) -> None:
+    """Draw weights from N(0, 2 / fan-in) (He et al. 2015)."""
+    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+        nn.init.kaiming_normal_(module.weight)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+def output(kind: Literal["tanh", "linear"]) -> list[nn.Module]:
+    """Give the layers that end a generator."""
+    return [nn.Tanh()] if kind == "tanh" else []
+
+
+def power_of_two(size: int, least: int, what: str) -> None:
+    """Refuse a size of images that an architecture cannot make.
+
+    Raises:
+        RecipeError: The size is no power of two, or less than `least`.
+    """
+    if size < least or size & (size - 1):
+        raise RecipeError(
+            f"{what} makes images of {least}, {least * 2}, {least * 4}, ... pixels, not of {size}."
+        )
