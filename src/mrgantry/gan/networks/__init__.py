@@ -12,8 +12,13 @@ from typing import Annotated
 from pydantic import Field
 
 from mrgantry.gan.networks.dcgan import Dcgan
+from mrgantry.gan.networks.delplace_dcgan import DelplaceDcgan
+from mrgantry.gan.networks.kazuhiro2018 import KazuhiroDcgan
+from mrgantry.gan.networks.srresnet import SrResNet
 from mrgantry.gan.networks.upconv import UpConv
 
-Network = Annotated[Dcgan | UpConv, Field(discriminator="kind")]
+Network = Annotated[
+    Dcgan | UpConv | KazuhiroDcgan | DelplaceDcgan | SrResNet, Field(discriminator="kind")
+]
 
-__all__ = ["Dcgan", "Network", "UpConv"]
+__all__ = ["Dcgan", "DelplaceDcgan", "KazuhiroDcgan", "Network", "SrResNet", "UpConv"]
