@@ -1,7 +1,8 @@
 import pytest
 
 from mrgantry.common.errors import RecipeError
-from mrgantry.gan.recipe import CriticSteps, Recipe
+from mrgantry.gan.recipe import Recipe
+from mrgantry.gan.schedule import Steps
 from mrgantry.papers import RECIPES, find_recipe
 
 
@@ -52,9 +53,9 @@ def test_an_unknown_recipe_is_refused():
 
 
 def test_wgan_takes_many_critic_steps_at_first_and_every_500th():
-    steps = find_recipe("han2018-wgan-64").critic_steps
+    steps = find_recipe("han2018-wgan-64").steps
     assert [steps.before(step) for step in (0, 24, 25, 499, 500, 501)] == [100, 100, 5, 5, 100, 5]
-    assert CriticSteps().before(0) == 1
+    assert Steps().before(0) == 1
 
 
 def test_han2018_is_as_the_paper_says():

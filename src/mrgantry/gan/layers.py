@@ -34,7 +34,7 @@ class _Leaky(torch.autograd.Function):
         return outputs
 
     @staticmethod
-    def backward(ctx: Any, gradient: Tensor) -> Tensor:  # type: ignore[override]
+    def backward(ctx: Any, gradient: Tensor) -> Tensor:
         (outputs,) = ctx.saved_tensors
         # The sign of the output is that of the input.
         return torch.ops.aten.leaky_relu_backward(gradient, outputs.detach(), SLOPE, True)
@@ -81,12 +81,15 @@ class EqualConv2d(nn.Module):
     All weights then have the same dynamic range, and so the same speed of learning under
     Adam, whatever the fan-in of their layer.
 
+    Doubling (nearest) before it, or halving (mean) after it, is done in the same step by a
+    kernel one pixel larger: the same images at less than half of the cost.
+
     Args:
         inputs: Channels that come in.
         outputs: Channels that go out.
-        kernel: Height and width; the padding keeps the size of odd kernels.
+        kernel: Height and width, odd; the padding keeps the size.
         gain: Of He's initialisation; sqrt(2) before a rectifier, 1 at an output.
-        padding: Pixels at each side; half the kernel unless given.
+        resample: "up" doubles the size first, "down" halves it afterwards.
     """
 
     def __init__(
@@ -95,17 +98,31 @@ class EqualConv2d(nn.Module):
         outputs: int,
         kernel: int,
         gain: float = 2**0.5,
-        padding: int | None = None,
+        resample: Literal["up", "down"] | None = None,
     ) -> None:
         super().__init__()
         self.weight = nn.Parameter(torch.randn(outputs, inputs, kernel, kernel))
         self.bias = nn.Parameter(torch.zeros(outputs))
         self.scale = gain / (inputs * kernel**2) ** 0.5
-        self.padding = kernel // 2 if padding is None else padding
+        self.padding = kernel // 2
+        self.resample = resample
 
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """Convolve with the scaled weights."""
-        return F.conv2d(inputs, self.weight * self.scale, self.bias, padding=self.padding)
+        weight = self.weight * (self.scale / 4 if self.resample == "down" else self.scale)
+        if self.resample == "up":
+            weight = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)
+            return F.conv_transpose2d(inputs, weight, self.bias, 2, self.padding)
+        if self.resample == "down":
+            return F.conv2d(inputs, sum_of_shifts(weight), self.bias, 2, self.padding)
+        return F.conv2d(inputs, weight, self.bias, padding=self.padding)
+
+
+def sum_of_shifts(kernels: Float[Tensor, "o i k k"]) -> Float[Tensor, "o i k+1 k+1"]:
+    """Convolve kernels with a square of 2 x 2 ones."""
+    padded = F.pad(kernels, (1, 1, 1, 1))
+    rows = padded[..., 1:, :] + padded[..., :-1, :]
+    return rows[..., 1:] + rows[..., :-1]
 
 
 class EqualLinear(nn.Module):

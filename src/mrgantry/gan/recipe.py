@@ -11,9 +11,13 @@ from torch.optim import Optimizer
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.gan.augment import Augment
+from mrgantry.gan.labels import Column
 from mrgantry.gan.losses import Loss
 from mrgantry.gan.networks import Network
+from mrgantry.gan.schedule import Growing, Steps
 
+KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -41,38 +45,22 @@ class RmsProp(Frozen):
         return torch.optim.RMSprop(network.parameters(), self.lr)
 
 
-class CriticSteps(Frozen):
-    """How many critic steps come before each generator step.
-
-    Attributes:
-        usual: Steps before most generator steps.
-        many: Steps before the first generator steps and every so often, so that the
-            critic is near its optimum (Arjovsky et al., their code).
-        first: How many generator steps at the start get many.
-        every: And every how many-th afterwards; 0 is never.
-    """
-
-    usual: Annotated[int, Field(ge=1)] = 1
-    many: Annotated[int, Field(ge=1)] = 1
-    first: Annotated[int, Field(ge=0)] = 0
-    every: Annotated[int, Field(ge=0)] = 0
-
-    def before(self, step: int) -> int:
-        """Give the critic steps before generator step `step`, counted from 0."""
-        often = self.every and step % self.every == 0
-        return self.many if step < self.first or often else self.usual
-
-
 class Recipe(Frozen):
     """One training, whole.
 
     Attributes:
         name: What it is called.
+        variant: Of a published recipe: as "published"; as "coded" by its authors where that
+            differs; or "corrected", as coded without its mistakes.
         size: Height and width of the images in pixels.
         network: The pair of networks.
         loss: What they minimise.
         optimiser: How, for each of both.
-        critic_steps: Critic steps before each generator step.
+        steps: Critic steps and generator steps of a round.
+        schedule: Progressive growing, for networks that can; None trains at full size.
+        labels: Columns of the rows that both networks are told; those with a single value
+            in the training set are left out.
+        augment: What the critic sees is changed at random; None shows images as they are.
         images: Real images that the critic sees in all; this is the length.
         batch: Images a step, over all processes.
         ema: Half-life of the generator's moving average in images; None samples from
@@ -83,11 +71,15 @@ class Recipe(Frozen):
     """
 
     name: str
+    variant: Literal["published", "coded", "corrected"] | None = None
     size: Annotated[int, Field(ge=8)]
     network: Network
     loss: Loss
-    optimiser: Annotated[Adam | RmsProp, Field(discriminator="kind")]
-    critic_steps: CriticSteps = CriticSteps()
+    optimiser: Annotated[Adam | RmsProp, Field(discriminator="kind")] = Adam()
+    steps: Steps = Steps()
+    schedule: Growing | None = None
+    labels: tuple[Column, ...] = ()
+    augment: Augment | None = None
     images: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=2)] = 64
     ema: Annotated[float, Field(gt=0)] | None = None
@@ -99,28 +91,34 @@ class Recipe(Frozen):
         """Give the recipe with values changed, each written as `key=value`.
 
         A key is a dotted path such as `network.width`, or its last word alone where
-        that is unambiguous.
+        that is unambiguous. `loss=dragan` takes another kind with its own defaults, and so
+        do `network`, `optimiser` and `schedule`.
 
         Raises:
             RecipeError: A key is unknown or ambiguous, or its value will not do.
         """
-        values = self.model_dump()
-        known = list(_paths(values))
+        recipe = self
         for change in changes:
-            key, sign, text = change.partition("=")
-            if not sign:
-                raise RecipeError(f"The change {change!r} must read key=value.")
-            matches = [path for path in known if path == key or path.endswith(f".{key}")]
-            if not matches:
-                raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))
-            if key not in matches and len(matches) > 1:
-                raise RecipeError(f"The key {key!r} could be {' or '.join(matches)}; write which.")
-            place = values
-            *parents, last = (key if key in matches else matches[0]).split(".")
-            for parent in parents:
-                place = place[parent]
-            place[last] = _parse(text)
-        values["changes"] = (*self.changes, *changes)
+            recipe = recipe._changed(change)
+        return recipe.model_copy(update={"changes": (*self.changes, *changes)})
+
+    def _changed(self, change: str) -> "Recipe":
+        key, sign, text = change.partition("=")
+        if not sign:
+            raise RecipeError(f"The change {change!r} must read key=value.")
+        values = self.model_dump()
+        known = [*_paths(values), *KINDS]
+        matches = [path for path in known if path == key or path.endswith(f".{key}")]
+        if not matches:
+            raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))
+        if key not in matches and len(matches) > 1:
+            raise RecipeError(f"The key {key!r} could be {' or '.join(matches)}; write which.")
+        place = values
+        *parents, last = (key if key in matches else matches[0]).split(".")
+        for parent in parents:
+            place = place[parent]
+        value = _parse(text)
+        place[last] = {"kind": value} if last in KINDS and isinstance(value, str) else value
         return Recipe.of(values, f"recipe {self.name}")
 
     def differences(self, other: "Recipe") -> list[str]:

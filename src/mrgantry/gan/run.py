@@ -10,6 +10,7 @@ tensorboard/            the same log for TensorBoard
 """
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -24,7 +25,8 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.slices import SliceSet
-from mrgantry.gan.networks.dcgan import draw_latents
+from mrgantry.gan.labels import Labels
+from mrgantry.gan.latents import draw_latents
 from mrgantry.gan.recipe import Recipe
 
 
@@ -45,6 +47,7 @@ class Facts(Frozen):
         command: The shell command that trains it again.
         versions: Of the libraries.
         precision: The arithmetic that was chosen for the networks.
+        labels: What a conditional generator is told.
     """
 
     channels: tuple[str, ...]
@@ -60,6 +63,7 @@ class Facts(Frozen):
     command: str
     versions: dict[str, str]
     precision: Literal["fp32", "bf16"]
+    labels: Labels = Labels()
 
 
 @dataclass(frozen=True)
@@ -137,15 +141,45 @@ class Run:
     def generator(self) -> nn.Module:
         """Rebuild the trained generator, in evaluation mode, on the CPU.
 
-        Its moving average is taken where the recipe keeps one.
+        It maps what `inputs` gives to images of the recipe's size; one that has not grown
+        to it yet has its images enlarged. Its moving average is taken where the recipe
+        keeps one.
 
         Raises:
             RunError: The run has no weights yet.
         """
-        recipe = self.recipe
-        generator = recipe.network.generator(recipe.size, len(self.facts.channels))
+        recipe, labels = self.recipe, self.facts.labels.width
+        generator = recipe.network.generator(recipe.size, len(self.facts.channels), labels)
         generator.load_state_dict(load(self.weights()))
+        if recipe.schedule:
+            stage = recipe.schedule.at(self.images, recipe.images, recipe.size)
+            generator.grow(stage)  # type: ignore[operator]
+            generator = nn.Sequential(generator, nn.Upsample(recipe.size))
         return generator.eval()
+
+    def inputs(
+        self, seeds: Sequence[int], only: Sequence[str] = ()
+    ) -> tuple[Float[Tensor, "n z"], list[tuple[str, ...]]]:
+        """Draw what the generator is fed with, one row a seed and from the seed alone.
+
+        Args:
+            seeds: One an image.
+            only: Conditions on the labels, such as "tumour=yes"; unless given, labels are
+                as frequent as in the training set.
+
+        Returns:
+            Latents with one-hot labels behind them, and the labels' values of each row.
+
+        Raises:
+            DataError: The run has no such label.
+        """
+        network, labels = self.recipe.network, self.facts.labels.only(only)
+        rows, values = [], []
+        for seed in seeds:
+            random = torch.Generator().manual_seed(seed)
+            rows.append(draw_latents(network.prior, (network.latent,), random))
+            values.append(labels.draw(random))
+        return torch.cat([torch.stack(rows), labels.encode(values)], 1), values
 
     def weights(self) -> bytes:
         """Read the file of weights that images are sampled from.
@@ -158,19 +192,6 @@ class Run:
         if not path.is_file():
             raise RunError(f"{self.folder} has no weights yet; train it with {self.facts.command}")
         return path.read_bytes()
-
-
-def latents(recipe: Recipe, seeds: range) -> Float[Tensor, "n z"]:
-    """Draw one latent vector a seed: the image of a seed depends on nothing else."""
-    rows = [
-        draw_latents(
-            recipe.network.prior,
-            (recipe.network.latent,),
-            torch.Generator().manual_seed(seed),
-        )
-        for seed in seeds
-    ]
-    return torch.stack(rows)
 
 
 def save_weights(folder: Path, networks: dict[str, nn.Module]) -> None:

@@ -1,23 +1,32 @@
 """Draw a set of synthetic slices from a run."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float16
+from jaxtyping import Float, Float16
+from torch import Tensor, nn
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, has_part, write_part
-from mrgantry.gan.run import Run, latents
+from mrgantry.gan.run import Run
 
 BLOCK = 1000  # images a part
 
 
-def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 100) -> SliceSet:
+def sample(
+    run: Path,
+    out: Path,
+    count: int = 1000,
+    seed: int = 0,
+    batch: int = 100,
+    labels: Sequence[str] = (),
+) -> SliceSet:
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
     Batch norm uses its running statistics, so an image does not depend on those
@@ -29,9 +38,11 @@ def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 
         count: How many images.
         seed: Seed of the first.
         batch: Images computed at once.
+        labels: Of a conditional generator, such as "tumour=yes"; unless given, they are as
+            frequent as in its training set.
 
     Raises:
-        DataError: The run has no weights, or the folder holds another set.
+        DataError: The run has no weights or no such label, or the folder holds another set.
     """
     if count < 1:
         raise DataError(f"The count of images must be at least 1, not {count}.")
@@ -42,12 +53,18 @@ def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 
         synthetic=True,
         channels=facts.channels,
         size=opened.recipe.size,
-        command=command_line("sample", run, out, count=count, seed=seed),
-        choices={"weights": fingerprint([opened.weights()]), "count": count, "seed": seed},
+        command=command_line("sample", run, out, count=count, seed=seed, label=tuple(labels)),
+        choices={
+            "weights": fingerprint([opened.weights()]),
+            "count": count,
+            "seed": seed,
+            "labels": tuple(labels),
+        },
         versions=versions(),
         training_subjects=facts.training_subjects,
         notes={"recipe": opened.recipe.name, "trained_on": facts.data_fingerprint},
     )
+    facts.labels.only(labels)  # a wrong one is said before anything is written
     begin(out, about)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = opened.generator().to(device)
@@ -56,42 +73,42 @@ def sample(run: Path, out: Path, count: int = 1000, seed: int = 0, batch: int = 
     with progress("sample", count) as advance:
         for name, block in zip(names, blocks, strict=True):
             if not has_part(out, name):
-                images = _draw(opened, generator, block, batch, device)
-                write_part(out, name, images, _rows(opened, block))
+                inputs, values = opened.inputs(block, labels)
+                images = draw(generator, inputs, batch)
+                write_part(out, name, images, _rows(opened, block, values))
             advance(len(block))
     return finish(out, about, names)
 
 
 @torch.no_grad()
-def _draw(
-    run: Run, generator: torch.nn.Module, seeds: range, batch: int, device: torch.device
+def draw(
+    generator: nn.Module, inputs: Float[Tensor, "n z"], batch: int = 100
 ) -> Float16[np.ndarray, "n c h w"]:
-    chunks = [seeds[start : start + batch] for start in range(0, len(seeds), batch)]
-    images = [generator(latents(run.recipe, chunk).to(device)) for chunk in chunks]
-    return torch.cat(images).clamp(-1, 1).to("cpu", torch.float16).numpy()
+    """Draw images, some at a time, on the device of the generator."""
+    device = next(generator.parameters()).device
+    images = [generator(chunk.to(device)).clamp(-1, 1) for chunk in inputs.split(batch)]
+    return torch.cat(images).to("cpu", torch.float16).numpy()
 
 
-def _rows(run: Run, seeds: range) -> pd.DataFrame:
+def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame:
     """Describe synthetic slices: whose they are not is left empty."""
     facts = run.facts
-    tumour = next((c.split("=")[1] for c in facts.only if c.startswith("tumour=")), "unknown")
-    rows = [
-        {
-            "id": f"{run.name}_{seed:07d}",
-            "subject": "",
-            "session": "",
-            "split": "",
-            "sequence": facts.sequence,
-            "plane": facts.plane,
-            "index": -1,
-            "position_mm": None,
-            "pixel_mm": facts.pixel_mm,
-            "tumour": tumour,
-            "tumour_mm2": None,
-            "source": "synthetic",
-            "made_by": f"{run.name} ({run.recipe.name})",
-            "affine": "",
-        }
-        for seed in seeds
-    ]
+    usual = {
+        "session": "",
+        "subject": "",
+        "split": "",
+        "sequence": facts.sequence,
+        "plane": facts.plane,
+        "index": -1,
+        "position_mm": None,
+        "pixel_mm": facts.pixel_mm,
+        "tumour": next((c.split("=")[1] for c in facts.only if c[:7] == "tumour="), "unknown"),
+        "tumour_mm2": None,
+        "source": "synthetic",
+        "made_by": f"{run.name} ({run.recipe.name})",
+        "affine": "",
+    }
+    told = [dict(zip(facts.labels.levels, one, strict=True)) for one in values]
+    ids = [f"{run.name}_{seed:07d}" for seed in seeds]
+    rows = [usual | labels | {"id": name} for labels, name in zip(told, ids, strict=True)]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -1,94 +1,43 @@
-"""The training loop: one for all networks, losses and devices."""
+"""The training loop: one for all networks, losses, schedules and devices."""
 
 import json
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
-from copy import deepcopy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, cast
 
 import numpy as np
+import pandas as pd
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int
 from lightning_fabric import Fabric
 from torch import Tensor, nn
-from torch.optim import Optimizer
 from torch.utils.tensorboard import SummaryWriter
 
 from mrgantry.common.errors import DataError, RecipeError, RunError
-from mrgantry.common.files import whole, write_text
+from mrgantry.common.files import write_text
 from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.slices import SliceSet
 from mrgantry.gan.device import choose_precision, start_fabric
-from mrgantry.gan.networks.dcgan import draw_latents
+from mrgantry.gan.labels import Labels
+from mrgantry.gan.latents import draw_latents
 from mrgantry.gan.recipe import Recipe
-from mrgantry.gan.run import Facts, Run, describe, latents, save_weights
+from mrgantry.gan.run import Facts, Run, describe, save_weights
+from mrgantry.gan.schedule import Stage, shrink
+from mrgantry.gan.state import State, build, optimisers_of, update_ema
 
+LOG = logging.getLogger(__name__)
 LOG_LINES = 200  # a run's log has this many lines,
 LINES_A_SNAPSHOT = 10  # and every so many a grid, weights and a resumable state
 GRID = range(64)  # seeds of the pictured samples
 # Random streams of one step; each draws from a generator seeded by (seed, images, stream).
-ORDER, LATENTS = range(2)
-
-
-@dataclass
-class State:
-    """All that changes while training; what a resumed run reads back.
-
-    Attributes:
-        generator: Maps latents to images.
-        critic: Maps images to logits.
-        ema: The generator's moving average, if the recipe keeps one.
-        optimisers: Of critic and generator.
-        images: Real images that the critic has seen.
-        steps: Generator steps taken.
-        seconds: Time spent in training.
-    """
-
-    generator: nn.Module
-    critic: nn.Module
-    ema: nn.Module | None
-    optimisers: dict[str, Optimizer]
-    images: int = 0
-    steps: int = 0
-    seconds: float = 0.0
-
-    def networks(self) -> dict[str, nn.Module]:
-        """Name the networks as their files are named."""
-        named = {"generator": self.generator, "critic": self.critic}
-        return named | ({"ema": self.ema} if self.ema else {})
-
-    def sampler(self) -> nn.Module:
-        """Give the network that images are sampled from."""
-        return self.ema or self.generator
-
-    def save(self, path: Path) -> None:
-        """Write the state, whole or not at all."""
-        values = {
-            "networks": {name: net.state_dict() for name, net in self.networks().items()},
-            "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
-            "counts": {"images": self.images, "steps": self.steps, "seconds": self.seconds},
-        }
-        with whole(path) as aside:
-            torch.save(values, aside)
-
-    def load(self, path: Path, device: torch.device) -> None:
-        """Read a state back."""
-        try:
-            values = torch.load(path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
-            raise RunError(f"{path} is damaged ({error}); begin again in a new folder.") from error
-        for name, network in self.networks().items():
-            network.load_state_dict(values["networks"][name])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(values["optimisers"][name])
-        self.images = values["counts"]["images"]
-        self.steps = values["counts"]["steps"]
-        self.seconds = values["counts"]["seconds"]
+ORDER, LATENTS, PENALTY, AUGMENT = range(4)
 
 
 def train(
@@ -128,8 +77,10 @@ def train(
             "recipe of that size."
         )
     fabric = start_fabric(recipe, devices)
+    labels = Labels.of_table(units_of(data, recipe.labels), recipe.labels)
     facts = Facts(
         **describe(data),
+        labels=labels,
         only=tuple(only),
         command=command_line(
             "train",
@@ -144,7 +95,8 @@ def train(
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
     )
-    state = build(recipe, len(data.about.channels), fabric.device)
+    state = build(recipe, len(data.about.channels), labels.width, fabric.device)
+    warn_of(recipe, state.critic)
     if fabric.is_global_zero:
         Run.begin(run, recipe, facts)
     fabric.barrier()
@@ -157,6 +109,20 @@ def train(
 
 
 OF_ONE_POSE = {"id", "index", "position_mm", "tumour", "tumour_mm2", "affine"}
+BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def warn_of(recipe: Recipe, critic: nn.Module) -> None:
+    """Warn of a pair of loss and network that is known not to work, and say why."""
+    normed = any(isinstance(module, BATCH_NORM) for module in critic.modules())
+    if normed and recipe.loss.kind in {"wgangp", "relativistic"}:
+        LOG.warning(
+            "The critic of %s has batch norm, which makes the gradient at one image depend on "
+            "the others of its batch; the penalty of the loss %s then means little (Gulrajani "
+            "et al. 2017, section 4). Networks without it: srresnet, progressive.",
+            recipe.network.kind,
+            recipe.loss.kind,
+        )
 
 
 def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
@@ -170,32 +136,34 @@ def choose_rows(data: SliceSet, only: Sequence[str]) -> SliceSet:
         column, _, value = condition.partition("=")
         if column not in data.table:
             raise DataError(f"{data.folder} has no column {column!r} (in --only {condition}).")
-        if data.about.poses and column in OF_ONE_POSE:
-            raise DataError(
-                f"{data.folder} is oblique: training draws every pose of a volume, so --only "
-                f"cannot choose by {column!r}, which differs between poses."
-            )
+        refuse_column_of_poses(data, column)
         rows &= (data.table[column].astype(str) == value).to_numpy()
     if not rows.any():
         raise DataError(f"No training slice of {data.folder} meets {' and '.join(only)}.")
     return data.where(rows)
 
 
-def build(recipe: Recipe, channels: int, device: torch.device) -> State:
-    """Make networks and optimisers with the recipe's seed."""
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(recipe.seed)
-        generator = recipe.network.generator(recipe.size, channels)
-        critic = recipe.network.critic(recipe.size, channels)
-    # Convolutions are faster where the channels of a pixel lie side by side.
-    for network in (generator, critic):
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    ema = deepcopy(generator).requires_grad_(False) if recipe.ema else None
-    optimisers = {
-        "critic": recipe.optimiser.build(critic),
-        "generator": recipe.optimiser.build(generator),
-    }
-    return State(generator, critic, ema, optimisers)
+def refuse_column_of_poses(data: SliceSet, column: str) -> None:
+    """Refuse a column that differs between the poses of one volume.
+
+    Raises:
+        DataError: The set is oblique and the column is such a one.
+    """
+    if data.about.poses and column in OF_ONE_POSE:
+        raise DataError(
+            f"{data.folder} is oblique: training draws every pose of a volume, and {column!r}, "
+            "by which images are to be told apart, differs between poses."
+        )
+
+
+def units_of(data: SliceSet, columns: Sequence[str]) -> pd.DataFrame:
+    """Give one row for all that is labelled alike: an image, or a volume with all its poses."""
+    for column in columns:
+        refuse_column_of_poses(data, column)
+    if not data.about.poses:
+        return data.table
+    _, first = np.unique(data.places // data.about.poses, return_index=True)
+    return data.table.iloc[first]
 
 
 @dataclass
@@ -211,9 +179,18 @@ class Training:
     order: dict[int, Int[Tensor, " n"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
+        recipe, labels = self.run.recipe, self.run.facts.labels
         self.pixels = self.data.pixels(self.fabric.device)
-        self.generate = self._forward(self.state.generator)
-        self.judge = self._forward(self.state.critic)
+        codes = labels.of_rows(units_of(self.data, recipe.labels))
+        self.codes = codes.to(self.fabric.device)
+        self.generate = self._forward(self.state.generator, self.compiled)
+        self.criticise = self._forward(self.state.critic, self.compiled)
+        # What a penalty differentiates twice cannot be compiled.
+        self.criticise_eagerly = self._forward(self.state.critic, compiled=False)
+        self.steps = recipe.steps.fitting(recipe.images // recipe.batch)
+        self.stage = self._stage()
+        if recipe.schedule:
+            self.state.grow(self.stage)
 
     def go(self) -> None:
         """Train to the recipe's end."""
@@ -227,7 +204,7 @@ class Training:
         ):
             while state.images < recipe.images:
                 before = state.images
-                seen.append(self.step())
+                seen.append(self.round())
                 advance(state.images - before)
                 ended = state.images >= recipe.images
                 if ended or state.images // line > before // line:
@@ -237,54 +214,152 @@ class Training:
                     if ended or (state.images // line) % LINES_A_SNAPSHOT == 0:
                         self.snapshot()
 
-    def step(self) -> dict[str, Tensor]:
-        """Take one generator step and the critic steps before it."""
-        recipe, state = self.run.recipe, self.state
-        numbers: dict[str, Tensor] = {}
-        before, steps = state.images, recipe.critic_steps.before(state.steps)
+    def round(self) -> dict[str, Tensor]:
+        """Take the critic steps of a round, and the generator steps after them."""
+        recipe, state, batch = self.run.recipe, self.state, self.run.recipe.batch
+        self._grow()
+        before, steps = state.images, self.steps.before(state.rounds)
+        # After a single critic step its fakes serve the generator too, so they keep their
+        # graph; after several they are drawn afresh.
+        shared = steps == 1
         for _ in range(steps):
-            fake = self.generate(self.latents())
-            recipe.loss.constrain(state.critic)
-            real_logits = self.judge(self.real())
-            fake_logits = self.judge(fake.detach())
-            loss = recipe.loss.critic(real_logits, fake_logits)
-            self._descend(loss, "critic", state.critic)
-            numbers["critic_loss"] = loss.detach()
-            numbers["real_logit"] = real_logits.detach().mean()
-            numbers["fake_logit"] = fake_logits.detach().mean()
-            state.images += recipe.batch
-        # After a single critic step the same fakes serve both networks, as in the DCGAN
-        # authors' code; after several they are drawn afresh, as in Arjovsky's.
-        if steps > 1:
-            fake = self.generate(self.latents())
-        # The critic is frozen meanwhile: its gradients would be thrown away.
-        state.critic.requires_grad_(False)
-        loss = recipe.loss.generator(self.judge(fake))
-        self._descend(loss, "generator", state.generator)
-        state.critic.requires_grad_(True)
-        state.steps += 1
+            drawn = state.images
+            real, labels = self.real(drawn)
+            with torch.set_grad_enabled(shared):
+                fake = self.fakes(drawn, labels)
+            numbers = self.critic_step(real, fake, labels)
+            state.images += batch
+        for turn in range(self.steps.generator):
+            if turn or not shared:
+                if self.steps.redraw:
+                    drawn = state.images + turn * batch
+                    labels = self.labels_at(drawn)
+                fake = self.fakes(drawn, labels, turn + 1 if self.steps.redraw else 0)
+                if recipe.loss.paired and self.steps.redraw:
+                    real, labels = self.real(drawn)
+            numbers |= self.generator_step(real, fake, labels, turn)
+        state.rounds += 1
         if state.ema and recipe.ema:
             passed = state.images - before
             update_ema(state.ema, state.generator, recipe.ema, passed, state.images)
-        return numbers | {"generator_loss": loss.detach()}
+        return numbers
 
-    def real(self) -> Float[Tensor, "n c h w"]:
-        """Give this process's part of the next batch of real images."""
-        recipe, count = self.run.recipe, len(self.pixels)
-        size = recipe.batch // self.fabric.world_size
-        first = self.state.images + self.fabric.global_rank * size
+    def critic_step(
+        self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "n c h w"], labels: Tensor
+    ) -> dict[str, Tensor]:
+        """Move the critic once."""
+        loss, state, recipe = self.run.recipe.loss, self.state, self.run.recipe
+        real, fake = self.augment(real, 0), self.augment(fake.detach(), 1)
+        loss.constrain(state.critic)
+        real_logits, fake_logits = self.judge(real, labels), self.judge(fake, labels)
+        number = loss.critic(real_logits, fake_logits)
+        numbers = {
+            "critic_loss": number.detach(),
+            "real_logit": real_logits.detach().mean(),
+            "fake_logit": fake_logits.detach().mean(),
+        }
+        if loss.interval and (state.images // recipe.batch) % loss.interval == 0:
+            penalty = loss.penalty(
+                lambda points: self.judge(points, labels, eagerly=True),
+                real,
+                fake,
+                self.uniform(PENALTY),
+            )
+            numbers["penalty"] = penalty.detach()
+            number = number + loss.interval * penalty
+        self._descend(number, "critic", state.critic)
+        if recipe.augment:
+            gap = real_logits - fake_logits if loss.paired else real_logits
+            sign = self.fabric.all_reduce(gap.detach().sign().mean())
+            state.p = recipe.augment.adapt(state.p, cast(Tensor, sign), recipe.batch)
+            numbers["augment_p"] = state.p
+        return numbers
+
+    def generator_step(
+        self,
+        real: Float[Tensor, "n c h w"],
+        fake: Float[Tensor, "n c h w"],
+        labels: Tensor,
+        turn: int,
+    ) -> dict[str, Tensor]:
+        """Move the generator once, for the turn-th time in its round."""
+        loss, state = self.run.recipe.loss, self.state
+        # The critic is frozen meanwhile: its gradients would be thrown away.
+        state.critic.requires_grad_(False)
+        real_logits = None
+        if loss.paired:
+            real_logits = self.judge(self.augment(real, 2 + 2 * turn), labels)
+        fake_logits = self.judge(self.augment(fake, 3 + 2 * turn), labels)
+        number = loss.generator(real_logits, fake_logits)
+        self._descend(number, "generator", state.generator)
+        state.critic.requires_grad_(True)
+        return {"generator_loss": number.detach()}
+
+    def judge(
+        self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"], eagerly: bool = False
+    ) -> Float[Tensor, " n"]:
+        """Give the critic's logits of images with their labels."""
+        outputs = (self.criticise_eagerly if eagerly else self.criticise)(images)
+        return outputs[:, 0] + (outputs[:, 1:] * labels).sum(1)
+
+    def real(self, first: int) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
+        """Give this process's part of a batch of real images, and their labels.
+
+        Args:
+            first: Number of the batch's first image in the whole training.
+        """
+        images = shrink(self.pixels.batch(self.rows_at(first)), self.stage)
+        images = images.contiguous(memory_format=torch.channels_last)
+        return images, self.labels_at(first)
+
+    def rows_at(self, first: int) -> Int[Tensor, " n"]:
+        """Give the rows of this process's part of a batch."""
+        count, size = len(self.pixels), self._share
+        first += self.fabric.global_rank * size
         places = [divmod(number, count) for number in range(first, first + size)]
-        rows = torch.stack([self._epoch(epoch)[place] for epoch, place in places])
-        images = self.pixels.batch(rows)
-        return images.contiguous(memory_format=torch.channels_last)
+        return torch.stack([self._epoch(epoch)[place] for epoch, place in places])
 
-    def latents(self) -> Float[Tensor, "n z"]:
-        """Draw this process's latents of the present step."""
+    def labels_at(self, first: int) -> Float[Tensor, "n k"]:
+        """Give the labels of this process's part of a batch."""
+        if not self.codes.shape[1]:
+            return self.codes[:1].expand(self._share, 0)
+        alike = len(self.pixels) // len(self.codes)  # poses of a volume
+        return self.codes[(self.rows_at(first) // alike).to(self.codes.device)]
+
+    def fakes(
+        self, first: int, labels: Float[Tensor, "n k"], turn: int = 0
+    ) -> Float[Tensor, "n c h w"]:
+        """Draw synthetic images for this process's part of a batch.
+
+        All processes draw the latents of the whole batch and take their part of them, so
+        that their number does not matter.
+        """
         recipe = self.run.recipe
-        random = stream_of(recipe.seed, self.state.images, LATENTS, self.fabric.global_rank)
-        network, size = recipe.network, recipe.batch // self.fabric.world_size
-        drawn = draw_latents(network.prior, (size, network.latent), random)
-        return drawn.to(self.fabric.device, non_blocking=True)
+        random = stream_of(recipe.seed, first, LATENTS, turn)
+        network = recipe.network
+        drawn = draw_latents(network.prior, (recipe.batch, network.latent), random)
+        latents = self._mine(drawn).to(self.fabric.device, non_blocking=True)
+        return self.generate(torch.cat([latents, labels], 1))
+
+    def augment(self, images: Float[Tensor, "n c h w"], turn: int) -> Float[Tensor, "n c h w"]:
+        """Change images at random as the recipe says."""
+        augment = self.run.recipe.augment
+        if augment is None:
+            return images
+        return augment.apply(images, self.state.p, self.uniform(AUGMENT, turn))
+
+    def uniform(self, *stream: int) -> Callable[[tuple[int, ...]], Tensor]:
+        """Give a source of numbers from U(0, 1) for this process's images of one step.
+
+        All processes draw for the whole batch and take their part.
+        """
+        recipe, device = self.run.recipe, self.fabric.device
+        random = stream_of(recipe.seed, self.state.images, *stream, device=device)
+
+        def draw(shape: tuple[int, ...]) -> Tensor:
+            return self._mine(torch.rand((recipe.batch, *shape), generator=random, device=device))
+
+        return draw
 
     def snapshot(self) -> None:
         """Write a grid, the weights and, last, the state."""
@@ -292,16 +367,44 @@ class Training:
         if self.fabric.is_global_zero:
             sampler = state.sampler()
             with torch.no_grad(), evaluating(sampler):
-                images = sampler(latents(run.recipe, GRID).to(self.fabric.device))
-            save_grid(run.folder / f"samples/{state.images:09d}.png", images.clamp(-1, 1).cpu())
+                images = sampler(run.inputs(GRID)[0].to(self.fabric.device))
+            images = F.interpolate(images, run.recipe.size).clamp(-1, 1)
+            save_grid(run.folder / f"samples/{state.images:09d}.png", images.cpu())
             save_weights(run.folder, state.networks())
             state.save(run.folder / "state.pt")
             if self.on_snapshot:
                 self.on_snapshot(run, state.images)
         self.fabric.barrier()
 
-    def _forward(self, network: nn.Module) -> Callable[[Tensor], Tensor]:
-        called = torch.compile(network) if self.compiled else network
+    @property
+    def _share(self) -> int:
+        """Count this process's images of a batch."""
+        return self.run.recipe.batch // self.fabric.world_size
+
+    def _mine(self, whole: Float[Tensor, "n ..."]) -> Float[Tensor, "m ..."]:
+        """Take this process's part of what was drawn for the whole batch."""
+        first = self.fabric.global_rank * self._share
+        return whole[first : first + self._share]
+
+    def _stage(self) -> Stage:
+        """Say at which stage of growing the training is."""
+        recipe = self.run.recipe
+        if recipe.schedule is None:
+            return Stage(recipe.size)
+        return recipe.schedule.at(self.state.images, recipe.images, recipe.size)
+
+    def _grow(self) -> None:
+        """Go to the present stage; at a new one the optimisers forget."""
+        recipe, state = self.run.recipe, self.state
+        now = self._stage()
+        if recipe.schedule and now != self.stage:
+            if recipe.schedule.renews(self.stage, now):
+                state.optimisers = optimisers_of(recipe, state.generator, state.critic)
+            state.grow(now)
+            self.stage = now
+
+    def _forward(self, network: nn.Module, compiled: bool) -> Callable[[Tensor], Tensor]:
+        called = torch.compile(network) if compiled else network
         bf16 = self.run.facts.precision == "bf16"
 
         def forward(inputs: Tensor) -> Tensor:
@@ -319,7 +422,8 @@ class Training:
             # Gradients are averaged by hand: a wrapper that does it would also watch
             # the frozen critic in the generator's step.
             for parameter in net.parameters():
-                parameter.grad = cast(Tensor, self.fabric.all_reduce(cast(Tensor, parameter.grad)))
+                if parameter.grad is not None:  # layers that have not grown yet have none
+                    parameter.grad = cast(Tensor, self.fabric.all_reduce(parameter.grad))
         optimiser.step()
 
     def _epoch(self, epoch: int) -> Int[Tensor, " n"]:
@@ -347,7 +451,8 @@ class Training:
             RunError: A number is NaN or infinite.
         """
         state = self.state
-        means = {key: float(torch.stack([row[key] for row in seen]).mean()) for key in seen[0]}
+        keys = {key: [row[key] for row in seen if key in row] for row in seen for key in row}
+        means = {key: float(torch.stack(values).mean()) for key, values in keys.items()}
         for key, value in means.items():
             if not np.isfinite(value):
                 kept = self.run.folder / "state.pt"
@@ -358,33 +463,11 @@ class Training:
                     "in a new folder."
                 )
         if self.fabric.is_global_zero:
-            row = {"images": state.images, "steps": state.steps, "seconds": state.seconds} | means
+            row = {"images": state.images, "rounds": state.rounds, "seconds": state.seconds} | means
             with (self.run.folder / "log.jsonl").open("a", encoding="utf-8") as file:
                 file.write(json.dumps(row) + "\n")
             for key, value in means.items():
                 writer.add_scalar(key, value, state.images)
-
-
-@torch.no_grad()
-def update_ema(
-    ema: nn.Module, generator: nn.Module, half_life: float, images: int, seen: int
-) -> None:
-    """Move an average of weights and batch norm statistics towards the generator.
-
-    At the start the half-life is a twentieth of the images seen, so that the average
-    forgets its random beginning (Karras et al. 2020, their code).
-
-    Args:
-        ema: The average; changed in place.
-        generator: The network being trained.
-        half_life: In images.
-        images: Images since the last update.
-        seen: Images in all.
-    """
-    weight = 1 - 0.5 ** (images / min(half_life, max(seen / 20, images)))
-    ours, theirs = ema.state_dict(), generator.state_dict()
-    floats = [key for key, tensor in ours.items() if tensor.is_floating_point()]
-    torch._foreach_lerp_([ours[key] for key in floats], [theirs[key] for key in floats], weight)
 
 
 @contextmanager
@@ -398,7 +481,7 @@ def evaluating(network: nn.Module) -> Iterator[None]:
         network.train(was)
 
 
-def stream_of(*keys: int) -> torch.Generator:
-    """Make a generator whose numbers follow from its keys alone."""
+def stream_of(*keys: int, device: torch.device | None = None) -> torch.Generator:
+    """Make a generator whose numbers follow from its keys alone, on one kind of device."""
     seed = np.random.SeedSequence([key & 0xFFFFFFFFFFFFFFFF for key in keys])
-    return torch.Generator().manual_seed(int(seed.generate_state(1, np.uint64)[0]))
+    return torch.Generator(device or "cpu").manual_seed(int(seed.generate_state(1, np.uint64)[0]))

@@ -9,7 +9,8 @@ DCGAN's channels; "the same DCGAN architecture" serves WGAN.
 from mrgantry.data.plan import SlicePlan
 from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan
-from mrgantry.gan.recipe import Adam, CriticSteps, Recipe, RmsProp
+from mrgantry.gan.recipe import Adam, Recipe, RmsProp
+from mrgantry.gan.schedule import Steps
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 # The paper's six image types: each sequence at 128, all pooled ("Concat") at 128 and 64.
@@ -40,6 +41,7 @@ def plan(image_type: str) -> SlicePlan:
 def _dcgan(size: int) -> Recipe:
     return Recipe(
         name=f"han2018-dcgan-{size}",
+        variant="published",
         size=size,
         network=Dcgan(
             latent=100,  # unsaid; Radford et al.
@@ -62,7 +64,7 @@ def _wgan(size: int) -> Recipe:
             "loss": Wasserstein(clip=0.01),  # unsaid; Arjovsky et al.
             "optimiser": RmsProp(lr=5e-5),
             # Unsaid; Arjovsky et al. and their code.
-            "critic_steps": CriticSteps(usual=5, many=100, first=25, every=500),
+            "steps": Steps(critic=5, many=100, first=25, every=500),
         }
     )
 

@@ -14,11 +14,21 @@ from pydantic import Field
 from mrgantry.gan.networks.dcgan import Dcgan
 from mrgantry.gan.networks.delplace_dcgan import DelplaceDcgan
 from mrgantry.gan.networks.kazuhiro2018 import KazuhiroDcgan
+from mrgantry.gan.networks.progressive import Progressive
 from mrgantry.gan.networks.srresnet import SrResNet
 from mrgantry.gan.networks.upconv import UpConv
 
 Network = Annotated[
-    Dcgan | UpConv | KazuhiroDcgan | DelplaceDcgan | SrResNet, Field(discriminator="kind")
+    Dcgan | KazuhiroDcgan | DelplaceDcgan | SrResNet | Progressive | UpConv,
+    Field(discriminator="kind"),
 ]
 
-__all__ = ["Dcgan", "DelplaceDcgan", "KazuhiroDcgan", "Network", "SrResNet", "UpConv"]
+__all__ = [
+    "Dcgan",
+    "DelplaceDcgan",
+    "KazuhiroDcgan",
+    "Network",
+    "Progressive",
+    "SrResNet",
+    "UpConv",
+]

@@ -1,0 +1,137 @@
+"""All that changes while training, and what a resumed run reads back."""
+
+from copy import deepcopy
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+from torch.optim import Optimizer
+
+from mrgantry.common.errors import RecipeError, RunError
+from mrgantry.common.files import whole
+from mrgantry.gan.recipe import Recipe
+from mrgantry.gan.schedule import Stage
+
+
+@dataclass
+class State:
+    """Networks, optimisers and counts of a training.
+
+    Attributes:
+        generator: Maps latents to images.
+        critic: Maps images to logits.
+        ema: The generator's moving average, if the recipe keeps one.
+        optimisers: Of critic and generator.
+        p: Probability of augmentation.
+        images: Real images that the critic has seen.
+        rounds: Rounds of critic and generator steps taken.
+        seconds: Time spent in training.
+    """
+
+    generator: nn.Module
+    critic: nn.Module
+    ema: nn.Module | None
+    optimisers: dict[str, Optimizer]
+    p: Float[Tensor, ""]
+    images: int = 0
+    rounds: int = 0
+    seconds: float = 0.0
+
+    def networks(self) -> dict[str, nn.Module]:
+        """Name the networks as their files are named."""
+        named = {"generator": self.generator, "critic": self.critic}
+        return named | ({"ema": self.ema} if self.ema else {})
+
+    def sampler(self) -> nn.Module:
+        """Give the network that images are sampled from."""
+        return self.ema or self.generator
+
+    def grow(self, stage: Stage) -> None:
+        """Bring all networks to a stage of growing."""
+        for network in self.networks().values():
+            network.grow(stage)  # type: ignore[operator]
+
+    def save(self, path: Path) -> None:
+        """Write the state, whole or not at all."""
+        values = {
+            "networks": {name: net.state_dict() for name, net in self.networks().items()},
+            "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
+            "p": self.p,
+            "counts": {"images": self.images, "rounds": self.rounds, "seconds": self.seconds},
+        }
+        with whole(path) as aside:
+            torch.save(values, aside)
+
+    def load(self, path: Path, device: torch.device) -> None:
+        """Read a state back.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        try:
+            values = torch.load(path, map_location=device, weights_only=True)
+        except (OSError, RuntimeError, EOFError) as error:
+            raise RunError(f"{path} is damaged ({error}); begin again in a new folder.") from error
+        for name, network in self.networks().items():
+            network.load_state_dict(values["networks"][name])
+        for name, optimiser in self.optimisers.items():
+            optimiser.load_state_dict(values["optimisers"][name])
+        self.p = values["p"]
+        self.images = values["counts"]["images"]
+        self.rounds = values["counts"]["rounds"]
+        self.seconds = values["counts"]["seconds"]
+
+
+def build(recipe: Recipe, channels: int, labels: int, device: torch.device) -> State:
+    """Make networks and optimisers with the recipe's seed.
+
+    Raises:
+        RecipeError: The networks cannot be of this size, or cannot grow though they should.
+    """
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(recipe.seed)
+        generator = recipe.network.generator(recipe.size, channels, labels)
+        critic = recipe.network.critic(recipe.size, channels, labels)
+    if recipe.schedule and not hasattr(generator, "grow"):
+        raise RecipeError(
+            f"The network {recipe.network.kind!r} cannot grow; leave the schedule out "
+            "(schedule=null) or take network=progressive."
+        )
+    # Convolutions are faster where the channels of a pixel lie side by side.
+    for network in (generator, critic):
+        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+    ema = deepcopy(generator).requires_grad_(False) if recipe.ema else None
+    p = torch.tensor(recipe.augment.start if recipe.augment else 0.0, device=device)
+    return State(generator, critic, ema, optimisers_of(recipe, generator, critic), p)
+
+
+def optimisers_of(recipe: Recipe, generator: nn.Module, critic: nn.Module) -> dict[str, Optimizer]:
+    """Make fresh optimisers."""
+    return {
+        "critic": recipe.optimiser.build(critic),
+        "generator": recipe.optimiser.build(generator),
+    }
+
+
+@torch.no_grad()
+def update_ema(
+    ema: nn.Module, generator: nn.Module, half_life: float, images: int, seen: int
+) -> None:
+    """Move an average of weights and batch norm statistics towards the generator.
+
+    At the start the half-life is a twentieth of the images seen, so that the average
+    forgets its random beginning (Karras et al. 2020, their code).
+
+    Args:
+        ema: The average; changed in place.
+        generator: The network being trained.
+        half_life: In images.
+        images: Images since the last update.
+        seen: Images in all.
+    """
+    weight = 1 - 0.5 ** (images / min(half_life, max(seen / 20, images)))
+    ours, theirs = ema.state_dict(), generator.state_dict()
+    floats = [key for key, tensor in ours.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([ours[key] for key in floats], [theirs[key] for key in floats], weight)
