@@ -17,6 +17,7 @@ from mrgantry.common.errors import MrgantryError
 
 if TYPE_CHECKING:
     from mrgantry.data.inspect import Seen
+    from mrgantry.gan.recipe import Recipe
 
 app = typer.Typer(
     name="mrgantry",
@@ -503,24 +504,33 @@ def report(
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one whole.")] = None,
 ) -> None:
-    """List the recipes, or print one whole."""
+    """List the recipes, or print one whole.
+
+    SIZE stands for one of the sizes, and a variant is written behind it:
+    delplace2020-dcgan-dragan-256-coded. `train --set` changes any value: --set loss=wgangp.
+    """
     from mrgantry.papers import RECIPES, find_recipe
 
     if name:
         typer.echo(find_recipe(name).model_dump_json(indent=2))
         return
+    families: dict[str, list[Recipe]] = {}
+    for one in RECIPES.values():
+        family = one.name.partition(f"-{one.size}")[0]
+        families.setdefault(family, []).append(one)
     _table(
-        ("recipe", "pixels", "network", "loss", "images", "batch"),
+        ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
         [
             (
-                one.name,
-                str(one.size),
-                one.network.kind,
-                one.loss.kind,
-                f"{one.images:,}",
-                str(one.batch),
+                f"{family}-SIZE" if str(some[0].size) in some[0].name else family,
+                " ".join(map(str, dict.fromkeys(one.size for one in some))),
+                " ".join(dict.fromkeys(one.variant or "" for one in some)),
+                some[0].network.kind,
+                some[0].loss.kind,
+                f"{max(one.images for one in some if one.variant == some[0].variant):,}",
+                str(some[0].batch),
             )
-            for one in RECIPES.values()
+            for family, some in families.items()
         ],
     )
 
@@ -562,7 +572,8 @@ def _table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
     table = Table(box=box.SIMPLE_HEAD)
     for name in head:
-        table.add_column(name, overflow="fold")  # what does not fit goes on, nothing is cut
+        # What does not fit goes on, nothing is cut; the first column holds names to copy.
+        table.add_column(name, overflow="fold", no_wrap=name == head[0])
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)

@@ -51,7 +51,8 @@ class Recipe(Frozen):
     Attributes:
         name: What it is called.
         variant: Of a published recipe: as "published"; as "coded" by its authors where that
-            differs; or "corrected", as coded without its mistakes.
+            differs; "corrected", as coded without its mistakes; or "original", as long as in
+            the paper that it follows.
         size: Height and width of the images in pixels.
         network: The pair of networks.
         loss: What they minimise.
@@ -71,7 +72,7 @@ class Recipe(Frozen):
     """
 
     name: str
-    variant: Literal["published", "coded", "corrected"] | None = None
+    variant: Literal["published", "coded", "corrected", "original"] | None = None
     size: Annotated[int, Field(ge=8)]
     network: Network
     loss: Loss

@@ -14,6 +14,8 @@ from mrgantry.common.files import whole
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.schedule import Stage
 
+COUNTS = ("images", "begun", "rounds", "seconds")
+
 
 @dataclass
 class State:
@@ -26,6 +28,7 @@ class State:
         optimisers: Of critic and generator.
         p: Probability of augmentation.
         images: Real images that the critic has seen.
+        begun: How many it had seen when the last round began, whose stage of growing counts.
         rounds: Rounds of critic and generator steps taken.
         seconds: Time spent in training.
     """
@@ -36,6 +39,7 @@ class State:
     optimisers: dict[str, Optimizer]
     p: Float[Tensor, ""]
     images: int = 0
+    begun: int = 0
     rounds: int = 0
     seconds: float = 0.0
 
@@ -59,7 +63,7 @@ class State:
             "networks": {name: net.state_dict() for name, net in self.networks().items()},
             "optimisers": {name: opt.state_dict() for name, opt in self.optimisers.items()},
             "p": self.p,
-            "counts": {"images": self.images, "rounds": self.rounds, "seconds": self.seconds},
+            "counts": {name: getattr(self, name) for name in COUNTS},
         }
         with whole(path) as aside:
             torch.save(values, aside)
@@ -79,9 +83,8 @@ class State:
         for name, optimiser in self.optimisers.items():
             optimiser.load_state_dict(values["optimisers"][name])
         self.p = values["p"]
-        self.images = values["counts"]["images"]
-        self.rounds = values["counts"]["rounds"]
-        self.seconds = values["counts"]["seconds"]
+        for name in COUNTS:
+            setattr(self, name, values["counts"][name])
 
 
 def build(recipe: Recipe, channels: int, labels: int, device: torch.device) -> State:

@@ -188,7 +188,7 @@ class Training:
         # What a penalty differentiates twice cannot be compiled.
         self.criticise_eagerly = self._forward(self.state.critic, compiled=False)
         self.steps = recipe.steps.fitting(recipe.images // recipe.batch)
-        self.stage = self._stage()
+        self.stage = self._stage_at(self.state.begun)
         if recipe.schedule:
             self.state.grow(self.stage)
 
@@ -218,7 +218,7 @@ class Training:
         """Take the critic steps of a round, and the generator steps after them."""
         recipe, state, batch = self.run.recipe, self.state, self.run.recipe.batch
         self._grow()
-        before, steps = state.images, self.steps.before(state.rounds)
+        state.begun, steps = state.images, self.steps.before(state.rounds)
         # After a single critic step its fakes serve the generator too, so they keep their
         # graph; after several they are drawn afresh.
         shared = steps == 1
@@ -240,7 +240,7 @@ class Training:
             numbers |= self.generator_step(real, fake, labels, turn)
         state.rounds += 1
         if state.ema and recipe.ema:
-            passed = state.images - before
+            passed = state.images - state.begun
             update_ema(state.ema, state.generator, recipe.ema, passed, state.images)
         return numbers
 
@@ -386,17 +386,17 @@ class Training:
         first = self.fabric.global_rank * self._share
         return whole[first : first + self._share]
 
-    def _stage(self) -> Stage:
-        """Say at which stage of growing the training is."""
+    def _stage_at(self, images: int) -> Stage:
+        """Say at which stage of growing the training is after so many images."""
         recipe = self.run.recipe
         if recipe.schedule is None:
             return Stage(recipe.size)
-        return recipe.schedule.at(self.state.images, recipe.images, recipe.size)
+        return recipe.schedule.at(images, recipe.images, recipe.size)
 
     def _grow(self) -> None:
         """Go to the present stage; at a new one the optimisers forget."""
         recipe, state = self.run.recipe, self.state
-        now = self._stage()
+        now = self._stage_at(state.images)
         if recipe.schedule and now != self.stage:
             if recipe.schedule.renews(self.stage, now):
                 state.optimisers = optimisers_of(recipe, state.generator, state.critic)

@@ -1,0 +1,71 @@
+"""Han et al., infinite brain MR images (2018): a progressive GAN for tumour detection.
+
+T1c of the 220 high-grade patients of BRATS 2016, axial slices 30 to 130, padded from 240 to
+256. One network is trained on tumour slices and another on slices without: 5,036 and 3,853
+in the training split, so
+
+    mrgantry train slices yes --recipe han2018-pggan-256 --only tumour=yes
+    mrgantry train slices no --recipe han2018-pggan-256 --only tumour=no --set images=385300
+"""
+
+from typing import Literal
+
+from mrgantry.data.plan import SlicePlan
+from mrgantry.gan.losses import WassersteinPenalty
+from mrgantry.gan.networks import Progressive
+from mrgantry.gan.recipe import Adam, Recipe
+from mrgantry.gan.schedule import Growing
+
+TUMOUR_SLICES = 5_036
+A_PHASE = 600_000  # images in each phase of Karras et al.
+
+
+def plan(size: int = 256) -> SlicePlan:
+    """Give the paper's slices; 154, 44 and 22 patients are its splits.
+
+    A field of 256 mm pads slices of 240 mm as the paper does, but centred on the brain.
+    """
+    return SlicePlan(
+        sequences=("t1c",),
+        plane="axial",
+        slices="30:131",
+        size=size,
+        field_mm=256,
+        where=("grade=HGG",),
+        splits=(0.7, 0.2, 0.1),
+    )
+
+
+def _pggan(size: int, variant: Literal["published", "original"]) -> Recipe:
+    schedule = Growing(start=4, reset="size")  # Karras et al.
+    return Recipe(
+        name=f"han2018-pggan-{size}" + ("-original" if variant == "original" else ""),
+        variant=variant,
+        size=size,
+        # All of it by Karras et al., whom the paper follows.
+        network=Progressive(
+            latent=512,
+            prior="sphere",
+            base=16384,
+            widest=512,
+            kernel=3,
+            pixel_norm=True,
+            last_gain=1.0,
+            output="linear",
+        ),
+        loss=WassersteinPenalty(
+            weight=10,  # unsaid; Gulrajani et al.
+            drift=0.001,  # unsaid; Karras et al.
+        ),
+        optimiser=Adam(lr=1e-3, beta1=0, beta2=0.99),  # lr as said; betas by Karras et al.
+        schedule=schedule,
+        # "100 epochs", whose division is unsaid: equal phases; or as long as Karras et al.
+        images=100 * TUMOUR_SLICES if variant == "published" else schedule.phases(size) * A_PHASE,
+        batch=16,
+        ema=11_000,  # unsaid; 0.999 a step in Karras et al. is this half-life at a batch of 16
+    )
+
+
+RECIPES = tuple(
+    _pggan(size, variant) for variant in ("published", "original") for size in (64, 128, 256)
+)
