@@ -14,6 +14,7 @@ import typer
 
 from mrgantry import __version__
 from mrgantry.common.errors import MrgantryError
+from mrgantry.common.speaker import speaks
 
 if TYPE_CHECKING:
     from mrgantry.data.inspect import Seen
@@ -286,7 +287,8 @@ def train(
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     recipe: Annotated[str, typer.Option(help="A name that `mrgantry recipes` lists.")] = "demo",
     changes: Annotated[
-        list[str] | None, typer.Option("--set", help="Change a value: images=20000, lr=1e-4.")
+        list[str] | None,
+        typer.Option("--set", help="Change a value: images=20000, lr=1e-4, loss=dragan."),
     ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only slices with column=value, as tumour=yes.")
@@ -315,11 +317,17 @@ def sample(
     out: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
     count: Annotated[int, typer.Option(help="How many images.", min=1)] = 1000,
     seed: Annotated[int, typer.Option(help="Image i is drawn from seed SEED + i.", min=0)] = 0,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a conditional run: tumour=yes; as frequent as in training unless given."
+        ),
+    ] = None,
 ) -> None:
     """Draw a set of synthetic slices from a run."""
     from mrgantry.gan import sample
 
-    made = sample(run, out, count, seed)
+    made = sample(run, out, count, seed, labels=label or [])
     _say(f"{out} holds {len(made):,} synthetic slices.")
     _next("evaluate", "slices", "scores", "--synthetic", out)
 
@@ -588,7 +596,8 @@ def _say_some(what: str, lines: Sequence[str], where: Path) -> None:
 
 
 def _say(text: str) -> None:
-    typer.echo(text, err=True)
+    if speaks():
+        typer.echo(text, err=True)
 
 
 def _next(*words: object) -> None:
@@ -606,7 +615,8 @@ def _top(
 
 def main() -> NoReturn:
     """Run the command line; a user's mistake ends in one sentence and status 1."""
-    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    level = logging.WARNING if speaks() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
     try:
         app()
     except MrgantryError as error:

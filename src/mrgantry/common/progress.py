@@ -14,6 +14,8 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from mrgantry.common.speaker import speaks
+
 
 class Advance(Protocol):
     """Report progress: how many items more, and what to show behind the bar."""
@@ -45,7 +47,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not console.is_terminal,
+        disable=not (console.is_terminal and speaks()),
     )
     with bar:
         task = bar.add_task(title, total=total, completed=done, note="")

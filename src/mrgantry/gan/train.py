@@ -419,12 +419,21 @@ class Training:
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         if self.fabric.world_size > 1:
-            # Gradients are averaged by hand: a wrapper that does it would also watch
-            # the frozen critic in the generator's step.
-            for parameter in net.parameters():
-                if parameter.grad is not None:  # layers that have not grown yet have none
-                    parameter.grad = cast(Tensor, self.fabric.all_reduce(parameter.grad))
+            self._average_gradients(net)
         optimiser.step()
+
+    def _average_gradients(self, net: nn.Module) -> None:
+        """Average gradients over processes, in one message.
+
+        By hand: a wrapper that does it would also watch the frozen critic in the
+        generator's step. Layers that have not grown yet have no gradient.
+        """
+        gradients = [one.grad for one in net.parameters() if one.grad is not None]
+        message = torch.cat([one.flatten() for one in gradients])
+        message = cast(Tensor, self.fabric.all_reduce(message))
+        parts = message.split([one.numel() for one in gradients])
+        for gradient, part in zip(gradients, parts, strict=True):
+            gradient.copy_(part.view(gradient.shape))
 
     def _epoch(self, epoch: int) -> Int[Tensor, " n"]:
         """Give the order of the images in one epoch; it follows from the seed alone."""
