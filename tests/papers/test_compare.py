@@ -4,8 +4,10 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+from typer.testing import CliRunner
 
 from conftest import blobs, write_slices
+from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.score import read_scores
 from mrgantry.data.slices import SliceSet
@@ -17,6 +19,7 @@ from mrgantry.gan.networks import Dcgan, Progressive, UpConv
 from mrgantry.gan.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase
 from mrgantry.gan.recipe import Adam, RmsProp
 from mrgantry.gan.schedule import Growing, Steps
+from mrgantry.papers import RECIPES
 from mrgantry.papers.compare import compare
 
 module = sys.modules["mrgantry.papers.compare"]
@@ -191,6 +194,13 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
     trained = count_calls(monkeypatch, "train")
     assert compare(real, tmp_path / "out", [WILD, NARROW], **options) == found
     assert not trained
+    for one in (WILD, NARROW):
+        monkeypatch.setitem(RECIPES, one.name, one)
+    words = f"compare {real} {tmp_path}/out --recipe wild --recipe narrow --seeds 1 --minutes 0.02"
+    shown = CliRunner().invoke(app, [*words.split(), "--count", "20"])
+    assert shown.exit_code == 0 and not trained
+    assert "Failed: wild seed 0. Training stopped" in shown.output
+    assert "relative_fd" in shown.output and "comparison.html" in shown.output
 
 
 def test_runs_off_the_budget_are_named(real, tmp_path, quick, monkeypatch):

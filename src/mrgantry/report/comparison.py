@@ -50,7 +50,10 @@ def write_comparison(out: Path, found: Comparison) -> None:
         dots=figures.seed_dots(judged, recipes) if judged else "",
         titles=[figures.title_of(spreads[0]) for spreads in judged],
         floors=[number(spreads[0].floor) for spreads in judged],
-        table=[(recipe, [cell(spreads, recipe) for spreads in judged]) for recipe in recipes],
+        table=[
+            (recipe, fewer(found, recipe), [cell(spreads, recipe) for spreads in judged])
+            for recipe in recipes
+        ],
         verdicts=[verdict(spreads) for spreads in judged],
         luck=luck(judged),
         galleries=list(galleries(found)),
@@ -83,11 +86,19 @@ def off_budget(found: Comparison) -> Iterator[str]:
             yield f"{one.recipe}, seed {one.seed}: {share} {more}"
 
 
+def fewer(found: Comparison, recipe: str) -> str:
+    """Say how many seeds are left of a recipe where some failed."""
+    runs = [run for run in found.outcomes if run.recipe == recipe]
+    kept = sum(not run.failed for run in runs)
+    return "" if kept == len(runs) else f"{kept} of {len(runs)} seeds"
+
+
 def cell(spreads: Sequence[Spread], recipe: str) -> dict[str, str] | None:
     """Write one score of one recipe: its mean, and the least and greatest of its seeds."""
     for one in spreads:
         if one.recipe == recipe:
-            return {"mean": number(one.mean), "range": between(one.values)}
+            several = len(one.values) > 1
+            return {"mean": number(one.mean), "range": between(one.values) if several else ""}
     return None
 
 
@@ -98,7 +109,10 @@ def verdict(spreads: Sequence[Spread]) -> dict[str, Any]:
     return {
         "title": figures.title_of(spreads[0]),
         "direction": DIRECTIONS[spreads[0].score],
-        "wins": found,
+        "wins": {
+            winner: "all others" if len(beaten) == len(spreads) - 1 > 1 else ", ".join(beaten)
+            for winner, beaten in found.items()
+        },
         "count": sum(map(len, found.values())),
         "pairs": len(pairs),
     }
@@ -112,7 +126,7 @@ def luck(judged: Sequence[Sequence[Spread]]) -> dict[str, Any]:
         "seeds": most,
         "unequal": len(counts) > 1,
         "one_in": f"{1 / chance(most, most):g}" if most else "",
-        "expected": number(expected_by_chance(judged)),
+        "expected": f"{expected_by_chance(judged):.2g}",
         "found": sum(len(beaten) for some in judged for beaten in wins(some).values()),
         "pairs": sum(len(list(combinations(spreads, 2))) for spreads in judged),
     }

@@ -127,7 +127,7 @@ def seed_dots(judged: Sequence[Sequence[Spread]], recipes: Sequence[str]) -> str
     for axes in panels[len(judged) :]:
         axes.axis("off")
     handles, labels = panels[0].get_legend_handles_labels()
-    panels[-1].legend(handles, labels, loc="center left")
+    panels[-1].legend(handles, labels, loc="center left", frameon=False)
     return _svg(figure)
 
 
