@@ -500,7 +500,7 @@ def compare(
     seeds: Annotated[
         int,
         typer.Option(
-            help="Runs of each recipe. One tells little: seeds differ like losses.", min=1
+            help="Runs of each recipe. One tells little: luck differs as much as recipes do.", min=1
         ),
     ] = 3,
     minutes: Annotated[float, typer.Option(help="Of training for each run.", min=0.01)] = 10.0,

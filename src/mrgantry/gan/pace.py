@@ -25,7 +25,7 @@ from mrgantry.gan.state import build
 from mrgantry.gan.train import Training, units_of
 
 TURNS = 5  # each recipe is timed so often, in each of its phases,
-SECONDS = 0.5  # and so long or longer in a turn
+SECONDS = 1.0  # and so long or longer in a turn
 PLENTY = 10**9  # images of a timed training, so that no phase ends meanwhile
 
 
