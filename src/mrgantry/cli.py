@@ -494,6 +494,67 @@ def evaluate(
     _next("report", "report.html", real, "run", *synthetic, out)
 
 
+@app.command(
+    epilog=_example(
+        "mrgantry compare slices comparison --recipe han2018-dcgan-64 --recipe han2018-wgan-64 "
+        "--recipe demo --seeds 3 --minutes 10"
+    )
+)
+def compare(
+    slices: Annotated[Path, typer.Argument(help="Set of real slices, with splits.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write runs, scores and the page to.")],
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A name that `mrgantry recipes` lists; two or more.")
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Runs of each recipe. One tells little: luck differs as much as recipes do.", min=1
+        ),
+    ] = 3,
+    minutes: Annotated[float, typer.Option(help="Of training for each run.", min=0.01)] = 10.0,
+    count: Annotated[int, typer.Option(help="Images to score of each run.", min=2)] = 1000,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value of all recipes: lr=1e-4.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Train on slices with column=value alone, as tumour=yes."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Split to compare with: test, validation, train or all.")
+    ] = "test",
+) -> None:
+    """Train recipes for equally long, with several seeds each, and compare their scores.
+
+    Each recipe is timed first, and a faster one sees more images. A recipe is called better than
+    another only if its worst seed beats the other's best. Interrupted, the same command goes on;
+    with a greater --seeds it adds runs. It takes recipes x seeds x (minutes + 1 or 2 to score).
+    """
+    from mrgantry.papers import find_recipe
+    from mrgantry.papers.compare import compare
+
+    chosen = [find_recipe(name) for name in recipe or []]
+    found = compare(
+        slices,
+        out,
+        chosen,
+        seeds=seeds,
+        minutes=minutes,
+        count=count,
+        changes=changes or [],
+        only=only or [],
+        against=against,
+        say=_say,
+    )
+    head, rows = found.table()
+    _table(head, rows)
+    for run in found.outcomes:
+        if run.failed:
+            _say(f"Failed: {run.recipe} seed {run.seed}. {run.failed}")
+    _say(f"Look at {out / 'comparison.html'}.")
+
+
 @app.command(epilog=_example("mrgantry report report.html slices run synthetic scores"))
 def report(
     out: Annotated[Path, typer.Argument(help="The HTML page to write.")],

@@ -1,5 +1,7 @@
 import json
 import sys
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -73,6 +75,36 @@ def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
     assert len((tmp_path / "out/scores.csv").read_text().splitlines()) == len(rows) + 1
     again = evaluate(real.folder, tmp_path / "again", [good.folder], seed=3)
     assert again == scores
+
+
+def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
+    module = sys.modules["mrgantry.evaluate.evaluate"]
+    everything, computed = module.all_measures, []
+
+    def counted(measure):
+        def compute(half, other, seed):
+            computed.append(measure.name)
+            return measure.compute(half, other, seed)
+
+        return replace(measure, compute=compute, draws=2)
+
+    monkeypatch.setattr(module, "c2st_cnn", partial(module.c2st_cnn, steps=3))
+    monkeypatch.setattr(module, "all_measures", lambda *a: [counted(m) for m in everything(*a)])
+    folders = {
+        name: synthetic_set(tmp_path, blobs(count, 32, seed=seed), name).folder
+        for name, count, seed in (("one", 60, 9), ("two", 60, 8), ("fewer", 40, 7))
+    }
+    floors, kept, costs = {}, [], []
+    for name, folder in folders.items():
+        computed.clear()
+        kept += evaluate(real.folder, tmp_path / f"scores-{name}", [folder], floors=floors)
+        costs.append(computed.count("c2st_cnn"))
+    assert costs == [4, 2, 4]  # another number of images gives other halves
+    alone = [evaluate(real.folder, tmp_path / f"alone-{n}", [folders[n]]) for n in ("two", "fewer")]
+    assert kept[len(kept) // 3 :] == [*alone[0], *alone[1]]
+    computed.clear()
+    evaluate(real.folder, tmp_path / "seed", [folders["one"]], floors=floors, seed=1)
+    assert computed.count("c2st_cnn") == 4
 
 
 def test_a_generator_that_saw_a_test_subject_is_refused(real, tmp_path):

@@ -4,6 +4,7 @@
     ├── DataError      a scan, a cohort or a set of slices is not what it should be
     ├── RecipeError    a recipe, a plan or one of their values is not what it should be
     └── RunError       a training run cannot start, resume or go on
+        └── DivergedError  one of its losses became NaN or infinite
 
 The message is one or two sentences for a person: what is wrong, where, what was
 expected, and what to do. The command line prints it and exits with status 1.
@@ -24,3 +25,7 @@ class RecipeError(MrgantryError):
 
 class RunError(MrgantryError):
     """A training run cannot start, resume or go on."""
+
+
+class DivergedError(RunError):
+    """A loss became NaN or infinite: the recipe failed, not the program."""

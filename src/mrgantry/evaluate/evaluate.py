@@ -38,6 +38,8 @@ DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained 
 PAIRS = 100  # of images, for MS-SSIM in one draw
 FEWEST = 4  # subjects: two in each half, one of them held out by classifiers
 SHOWN = 8  # suspicious pairs that are kept for the report
+# What real images score, for all that it depends on; see `score`.
+Floors = dict[tuple[str | int, ...], list[float]]
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ def evaluate(
     *,
     against: str = "test",
     seed: int = 0,
+    floors: Floors | None = None,
 ) -> list[Score]:
     """Score synthetic sets against held-out real slices.
 
@@ -71,25 +74,21 @@ def evaluate(
         synthetic: Folders of synthetic sets of the same size and channels.
         against: Split of the real set to compare with.
         seed: Seed of all draws.
+        floors: Filled with what real images score, and read where a call before this one
+            filled it: half of an evaluation's time. The scores are the same.
 
     Raises:
         DataError: Sizes or channels differ, a generator has seen a subject it is to
             be compared with, or there are too few images.
     """
     everything = SliceSet.open(real)
-    train, held = everything.split("train"), everything.split(against)
+    train, held = everything.split("train"), held_out(everything, against)
     sets = [SliceSet.open(folder) for folder in synthetic]
     if not sets:
         raise DataError("There is nothing to evaluate: name a set with --synthetic.")
     names = [one.name for one in sets]
     if len({*names, "real"}) <= len(names):
         raise DataError(f"Sets are told apart by the names of their folders: {', '.join(names)}.")
-    people = held.table["subject"].nunique()
-    if people < FEWEST:
-        raise DataError(
-            f"The split {against!r} of {real} has {people} subject(s); scores need {FEWEST} or "
-            "more, since halves of them are compared. Prepare it with other --splits."
-        )
     for one in sets:
         check(held, one)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
@@ -97,6 +96,7 @@ def evaluate(
     extractors = [principal_components(directions), random_network(len(held.about.channels))]
     held_cloud = make_cloud(held, extractors, train)
     scores: list[Score] = []
+    floors = {} if floors is None else floors
     pictures: dict[str, np.ndarray] = {}
     measures = list(all_measures(directions, held_cloud, extractors, held.about.size))
     steps = len(sets) * (len(measures) + 1)
@@ -105,7 +105,7 @@ def evaluate(
             cloud = make_cloud(one, extractors, train)
             advance(note="features")
             for measure in measures:
-                scores += score(measure, held_cloud, cloud, held, one, seed)
+                scores += score(measure, held_cloud, cloud, held, one, seed, floors)
                 advance(note=measure.name)
             pictures |= pictures_of(one, cloud, train, extractors[0])
     pictures["real/map"] = held_cloud.features[extractors[0].name][:, :2]
@@ -126,6 +126,22 @@ def evaluate(
     )
     write_scores(out, scores)
     return scores
+
+
+def held_out(real: SliceSet, against: str) -> SliceSet:
+    """Give the split to compare with.
+
+    Raises:
+        DataError: It has too few subjects.
+    """
+    held = real.split(against)
+    people = held.table["subject"].nunique()
+    if people < FEWEST:
+        raise DataError(
+            f"The split {against!r} of {real.folder} has {people} subject(s); scores need {FEWEST} "
+            "or more, since halves of them are compared. Prepare it with other --splits."
+        )
+    return held
 
 
 def check(held: SliceSet, synthetic: SliceSet) -> None:
@@ -248,13 +264,27 @@ def delplace_measures(directions: Any) -> Iterator[Measure]:
 
 
 def score(
-    measure: Measure, real: Cloud, synthetic: Cloud, held: SliceSet, one: SliceSet, seed: int
+    measure: Measure,
+    real: Cloud,
+    synthetic: Cloud,
+    held: SliceSet,
+    one: SliceSet,
+    seed: int,
+    known: Floors,
 ) -> list[Score]:
-    """Compute one measure over its draws; a Frechet distance also gives its ratio."""
-    values, floors, n = [], [], 0
-    for draw in draws(real, synthetic, measure.draws, seed):
-        values.append(measure.compute(draw.half, draw.synthetic, draw.seed))
-        floors.append(measure.compute(draw.half, draw.other_half, draw.seed))
+    """Compute one measure over its draws; a Frechet distance also gives its ratio.
+
+    Halves of the real subjects, and so the floors, follow from the seed and from how many
+    synthetic images there are, whatever these show.
+    """
+    split = "+".join(sorted(set(held.table["split"])))
+    key = (held.about.fingerprint, split, measure.name, measure.features)
+    floors = known.setdefault((*key, measure.draws, len(one), seed), [])
+    values, n, compute = [], 0, measure.compute
+    for turn, draw in enumerate(draws(real, synthetic, measure.draws, seed)):
+        values.append(compute(draw.half, draw.synthetic, draw.seed))
+        if turn == len(floors):
+            floors.append(compute(draw.half, draw.other_half, draw.seed))
         n = len(draw.half.images)
 
     def make(name: str, method: str, values: list[float], floors: list[float]) -> Score:

@@ -18,7 +18,7 @@ from lightning_fabric import Fabric
 from torch import Tensor, nn
 from torch.utils.tensorboard import SummaryWriter
 
-from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.common.errors import DataError, DivergedError, RecipeError
 from mrgantry.common.files import write_text
 from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
@@ -457,7 +457,7 @@ class Training:
         """Average what was seen since the last line, check it and write it.
 
         Raises:
-            RunError: A number is NaN or infinite.
+            DivergedError: A number is NaN or infinite.
         """
         state = self.state
         keys = {key: [row[key] for row in seen if key in row] for row in seen for key in row}
@@ -465,7 +465,7 @@ class Training:
         for key, value in means.items():
             if not np.isfinite(value):
                 kept = self.run.folder / "state.pt"
-                raise RunError(
+                raise DivergedError(
                     f"Training stopped: {key} became {value} by image {state.images:,}. "
                     f"{f'The last sound state is kept in {kept}. ' if kept.is_file() else ''}"
                     "Lower the learning rate (--set lr=...) or take fp32 (--set precision=fp32), "

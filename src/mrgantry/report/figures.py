@@ -11,13 +11,16 @@ import numpy as np
 from jaxtyping import Float, Float16, UInt8
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
+from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 from PIL import Image
 
 from mrgantry.common.picture import grid, to_grey
 from mrgantry.common.score import Score
+from mrgantry.evaluate.comparison import DIRECTIONS, Spread
 
 REAL, SYNTHETIC = "#2f6f9f", "#d1662c"  # the same two colours throughout
 INK, FAINT = "#333a40", "#d8dde1"
+WIDE = 20  # a ratio of values from which they are drawn on a logarithmic scale
 STYLE: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
@@ -112,8 +115,49 @@ def score_bars(scores: Sequence[Score]) -> str:
     return _svg(figure)
 
 
-def title_of(one: Score) -> str:
+def seed_dots(judged: Sequence[Sequence[Spread]], recipes: Sequence[str]) -> str:
+    """Draw a panel a score and a row a recipe in it: a dot for each seed, real images as a line."""
+    columns = 3
+    lines = -(-(len(judged) + 1) // columns)
+    figure, panels = _figure(
+        11.5, lines * (0.24 * len(recipes) + 0.75), rows=lines, columns=columns, sharey=True
+    )
+    for axes, spreads in zip(panels, judged, strict=False):
+        _dots(axes, spreads, recipes)
+    for axes in panels[len(judged) :]:
+        axes.axis("off")
+    handles, labels = panels[0].get_legend_handles_labels()
+    panels[-1].legend(handles, labels, loc="center left", frameon=False)
+    return _svg(figure)
+
+
+def _dots(axes: Any, spreads: Sequence[Spread], recipes: Sequence[str]) -> None:
+    """Draw one panel of `seed_dots`."""
+    floor = spreads[0]
+    axes.axvspan(floor.floor_low, floor.floor_high, color=REAL, alpha=0.15, lw=0)
+    axes.axvline(floor.floor, color=REAL, lw=1.4, label="real images, with 95 % interval")
+    for number, one in enumerate(spreads):
+        y = recipes.index(one.recipe)
+        labels = ("one seed", "mean of the seeds") if number == 0 else (None, None)
+        axes.plot([one.low, one.high], [y, y], color=SYNTHETIC, lw=1, alpha=0.5)
+        axes.plot(one.values, [y] * len(one.values), "o", color=SYNTHETIC, ms=4.5, alpha=0.8,
+                  mew=0, label=labels[0])  # fmt: skip
+        axes.plot(one.mean, y, "|", color=INK, ms=10, mew=1.6, label=labels[1])
+    if max(one.high for one in spreads) > WIDE * abs(min(one.low for one in spreads)):
+        axes.set_xscale("log")
+        axes.xaxis.set_major_locator(LogLocator(subs=(1, 2, 5), numticks=6))
+        axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axes.xaxis.set_minor_locator(NullLocator())
+    axes.set_yticks(range(len(recipes)), recipes)
+    axes.set_ylim(len(recipes) - 0.5, -0.5)
+    axes.set_title(title_of(spreads[0]), loc="left", fontsize=9, weight="bold")
+    axes.set_xlabel(DIRECTIONS[floor.score], fontsize=8)
+    axes.tick_params(axis="y", length=0)
+
+
+def title_of(one: Score | Spread) -> str:
     """Name a score for people."""
+    score = one.name if isinstance(one, Score) else one.score
     words = {
         "relative_fd": "Relative FD",
         "frechet_distance": "Fréchet distance",
@@ -127,14 +171,16 @@ def title_of(one: Score) -> str:
         "sigma_coded": "σ, coded",
         "delta": "δ",
     }
-    name = words.get(one.name, one.name.replace("_", " "))
+    name = words.get(score, score.replace("_", " "))
     return name if one.features == "pixels" else f"{name} ({one.features})"
 
 
-def _figure(width: float, height: float, rows: int = 1, columns: int = 1) -> tuple[Figure, Any]:
+def _figure(
+    width: float, height: float, rows: int = 1, columns: int = 1, sharey: bool = False
+) -> tuple[Figure, Any]:
     with mpl.rc_context(STYLE):
         figure = Figure((width, height), layout="constrained")
-        return figure, figure.subplots(rows, columns, squeeze=False).ravel()
+        return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
 
 
 def _svg(figure: Figure) -> str:

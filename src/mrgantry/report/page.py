@@ -58,15 +58,8 @@ def report(out: Path, folders: Sequence[Path]) -> None:
         DataError: A folder holds nothing that a report can show.
     """
     found = find(folders)
-    environment = Environment(
-        loader=PackageLoader("mrgantry", "report"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    page = environment.get_template("page.html").render(
-        version=__version__,
+    page = render(
+        "page.html",
         simulated=found.simulated,
         galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
         evaluations=[evaluation(folder) for folder in found.scores],
@@ -77,6 +70,18 @@ def report(out: Path, folders: Sequence[Path]) -> None:
         provenance=provenance(found),
     )
     write_text(out, page)
+
+
+def render(template: str, **values: Any) -> str:
+    """Fill a page of this folder in."""
+    environment = Environment(
+        loader=PackageLoader("mrgantry", "report"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template(template).render(version=__version__, **values)
 
 
 def find(folders: Sequence[Path]) -> Found:

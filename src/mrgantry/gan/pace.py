@@ -1,0 +1,147 @@
+"""How long recipes take: timed before they are trained, so that they can get equal time.
+
+Growth, learning rates and a resumed run need a length in images that is known beforehand;
+a budget in minutes becomes one by this.
+"""
+
+import statistics
+import time
+from collections.abc import Sequence
+from math import gcd
+from pathlib import Path
+from typing import Literal
+
+import torch
+from torch import nn
+
+from mrgantry.common.frozen import Frozen
+from mrgantry.common.progress import progress
+from mrgantry.data.slices import SliceSet
+from mrgantry.gan.device import choose_precision, start_fabric
+from mrgantry.gan.labels import Labels
+from mrgantry.gan.recipe import Recipe
+from mrgantry.gan.run import Facts, Run, describe
+from mrgantry.gan.state import build
+from mrgantry.gan.train import Training, units_of
+
+TURNS = 5  # each recipe is timed so often, in each of its phases,
+SECONDS = 1.0  # and so long or longer in a turn
+PLENTY = 10**9  # images of a timed training, so that no phase ends meanwhile
+
+
+class Pace(Frozen):
+    """How fast a recipe trains on this machine.
+
+    Attributes:
+        phases: Seconds an image in each phase; a recipe that does not grow has one.
+        precision: The arithmetic it was timed in.
+        generator: Trained parameters of the generator.
+        critic: And of the critic.
+    """
+
+    phases: tuple[float, ...]
+    precision: Literal["fp32", "bf16"]
+    generator: int
+    critic: int
+
+    @property
+    def seconds(self) -> float:
+        """Give the seconds an image; phases are equally long in images."""
+        return statistics.mean(self.phases)
+
+    def images(self, minutes: float, batch: int) -> int:
+        """Give the images that fit into some minutes, in whole batches."""
+        return max(1, int(60 * minutes / self.seconds / batch)) * batch
+
+
+def measure_paces(data: SliceSet, recipes: Sequence[Recipe]) -> list[Pace]:
+    """Time recipes on the rows that they will be trained on.
+
+    They take turns, so that a machine that is slower for a moment is so for all, and
+    medians are taken.
+
+    Args:
+        data: The training rows.
+        recipes: What to time; their lengths do not matter.
+
+    Raises:
+        RecipeError: A recipe's networks cannot be of its size.
+    """
+    trainings = [ready(data, recipe) for recipe in recipes]
+    turns = [(one, phase) for one in trainings for phase in range(phases_of(one.run.recipe))]
+    seconds: list[list[float]] = [[] for _ in turns]
+    with progress("time", TURNS * len(turns)) as advance:
+        for _ in range(TURNS):
+            for times, (training, phase) in zip(seconds, turns, strict=True):
+                advance(0, note=training.run.recipe.name)
+                times.append(time_phase(training, phase))
+                advance()
+    medians = [statistics.median(times) for times in seconds]
+    return [
+        Pace(
+            phases=tuple(s for s, (one, _) in zip(medians, turns, strict=True) if one is training),
+            precision=training.run.facts.precision,
+            generator=parameters(training.state.generator),
+            critic=parameters(training.state.critic),
+        )
+        for training in trainings
+    ]
+
+
+def ready(data: SliceSet, recipe: Recipe) -> Training:
+    """Set a training up that has no folder, since it will not be saved."""
+    recipe = recipe.model_copy(update={"images": PLENTY})
+    nowhere, fabric = Path(recipe.name), start_fabric(recipe, 1)
+    labels = Labels.of_table(units_of(data, recipe.labels), recipe.labels)
+    facts = Facts(
+        **describe(data),
+        labels=labels,
+        only=(),
+        command="",
+        versions={},
+        precision=choose_precision(recipe, nowhere / "unsaved", fabric),
+    )
+    state = build(recipe, len(data.about.channels), labels.width, fabric.device)
+    training = Training(Run(nowhere, recipe, facts), fabric, state, data)
+    # More critic steps in some rounds, as at the start, are not what most rounds cost.
+    training.steps = recipe.steps.model_copy(update={"first": 0, "every": 0})
+    return training
+
+
+def phases_of(recipe: Recipe) -> int:
+    """Count the phases of a recipe; one if it does not grow."""
+    return recipe.schedule.phases(recipe.size) if recipe.schedule else 1
+
+
+def time_phase(training: Training, phase: int) -> float:
+    """Time rounds in the middle of a phase; give seconds an image."""
+    recipe, state, device = training.run.recipe, training.state, training.fabric.device
+    middle = PLENTY * (2 * phase + 1) // (2 * phases_of(recipe))
+    state.images = middle // recipe.batch * recipe.batch
+    training.round()  # it grows, and finds the caches as another recipe left them
+    first, passed = state.images, 0.0
+    wait_for(device)
+    began = time.perf_counter()
+    while passed < SECONDS:
+        for _ in range(cycle(recipe)):
+            training.round()
+        passed = time.perf_counter() - began
+    wait_for(device)
+    return (time.perf_counter() - began) / (state.images - first)
+
+
+def cycle(recipe: Recipe) -> int:
+    """Count the rounds after which the critic's penalty comes at the same step again."""
+    interval = recipe.loss.interval
+    return interval // gcd(interval, recipe.steps.critic) if interval else 1
+
+
+def wait_for(device: torch.device) -> None:
+    """Let a GPU finish what it was told."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+
+
+def parameters(network: nn.Module) -> int:
+    """Count the trained numbers of a network."""
+    return sum(one.numel() for one in network.parameters() if one.requires_grad)

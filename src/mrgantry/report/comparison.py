@@ -1,0 +1,167 @@
+"""The page of a comparison: budgets, seeds, differences and images of several recipes."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from itertools import combinations
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrgantry.common.files import whole, write_json, write_text
+from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.comparison import (
+    DIRECTIONS,
+    Comparison,
+    Entrant,
+    Spread,
+    chance,
+    expected_by_chance,
+    wins,
+)
+from mrgantry.report import figures
+from mrgantry.report.page import number, render
+
+SHOWN = 8  # images of each seed
+OFF = 0.15  # share of the budget by which a run may miss it unremarked
+
+
+def write_comparison(out: Path, found: Comparison) -> None:
+    """Write `comparison.json` for programs, `.csv` for spreadsheets, `.html` for people."""
+    write_json(out / "comparison.json", found.model_dump())
+    with (
+        whole(out / "comparison.csv") as aside,
+        aside.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.writer(file)
+        writer.writerow(Spread.keys())
+        for one in found.spreads:
+            lists = {"values": one.values, "seeds": one.seeds}
+            joined = {key: " ".join(map(str, some)) for key, some in lists.items()}
+            writer.writerow((one.model_dump() | joined).values())
+    judged, recipes = found.judged(), [one.recipe for one in found.entrants]
+    page = render(
+        "comparison.html",
+        found=found,
+        simulated=found.source == "simulated",
+        entrants=[entrant(one, found) for one in found.entrants],
+        off=list(off_budget(found)),
+        failures=[one for one in found.outcomes if one.failed],
+        dots=figures.seed_dots(judged, recipes) if judged else "",
+        titles=[figures.title_of(spreads[0]) for spreads in judged],
+        floors=[number(spreads[0].floor) for spreads in judged],
+        table=[
+            (recipe, fewer(found, recipe), [cell(spreads, recipe) for spreads in judged])
+            for recipe in recipes
+        ],
+        verdicts=[verdict(spreads) for spreads in judged],
+        luck=luck(judged),
+        galleries=list(galleries(found)),
+    )
+    write_text(out / "comparison.html", page)
+
+
+def entrant(one: Entrant, found: Comparison) -> dict[str, str]:
+    """Say what a recipe is and what it was given."""
+    spent = [run.seconds for run in found.outcomes if run.recipe == one.recipe and not run.failed]
+    return {
+        "recipe": one.recipe,
+        "networks": f"{one.network}, {one.loss}",
+        "generator": millions(one.generator),
+        "critic": millions(one.critic),
+        "pace": f"{1000 * one.seconds_per_image:.3g}",
+        "images": f"{one.images:,}",
+        "spent": between([seconds / 60 for seconds in spent]) if spent else "all failed",
+        "precision": one.precision,
+    }
+
+
+def off_budget(found: Comparison) -> Iterator[str]:
+    """Say which runs took much longer or shorter than they were given."""
+    given = 60 * found.minutes
+    for one in found.outcomes:
+        if not one.failed and abs(one.seconds / given - 1) > OFF:
+            share = f"{abs(one.seconds / given - 1):.0%}"
+            more = "more" if one.seconds > given else "less"
+            yield f"{one.recipe}, seed {one.seed}: {share} {more}"
+
+
+def fewer(found: Comparison, recipe: str) -> str:
+    """Say how many seeds are left of a recipe where some failed."""
+    runs = [run for run in found.outcomes if run.recipe == recipe]
+    kept = sum(not run.failed for run in runs)
+    return "" if kept == len(runs) else f"{kept} of {len(runs)} seeds"
+
+
+def cell(spreads: Sequence[Spread], recipe: str) -> dict[str, str] | None:
+    """Write one score of one recipe: its mean, and the least and greatest of its seeds."""
+    for one in spreads:
+        if one.recipe == recipe:
+            several = len(one.values) > 1
+            return {"mean": number(one.mean), "range": between(one.values) if several else ""}
+    return None
+
+
+def verdict(spreads: Sequence[Spread]) -> dict[str, Any]:
+    """Say which recipes differ beyond the spread in one score."""
+    found = wins(spreads)
+    pairs = list(combinations(spreads, 2))
+    return {
+        "title": figures.title_of(spreads[0]),
+        "direction": DIRECTIONS[spreads[0].score],
+        "wins": {
+            winner: "all others" if len(beaten) == len(spreads) - 1 > 1 else ", ".join(beaten)
+            for winner, beaten in found.items()
+        },
+        "count": sum(map(len, found.values())),
+        "pairs": len(pairs),
+    }
+
+
+def luck(judged: Sequence[Sequence[Spread]]) -> dict[str, Any]:
+    """Say how easily luck gives a difference beyond the spread."""
+    counts = {len(one.values) for spreads in judged for one in spreads}
+    most = max(counts, default=0)
+    return {
+        "seeds": most,
+        "unequal": len(counts) > 1,
+        "one_in": f"{1 / chance(most, most):g}" if most else "",
+        "expected": f"{expected_by_chance(judged):.2g}",
+        "found": sum(len(beaten) for some in judged for beaten in wins(some).values()),
+        "pairs": sum(len(list(combinations(spreads, 2))) for spreads in judged),
+    }
+
+
+def galleries(found: Comparison) -> Iterator[dict[str, Any]]:
+    """Show held-out real images, and the first ones of every seed, a row each."""
+    held = SliceSet.open(Path(found.slices)).split(found.against)
+    seeds = max([1, *(1 + one.seed for one in found.outcomes)])
+    rows = np.random.default_rng(0).permutation(len(held))[: SHOWN * seeds]
+    columns = max(1, SHOWN // len(held.about.channels))
+    yield {
+        "title": "Simulated" if found.source == "simulated" else "Real",
+        "kind": "real",
+        "caption": f"slices of the {found.against} split",
+        "picture": figures.image_grid(held.images[np.sort(rows)], columns),
+    }
+    for one in found.entrants:
+        runs = [run for run in found.outcomes if run.recipe == one.recipe and not run.failed]
+        sets = [SliceSet.open(Path(run.folder) / "synthetic").images[:SHOWN] for run in runs]
+        if sets:
+            yield {
+                "title": one.recipe,
+                "kind": "synthetic",
+                "caption": f"first images of seed {', '.join(str(run.seed) for run in runs)}",
+                "picture": figures.image_grid(np.concatenate(sets), columns),
+            }
+
+
+def between(values: Sequence[float]) -> str:
+    """Write a range, or the one value."""
+    low, high = number(min(values)), number(max(values))
+    return low if low == high else f"{low} to {high}"
+
+
+def millions(count: int) -> str:
+    """Write a number of parameters."""
+    return f"{count / 1e6:.2f} M" if count >= 1e4 else f"{count:,}"
