@@ -1,5 +1,6 @@
 """Folders of results that are no sets of slices: begun, gone on with, finished."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,12 @@ def begin_results(folder: Path, name: str, command: str, choices: dict[str, Any]
         folder: Where results will lie.
         name: Of the file that tells what the folder is, such as "walk.json".
         command: The shell command that makes it again.
-        choices: What the results follow from, as JSON holds it: lists, no tuples.
+        choices: What the results follow from.
 
     Raises:
         DataError: The folder holds results of other choices, or other things.
     """
+    choices = json.loads(json.dumps(choices))  # tuples are lists, as in the file
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; name a folder for the results.")
     if (folder / name).is_file():

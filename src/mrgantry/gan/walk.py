@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -35,7 +34,7 @@ from mrgantry.gan.results import begin_results, finish_results
 from mrgantry.gan.run import Run
 from mrgantry.gan.sample import draw
 
-Method = Literal["spherical", "linear"]
+METHODS = ("spherical", "linear")
 COLUMNS = 10  # images in a row of the strip
 PARALLEL = 1e-4  # radians below which a great circle is a line, or above which it is any
 
@@ -53,7 +52,7 @@ class Walk:
     """
 
     folder: Path
-    method: Method
+    method: str
     table: pd.DataFrame
 
     @property
@@ -68,7 +67,7 @@ def walk(
     out: Path,
     seeds: Sequence[int] = (0, 1),
     steps: int = 20,
-    method: Method | None = None,
+    method: str | None = None,
     labels: Sequence[str] = (),
     gif_seconds: float = 4.0,
 ) -> Walk:
@@ -89,8 +88,8 @@ def walk(
         gif_seconds: How long the animation takes there and back.
 
     Raises:
-        DataError: There are too few seeds or steps, the run has no such label, or the folder
-            holds something else.
+        DataError: There are too few seeds or steps, no such method, the run has no such label,
+            or the folder holds something else.
         RunError: The run has no weights yet.
     """
     if len(seeds) < 2 or steps < 2:
@@ -102,29 +101,21 @@ def walk(
     opened = Run.open(run)
     network = opened.recipe.network
     method = method or usual_method(network.prior)
+    if method not in METHODS:
+        raise DataError(f"Unknown method {method!r}; it is {' or '.join(METHODS)}.")
     inputs, told = opened.inputs(seeds, labels)
     ends, codes = inputs[:, : network.latent], inputs[:1, network.latent :]
-    command = command_line(
-        "walk",
-        run,
-        out,
-        seeds=tuple(seeds),
-        steps=steps,
-        method=method,
-        label=tuple(labels),
-        gif_seconds=gif_seconds,
-    )
-    choices = {
-        "weights": fingerprint([opened.weights()]),
-        "seeds": list(seeds),
+    asked = {
+        "seeds": tuple(seeds),
         "steps": steps,
         "method": method,
-        "labels": list(labels),
+        "label": tuple(labels),
         "gif_seconds": gif_seconds,
     }
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     generator = opened.generator().to(device)
-    begin_results(out, "walk.json", command, choices)
+    choices = {"weights": fingerprint([opened.weights()])} | asked
+    begin_results(out, "walk.json", command_line("walk", run, out, **asked), choices)
     latents = way(ends, steps, method, network.prior)
     images = draw(generator, torch.cat([latents, codes.expand(len(latents), -1)], 1))
     table = table_of(images, steps)
@@ -146,7 +137,7 @@ def walk(
     return done
 
 
-def usual_method(prior: Prior) -> Method:
+def usual_method(prior: Prior) -> str:
     """Say how to go from one latent to another so that all between are likely ones.
 
     Normal vectors of many numbers lie near a sphere, as those of the spheres do exactly. A
@@ -157,9 +148,7 @@ def usual_method(prior: Prior) -> Method:
     return "linear" if prior == "uniform" else "spherical"
 
 
-def way(
-    ends: Float[Tensor, "s z"], steps: int, method: Method, prior: Prior
-) -> Float[Tensor, "n z"]:
+def way(ends: Float[Tensor, "s z"], steps: int, method: str, prior: Prior) -> Float[Tensor, "n z"]:
     """Lay latents from each end to the next: n = (s - 1) (steps - 1) + 1.
 
     The great circle is brought back onto the prior, which mends rounding on spheres and
