@@ -122,13 +122,10 @@ def project(
     generator = opened.generator().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     which = {"id": tuple(ids)} if ids else {"count": count, "split": tuple(splits)}
     how = {"steps": steps, "restarts": restarts, "seed": seed}
-    choices = {
-        "weights": fingerprint([opened.weights()]),
-        "slices": data.about.fingerprint,
-        "ids": tuple(chosen.table["id"]),
-    }
-    command = command_line("project", run, slices, out, **which, **how)
-    begin_results(out, "project.json", command, choices | how)
+    asked = which | how
+    made_of = {"weights": fingerprint([opened.weights()]), "slices": data.about.fingerprint}
+    command = command_line("project", run, slices, out, **asked)
+    begin_results(out, "project.json", command, made_of | asked)
     search = Search(opened, generator, steps, restarts, seed)
     latents, images = search.go(chosen, codes, out / "parts")
     return write(out, opened, chosen, latents, images)
@@ -261,7 +258,9 @@ class Search:
                     continue
                 real = torch.from_numpy(data.images[block]).float()
                 after_step = partial(advance, len(real))
-                latents = self.block(data.table["id"][block].tolist(), real, codes[block], after_step)
+                latents = self.block(
+                    data.table["id"][block].tolist(), real, codes[block], after_step
+                )
                 images = draw(self.generator, torch.cat([latents, codes[block]], 1))
                 with whole(path) as aside:
                     np.savez(aside, latents=latents.numpy(), images=images)
@@ -345,11 +344,9 @@ def pyramid_difference(
     Coarse scales are smooth in the latents, so that large structure finds its place first;
     pixels alone hold the search where a rim of the head has no overlap with the other's.
     """
-    total = torch.zeros(len(images), device=images.device)
-    for _ in range(SCALES):
-        total = total + (images - real).square().mean((1, 2, 3))
-        images, real = F.avg_pool2d(images, 2), F.avg_pool2d(real, 2)
-    return total
+    difference = images - real
+    scales = [difference] + [F.avg_pool2d(difference, 2**k) for k in range(1, SCALES)]
+    return torch.stack([one.square().mean((1, 2, 3)) for one in scales]).sum(0)
 
 
 def pull(latents: Float[Tensor, "n z"], prior: Prior) -> Float[Tensor, " n"]:
@@ -428,7 +425,7 @@ def _load(path: Path) -> tuple[Float32[np.ndarray, "n z"], Float16[np.ndarray, "
         DataError: It is damaged.
     """
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             return stored["latents"], stored["images"]
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(
