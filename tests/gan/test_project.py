@@ -273,3 +273,15 @@ def test_too_few_subjects_tell_nothing():
 def test_slices_of_one_subject_count_once():
     table = people([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.5])
     assert compare(pd.concat([table] * 20)) == compare(table)
+
+
+@pytest.mark.slow
+def test_a_generator_that_has_memorised_sixteen_images_is_found_out(tmp_path):
+    images = np.mean([blobs(32, seed=seed).astype(np.float32) for seed in range(5)], 0)
+    subjects = [f"s{number}" for number in range(32)]
+    made = write_slices(tmp_path / "slices", images, subjects, ["train"] * 16 + ["test"] * 16)
+    network = UpConv(width=32, critic_width=32, latent=8)
+    changes = {"network": network, "optimiser": Adam(lr=1e-3), "images": 24_000, "batch": 16}
+    run = train(made.folder, tmp_path / "run", SMALL.model_copy(update=changes))
+    found = project(run.folder, made.folder, tmp_path / "out", 16, steps=200).comparison
+    assert found.p < 1e-3 and found.low > 1.5
