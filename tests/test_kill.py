@@ -105,3 +105,10 @@ def test_sample(tmp_path):
     before = [PREPARE, TRAIN.replace("9600", "320")]
     words = "sample run synthetic --count 12000"
     compare(tmp_path, words, "synthetic/parts", "*.npy", "*.npy", "slices.csv", before=before)
+
+
+def test_project(tmp_path):
+    phantoms(tmp_path, 10)
+    before = [PREPARE, TRAIN.replace("9600", "320")]
+    words = "project run slices projection --count 10 --steps 100"
+    compare(tmp_path, words, "projection/parts", "*.npz", "*.csv", "*.npy", "*.png", before=before)

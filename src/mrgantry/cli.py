@@ -332,6 +332,96 @@ def sample(
     _next("evaluate", "slices", "scores", "--synthetic", out)
 
 
+@app.command(epilog=_example("mrgantry walk run walked --seeds 0 --seeds 1 --steps 20"))
+def walk(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write pictures to.")],
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(help="Where to start, pass and end; repeat. 0 and 1 unless given.", min=0),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(help="Images from one seed to the next, both included.", min=2)
+    ] = 20,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="spherical or linear; unless given, linear where latents are uniform, else "
+            "spherical."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a conditional run, as tumour=yes. One label holds for the whole walk: where "
+            "several are left, that of the first seed."
+        ),
+    ] = None,
+    gif_seconds: Annotated[
+        float, typer.Option(help="How long the animation takes, there and back.", min=0.1)
+    ] = 4.0,
+) -> None:
+    """Walk through latent space from the image of one seed to that of another.
+
+    Smooth changes speak for what was learnt; rests and jumps hint at memorised images.
+    """
+    from mrgantry.gan import walk
+
+    done = walk(run, out, seeds or (0, 1), steps, method, label or (), gif_seconds)
+    _say(
+        f"{out} holds {len(done.table)} images of a {done.method} walk; look at "
+        f"{out / 'walk.gif'} and {out / 'strip.png'}."
+    )
+    _say(
+        f"The largest change between neighbours is {done.jump:.1f} times the median one; far more "
+        "than 1 is a jump."
+    )
+    _next("project", run, "slices", "projection")
+
+
+@app.command(epilog=_example("mrgantry project run slices projection --count 8"))
+def project(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    slices: Annotated[Path, typer.Argument(help="The set of slices that it was trained on.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    count: Annotated[
+        int, typer.Option(help="Slices of each split, of as many subjects as possible.", min=1)
+    ] = 8,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="train, validation, test or all; repeat. train and test unless given."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the search.", min=1)] = 300,
+    restarts: Annotated[
+        int, typer.Option(help="Random starts for each slice; the best is kept.", min=1)
+    ] = 4,
+    id: Annotated[
+        list[str] | None,
+        typer.Option(help="Project this slice, whatever its split; repeat for several."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Find the latents whose images come nearest to real slices.
+
+    Held-out slices that are reconstructed worse than training slices are a sign of overfitting.
+    Interrupted, the same command goes on.
+    """
+    from mrgantry.gan import project
+
+    splits = split or ("train", "test")
+    done = project(run, slices, out, count, splits, steps, restarts, id or (), seed)
+    _table(
+        ("split", "slices", "subjects", "median RMSE", "median correlation"),
+        [
+            (name or "none", str(n), str(people), f"{rmse:.3f}", f"{correlation:.3f}")
+            for name, n, people, rmse, correlation in done.medians().itertuples()
+        ],
+    )
+    _say(done.verdict)
+    _say(f"{out / 'projection.csv'} lists the slices; look at {out / 'project.png'}.")
+    _next("walk", run, "walked")
+
+
 @app.command(epilog=_example("mrgantry export synthetic pictures --format png"))
 def export(
     slices: Annotated[Path, typer.Argument(help="A set of slices, real or synthetic.")],

@@ -1,5 +1,6 @@
-"""Grids of images as PNG files."""
+"""Grids of images as PNG files, and animations."""
 
+from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
 
@@ -9,6 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from mrgantry.common.files import whole
+
+GIF_HEIGHT = 256  # pixels that an animation is enlarged to
 
 
 def to_grey(images: Num[np.ndarray, "..."]) -> UInt8[np.ndarray, "..."]:
@@ -29,3 +32,22 @@ def save_grid(path: Path, images: Num[Tensor, "n c h w"], columns: int = 8) -> N
     """Write a grid as PNG, whole or not at all."""
     with whole(path) as aside:
         Image.fromarray(grid(images.float().numpy(), columns)).save(aside, format="PNG")
+
+
+def save_gif(path: Path, frames: Sequence[UInt8[np.ndarray, "h w"]], seconds: float) -> None:
+    """Write an endless animation, enlarged by a whole factor where it would be tiny.
+
+    A GIF counts in hundredths of a second, and viewers slow down what has less than two.
+
+    Args:
+        path: Where to.
+        frames: Grey pictures.
+        seconds: How long all of them take.
+    """
+    times = max(1, GIF_HEIGHT // frames[0].shape[0])
+    large = [Image.fromarray(frame.repeat(times, 0).repeat(times, 1)) for frame in frames]
+    duration = max(20, 10 * round(100 * seconds / len(frames)))  # milliseconds
+    with whole(path) as aside:
+        large[0].save(
+            aside, format="GIF", save_all=True, append_images=large[1:], duration=duration, loop=0
+        )
