@@ -2,7 +2,7 @@
 # make test    install, then the tests (10 minutes at most on 2 cores)
 # make check   format, lint, types, layers
 # make slow    the tests that take a minute or more
-# make bench   speed, as ratios to a named alternative
+# make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3
 VENV ?= .venv
@@ -28,6 +28,7 @@ check: $(VENV)/installed
 bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/speed.py
+	$(BIN)/python benchmarks/growing.py $(GAN_ZOO)
 	$(BIN)/python benchmarks/scans.py
 	$(BIN)/python benchmarks/simulate.py
 

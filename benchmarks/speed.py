@@ -10,8 +10,9 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from types import SimpleNamespace
 
+import pandas as pd
 import torch
 import torch.nn.functional as F
 from rich import box
@@ -22,7 +23,8 @@ from mrgantry.data.slices import StoredPixels
 from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.run import Facts, Run
-from mrgantry.gan.train import Training, build
+from mrgantry.gan.state import build
+from mrgantry.gan.training import Training
 from mrgantry.papers import find_recipe
 
 ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps
@@ -30,7 +32,7 @@ ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps
 
 def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
     """Give one step of the textbook's loop."""
-    state = build(recipe, 1, images.device)
+    state = build(recipe, 1, 0, images.device)
     generator = state.generator.to(memory_format=torch.contiguous_format)
     critic = state.critic.to(memory_format=torch.contiguous_format)
     adam = [torch.optim.Adam(net.parameters(), 2e-4, (0.5, 0.999)) for net in (critic, generator)]
@@ -40,20 +42,19 @@ def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
         real = images[torch.randint(len(images), (recipe.batch,))]
         fake = generator(torch.randn(recipe.batch, 100, device=images.device))
         adam[0].zero_grad()
-        F.binary_cross_entropy_with_logits(critic(real), ones).backward()
-        F.binary_cross_entropy_with_logits(critic(fake.detach()), ones * 0).backward()
+        F.binary_cross_entropy_with_logits(critic(real)[:, 0], ones).backward()
+        F.binary_cross_entropy_with_logits(critic(fake.detach())[:, 0], ones * 0).backward()
         adam[0].step()
         adam[1].zero_grad()
-        F.binary_cross_entropy_with_logits(critic(fake), ones).backward()
+        F.binary_cross_entropy_with_logits(critic(fake)[:, 0], ones).backward()
         adam[1].step()
 
     return step
 
 
-def our_loop(recipe: Recipe, images: torch.Tensor, folder: Path) -> tuple[Callable[[], None], str]:
-    """Give one step of ours, and the arithmetic that it chose."""
+def training_on(recipe: Recipe, images: torch.Tensor) -> Training:
+    """Set our training up on some images, without a folder."""
     fabric = start_fabric(recipe, 1)
-    precision = choose_precision(recipe, folder, fabric)
     facts = Facts(
         channels=("t1",),
         sequence="t1",
@@ -67,20 +68,23 @@ def our_loop(recipe: Recipe, images: torch.Tensor, folder: Path) -> tuple[Callab
         training_subjects=(),
         command="",
         versions={},
-        precision=precision,
+        precision=choose_precision(recipe, Path("nowhere"), fabric),
     )
 
     class Data:
         """As much of a set of slices as the loop touches."""
 
+        about = SimpleNamespace(poses=0)
+        table = pd.DataFrame(index=range(len(images)))
+
         def pixels(self, device: torch.device) -> StoredPixels:
             return StoredPixels(images.half().to(device))
 
-    training = Training(Run(folder, recipe, facts), fabric, build(recipe, 1, fabric.device), Data())
-    return lambda: training.step() and None, precision
+    state = build(recipe, 1, 0, fabric.device)
+    return Training(Run(Path("nowhere"), recipe, facts), fabric, state, Data())
 
 
-def seconds(step: Callable[[], None]) -> float:
+def seconds(step: Callable[[], object]) -> float:
     """Time some steps; give seconds a step."""
     began = time.perf_counter()
     for _ in range(STEPS):
@@ -95,11 +99,10 @@ def training_rows(name: str) -> list[tuple[str, str, str]]:
     recipe = find_recipe(name)
     device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
     images = torch.rand(256, 1, recipe.size, recipe.size, device=device) * 2 - 1
-    with TemporaryDirectory() as folder:
-        ours, precision = our_loop(recipe, images, Path(folder))
-        plain = plain_loop(recipe, images)
-        ours(), plain()  # warm both up
-        times = [(seconds(plain), seconds(ours)) for _ in range(ROUNDS)]
+    training, plain = training_on(recipe, images), plain_loop(recipe, images)
+    precision = training.run.facts.precision
+    training.round(), plain()  # warm both up
+    times = [(seconds(plain), seconds(training.round)) for _ in range(ROUNDS)]
     slow, fast = (statistics.median(side) for side in zip(*times, strict=True))
     rate = 11 * multiply_adds(recipe) * recipe.batch * 2 / fast / 1e9
     peak = matrix_rate(device, precision)

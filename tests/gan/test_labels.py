@@ -14,7 +14,7 @@ from mrgantry.gan.labels import Labels
 from mrgantry.gan.losses import Original
 from mrgantry.gan.networks import UpConv
 from mrgantry.gan.recipe import Adam
-from mrgantry.gan.train import Training
+from mrgantry.gan.training import Training
 
 TABLE = pd.DataFrame(
     {

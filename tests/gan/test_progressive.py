@@ -126,7 +126,7 @@ class TestSchedule:
 @pytest.fixture
 def rounds(monkeypatch):
     """Note size, alpha and the age of the critic's optimiser in every round."""
-    from mrgantry.gan.train import Training
+    from mrgantry.gan.training import Training
 
     seen, plain = [], Training.critic_step
 

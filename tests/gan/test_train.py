@@ -13,9 +13,10 @@ from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan, UpConv
 from mrgantry.gan.recipe import Adam, RmsProp
+from mrgantry.gan.rows import choose_rows
 from mrgantry.gan.schedule import Steps
 from mrgantry.gan.state import update_ema
-from mrgantry.gan.train import choose_rows, stream_of
+from mrgantry.gan.training import stream_of
 
 SMALL = Recipe(
     name="small",

@@ -20,9 +20,10 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.labels import Labels
 from mrgantry.gan.recipe import Recipe
+from mrgantry.gan.rows import units_of
 from mrgantry.gan.run import Facts, Run, describe
 from mrgantry.gan.state import build
-from mrgantry.gan.train import Training, units_of
+from mrgantry.gan.training import Training
 
 TURNS = 5  # each recipe is timed so often, in each of its phases,
 SECONDS = 1.0  # and so long or longer in a turn

@@ -36,7 +36,7 @@ from mrgantry.gan.overfitting import Comparison, compare
 from mrgantry.gan.results import begin_results, finish_results
 from mrgantry.gan.run import Run
 from mrgantry.gan.sample import draw
-from mrgantry.gan.train import stream_of
+from mrgantry.gan.training import stream_of
 
 BLOCK = 4  # slices a part
 SCALES = 3  # of the pyramid: full, half and quarter size

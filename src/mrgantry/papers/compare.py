@@ -23,7 +23,7 @@ from mrgantry.evaluate.comparison import Comparison, Entrant, Outcome, spread_of
 from mrgantry.evaluate.evaluate import Floors, evaluate, held_out
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.pace import Pace, measure_paces
-from mrgantry.gan.train import choose_rows
+from mrgantry.gan.rows import choose_rows
 from mrgantry.report.comparison import write_comparison
 
 OURS = {"images", "seed"}  # keys of a recipe that a comparison sets itself
