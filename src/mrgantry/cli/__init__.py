@@ -1,0 +1,83 @@
+"""The command line: each verb parses its words, calls one function, prints what next.
+
+Nothing heavy is imported here before a verb needs it, so that help comes at once.
+"""
+
+import logging
+import sys
+from collections.abc import Callable
+from typing import Annotated, NoReturn
+
+import typer
+
+from mrgantry import __version__
+from mrgantry.cli import exchange, networks, results, scans
+from mrgantry.cli.output import say
+from mrgantry.common.errors import MrgantryError
+from mrgantry.common.speaker import speaks
+
+INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
+
+# The verbs in the order of the help, each with the example that ends its own help.
+VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "simulate": (scans.simulate, "mrgantry simulate cohort --subjects 50 --visits 2 --twins"),
+    "inspect": (scans.inspect, "mrgantry inspect scans"),
+    "prepare": (
+        scans.prepare,
+        "mrgantry prepare scans slices --sequence t1 --plane axial --slices 0.4:0.6 --size 64",
+    ),
+    "train": (networks.train, "mrgantry train slices run --recipe demo --set images=20000"),
+    "sample": (networks.sample, "mrgantry sample run synthetic --count 1000 --seed 0"),
+    "walk": (networks.walk, "mrgantry walk run walked --seeds 0 --seeds 1 --steps 20"),
+    "project": (networks.project, "mrgantry project run slices projection --count 8"),
+    "export": (exchange.export, "mrgantry export synthetic pictures --format png"),
+    "import": (exchange.import_, "mrgantry import pictures others --pixel-mm 1"),
+    "evaluate": (results.evaluate, "mrgantry evaluate slices scores --synthetic synthetic"),
+    "compare": (
+        results.compare,
+        "mrgantry compare slices comparison --recipe han2018-dcgan-64 --recipe han2018-wgan-64 "
+        "--recipe demo --seeds 3 --minutes 10",
+    ),
+    "report": (results.report, "mrgantry report report.html slices run synthetic scores"),
+    "recipes": (networks.recipes, "mrgantry recipes han2018-dcgan-64"),
+    "demo": (results.demo, "mrgantry demo"),
+}
+
+app = typer.Typer(
+    name="mrgantry",
+    help="Make synthetic brain MR images from your own scans, and find out whether they are "
+    "any good.",
+    epilog="Try it without any data: mrgantry demo",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+for _name, (_verb, _example) in VERBS.items():
+    app.command(_name, epilog=f"Example: {_example}")(_verb)
+
+
+@app.callback(invoke_without_command=True)
+def _top(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        typer.echo(__version__)
+        raise typer.Exit
+
+
+def main() -> NoReturn:
+    """Run the command line; a user's mistake ends in one sentence and status 1."""
+    level = logging.WARNING if speaks() else logging.ERROR
+    logging.basicConfig(level=level, format="%(message)s")
+    try:
+        app()
+    except MrgantryError as error:
+        say(f"mrgantry: {error}")
+        sys.exit(1)
+    except SystemExit as error:  # Typer turns an interruption into this
+        if error.code == INTERRUPTED:
+            say("mrgantry: stopped. Run the same command again to go on.")
+        raise
+    sys.exit(0)

@@ -1,0 +1,183 @@
+"""The verbs for generators: recipes, training, and what a trained run can draw."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrgantry.cli.options import Seed
+from mrgantry.cli.output import print_table, say, say_next
+
+if TYPE_CHECKING:
+    from mrgantry.gan.recipe import Recipe
+
+
+def train(
+    slices: Annotated[Path, typer.Argument(help="Set of slices; its split 'train' is used.")],
+    run: Annotated[Path, typer.Argument(help="Folder of the run.")],
+    recipe: Annotated[str, typer.Option(help="A name that `mrgantry recipes` lists.")] = "demo",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option("--set", help="Change a value: images=20000, lr=1e-4, loss=dragan."),
+    ] = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only slices with column=value, as tumour=yes.")
+    ] = None,
+    devices: Annotated[int, typer.Option(help="Processes, one a GPU.", min=1)] = 1,
+    compiled: Annotated[
+        bool, typer.Option("--compile", help="Compile the networks; pays on a GPU.")
+    ] = False,
+) -> None:
+    """Train a generative adversarial network on a set of slices.
+
+    The same command resumes a run that was interrupted, exactly where it stopped.
+    """
+    from mrgantry.gan import train
+    from mrgantry.papers import find_recipe
+
+    chosen = find_recipe(recipe).set(changes or [])
+    done = train(slices, run, chosen, only=only or [], devices=devices, compiled=compiled)
+    say(f"{run} has seen {done.images:,} images; look at the pictures in {run / 'samples'}.")
+    say_next("sample", run, "synthetic", "--count", "1000")
+
+
+def sample(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    count: Annotated[int, typer.Option(help="How many images.", min=1)] = 1000,
+    seed: Annotated[int, typer.Option(help="Image i is drawn from seed SEED + i.", min=0)] = 0,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a conditional run: tumour=yes; as frequent as in training unless given."
+        ),
+    ] = None,
+) -> None:
+    """Draw a set of synthetic slices from a run."""
+    from mrgantry.gan import sample
+
+    made = sample(run, out, count, seed, labels=label or [])
+    say(f"{out} holds {len(made):,} synthetic slices.")
+    say_next("evaluate", "slices", "scores", "--synthetic", out)
+
+
+def walk(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write pictures to.")],
+    seeds: Annotated[
+        list[int] | None,
+        typer.Option(help="Where to start, pass and end; repeat. 0 and 1 unless given.", min=0),
+    ] = None,
+    steps: Annotated[
+        int, typer.Option(help="Images from one seed to the next, both included.", min=2)
+    ] = 20,
+    method: Annotated[
+        str | None,
+        typer.Option(
+            help="spherical or linear; unless given, linear where latents are uniform, else "
+            "spherical."
+        ),
+    ] = None,
+    label: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Of a conditional run, as tumour=yes. One label holds for the whole walk: where "
+            "several are left, that of the first seed."
+        ),
+    ] = None,
+    gif_seconds: Annotated[
+        float, typer.Option(help="How long the animation takes, there and back.", min=0.1)
+    ] = 4.0,
+) -> None:
+    """Walk through latent space from the image of one seed to that of another.
+
+    Smooth changes speak for what was learnt; rests and jumps hint at memorised images.
+    """
+    from mrgantry.gan import walk
+
+    done = walk(run, out, seeds or (0, 1), steps, method, label or (), gif_seconds)
+    say(
+        f"{out} holds {len(done.table)} images of a {done.method} walk; look at "
+        f"{out / 'walk.gif'} and {out / 'strip.png'}."
+    )
+    say(
+        f"The largest change between neighbours is {done.jump:.1f} times the median one; far more "
+        "than 1 is a jump."
+    )
+    say_next("project", run, "slices", "projection")
+
+
+def project(
+    run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
+    slices: Annotated[Path, typer.Argument(help="The set of slices that it was trained on.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write to.")],
+    count: Annotated[
+        int, typer.Option(help="Slices of each split, of as many subjects as possible.", min=1)
+    ] = 8,
+    split: Annotated[
+        list[str] | None,
+        typer.Option(help="train, validation, test or all; repeat. train and test unless given."),
+    ] = None,
+    steps: Annotated[int, typer.Option(help="Steps of the search.", min=1)] = 300,
+    restarts: Annotated[
+        int, typer.Option(help="Random starts for each slice; the best is kept.", min=1)
+    ] = 4,
+    id: Annotated[
+        list[str] | None,
+        typer.Option(help="Project this slice, whatever its split; repeat for several."),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Find the latents whose images come nearest to real slices.
+
+    Held-out slices that are reconstructed worse than training slices are a sign of overfitting.
+    Interrupted, the same command goes on.
+    """
+    from mrgantry.gan import project
+
+    splits = split or ("train", "test")
+    done = project(run, slices, out, count, splits, steps, restarts, id or (), seed)
+    print_table(
+        ("split", "slices", "subjects", "median RMSE", "median correlation"),
+        [
+            (name or "none", str(n), str(people), f"{rmse:.3f}", f"{correlation:.3f}")
+            for name, n, people, rmse, correlation in done.medians().itertuples()
+        ],
+    )
+    say(done.verdict)
+    say(f"{out / 'projection.csv'} lists the slices; look at {out / 'project.png'}.")
+    say_next("walk", run, "walked")
+
+
+def recipes(
+    name: Annotated[str | None, typer.Argument(help="Print this one whole.")] = None,
+) -> None:
+    """List the recipes, or print one whole.
+
+    SIZE stands for one of the sizes, and a variant is written behind it:
+    delplace2020-dcgan-dragan-256-coded. `train --set` changes any value: --set loss=wgangp.
+    """
+    from mrgantry.papers import RECIPES, find_recipe
+
+    if name:
+        typer.echo(find_recipe(name).model_dump_json(indent=2))
+        return
+    families: dict[str, list[Recipe]] = {}
+    for one in RECIPES.values():
+        family = one.name.partition(f"-{one.size}")[0]
+        families.setdefault(family, []).append(one)
+    print_table(
+        ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
+        [
+            (
+                f"{family}-SIZE" if str(some[0].size) in some[0].name else family,
+                " ".join(map(str, dict.fromkeys(one.size for one in some))),
+                " ".join(dict.fromkeys(one.variant or "" for one in some)),
+                some[0].network.kind,
+                some[0].loss.kind,
+                f"{max(one.images for one in some if one.variant == some[0].variant):,}",
+                str(some[0].batch),
+            )
+            for family, some in families.items()
+        ],
+    )

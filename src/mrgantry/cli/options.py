@@ -1,0 +1,38 @@
+"""What several verbs take: their shared options, and numbers between colons."""
+
+from typing import Annotated
+
+import typer
+
+Workers = Annotated[int | None, typer.Option(help="Processes; one a core unless given.", min=1)]
+Cluster = Annotated[
+    str | None, typer.Option(help="Address of a Dask scheduler to work on, as tcp://host:8786.")
+]
+TumourLabels = Annotated[
+    str | None,
+    typer.Option(
+        help="Names of tumour label maps, as '*lesion*'; unless given, those of BRATS layouts."
+    ),
+]
+Person = Annotated[
+    str | None,
+    typer.Option(
+        help="Regular expression whose group finds the person in a scan's path (a second group: "
+        "the visit), as '^([^/]+)/'; unless given, names of folders and files tell."
+    ),
+]
+Sequences = Annotated[
+    list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
+]
+Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
+
+
+def numbers(text: str, option: str, count: int) -> tuple[float, ...]:
+    """Read so many numbers between colons, or refuse them as wrong usage of the option."""
+    try:
+        given = tuple(float(number) for number in text.split(":"))
+    except ValueError:
+        given = ()
+    if len(given) != count:
+        raise typer.BadParameter(f"{option} takes {count} numbers between colons, not {text!r}")
+    return given

@@ -1,0 +1,126 @@
+"""The verbs for judging: scores, comparisons of recipes, the page, and the demonstration."""
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from mrgantry.cli.options import Seed
+from mrgantry.cli.output import print_table, say, say_next
+
+
+def evaluate(
+    real: Annotated[Path, typer.Argument(help="Set of real slices, with splits.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write scores to.")],
+    synthetic: Annotated[
+        list[Path] | None, typer.Option(help="Set of synthetic slices; repeat for several.")
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Split of REAL to compare with: test, validation, train or all.")
+    ] = "test",
+    seed: Seed = 0,
+) -> None:
+    """Measure synthetic slices against held-out real ones, each score with its interval.
+
+    Beside every score stands its floor: what real slices of other subjects score.
+    """
+    from mrgantry.evaluate import evaluate
+
+    if not synthetic:
+        raise typer.BadParameter("name at least one set with --synthetic")
+    scores = evaluate(real, out, synthetic, against=against, seed=seed)
+    print_table(
+        ("score", "of", "synthetic", "95 % interval", "real"),
+        [
+            (
+                one.name,
+                one.features,
+                f"{one.value:.3g}",
+                f"{one.low:.3g} to {one.high:.3g}",
+                f"{one.floor:.3g}",
+            )
+            for one in scores
+        ],
+    )
+    say_next("report", "report.html", real, "run", *synthetic, out)
+
+
+def compare(
+    slices: Annotated[Path, typer.Argument(help="Set of real slices, with splits.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write runs, scores and the page to.")],
+    recipe: Annotated[
+        list[str] | None, typer.Option(help="A name that `mrgantry recipes` lists; two or more.")
+    ] = None,
+    seeds: Annotated[
+        int,
+        typer.Option(
+            help="Runs of each recipe. One tells little: luck differs as much as recipes do.", min=1
+        ),
+    ] = 3,
+    minutes: Annotated[float, typer.Option(help="Of training for each run.", min=0.01)] = 10.0,
+    count: Annotated[int, typer.Option(help="Images to score of each run.", min=2)] = 1000,
+    changes: Annotated[
+        list[str] | None, typer.Option("--set", help="Change a value of all recipes: lr=1e-4.")
+    ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Train on slices with column=value alone, as tumour=yes."),
+    ] = None,
+    against: Annotated[
+        str, typer.Option(help="Split to compare with: test, validation, train or all.")
+    ] = "test",
+) -> None:
+    """Train recipes for equally long, with several seeds each, and compare their scores.
+
+    Each recipe is timed first, and a faster one sees more images. A recipe is called better than
+    another only if its worst seed beats the other's best. Interrupted, the same command goes on;
+    with a greater --seeds it adds runs. It takes recipes x seeds x (minutes + 1 or 2 to score).
+    """
+    from mrgantry.papers import find_recipe
+    from mrgantry.papers.compare import compare
+
+    chosen = [find_recipe(name) for name in recipe or []]
+    found = compare(
+        slices,
+        out,
+        chosen,
+        seeds=seeds,
+        minutes=minutes,
+        count=count,
+        changes=changes or [],
+        only=only or [],
+        against=against,
+        say=say,
+    )
+    head, rows = found.table()
+    print_table(head, rows)
+    for run in found.outcomes:
+        if run.failed:
+            say(f"Failed: {run.recipe} seed {run.seed}. {run.failed}")
+    say(f"Look at {out / 'comparison.html'}.")
+
+
+def report(
+    out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
+    folders: Annotated[
+        list[Path], typer.Argument(help="Cohort, slices, runs, synthetic sets and scores.")
+    ],
+) -> None:
+    """Put what lies in some folders on one self-contained HTML page."""
+    from mrgantry.report import report
+
+    report(out, folders)
+    say(f"{out} is written; open it in a browser.")
+
+
+def demo(
+    out: Annotated[Path, typer.Argument(help="Folder to write everything to.")] = Path("demo"),
+) -> None:
+    """Do everything, small: simulate, prepare, train, sample, evaluate, report.
+
+    It takes minutes on a laptop, without a GPU and without data.
+    """
+    from mrgantry.papers.demo import demo
+
+    page = demo(out, say=say)
+    say(f"Open {page} in a browser.")

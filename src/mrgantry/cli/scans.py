@@ -1,0 +1,233 @@
+"""The verbs for scans: simulate them, look at them, cut them into slices."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrgantry.cli.options import Cluster, Person, Seed, Sequences, TumourLabels, Workers, numbers
+from mrgantry.cli.output import print_table, say, say_next, say_some
+
+if TYPE_CHECKING:
+    from mrgantry.data.inspect import Seen
+
+
+def simulate(
+    cohort: Annotated[Path, typer.Argument(help="Folder to write the cohort to.")],
+    subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 20,
+    seed: Seed = 0,
+    healthy: Annotated[float, typer.Option(help="Share without tumour.", min=0, max=1)] = 0.0,
+    high_grade: Annotated[
+        float, typer.Option(help="Share of the tumours that are high grade.", min=0, max=1)
+    ] = 0.75,
+    sequence: Annotated[
+        list[str] | None,
+        typer.Option(help="t1, t1c, t2 or flair; repeat for several. All four unless given."),
+    ] = None,
+    t1: Annotated[
+        str | None,
+        typer.Option(help="Scan T1 and T1c by mprage, spgr or se. A mixture unless given."),
+    ] = None,
+    visits: Annotated[
+        int,
+        typer.Option(
+            help="Scan each person so often: same anatomy and labels, other protocol and noise.",
+            min=1,
+        ),
+    ] = 1,
+    twins: Annotated[
+        bool,
+        typer.Option("--twins", help="Scan each person with a tumour once more, without it."),
+    ] = False,
+    device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
+    workers: Workers = None,
+    cluster: Cluster = None,
+) -> None:
+    """Simulate a multi-sequence brain tumour cohort in BRATS layout.
+
+    It needs no patient data, tests software and teaches; it is no evidence about patients.
+    """
+    from mrgantry.simulate import simulate
+    from mrgantry.simulate.contrast import SEQUENCES
+
+    simulate(
+        cohort,
+        subjects,
+        seed,
+        healthy,
+        tuple(sequence or SEQUENCES),
+        high_grade=high_grade,
+        t1=t1,
+        visits=visits,
+        twins=twins,
+        device=device,
+        workers=workers,
+        cluster=cluster,
+    )
+    say(f"{cohort} holds {subjects} simulated subjects; look at {cohort / 'preview.png'}.")
+    say_next("prepare", cohort, "slices", "--sequence", "t1")
+
+
+def inspect(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
+    out: Annotated[Path, typer.Argument(help="Folder for the table and the contact sheet.")] = Path(
+        "inspection"
+    ),
+    sequence: Sequences = None,
+    tumour_labels: TumourLabels = None,
+    person: Person = None,
+    workers: Workers = None,
+    cluster: Cluster = None,
+) -> None:
+    """Look at a folder of scans: who is there, in what geometry, and what is wrong.
+
+    The contact sheet shows in seconds whether everything is the right way up.
+    """
+    from mrgantry.data import inspect
+
+    found = inspect(
+        scans, out, sequence or (), tumour_labels, person, workers=workers, cluster=cluster
+    )
+    kinds: dict[tuple[str, ...], list[str]] = {}
+    for visit in found.visits:
+        kind = (
+            " ".join(visit.subject.scans),
+            *_common(visit.rows, ("shape", "spacing_mm", "axes", "brain")),
+            "yes" if visit.subject.tumour else "",
+        )
+        kinds.setdefault(kind, []).append(visit.subject.name)
+    print_table(
+        ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
+        [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
+    )
+    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.subject.remarks]
+    problems = [f"{v.subject.name} {told}" for v in found.visits for told in v.problems]
+    say_some("Assumed", remarks, found.table)
+    say_some("Wrong", problems, found.table)
+    if found.unused:
+        few = ", ".join(str(path.relative_to(scans)) for path in found.unused[:3])
+        say(f"Not used, {len(found.unused)} (names that tell nothing, second copies): {few}.")
+    say(f"{found.table} lists every file.")
+    people = len({visit.subject.id for visit in found.visits})
+    counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
+    visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
+    say(f"{visits}: {counts}. Look at {found.sheet}.")
+    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)))
+
+
+def prepare(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
+    slices: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    sequence: Sequences = None,
+    pool: Annotated[
+        bool, typer.Option("--pool", help="Several sequences: each slice shows one of them.")
+    ] = False,
+    channels: Annotated[
+        bool, typer.Option("--channels", help="Several sequences: as channels of one slice.")
+    ] = False,
+    plane: Annotated[
+        str,
+        typer.Option(
+            help="axial, coronal, sagittal, or oblique: training then draws any of 48,510 poses "
+            "of each head."
+        ),
+    ] = "axial",
+    which: Annotated[
+        str,
+        typer.Option(
+            "--slices",
+            help="80:150 counts along the stored axis, -20mm:30mm is in scanner space, 0.4:0.6 is "
+            "part of the brain's extent; a third number takes every so many-th.",
+        ),
+    ] = "0.4:0.6",
+    poses: Annotated[
+        int, typer.Option(help="Oblique: poses of each head that are used for measuring.")
+    ] = 50,
+    centre_mm: Annotated[
+        str | None,
+        typer.Option(help="Oblique: where heads turn, as 0:-12:4; estimated unless given."),
+    ] = None,
+    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
+    fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
+    field_mm: Annotated[
+        float | None, typer.Option(help="Side of the square in mm, centred on the brain.")
+    ] = None,
+    percentiles: Annotated[
+        str, typer.Option(help="Percentiles of the brain that become black and white.")
+    ] = "0.5:99.5",
+    min_brain: Annotated[
+        float, typer.Option(help="Leave out slices with less than this share of brain.")
+    ] = 0.1,
+    resample_to: Annotated[
+        str | None,
+        typer.Option(help="Read all on one grid: a sequence's, as t1, or cubes, as 1mm."),
+    ] = None,
+    tumour_labels: TumourLabels = None,
+    person: Person = None,
+    tumour_mm2: Annotated[
+        float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
+    ] = 50.0,
+    where: Annotated[
+        list[str] | None, typer.Option(help="Only subjects with name=value, as grade=HGG.")
+    ] = None,
+    splits: Annotated[
+        str, typer.Option(help="Shares of subjects to train, validate and test.")
+    ] = "0.6:0.1:0.3",
+    split_column: Annotated[
+        str | None, typer.Option(help="Column of the subjects' table that names the split.")
+    ] = None,
+    seed: Seed = 0,
+    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
+    workers: Workers = None,
+    cluster: Cluster = None,
+) -> None:
+    """Cut scans into a set of slices, upright, scaled and split by subject.
+
+    Interrupted, the same command goes on. Bad scans are skipped and listed.
+    """
+    from mrgantry.data import SlicePlan, prepare
+
+    if pool and channels:
+        raise typer.BadParameter("choose one of --pool and --channels")
+    if len(sequence or []) > 1 and not (pool or channels):
+        raise typer.BadParameter("several sequences need --pool or --channels")
+    plan = SlicePlan.of(
+        {
+            "sequences": tuple(sequence or ["t1"]),
+            "combine": "channels" if channels else "pool",
+            "plane": plane,
+            "slices": which,
+            "poses": poses,
+            "centre_mm": numbers(centre_mm, "--centre-mm", 3) if centre_mm else None,
+            "size": size,
+            "fit": fit,
+            "field_mm": field_mm,
+            "percentiles": numbers(percentiles, "--percentiles", 2),
+            "min_brain": min_brain,
+            "resample_to": resample_to,
+            "tumour_labels": tumour_labels,
+            "person": person,
+            "tumour_mm2": tumour_mm2,
+            "where": tuple(where or ()),
+            "splits": numbers(splits, "--splits", 3),
+            "split_column": split_column,
+            "seed": seed,
+        },
+        "plan",
+    )
+    made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
+    say_some("Assumed", made.about.notes["assumed"], slices / "about.json")
+    say_some("Skipped", made.about.notes["skipped"], slices / "about.json")
+    counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
+    parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
+    say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
+    if made.about.poses:
+        say(f"Training draws from {made.split('train').available:,} poses of its subjects.")
+    say_next("train", slices, "run", "--recipe", "demo")
+
+
+def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:
+    """Give what all of a visit's files have in common, or how many kinds there are."""
+    values = [{getattr(row, name) for row in rows if getattr(row, name)} for name in names]
+    return [found.pop() if len(found) == 1 else f"{len(found)} kinds" for found in values]
