@@ -33,7 +33,20 @@ def gan_zoo(folder: Path, images: torch.Tensor) -> Callable[[], None]:
     sys.path.insert(0, str(folder))
     from models.progressive_gan import ProgressiveGAN
 
-    model = ProgressiveGAN(
+    class Runs(ProgressiveGAN):
+        """Theirs, with what today's PyTorch wants of it on a CPU."""
+
+        def getOptimizerD(self):  # noqa: N802
+            return torch.optim.Adam(self.netD.parameters(), 1e-3, (0.0, 0.99))
+
+        def getOptimizerG(self):  # noqa: N802
+            return torch.optim.Adam(self.netG.parameters(), 1e-3, (0.0, 0.99))
+
+        def updateAlpha(self, share):  # noqa: N802
+            self.getOriginalG().setNewAlpha(share)
+            self.getOriginalD().setNewAlpha(share)
+
+    model = Runs(
         dimLatentVector=512,
         depthScale0=512,
         miniBatchStdDev=True,

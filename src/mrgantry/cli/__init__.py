@@ -35,8 +35,8 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "evaluate": (results.evaluate, "mrgantry evaluate slices scores --synthetic synthetic"),
     "compare": (
         results.compare,
-        "mrgantry compare slices comparison --recipe han2018-dcgan-64 --recipe han2018-wgan-64 "
-        "--recipe demo --seeds 3 --minutes 10",
+        "mrgantry compare slices comparison --recipe gantry-64 --recipe han2018-dcgan-64 "
+        "--recipe han2018-wgan-64 --seeds 3 --minutes 10",
     ),
     "report": (results.report, "mrgantry report report.html slices run synthetic scores"),
     "recipes": (networks.recipes, "mrgantry recipes han2018-dcgan-64"),

@@ -26,7 +26,8 @@ from mrgantry.gan.state import build
 from mrgantry.gan.training import Training
 
 TURNS = 5  # each recipe is timed so often, in each of its phases,
-SECONDS = 1.0  # and so long or longer in a turn
+SECONDS = 1.0  # and so long or longer in a turn;
+ENOUGH = 8.0  # but a phase that took as long has been timed well enough
 PLENTY = 10**9  # images of a timed training, so that no phase ends meanwhile
 
 
@@ -70,14 +71,15 @@ def measure_paces(data: SliceSet, recipes: Sequence[Recipe]) -> list[Pace]:
     """
     trainings = [ready(data, recipe) for recipe in recipes]
     turns = [(one, phase) for one in trainings for phase in range(phases_of(one.run.recipe))]
-    seconds: list[list[float]] = [[] for _ in turns]
+    timed: list[list[tuple[float, int]]] = [[] for _ in turns]
     with progress("time", TURNS * len(turns)) as advance:
         for _ in range(TURNS):
-            for times, (training, phase) in zip(seconds, turns, strict=True):
+            for times, (training, phase) in zip(timed, turns, strict=True):
                 advance(0, note=training.run.recipe.name)
-                times.append(time_phase(training, phase))
+                if sum(spent for spent, _ in times) < ENOUGH:
+                    times.append(time_phase(training, phase))
                 advance()
-    medians = [statistics.median(times) for times in seconds]
+    medians = [statistics.median(spent / images for spent, images in times) for times in timed]
     return [
         Pace(
             phases=tuple(s for s, (one, _) in zip(medians, turns, strict=True) if one is training),
@@ -114,21 +116,30 @@ def phases_of(recipe: Recipe) -> int:
     return recipe.schedule.phases(recipe.size) if recipe.schedule else 1
 
 
-def time_phase(training: Training, phase: int) -> float:
-    """Time rounds in the middle of a phase; give seconds an image."""
-    recipe, state, device = training.run.recipe, training.state, training.fabric.device
-    middle = PLENTY * (2 * phase + 1) // (2 * phases_of(recipe))
-    state.images = middle // recipe.batch * recipe.batch
-    training.round()  # it grows, and finds the caches as another recipe left them
-    first, passed = state.images, 0.0
-    wait_for(device)
+def time_phase(training: Training, phase: int) -> tuple[float, int]:
+    """Time rounds in the middle of a phase; give the seconds, and the images in them."""
+    recipe, state = training.run.recipe, training.state
+    middle = PLENTY * (2 * phase + 1) // (2 * phases_of(recipe)) // recipe.batch * recipe.batch
+    state.images = middle
+    # The first cycle grows, and finds the caches as another recipe left them; where it is
+    # long, that does not matter.
+    spent = time_rounds(training, cycle(recipe))
+    if spent >= SECONDS:
+        return spent, state.images - middle
+    first, spent = state.images, 0.0
+    while spent < SECONDS:
+        spent += time_rounds(training, cycle(recipe))
+    return spent, state.images - first
+
+
+def time_rounds(training: Training, count: int) -> float:
+    """Take some rounds; give the seconds."""
+    wait_for(training.fabric.device)
     began = time.perf_counter()
-    while passed < SECONDS:
-        for _ in range(cycle(recipe)):
-            training.round()
-        passed = time.perf_counter() - began
-    wait_for(device)
-    return (time.perf_counter() - began) / (state.images - first)
+    for _ in range(count):
+        training.round()
+    wait_for(training.fabric.device)
+    return time.perf_counter() - began
 
 
 def cycle(recipe: Recipe) -> int:
