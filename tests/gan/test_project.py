@@ -14,7 +14,7 @@ from mrgantry.gan import Recipe, Run, project, sample, train
 from mrgantry.gan.latents import draw_latents
 from mrgantry.gan.losses import Original
 from mrgantry.gan.networks import UpConv
-from mrgantry.gan.overfitting import compare
+from mrgantry.gan.overfitting import overfitting_of
 from mrgantry.gan.project import choose, descend, errors_of, pull, pyramid_difference, spread
 from mrgantry.gan.recipe import Adam
 
@@ -62,7 +62,7 @@ def test_what_the_generator_drew_is_found_again(room, tmp_path):
     latents = torch.from_numpy(np.load(tmp_path / "out/latents.npy"))
     again = Run.open(room / "run").generator()(latents).detach().numpy()
     np.testing.assert_allclose(again, drawn.images, atol=usual)
-    assert done.comparison is None and done.verdict.startswith("Nothing is compared")
+    assert done.overfitting is None and done.verdict.startswith("Nothing is compared")
 
 
 def test_all_that_was_promised_is_written(room, tmp_path):
@@ -82,7 +82,7 @@ def test_all_that_was_promised_is_written(room, tmp_path):
     told = json.loads((tmp_path / "out/project.json").read_text())
     assert told["complete"] and told["verdict"] == done.verdict
     assert told["medians"][0]["rmse"] == pytest.approx(table["rmse"][:4].median(), abs=1e-6)
-    assert told["comparison"]["subjects"] == [4, 4]
+    assert told["overfitting"]["subjects"] == [4, 4]
     assert told["command"].endswith(
         "--count 4 --split train --split test --steps 3 --restarts 2 --seed 0"
     )
@@ -175,7 +175,7 @@ def test_the_training_split_of_another_set_was_not_seen(room, tmp_path):
     with pytest.raises(DataError, match=r"has not seen its split 'train'.* --split test"):
         project(room / "run", other.folder, tmp_path / "out", **FEW)
     done = project(room / "run", other.folder, tmp_path / "out", splits=["test"], **FEW)
-    assert len(done.table) == 2 and done.comparison is None
+    assert len(done.table) == 2 and done.overfitting is None
 
 
 def test_labels_come_from_the_row_of_the_slice(tmp_path):
@@ -252,7 +252,7 @@ def test_errors_of_known_pairs():
 
 
 def test_worse_held_out_subjects_are_a_sign_of_overfitting():
-    found = compare(people([0.10, 0.11, 0.12, 0.13], [0.20, 0.22, 0.24, 0.26]))
+    found = overfitting_of(people([0.10, 0.11, 0.12, 0.13], [0.20, 0.22, 0.24, 0.26]))
     assert found.p == pytest.approx(1 / 70)  # the most extreme of 8 choose 4 orders
     assert found.ratio == pytest.approx(2) and found.low > 1
     assert found.verdict.startswith("Held-out slices are reconstructed worse")
@@ -260,19 +260,19 @@ def test_worse_held_out_subjects_are_a_sign_of_overfitting():
 
 
 def test_better_held_out_subjects_are_none():
-    found = compare(people([0.20, 0.22, 0.24, 0.26], [0.10, 0.11, 0.12, 0.13]))
+    found = overfitting_of(people([0.20, 0.22, 0.24, 0.26], [0.10, 0.11, 0.12, 0.13]))
     assert found.p == pytest.approx(1)
     assert found.verdict.startswith("No sign of overfitting, which 8 subjects would show only if")
 
 
 def test_too_few_subjects_tell_nothing():
-    found = compare(people([0.1, 0.1], [0.9, 0.9]))
+    found = overfitting_of(people([0.1, 0.1], [0.9, 0.9]))
     assert found.verdict.startswith("Too few subjects to tell overfitting")
 
 
 def test_slices_of_one_subject_count_once():
     table = people([0.1, 0.2, 0.3, 0.4], [0.1, 0.2, 0.3, 0.5])
-    assert compare(pd.concat([table] * 20)) == compare(table)
+    assert overfitting_of(pd.concat([table] * 20)) == overfitting_of(table)
 
 
 @pytest.mark.slow
@@ -283,5 +283,5 @@ def test_a_generator_that_has_memorised_sixteen_images_is_found_out(tmp_path):
     network = UpConv(width=32, critic_width=32, latent=8)
     changes = {"network": network, "optimiser": Adam(lr=1e-3), "images": 24_000, "batch": 16}
     run = train(made.folder, tmp_path / "run", SMALL.model_copy(update=changes))
-    found = project(run.folder, made.folder, tmp_path / "out", 16, steps=200).comparison
+    found = project(run.folder, made.folder, tmp_path / "out", 16, steps=200).overfitting
     assert found.p < 1e-3 and found.low > 1.5

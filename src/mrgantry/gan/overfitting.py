@@ -13,7 +13,7 @@ RESAMPLES = 2000  # of subjects, for the interval
 
 
 @dataclass(frozen=True)
-class Comparison:
+class Overfitting:
     """Errors of held-out slices against those of training slices.
 
     Subjects are compared, not slices: slices of one brain resemble each other, and
@@ -61,7 +61,7 @@ class Comparison:
         )
 
 
-def compare(table: pd.DataFrame, seed: int = 0) -> Comparison:
+def overfitting_of(table: pd.DataFrame, seed: int = 0) -> Overfitting:
     """Compare the slices of the split "train" with all others.
 
     Args:
@@ -73,7 +73,7 @@ def compare(table: pd.DataFrame, seed: int = 0) -> Comparison:
         rows.groupby("subject")["rmse"].mean().to_numpy() for rows in (table[seen], table[~seen])
     )
     low, high = np.percentile(_ratios(train, held_out, seed), (2.5, 97.5))
-    return Comparison(
+    return Overfitting(
         train=float(np.median(train)),
         held_out=float(np.median(held_out)),
         ratio=float(np.median(held_out) / np.median(train)),

@@ -8,7 +8,7 @@ future work.
 projection.csv          a row a slice: how well it is reconstructed
 latents.npy             their latents, in the order of the rows
 project.png             real, projected, and the difference
-project.json            medians, comparison and verdict; how it was made
+project.json            medians, overfitting and verdict; how it was made
 parts/*.npz             what an interrupted projection goes on from
 """
 
@@ -32,7 +32,7 @@ from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.gan.facing import save_facing
 from mrgantry.gan.latents import Prior, draw_latents, onto_prior
-from mrgantry.gan.overfitting import Comparison, compare
+from mrgantry.gan.overfitting import Overfitting, overfitting_of
 from mrgantry.gan.results import begin_results, finish_results
 from mrgantry.gan.run import Run
 from mrgantry.gan.sample import draw
@@ -56,13 +56,13 @@ class Projection:
         folder: Where it lies.
         table: One row a slice: `id`, `subject`, `split`, `rmse` of intensities in [-1, 1],
             and the `correlation` of pixels, between the slice and its projection.
-        comparison: Of held-out with training slices, if both were projected.
+        overfitting: Of held-out with training slices, if both were projected.
         verdict: What follows, in a sentence.
     """
 
     folder: Path
     table: pd.DataFrame
-    comparison: Comparison | None
+    overfitting: Overfitting | None
     verdict: str
 
     def medians(self) -> pd.DataFrame:
@@ -383,9 +383,9 @@ def write(
     held_out = table["split"] != "train"
     known = data.about.fingerprint == run.facts.data_fingerprint  # its split "train" was seen
     both = known and held_out.any() and not held_out.all()
-    comparison = compare(table) if both else None
-    verdict = comparison.verdict if comparison else NOTHING_COMPARED
-    done = Projection(out, table, comparison, verdict)
+    overfitting = overfitting_of(table) if both else None
+    verdict = overfitting.verdict if overfitting else NOTHING_COMPARED
+    done = Projection(out, table, overfitting, verdict)
     with whole(out / "projection.csv") as aside:
         table.to_csv(aside, index=False, float_format="%.6f")
     with whole(out / "latents.npy") as aside, aside.open("wb") as file:
@@ -397,7 +397,7 @@ def write(
         "recipe": run.recipe.name,
         "prior": run.recipe.network.prior,
         "medians": medians,
-        "comparison": asdict(comparison) if comparison else None,
+        "overfitting": asdict(overfitting) if overfitting else None,
         "verdict": verdict,
     }
     finish_results(out, "project.json", found)
