@@ -205,13 +205,6 @@ def test_sizes_that_cannot_be_made(size):
         TINY.generator(size, 1)
 
 
-def test_han2018_pggan_is_as_the_paper_says():
-    published = find_recipe("han2018-pggan-256")
-    assert published.images == 503_600 and published.batch == 16
-    assert published.optimiser == Adam(lr=1e-3, beta1=0, beta2=0.99)
-    assert find_recipe("han2018-pggan-256-original").images == 7_800_000
-
-
 def test_real_images_of_several_subjects_train(tmp_path):
     data = write_slices(tmp_path / "s", blobs(8, 8), list("aabbccdd"), ["train"] * 8)
     recipe = GROWING.set(["size=8", "images=96"])

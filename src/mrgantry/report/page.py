@@ -194,6 +194,8 @@ def training(run: Run) -> dict[str, Any]:
         for path in picked
     ]
     seconds = log[-1]["seconds"] if log else 0
+    levels = run.facts.labels.levels
+    told = "; ".join(f"{name} ({', '.join(values)})" for name, values in levels.items())
     return {
         "name": run.name,
         "recipe": recipe.model_dump_json(indent=2),
@@ -202,7 +204,7 @@ def training(run: Run) -> dict[str, Any]:
         "steps": steps,
         "summary": f"{run.images:,} images seen in {seconds / 60:.1f} minutes "
         f"({run.facts.precision}), trained on {run.facts.training_images:,} slices of "
-        f"{len(run.facts.training_subjects)} subjects",
+        f"{len(run.facts.training_subjects)} subjects" + (f"; told {told}" if told else ""),
     }
 
 

@@ -1,0 +1,91 @@
+"""The recipes have what the papers and the authors' programs say."""
+
+import pytest
+
+from mrgantry.gan.losses import Dragan, Original, WassersteinPenalty
+from mrgantry.gan.recipe import Adam
+from mrgantry.gan.schedule import Growing, Steps
+from mrgantry.papers import RECIPES, delplace2020, find_recipe, han2018_pggan, kazuhiro2018
+
+SLICES = 11_328
+
+
+class TestDelplace2020:
+    def test_three_architectures_under_five_losses(self):
+        published = [
+            one for one in delplace2020.RECIPES if one.size == 256 and one.variant == "published"
+        ]
+        assert len(published) == 15
+        assert {(one.network.kind, one.loss.kind) for one in published} == {
+            (network, loss)
+            for network in ("delplace-dcgan", "srresnet", "progressive")
+            for loss in ("original", "lsgan", "wgan", "wgangp", "dragan")
+        }
+
+    @pytest.mark.parametrize(
+        ("name", "generator_steps", "adam", "epochs"),
+        [
+            ("dcgan-dragan", 3, Adam(lr=2e-4, beta1=0.5), 60),
+            ("srresnet-dragan", 2, Adam(lr=2e-4, beta1=0.5), 60),
+            ("progan-wgangp", 1, Adam(lr=1e-3, beta1=0), 20 * 13),
+        ],
+    )
+    def test_table_of_settings(self, name, generator_steps, adam, epochs):
+        recipe = find_recipe(f"delplace2020-{name}-256")
+        assert recipe.steps.generator == generator_steps and recipe.steps.critic == 1
+        assert recipe.optimiser == adam
+        assert recipe.images == epochs * SLICES and recipe.batch == 64
+        assert recipe.ema is None and recipe.labels == ()
+
+    def test_labels_are_smoothed_for_both_networks(self):
+        assert find_recipe("delplace2020-progan-original-256").loss == Original(
+            real_target=0.9, fake_target=0.9
+        )
+        dragan = find_recipe("delplace2020-dcgan-dragan-256").loss
+        assert (dragan.real_target, dragan.fake_target) == (0.9, 0.9)
+
+    def test_what_the_programs_do_otherwise(self):
+        dcgan = find_recipe("delplace2020-dcgan-dragan-256-coded")
+        assert dcgan.loss == Dragan(
+            real_target=0.9, fake_target=0.9, points="delplace-coded-dcgan", weight=0.25
+        )
+        assert dcgan.steps == Steps(generator=3, redraw=False)
+        assert dcgan.images == 20 * SLICES
+        srresnet = find_recipe("delplace2020-srresnet-dragan-256-coded")
+        assert srresnet.network.down_kernel == 4 and srresnet.loss.points == "delplace-coded"
+        progan = find_recipe("delplace2020-progan-wgangp-256-coded")
+        assert progan.loss == WassersteinPenalty(weight=0.25, drift=0.001)
+        assert progan.schedule == Growing(reset="phase")
+        assert not progan.network.pixel_norm and progan.network.prior == "unit-sphere"
+        assert progan.network.last_gain == 2**0.5
+
+    def test_corrected_are_the_programs_without_their_mistakes(self):
+        assert find_recipe("delplace2020-dcgan-dragan-64-corrected").loss.points == "kodali"
+        progan = find_recipe("delplace2020-progan-wgangp-64-corrected")
+        assert progan.network.pixel_norm and progan.loss.weight == 0.25
+
+
+def test_kazuhiro2018():
+    recipe = find_recipe("kazuhiro2018-dcgan-128")
+    assert recipe.images == 35 * 2_328_480
+    assert (recipe.network.latent, recipe.network.prior) == (100, "uniform")
+    assert recipe.optimiser == Adam(lr=2e-4, beta1=0.5) and recipe.loss == Original()
+    assert kazuhiro2018.plan().plane == "oblique"
+
+
+def test_han2018_pggan():
+    recipe = find_recipe("han2018-pggan-256")
+    assert recipe.images == 100 * 5_036 and recipe.batch == 16
+    assert recipe.optimiser == Adam(lr=1e-3, beta1=0, beta2=0.99)
+    assert recipe.loss == WassersteinPenalty(weight=10, drift=0.001)
+    assert find_recipe("han2018-pggan-256-original").images == 13 * 600_000
+    plan = han2018_pggan.plan()
+    assert (plan.size, plan.field_mm, plan.slices) == (256, 256, "30:131")
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_names_say_size_and_variant(recipe):
+    if recipe.variant in {"coded", "corrected", "original"}:
+        assert recipe.name.endswith(f"-{recipe.size}-{recipe.variant}")
+    elif recipe.name != "demo":
+        assert recipe.name.endswith(f"-{recipe.size}")
