@@ -10,8 +10,8 @@ from conftest import brain_phantom, tumour_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SlicePlan, SliceSet, oblique, prepare
 from mrgantry.data.oblique import POSES, Pose, StoredHead, draw
+from mrgantry.data.rows import choose_rows
 from mrgantry.data.sections import from_text
-from mrgantry.gan.rows import choose_rows
 
 PLAN = SlicePlan(plane="oblique", poses=6, size=16, field_mm=24)
 

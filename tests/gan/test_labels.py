@@ -8,6 +8,7 @@ import torch
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.data import SlicePlan, prepare
+from mrgantry.data.rows import units_of
 from mrgantry.data.slices import SliceSet, finish, write_part
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.labels import Labels
@@ -63,14 +64,19 @@ class TestLabels:
 
     def test_conditions(self):
         assert self.labels.only(["tumour=yes"]).seen == ((("yes", "t1"), 1),)
-        with pytest.raises(DataError, match="no label 'plane' .it has tumour, sequence"):
-            self.labels.only(["plane=axial"])
+        with pytest.raises(DataError, match="no label 'grade' .it has tumour, sequence"):
+            self.labels.only(["grade=HGG"])
         with pytest.raises(DataError, match="Unknown tumour 'yess'.*Did you mean 'yes'"):
             self.labels.only(["tumour=yess"])
         with pytest.raises(DataError, match="No training image was tumour=yes and sequence=flair"):
             self.labels.only(["tumour=yes", "sequence=flair"])
         with pytest.raises(DataError, match="unconditional"):
             Labels().only(["tumour=yes"])
+
+    def test_a_value_that_all_images_had_may_be_asked_for(self):
+        assert self.labels.only(["plane=axial"]) == self.labels
+        with pytest.raises(DataError, match="All training images of the run had plane=axial"):
+            self.labels.only(["plane=coronal"])
 
 
 @pytest.fixture
@@ -130,8 +136,16 @@ def test_volumes_of_oblique_sets_are_labelled(cohort, tmp_path):
     recipe = RECIPE.set(['labels=["sequence"]', "images=64"])
     run = train(posed.folder, tmp_path / "run", recipe)
     assert run.facts.labels.levels == {"sequence": ("flair", "t1")}
-    with pytest.raises(DataError, match="'tumour', by which .* differs between poses"):
-        train(posed.folder, tmp_path / "other", RECIPE)
+    recipe = RECIPE.set(["images=64"])  # all poses are of unknown tumour: no label, no matter
+    assert train(posed.folder, tmp_path / "both", recipe).facts.labels.levels.keys() == {"sequence"}
+
+
+def test_what_differs_between_poses_cannot_be_a_label(cohort, tmp_path):
+    plan = SlicePlan(plane="oblique", poses=4, size=16, field_mm=24, sequences=("t1",))
+    posed = prepare(cohort, tmp_path / "posed", plan, workers=1)
+    posed.table.loc[::2, "tumour"] = "yes"
+    with pytest.raises(DataError, match="'tumour', which differs between poses, cannot be a lab"):
+        units_of(posed, ("tumour",))
 
 
 def test_labels_of_poses_are_those_of_their_volume(cohort, tmp_path, monkeypatch):

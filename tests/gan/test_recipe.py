@@ -1,6 +1,7 @@
 import pytest
 
 from mrgantry.common.errors import RecipeError
+from mrgantry.gan.losses import Dragan
 from mrgantry.gan.recipe import Recipe
 from mrgantry.gan.schedule import Steps
 from mrgantry.papers import RECIPES, find_recipe
@@ -30,6 +31,8 @@ def test_values_are_changed_by_path_or_by_their_last_word():
         ("network.widht=5", r"Did you mean 'network\.width'"),
         ("kind=dcgan", "could be network.kind or loss.kind"),
         ("images", "must read key=value"),
+        ("variant=coded", "The variant of the recipe demo is not to be changed"),
+        ("name=mine", "The name of the recipe demo is not to be changed"),
         ("images=many", "'images' of the recipe demo is 'many'"),
         ("lr=-1", r"optimiser.* is -1"),
         ("batch=0", "'batch' of the recipe demo is 0"),
@@ -50,6 +53,20 @@ def test_impossible_combinations_cannot_be_written():
 def test_an_unknown_recipe_is_refused():
     with pytest.raises(RecipeError, match="Did you mean 'han2018-dcgan-64'"):
         find_recipe("han2018-dcgan-46")
+
+
+def test_parts_are_exchanged_and_taken_away():
+    recipe = find_recipe("gantry-64").set(
+        ["augment=null", "loss=dragan", "weight=0.25", 'steps={"generator": 2}']
+    )
+    assert recipe.augment is None and recipe.steps == Steps(generator=2)
+    assert recipe.loss == Dragan(weight=0.25)
+    assert find_recipe("demo").set(['augment={"start": 0.2}']).augment.start == 0.2
+
+
+@pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
+def test_no_recipe_is_too_short_for_its_own_start(recipe):
+    assert recipe.steps.fitting(recipe.images // recipe.batch) is recipe.steps
 
 
 def test_wgan_takes_many_critic_steps_at_first_and_every_500th():

@@ -9,11 +9,11 @@ from torch import nn
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, prepare
+from mrgantry.data.rows import choose_rows
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan, UpConv
 from mrgantry.gan.recipe import Adam, RmsProp
-from mrgantry.gan.rows import choose_rows
 from mrgantry.gan.schedule import Steps
 from mrgantry.gan.state import update_ema
 from mrgantry.gan.training import stream_of

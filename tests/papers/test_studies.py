@@ -55,7 +55,7 @@ class TestDelplace2020:
         assert srresnet.network.down_kernel == 4 and srresnet.loss.points == "delplace-coded"
         progan = find_recipe("delplace2020-progan-wgangp-256-coded")
         assert progan.loss == WassersteinPenalty(weight=0.25, drift=0.001)
-        assert progan.schedule == Growing(reset="phase")
+        assert progan.schedule == Growing()
         assert not progan.network.pixel_norm and progan.network.prior == "unit-sphere"
         assert progan.network.last_gain == 2**0.5
 

@@ -154,8 +154,9 @@ def recipes(
 ) -> None:
     """List the recipes, or print one whole.
 
-    SIZE stands for one of the sizes, and a variant is written behind it:
-    delplace2020-dcgan-dragan-256-coded. `train --set` changes any value: --set loss=wgangp.
+    SIZE stands for one of the sizes. The name alone is the published recipe; another variant
+    is written behind it: delplace2020-dcgan-dragan-256-coded. `train --set` changes any value:
+    --set loss=wgangp.
     """
     from mrgantry.papers import RECIPES, find_recipe
 

@@ -18,6 +18,10 @@ def evaluate(
     against: Annotated[
         str, typer.Option(help="Split of REAL to compare with: test, validation, train or all.")
     ] = "test",
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="Only real slices with column=value: what `train --only` was told."),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure synthetic slices against held-out real ones, each score with its interval.
@@ -28,7 +32,7 @@ def evaluate(
 
     if not synthetic:
         raise typer.BadParameter("name at least one set with --synthetic")
-    scores = evaluate(real, out, synthetic, against=against, seed=seed)
+    scores = evaluate(real, out, synthetic, against=against, seed=seed, only=only or [])
     print_table(
         ("score", "of", "synthetic", "95 % interval", "real"),
         [

@@ -18,6 +18,7 @@ from mrgantry.common.files import whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, interval, write_scores
+from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import delplace
 from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic
@@ -60,6 +61,7 @@ def evaluate(
     *,
     against: str = "test",
     seed: int = 0,
+    only: Sequence[str] = (),
     floors: Floors | None = None,
 ) -> list[Score]:
     """Score synthetic sets against held-out real slices.
@@ -74,6 +76,8 @@ def evaluate(
         synthetic: Folders of synthetic sets of the same size and channels.
         against: Split of the real set to compare with.
         seed: Seed of all draws.
+        only: Conditions on the real rows, such as "tumour=yes": those that a generator was
+            trained on.
         floors: Filled with what real images score, and read where a call before this one
             filled it: half of an evaluation's time. The scores are the same.
 
@@ -82,7 +86,8 @@ def evaluate(
             be compared with, or there are too few images.
     """
     everything = SliceSet.open(real)
-    train, held = everything.split("train"), held_out(everything, against)
+    train = choose_rows(everything.split("train"), only)
+    held = held_out(everything, against, only)
     sets = [SliceSet.open(folder) for folder in synthetic]
     if not sets:
         raise DataError("There is nothing to evaluate: name a set with --synthetic.")
@@ -105,7 +110,7 @@ def evaluate(
             cloud = make_cloud(one, extractors, train)
             advance(note="features")
             for measure in measures:
-                scores += score(measure, held_cloud, cloud, held, one, seed, floors)
+                scores += score(measure, held_cloud, cloud, held, one, seed, floors, only)
                 advance(note=measure.name)
             pictures |= pictures_of(one, cloud, train, extractors[0])
     pictures["real/map"] = held_cloud.features[extractors[0].name][:, :2]
@@ -115,10 +120,16 @@ def evaluate(
         out / "evaluation.json",
         {
             "command": command_line(
-                "evaluate", real, out, synthetic=synthetic, against=against, seed=seed
+                "evaluate",
+                real,
+                out,
+                synthetic=synthetic,
+                against=against,
+                seed=seed,
+                only=tuple(only),
             ),
             "versions": versions(),
-            "real": _identity(held) | {"split": against},
+            "real": _identity(held) | {"split": against, "only": tuple(only)},
             "synthetic": [_identity(one) for one in sets],
             "extractors": {one.name: one.fingerprint for one in extractors},
             "seed": seed,
@@ -128,13 +139,13 @@ def evaluate(
     return scores
 
 
-def held_out(real: SliceSet, against: str) -> SliceSet:
-    """Give the split to compare with.
+def held_out(real: SliceSet, against: str, only: Sequence[str] = ()) -> SliceSet:
+    """Give the split to compare with, and of it the rows that meet some conditions.
 
     Raises:
         DataError: It has too few subjects.
     """
-    held = real.split(against)
+    held = choose_rows(real.split(against), only)
     people = held.table["subject"].nunique()
     if people < FEWEST:
         raise DataError(
@@ -271,6 +282,7 @@ def score(
     one: SliceSet,
     seed: int,
     known: Floors,
+    only: Sequence[str] = (),
 ) -> list[Score]:
     """Compute one measure over its draws; a Frechet distance also gives its ratio.
 
@@ -278,7 +290,7 @@ def score(
     synthetic images there are, whatever these show.
     """
     split = "+".join(sorted(set(held.table["split"])))
-    key = (held.about.fingerprint, split, measure.name, measure.features)
+    key = (held.about.fingerprint, split, *only, measure.name, measure.features)
     floors = known.setdefault((*key, measure.draws, len(one), seed), [])
     values, n, compute = [], 0, measure.compute
     for turn, draw in enumerate(draws(real, synthetic, measure.draws, seed)):

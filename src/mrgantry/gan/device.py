@@ -18,10 +18,14 @@ def start_fabric(recipe: Recipe, devices: int) -> Fabric:
     """Take a device, and start the other processes if there are any.
 
     Raises:
-        RecipeError: The batch cannot be shared by the processes.
+        RecipeError: The batch cannot be shared by the processes, or they have too few GPUs.
     """
     if recipe.batch % devices:
         raise RecipeError(f"A batch of {recipe.batch} cannot be shared by {devices} processes.")
+    if torch.cuda.is_available() and devices > torch.cuda.device_count():
+        raise RecipeError(
+            f"There are {torch.cuda.device_count()} GPUs here, not {devices}; lower --devices."
+        )
     # Fabric's notes on devices would stand among the user's own lines.
     logging.getLogger("lightning_fabric").setLevel(logging.WARNING)
     fabric = Fabric(

@@ -24,21 +24,24 @@ class Labels(Frozen):
 
     Attributes:
         levels: The values of each column that has more than one.
+        always: The value of each column that has only one, and so tells nothing.
         seen: The combinations of values in the training set, and how many images have each.
     """
 
     levels: dict[str, tuple[str, ...]] = {}
+    always: dict[str, str] = {}
     seen: tuple[tuple[tuple[str, ...], int], ...] = ()
 
     @classmethod
     def of_table(cls, table: pd.DataFrame, columns: Sequence[str]) -> "Labels":
         """Find the labels of some rows; a column with a single value tells nothing."""
         levels = {name: tuple(sorted(set(table[name].astype(str)))) for name in columns}
+        always = {name: values[0] for name, values in levels.items() if len(values) == 1}
         levels = {name: values for name, values in levels.items() if len(values) > 1}
         if not levels:
-            return cls()
+            return cls(always=always)
         seen = Counter(table[list(levels)].astype(str).itertuples(index=False, name=None))
-        return cls(levels=levels, seen=tuple(sorted(seen.items())))
+        return cls(levels=levels, always=always, seen=tuple(sorted(seen.items())))
 
     @property
     def width(self) -> int:
@@ -72,6 +75,10 @@ class Labels(Frozen):
         kept = self.seen
         for condition in conditions:
             name, _, value = condition.partition("=")
+            if self.always.get(name) == value:
+                continue
+            if name in self.always:
+                raise DataError(f"All training images of the run had {name}={self.always[name]}.")
             if name not in self.levels:
                 known = ", ".join(self.levels) or "none: it is unconditional"
                 raise DataError(f"The run has no label {name!r} (it has {known}).")
@@ -79,9 +86,9 @@ class Labels(Frozen):
                 raise DataError(unknown(name, value, list(self.levels[name]), "run's labels"))
             place = list(self.levels).index(name)
             kept = tuple(one for one in kept if one[0][place] == value)
-        if conditions and not kept:
+        if self.seen and not kept:
             raise DataError(f"No training image was {' and '.join(conditions)}.")
-        return Labels(levels=self.levels, seen=kept)
+        return self.model_copy(update={"seen": kept})
 
     def draw(self, random: torch.Generator) -> tuple[str, ...]:
         """Draw a combination as often as the training set has it."""

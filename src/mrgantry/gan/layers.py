@@ -56,7 +56,8 @@ class MinibatchStd(nn.Module):
     sees mode collapse. Groups are neighbours in the batch.
 
     Args:
-        group: Images a group; fewer where the batch is smaller or cannot be divided by it.
+        group: Images a group; fewer where the batch cannot be divided by it, and the whole
+            batch where nothing divides it. Each of several processes has groups of its own.
     """
 
     def __init__(self, group: int = 4) -> None:
@@ -66,7 +67,7 @@ class MinibatchStd(nn.Module):
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h w"]:
         """Give the inputs with one channel more."""
         n = len(inputs)
-        size = next(size for size in range(min(self.group, n), 0, -1) if n % size == 0)
+        size = next(size for size in (*range(self.group, 1, -1), n) if n % size == 0)
         groups = inputs.float().reshape(n // size, size, *inputs.shape[1:])
         variance = groups.var(1, correction=0)
         # The root has no slope at 0: equal images, as at the start, must give 0 and not NaN.

@@ -61,6 +61,10 @@ class Plain(Frozen):
     def constrain(self, critic: nn.Module) -> None:
         """Change the critic's weights before its step."""
 
+    def lead(self, real: Logits, fake: Logits) -> Logits:
+        """Say how far real images are on the real side of what the critic is undecided at."""
+        return real
+
 
 class Logistic(Plain):
     """The original loss in its non-saturating form (Goodfellow et al. 2014, section 3).
@@ -97,7 +101,8 @@ class Dragan(Logistic):
 
     Attributes:
         points: Where the gradient is held near 1. sigma is the standard deviation of the
-            batch; alpha and u are from U(0, 1), alpha once an image, u once a pixel.
+            batch (of each process's share); alpha and u are from U(0, 1), alpha once an
+            image, u once a pixel.
             "kodali", their code: x + alpha 0.5 sigma u.
             "delplace", as printed there: alpha x + (1 - alpha) 0.5 sigma u.
             "delplace-coded", his SRResNet's code: (1 - alpha) x + alpha 0.5 sigma u, which
@@ -141,6 +146,10 @@ class LeastSquares(Plain):
         """Give (c(G(z)) - 1)^2, averaged."""
         return (fake - 1).square().mean()
 
+    def lead(self, real: Logits, fake: Logits) -> Logits:
+        """Count from the middle of both targets."""
+        return real - 0.5
+
 
 class EarthMover(Plain):
     """The Wasserstein loss (Arjovsky et al. 2017), without what bounds the critic.
@@ -160,6 +169,10 @@ class EarthMover(Plain):
     def generator(self, real: Logits | None, fake: Logits) -> Number:
         """Give -c(G(z)), averaged."""
         return -fake.mean()
+
+    def lead(self, real: Logits, fake: Logits) -> Logits:
+        """Count from the middle of both means: this critic's 0 means nothing."""
+        return real - (real.mean() + fake.mean()) / 2
 
 
 class Wasserstein(EarthMover):
@@ -228,6 +241,10 @@ class Relativistic(Plain):
         if real is None:
             raise ValueError("A paired loss needs the logits of real images too.")
         return F.softplus(real - fake).mean()
+
+    def lead(self, real: Logits, fake: Logits) -> Logits:
+        """Compare with the synthetic image of the pair."""
+        return real - fake
 
     def penalty(self, critic: Critic, real: Images, fake: Images, uniform: Uniform) -> Number:
         """Give r1 / 2 |grad|^2 at real and r2 / 2 |grad|^2 at synthetic images, averaged."""

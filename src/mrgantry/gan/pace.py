@@ -16,11 +16,11 @@ from torch import nn
 
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
-from mrgantry.data.slices import SliceSet
+from mrgantry.data.rows import units_of
+from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.labels import Labels
 from mrgantry.gan.recipe import Recipe
-from mrgantry.gan.rows import units_of
 from mrgantry.gan.run import Facts, Run, describe
 from mrgantry.gan.state import build
 from mrgantry.gan.training import Training
@@ -28,6 +28,7 @@ from mrgantry.gan.training import Training
 TURNS = 5  # each recipe is timed so often, in each of its phases,
 SECONDS = 1.0  # and so long or longer in a turn;
 ENOUGH = 8.0  # but a phase that took as long has been timed well enough
+NOWHERE = Path("unsaved run")
 PLENTY = 10**9  # images of a timed training, so that no phase ends meanwhile
 
 
@@ -69,7 +70,11 @@ def measure_paces(data: SliceSet, recipes: Sequence[Recipe]) -> list[Pace]:
     Raises:
         RecipeError: A recipe's networks cannot be of its size.
     """
-    trainings = [ready(data, recipe) for recipe in recipes]
+    fabric = start_fabric(recipes[0], 1)
+    # Once for all: near the limit, two timings could give two recipes other arithmetic.
+    faster = choose_precision(recipes[0].set(["precision=auto"]), NOWHERE, fabric)
+    pixels = data.pixels(fabric.device)
+    trainings = [ready(data, recipe, faster, pixels) for recipe in recipes]
     turns = [(one, phase) for one in trainings for phase in range(phases_of(one.run.recipe))]
     timed: list[list[tuple[float, int]]] = [[] for _ in turns]
     with progress("time", TURNS * len(turns)) as advance:
@@ -91,10 +96,22 @@ def measure_paces(data: SliceSet, recipes: Sequence[Recipe]) -> list[Pace]:
     ]
 
 
-def ready(data: SliceSet, recipe: Recipe) -> Training:
-    """Set a training up that has no folder, since it will not be saved."""
+def ready(
+    data: SliceSet,
+    recipe: Recipe,
+    faster: Literal["fp32", "bf16"] = "fp32",
+    pixels: Pixels | None = None,
+) -> Training:
+    """Set a training up that has no folder, since it will not be saved.
+
+    Args:
+        data: The training rows.
+        recipe: What to train.
+        faster: The arithmetic for recipes that take what is faster.
+        pixels: The images of the rows, if they lie on the device already.
+    """
     recipe = recipe.model_copy(update={"images": PLENTY})
-    nowhere, fabric = Path(recipe.name), start_fabric(recipe, 1)
+    fabric = start_fabric(recipe, 1)
     labels = Labels.of_table(units_of(data, recipe.labels), recipe.labels)
     facts = Facts(
         **describe(data),
@@ -102,10 +119,10 @@ def ready(data: SliceSet, recipe: Recipe) -> Training:
         only=(),
         command="",
         versions={},
-        precision=choose_precision(recipe, nowhere / "unsaved", fabric),
+        precision=faster if recipe.precision == "auto" else recipe.precision,
     )
     state = build(recipe, len(data.about.channels), labels.width, fabric.device)
-    training = Training(Run(nowhere, recipe, facts), fabric, state, data)
+    training = Training(Run(NOWHERE, recipe, facts), fabric, state, data, loaded=pixels)
     # More critic steps in some rounds, as at the start, are not what most rounds cost.
     training.steps = recipe.steps.model_copy(update={"first": 0, "every": 0})
     return training

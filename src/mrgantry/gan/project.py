@@ -29,6 +29,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
+from mrgantry.data.rows import meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.gan.facing import save_facing
 from mrgantry.gan.latents import Prior, draw_latents, onto_prior
@@ -192,9 +193,7 @@ def choose(
     kept = np.zeros(len(data), dtype=bool)
     for split in splits:
         some = data.split(split)
-        for condition in only:
-            column, _, value = condition.partition("=")
-            some = some.where((some.table[column].astype(str) == value).to_numpy())
+        some = some.where(meets(some.table, only).to_numpy())
         if not len(some):
             raise DataError(
                 f"The split {split!r} of {data.folder} has no slice with {' and '.join(only)}, "
@@ -381,7 +380,11 @@ def write(
     table = data.table.loc[order, ["id", "subject", "split"]].reset_index(drop=True)
     table = table.assign(**errors_of(real, images))
     held_out = table["split"] != "train"
-    known = data.about.fingerprint == run.facts.data_fingerprint  # its split "train" was seen
+    # Whether its split "train" was seen, all of what was chosen of it.
+    known = (
+        data.about.fingerprint == run.facts.data_fingerprint
+        and not (~held_out & ~meets(data.table.loc[order], run.facts.only).to_numpy()).any()
+    )
     both = known and held_out.any() and not held_out.all()
     overfitting = overfitting_of(table) if both else None
     verdict = overfitting.verdict if overfitting else NOTHING_COMPARED

@@ -18,6 +18,7 @@ from mrgantry.gan.networks import Network
 from mrgantry.gan.schedule import Growing, Steps
 
 KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
+FIXED = ("name", "variant", "changes")  # and what it cannot
 Rate = Annotated[float, Field(gt=0, lt=1)]
 
 
@@ -93,7 +94,7 @@ class Recipe(Frozen):
 
         A key is a dotted path such as `network.width`, or its last word alone where
         that is unambiguous. `loss=dragan` takes another kind with its own defaults, and so
-        do `network`, `optimiser` and `schedule`.
+        do `network`, `optimiser` and `schedule`; `augment=null` takes it away.
 
         Raises:
             RecipeError: A key is unknown or ambiguous, or its value will not do.
@@ -107,8 +108,13 @@ class Recipe(Frozen):
         key, sign, text = change.partition("=")
         if not sign:
             raise RecipeError(f"The change {change!r} must read key=value.")
+        if key in FIXED:
+            raise RecipeError(
+                f"The {key} of the recipe {self.name} is not to be changed; variants are recipes "
+                "of their own, which `mrgantry recipes` lists."
+            )
         values = self.model_dump()
-        known = [*_paths(values), *KINDS]
+        known = list(dict.fromkeys([*_paths(values), *values]))
         matches = [path for path in known if path == key or path.endswith(f".{key}")]
         if not matches:
             raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))

@@ -17,8 +17,8 @@ from typing import Any, Literal
 
 import torch
 from jaxtyping import Float
-from safetensors import SafetensorError
-from safetensors.torch import load, save_file
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mrgantry.common.errors import DataError, RunError
@@ -48,6 +48,7 @@ class Facts(Frozen):
         versions: Of the libraries.
         precision: The arithmetic that was chosen for the networks.
         labels: What a conditional generator is told.
+        tumour: Of all training slices, "yes" or "no"; "unknown" where they differ.
     """
 
     channels: tuple[str, ...]
@@ -64,6 +65,7 @@ class Facts(Frozen):
     versions: dict[str, str]
     precision: Literal["fp32", "bf16"]
     labels: Labels = Labels()
+    tumour: str = "unknown"
 
 
 @dataclass(frozen=True)
@@ -146,13 +148,22 @@ class Run:
         keeps one.
 
         Raises:
-            RunError: The run has no weights yet.
+            RunError: The run has no weights yet, or they are damaged.
         """
         recipe, labels = self.recipe, self.facts.labels.width
         generator = recipe.network.generator(recipe.size, len(self.facts.channels), labels)
-        generator.load_state_dict(load(self.weights()))
+        path = self._weights_file()
+        try:
+            with safe_open(path, "pt") as file:
+                begun = int(file.metadata()["begun"])
+            generator.load_state_dict(load_file(path))
+        except (OSError, RuntimeError, SafetensorError, LookupError, TypeError) as error:
+            raise RunError(
+                f"{path} is damaged, or not of this recipe ({error}); take the whole run from a "
+                f"copy, or train it again with {self.facts.command}"
+            ) from error
         if recipe.schedule:
-            stage = recipe.schedule.at(self.images, recipe.images, recipe.size)
+            stage = recipe.schedule.at(begun, recipe.images, recipe.size)
             generator.grow(stage)  # type: ignore[operator]
             generator = nn.Sequential(generator, nn.Upsample(recipe.size))
         return generator.eval()
@@ -187,20 +198,29 @@ class Run:
         Raises:
             RunError: The run has no weights yet.
         """
+        return self._weights_file().read_bytes()
+
+    def _weights_file(self) -> Path:
         path = self.folder / "weights" / ("ema" if self.recipe.ema else "generator")
         path = path.with_suffix(".safetensors")
         if not path.is_file():
             raise RunError(f"{self.folder} has no weights yet; train it with {self.facts.command}")
-        return path.read_bytes()
+        return path
 
 
-def save_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
-    """Write weights without pickle, so that a stranger's file can be loaded safely."""
+def save_weights(folder: Path, networks: dict[str, nn.Module], begun: int) -> None:
+    """Write weights without pickle, so that a stranger's file can be loaded safely.
+
+    Args:
+        folder: Of the run.
+        networks: By the names of their files.
+        begun: Images seen when their last round began; it tells how far they have grown.
+    """
     for name, network in networks.items():
         state = {key: tensor.contiguous() for key, tensor in network.state_dict().items()}
         with whole(folder / f"weights/{name}.safetensors") as aside:
             try:
-                save_file(state, aside)
+                save_file(state, aside, {"begun": str(begun)})
             except SafetensorError as error:
                 raise OSError(str(error)) from error
 
@@ -208,7 +228,9 @@ def save_weights(folder: Path, networks: dict[str, nn.Module]) -> None:
 def describe(data: SliceSet) -> dict[str, Any]:
     """Give the facts of a set that synthetic images of it inherit."""
     table = data.table
+    tumours = set(table["tumour"])
     return {
+        "tumour": tumours.pop() if len(tumours) == 1 else "unknown",
         "channels": data.about.channels,
         "sequence": "+".join(sorted(set(table["sequence"]))),
         "plane": "+".join(sorted(set(table["plane"]))),

@@ -102,7 +102,7 @@ def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame
         "index": -1,
         "position_mm": None,
         "pixel_mm": facts.pixel_mm,
-        "tumour": next((c.split("=")[1] for c in facts.only if c[:7] == "tumour="), "unknown"),
+        "tumour": facts.tumour,
         "tumour_mm2": None,
         "source": "synthetic",
         "made_by": f"{run.name} ({run.recipe.name})",

@@ -12,6 +12,7 @@ from torch import Tensor
 from mrgantry.common.frozen import Frozen
 
 LOG = logging.getLogger(__name__)
+START = 4  # height and width at which growing networks begin
 Count = Annotated[int, Field(ge=1)]
 
 
@@ -45,11 +46,11 @@ class Steps(Frozen):
         """Shorten the start of a training that has few critic steps in all.
 
         Twenty-five rounds of a hundred critic steps are half a percent of the original's
-        training, and all of a short one; a tenth is kept for them here.
+        training, and all of a short one; an eighth is kept for them here.
         """
-        if self.first * self.many <= steps / 10:
+        if self.first * self.many <= steps / 8:
             return self
-        many = max(self.critic, int(steps / 10 / self.first))
+        many = max(self.critic, int(steps / 8 / self.first))
         LOG.warning(
             "This run is short: its first %d rounds get %d critic steps each instead of %d, "
             "and no later round more than %d.",
@@ -77,24 +78,18 @@ class Stage:
 
 
 class Growing(Frozen):
-    """Progressive growing (Karras et al. 2018, section 2): from few pixels to all.
+    """Progressive growing (Karras et al. 2018, section 2): from 4 pixels to all.
 
-    Training has one phase at the first size, and for each doubling one in which the new
-    layers are faded in and one with them alone: 13 from 4 to 256, equally long.
-
-    Attributes:
-        start: The first size.
-        reset: When the optimisers forget: at every new "size", as in the original, or in
-            every "phase", as Delplace's code does.
+    Training has one phase at 4 pixels, and for each doubling one in which the new layers
+    are faded in and one with them alone: 13 up to 256, equally long. The optimisers forget
+    at the beginning of each, as in the codes of Karras et al. and of Delplace.
     """
 
     kind: Literal["growing"] = "growing"
-    start: Annotated[int, Field(ge=4)] = 4
-    reset: Literal["size", "phase"] = "size"
 
     def phases(self, size: int) -> int:
         """Count the phases up to a size."""
-        return 2 * (size // self.start).bit_length() - 1
+        return 2 * (size // START).bit_length() - 1
 
     def at(self, images: int, total: int, size: int) -> Stage:
         """Say where the training stands after some of its images."""
@@ -103,13 +98,7 @@ class Growing(Frozen):
         if phase >= phases:
             return Stage(size, 1.0, phases - 1)
         fading = phase % 2 == 1
-        return Stage(self.start << (phase + 1) // 2, within / total if fading else 1.0, phase)
-
-    def renews(self, before: Stage, now: Stage) -> bool:
-        """Say whether the optimisers forget between two stages."""
-        if self.reset == "phase":
-            return before.phase != now.phase
-        return before.size != now.size
+        return Stage(START << (phase + 1) // 2, within / total if fading else 1.0, phase)
 
 
 def shrink(

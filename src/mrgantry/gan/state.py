@@ -3,6 +3,7 @@
 from copy import deepcopy
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 
 import torch
 from jaxtyping import Float
@@ -75,16 +76,17 @@ class State:
             RunError: It is damaged.
         """
         try:
-            values = torch.load(path, map_location=device, weights_only=True)
-        except (OSError, RuntimeError, EOFError) as error:
+            # Adam counts its steps on the CPU: there they cost a GPU no waiting.
+            values = torch.load(path, map_location="cpu", weights_only=True)
+            for name, network in self.networks().items():
+                network.load_state_dict(values["networks"][name])
+            for name, optimiser in self.optimisers.items():
+                optimiser.load_state_dict(values["optimisers"][name])
+            self.p = values["p"].to(device)
+            for name in COUNTS:
+                setattr(self, name, values["counts"][name])
+        except (OSError, RuntimeError, EOFError, UnpicklingError, LookupError, ValueError) as error:
             raise RunError(f"{path} is damaged ({error}); begin again in a new folder.") from error
-        for name, network in self.networks().items():
-            network.load_state_dict(values["networks"][name])
-        for name, optimiser in self.optimisers.items():
-            optimiser.load_state_dict(values["optimisers"][name])
-        self.p = values["p"]
-        for name in COUNTS:
-            setattr(self, name, values["counts"][name])
 
 
 def build(recipe: Recipe, channels: int, labels: int, device: torch.device) -> State:

@@ -8,11 +8,11 @@ from torch import nn
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.rows import choose_rows, units_of
 from mrgantry.data.slices import SliceSet
 from mrgantry.gan.device import choose_precision, start_fabric
 from mrgantry.gan.labels import Labels
 from mrgantry.gan.recipe import Recipe
-from mrgantry.gan.rows import choose_rows, units_of
 from mrgantry.gan.run import Facts, Run, describe
 from mrgantry.gan.state import build
 from mrgantry.gan.training import Training
@@ -34,7 +34,9 @@ def train(
     """Train a recipe on the training split of a set; the same call resumes.
 
     On one machine's CPU the weights do not depend on whether the run was interrupted; a
-    GPU adds in no fixed order, so there they agree within rounding.
+    GPU adds in no fixed order, so there they agree within rounding. Several processes do
+    what one does with the whole batch, but for statistics over images, which each takes of
+    its share: batch norm, minibatch deviation across its groups, DRAGAN's sigma.
 
     Args:
         slices: Folder of the set.

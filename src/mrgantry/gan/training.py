@@ -19,9 +19,9 @@ from mrgantry.common.errors import DivergedError
 from mrgantry.common.files import write_text
 from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
-from mrgantry.data.slices import SliceSet
+from mrgantry.data.rows import units_of
+from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.gan.latents import draw_latents
-from mrgantry.gan.rows import units_of
 from mrgantry.gan.run import Run, save_weights
 from mrgantry.gan.schedule import Stage, shrink
 from mrgantry.gan.state import State, optimisers_of, update_ema
@@ -43,11 +43,13 @@ class Training:
     data: SliceSet
     compiled: bool = False
     on_snapshot: Callable[[Run, int], None] | None = None
+    loaded: Pixels | None = None  # the images of the data, if they lie on the device already
     order: dict[int, Int[Tensor, " n"]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         recipe, labels = self.run.recipe, self.run.facts.labels
-        self.pixels = self.data.pixels(self.fabric.device)
+        device = self.fabric.device
+        self.pixels = self.data.pixels(device) if self.loaded is None else self.loaded
         codes = labels.of_rows(units_of(self.data, recipe.labels))
         self.codes = codes.to(self.fabric.device)
         self.generate = self._forward(self.state.generator, self.compiled)
@@ -78,7 +80,8 @@ class Training:
                     state.seconds = time.monotonic() - began
                     self._write_line(writer, seen)
                     seen = []
-                    if ended or (state.images // line) % LINES_A_SNAPSHOT == 0:
+                    part = line * LINES_A_SNAPSHOT
+                    if ended or state.images // part > before // part:
                         self.snapshot()
 
     def round(self) -> dict[str, Tensor]:
@@ -136,8 +139,8 @@ class Training:
             number = number + loss.interval * penalty
         self._descend(number, "critic", state.critic)
         if recipe.augment:
-            gap = real_logits - fake_logits if loss.paired else real_logits
-            sign = self.fabric.all_reduce(gap.detach().sign().mean())
+            lead = loss.lead(real_logits.detach(), fake_logits.detach())
+            sign = self.fabric.all_reduce(lead.sign().mean())
             state.p = recipe.augment.adapt(state.p, cast(Tensor, sign), recipe.batch)
             numbers["augment_p"] = state.p
         return numbers
@@ -237,7 +240,7 @@ class Training:
                 images = sampler(run.inputs(GRID)[0].to(self.fabric.device))
             images = F.interpolate(images, run.recipe.size).clamp(-1, 1)
             save_grid(run.folder / f"samples/{state.images:09d}.png", images.cpu())
-            save_weights(run.folder, state.networks())
+            save_weights(run.folder, state.networks(), state.begun)
             state.save(run.folder / "state.pt")
             if self.on_snapshot:
                 self.on_snapshot(run, state.images)
@@ -261,12 +264,14 @@ class Training:
         return recipe.schedule.at(images, recipe.images, recipe.size)
 
     def _grow(self) -> None:
-        """Go to the present stage; at a new one the optimisers forget."""
+        """Go to the present stage; in a new phase the optimisers forget."""
         recipe, state = self.run.recipe, self.state
         now = self._stage_at(state.images)
         if recipe.schedule and now != self.stage:
-            if recipe.schedule.renews(self.stage, now):
+            if now.phase != self.stage.phase:
                 state.optimisers = optimisers_of(recipe, state.generator, state.critic)
+                if self.compiled:  # what was compiled for the last phase is of no more use
+                    torch.compiler.reset()
             state.grow(now)
             self.stage = now
 
@@ -328,7 +333,8 @@ class Training:
         """
         state = self.state
         keys = {key: [row[key] for row in seen if key in row] for row in seen for key in row}
-        means = {key: float(torch.stack(values).mean()) for key, values in keys.items()}
+        ours = torch.stack([torch.stack(values).mean() for values in keys.values()])
+        means = dict(zip(keys, cast(Tensor, self.fabric.all_reduce(ours)).tolist(), strict=True))
         for key, value in means.items():
             if not np.isfinite(value):
                 kept = self.run.folder / "state.pt"

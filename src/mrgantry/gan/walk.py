@@ -73,8 +73,9 @@ def walk(
 ) -> Walk:
     """Walk from the latents of each seed to those of the next.
 
-    The first and last image of each leg are those that `sample` draws from the seeds. It
-    takes seconds, so the same call after an interruption simply does it again.
+    The first and last image of each leg are those that `sample` draws from the seeds; of a
+    conditional run, with the labels of the first seed. It takes seconds, so the same call
+    after an interruption simply does it again.
 
     Args:
         run: Folder of a trained run.

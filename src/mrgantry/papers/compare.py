@@ -18,12 +18,12 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import read_scores
+from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
 from mrgantry.evaluate.comparison import Comparison, Entrant, Outcome, spread_of
 from mrgantry.evaluate.evaluate import Floors, evaluate, held_out
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.pace import Pace, measure_paces
-from mrgantry.gan.rows import choose_rows
 from mrgantry.report.comparison import write_comparison
 
 OURS = {"images", "seed"}  # keys of a recipe that a comparison sets itself
@@ -111,7 +111,7 @@ class Trial:
                 write_json(self.folder / "failed.json", {"reason": str(error)})
                 return
             sample(run, synthetic, terms.count)
-        evaluate(slices, scores, [synthetic], against=terms.against, floors=floors)
+        evaluate(slices, scores, [synthetic], against=terms.against, only=terms.only, floors=floors)
 
     def outcome(self) -> Outcome:
         """Tell what came of it."""
@@ -170,7 +170,7 @@ def compare(
     """
     real = SliceSet.open(slices)
     rows = choose_rows(real.split("train"), only)
-    held_out(real, against)
+    held_out(real, against, only)
     chosen = [recipe.set(changes) if changes else recipe for recipe in recipes]
     check(chosen, changes, rows, seeds)
     asked = {"minutes": minutes, "count": count, "only": tuple(only), "against": against}

@@ -93,8 +93,7 @@ def _srresnet(loss: str, size: int, variant: Variant = "published") -> Recipe:
 
 def _progan(loss: str, size: int, variant: Variant = "published") -> Recipe:
     coded = variant == "coded"
-    # A new Adam at every stage, as coded; Karras et al. have one for each size.
-    schedule = Growing(start=4, reset="phase" if coded else "size")
+    schedule = Growing()
     drift = {"drift": 0.001} if loss == "wgangp" else {}  # Karras et al., and as coded
     return Recipe(
         name=_name("progan", loss, size, variant),

@@ -37,7 +37,7 @@ def plan(size: int = 256) -> SlicePlan:
 
 
 def _pggan(size: int, variant: Literal["published", "original"]) -> Recipe:
-    schedule = Growing(start=4, reset="size")  # Karras et al.
+    schedule = Growing()  # Karras et al.
     return Recipe(
         name=f"han2018-pggan-{size}" + ("-original" if variant == "original" else ""),
         variant=variant,

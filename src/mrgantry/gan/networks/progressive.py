@@ -24,9 +24,7 @@ from mrgantry.gan.layers import (
     output,
     power_of_two,
 )
-from mrgantry.gan.schedule import Stage
-
-FIRST = 4  # height and width at which both networks begin
+from mrgantry.gan.schedule import START, Stage
 
 
 class Progressive(Frozen):
@@ -55,9 +53,9 @@ class Progressive(Frozen):
 
     def widths(self, size: int) -> list[int]:
         """List the channels at 4, 8, 16, ... pixels up to a size."""
-        power_of_two(size, FIRST, "A progressive network")
-        levels = (size // FIRST).bit_length()
-        return [max(1, min(self.base // (FIRST << level), self.widest)) for level in range(levels)]
+        power_of_two(size, START, "A progressive network")
+        levels = (size // START).bit_length()
+        return [max(1, min(self.base // (START << level), self.widest)) for level in range(levels)]
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the generator: (n, latent + labels) to images of its present size."""
@@ -83,7 +81,7 @@ class Growing(nn.Module):
 
     def grow(self, stage: Stage) -> None:
         """Use the layers of a stage."""
-        self.level = (stage.size // FIRST).bit_length() - 1
+        self.level = (stage.size // START).bit_length() - 1
         self.fading = stage.alpha < 1
         self.alpha.fill_(stage.alpha)
 
@@ -94,15 +92,31 @@ class Growing(nn.Module):
         return old + (new - old) * self.alpha.to(new.dtype)
 
 
+class Foot(nn.Module):
+    """From latents to 4x4: a dense layer with one bias for each channel, not each pixel.
+
+    Its gain is that of a 4x4 convolution, of which each pixel sees one value.
+    """
+
+    def __init__(self, inputs: int, width: int) -> None:
+        super().__init__()
+        self.weight = nn.Parameter(torch.randn(inputs, width, START, START))
+        self.bias = nn.Parameter(torch.zeros(width))
+        self.scale = 2**0.5 / START / inputs**0.5
+
+    def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c 4 4"]:
+        """Multiply with the scaled weights."""
+        features = inputs @ (self.weight * self.scale).flatten(1)
+        return features.unflatten(1, self.weight.shape[1:]) + self.bias[:, None, None]
+
+
 class Generator(Growing):
     """Blocks that double the size, and a layer to pixels at each."""
 
     def __init__(self, plan: Progressive, widths: list[int], channels: int, inputs: int) -> None:
-        super().__init__(FIRST << (len(widths) - 1))
+        super().__init__(START << (len(widths) - 1))
         norm = [PixelNorm()] if plan.pixel_norm else []
-        # The first dense layer has the gain of a 4x4 convolution on one padded pixel.
-        first = EqualLinear(inputs, widths[0] * FIRST**2, 2**0.5 / FIRST)
-        start = [first, nn.Unflatten(1, (widths[0], FIRST, FIRST)), Leaky(), *norm]
+        start: list[nn.Module] = [Foot(inputs, widths[0]), Leaky(), *norm]
         start += [EqualConv2d(widths[0], widths[0], 3), Leaky(), *norm]
         self.blocks = nn.ModuleList([nn.Sequential(*start)])
         for wide, narrow in pairwise(widths):
@@ -131,12 +145,12 @@ class Critic(Growing):
     """The generator's mirror: a layer from pixels at each size, and blocks that halve it."""
 
     def __init__(self, plan: Progressive, widths: list[int], channels: int, outputs: int) -> None:
-        super().__init__(FIRST << (len(widths) - 1))
+        super().__init__(START << (len(widths) - 1))
         self.from_pixels = nn.ModuleList(
             [nn.Sequential(EqualConv2d(channels, width, 1), Leaky()) for width in widths]
         )
         last = [MinibatchStd(), EqualConv2d(widths[0] + 1, widths[0], 3), Leaky(), nn.Flatten()]
-        last += [EqualLinear(widths[0] * FIRST**2, widths[0]), Leaky()]
+        last += [EqualLinear(widths[0] * START**2, widths[0]), Leaky()]
         last += [EqualLinear(widths[0], outputs, plan.last_gain)]
         self.blocks = nn.ModuleList([nn.Sequential(*last)])
         for wide, narrow in pairwise(widths):
