@@ -110,7 +110,7 @@ def test_wrong_usage_is_status_2(words):
 
 
 def test_recipes_are_listed_and_printed():
-    assert "han2018-wgan-128" in CliRunner().invoke(app, ["recipes"]).output
+    assert "han2018-wgan-SIZE" in CliRunner().invoke(app, ["recipes"]).output
     assert '"clip": 0.01' in CliRunner().invoke(app, ["recipes", "han2018-wgan-64"]).output
 
 

@@ -136,7 +136,7 @@ def test_conditions_on_rows(slices):
     assert len(choose_rows(slices, ["subject=s1"])) == 6
     with pytest.raises(DataError, match="no column 'tumor'"):
         choose_rows(slices, ["tumor=yes"])
-    with pytest.raises(DataError, match="No training slice"):
+    with pytest.raises(DataError, match="No test and train slice"):
         choose_rows(slices, ["tumour=yes"])
 
 

@@ -219,7 +219,7 @@ def test_runs_off_the_budget_are_named(real, tmp_path, quick, monkeypatch):
         ([NARROW, WIDE], {"changes": ["sed=8"]}, "Did you mean 'seed'"),
         ([NARROW, WIDE], {"minutes": 0}, "'minutes' of the comparison is 0"),
         ([NARROW, WIDE], {"against": "validation"}, "no images in the split 'validation'"),
-        ([NARROW, WIDE], {"only": ["tumour=yes"]}, "No training slice"),
+        ([NARROW, WIDE], {"only": ["tumour=yes"]}, "No train slice"),
     ],
 )
 def test_mistakes_are_told_before_anything_starts(real, tmp_path, recipes, options, sentence):
