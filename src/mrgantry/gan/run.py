@@ -154,18 +154,18 @@ class Run:
         generator = recipe.network.generator(recipe.size, len(self.facts.channels), labels)
         path = self._weights_file()
         try:
-            with safe_open(path, "pt") as file:
-                begun = int(file.metadata()["begun"])
             generator.load_state_dict(load_file(path))
+            if recipe.schedule:
+                with safe_open(path, "pt") as file:
+                    begun = int(file.metadata()["begun"])
+                stage = recipe.schedule.at(begun, recipe.images, recipe.size)
+                generator.grow(stage)  # type: ignore[operator]
+                generator = nn.Sequential(generator, nn.Upsample(recipe.size))
         except (OSError, RuntimeError, SafetensorError, LookupError, TypeError) as error:
             raise RunError(
                 f"{path} is damaged, or not of this recipe ({error}); take the whole run from a "
                 f"copy, or train it again with {self.facts.command}"
             ) from error
-        if recipe.schedule:
-            stage = recipe.schedule.at(begun, recipe.images, recipe.size)
-            generator.grow(stage)  # type: ignore[operator]
-            generator = nn.Sequential(generator, nn.Upsample(recipe.size))
         return generator.eval()
 
     def inputs(
