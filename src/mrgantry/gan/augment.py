@@ -7,7 +7,6 @@ ADA). The changes stay within what positioning and scanners do: no flips, no rig
 """
 
 import math
-from collections.abc import Callable
 from typing import Annotated
 
 import torch
@@ -17,9 +16,9 @@ from pydantic import Field
 from torch import Tensor
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.gan.latents import Uniform
 
 Share = Annotated[float, Field(ge=0, le=1)]
-Uniform = Callable[[tuple[int, ...]], Tensor]  # a shape to (n, *shape) numbers from U(0, 1)
 
 
 class Augment(Frozen):

@@ -1,11 +1,14 @@
-"""What generators are fed with: latent vectors from a prior."""
+"""Random numbers of a training: latent vectors from a prior, and plain ones."""
 
+from collections.abc import Callable
 from typing import Literal
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
 
+# From a shape to (n, *shape) numbers from U(0, 1), for the n images of a batch.
+Uniform = Callable[[tuple[int, ...]], Tensor]
 Prior = Literal["normal", "uniform", "sphere", "unit-sphere"]
 
 

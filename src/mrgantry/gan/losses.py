@@ -22,12 +22,12 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.gan.latents import Uniform
 
 Images = Float[Tensor, "n c h w"]
 Logits = Float[Tensor, " n"]
 Number = Float[Tensor, ""]
 Critic = Callable[[Tensor], Tensor]  # images (n, c, h, w) to logits (n,)
-Uniform = Callable[[tuple[int, ...]], Tensor]  # a shape to (n, *shape) numbers from U(0, 1)
 Weight = Annotated[float, Field(ge=0)]
 Interval = Annotated[int, Field(ge=1)]
 Share = Annotated[float, Field(gt=0, le=1)]

@@ -21,7 +21,7 @@ from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.data.rows import units_of
 from mrgantry.data.slices import Pixels, SliceSet
-from mrgantry.gan.latents import draw_latents
+from mrgantry.gan.latents import Uniform, draw_latents
 from mrgantry.gan.run import Run, save_weights
 from mrgantry.gan.schedule import Stage, shrink
 from mrgantry.gan.state import State, optimisers_of, update_ema
@@ -218,7 +218,7 @@ class Training:
             return images
         return augment.apply(images, self.state.p, self.uniform(AUGMENT, turn))
 
-    def uniform(self, *stream: int) -> Callable[[tuple[int, ...]], Tensor]:
+    def uniform(self, *stream: int) -> Uniform:
         """Give a source of numbers from U(0, 1) for this process's images of one step.
 
         All processes draw for the whole batch and take their part.
