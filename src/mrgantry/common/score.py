@@ -5,11 +5,16 @@ import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_text
+
+# What is better: a lower value, a higher one, one nearer to 0.5, or nearer to real images'.
+Better = Literal["lower", "higher", "half", "real"]
+Verdict = Literal["worse", "alike", "better"]
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class Score:
         name: The measure, such as "frechet_distance".
         features: What it looked at: "pixels", or an extractor's name.
         synthetic: Name of the synthetic set.
+        better: Which values are better.
         value: The score of the synthetic images.
         low: Lower end of the 95 % interval.
         high: Upper end.
@@ -32,11 +38,13 @@ class Score:
         seed: Seed of all draws.
         real_fingerprint: Of the real set.
         synthetic_fingerprint: Of the synthetic set.
+        values: What each draw gave. Draw i had the same real images for all sets.
     """
 
     name: str
     features: str
     synthetic: str
+    better: Better
     value: float
     low: float
     high: float
@@ -49,6 +57,31 @@ class Score:
     seed: int
     real_fingerprint: str
     synthetic_fingerprint: str
+    values: tuple[float, ...] = ()
+
+    @property
+    def verdict(self) -> Verdict:
+        """Say whether the images score otherwise than real ones: outside the floor's interval.
+
+        The interval holds 95 % of what half as many real images score against others, so
+        real images leave it more rarely than one time in twenty.
+        """
+        if self.floor_low <= self.value <= self.floor_high:
+            return "alike"
+        above = self.value > self.floor_high
+        return "better" if above == (self.better == "higher") and self.one_sided else "worse"
+
+    @property
+    def one_sided(self) -> bool:
+        """Say whether more, or less, is always better."""
+        return self.better in ("lower", "higher")
+
+    def distance(self, value: float) -> float:
+        """Say how far a value is from the best there is; only for comparing."""
+        best = {"half": 0.5, "real": self.floor}
+        if self.one_sided:
+            return value if self.better == "lower" else -value
+        return abs(value - best[self.better])
 
 
 def interval(values: Sequence[float]) -> tuple[float, float, float]:
@@ -69,7 +102,8 @@ def write_scores(folder: Path, scores: Sequence[Score]) -> None:
         whole(folder / "scores.csv") as aside,
         aside.open("w", newline="", encoding="utf-8") as file,
     ):
-        writer = csv.DictWriter(file, [field.name for field in fields(Score)])
+        columns = [field.name for field in fields(Score) if field.name != "values"]
+        writer = csv.DictWriter(file, columns, extrasaction="ignore")
         writer.writeheader()
         writer.writerows(rows)
     write_text(folder / "scores.json", json.dumps(rows, indent=2) + "\n")
@@ -82,6 +116,9 @@ def read_scores(folder: Path) -> list[Score]:
         DataError: There are none.
     """
     try:
-        return [Score(**row) for row in read_json(folder / "scores.json")]
-    except TypeError as error:
-        raise DataError(f"{folder / 'scores.json'} holds other things than scores.") from error
+        rows = read_json(folder / "scores.json")
+        return [Score(**row | {"values": tuple(row["values"])}) for row in rows]
+    except (TypeError, KeyError) as error:
+        raise DataError(
+            f"{folder / 'scores.json'} does not hold scores as this version writes them; run evaluate again."
+        ) from error

@@ -18,6 +18,10 @@ class Cloud:
     subjects: Shaped[np.ndarray, " n"]
     features: dict[str, Float[np.ndarray, "n d"]]
 
+    def __len__(self) -> int:
+        """Give the number of images."""
+        return len(self.images)
+
     def take(self, rows: Bool[np.ndarray, " n"] | Int[np.ndarray, " k"]) -> "Cloud":
         """Keep some rows."""
         features = {name: values[rows] for name, values in self.features.items()}
@@ -25,37 +29,76 @@ class Cloud:
 
 
 @dataclass(frozen=True, eq=False)
-class Draw:
-    """Three clouds of equal size: two halves of the real one by subject, a synthetic one."""
+class Trio:
+    """What a measure is computed of: three clouds of equal size, and a seed.
 
-    half: Cloud
-    other_half: Cloud
-    synthetic: Cloud
+    Attributes:
+        real: Held-out real images.
+        other: What is measured: synthetic images, or for the floor other real ones.
+        train: Real training images, for measures of copying.
+        seed: Of what the measure draws itself.
+    """
+
+    real: Cloud
+    other: Cloud
+    train: Cloud
     seed: int
 
 
-def draws(real: Cloud, synthetic: Cloud, count: int, seed: int) -> Iterator[Draw]:
+@dataclass(frozen=True, eq=False)
+class Draw:
+    """One draw, to be measured twice with the same real images.
+
+    Attributes:
+        synthetic: Half of the real subjects, and as many synthetic images.
+        floor: The same half, and as many images of the other half.
+    """
+
+    synthetic: Trio
+    floor: Trio
+
+
+def draws(
+    real: Cloud, synthetic: Cloud, train: Cloud, count: int, seed: int, most: int = 0
+) -> Iterator[Draw]:
     """Draw halves of the real subjects and as many synthetic images, again and again.
 
-    Measures are biased by the number of images, so all three clouds have as many as
-    the smallest. At most half of the synthetic images are drawn at a time: their own
-    spread then shows in the interval too.
+    Measures are biased by the number of images, so all clouds have as many as the
+    smallest. At most half of the synthetic images are drawn at a time, and where they
+    have subjects (real images in their place) half of these: their own spread then shows
+    in the interval too. Training images come from as many subjects as the half has.
+
+    Args:
+        real: Held-out real images.
+        synthetic: What is measured.
+        train: Real training images.
+        count: How often.
+        seed: Of all draws; draw i is the same whatever the count.
+        most: Upper limit to the size, so that several sets are measured alike; 0 for none.
     """
     for turn in range(count):
         random = np.random.default_rng((seed, turn))
         first = half_of_subjects(real, int(random.integers(2**31)))
-        rows = np.arange(len(synthetic.images))
-        parts = [np.flatnonzero(first), np.flatnonzero(~first), rows]
-        size = min(len(parts[0]), len(parts[1]), max(2, len(rows) // 2))
-        chosen = [np.sort(random.permutation(part)[:size]) for part in parts]
-        half, other, drawn = (
-            cloud.take(rows) for cloud, rows in zip((real, real, synthetic), chosen, strict=True)
+        drawn = half_of_subjects(synthetic, int(random.integers(2**31)))
+        people = len(np.unique(real.subjects[first]))
+        known = some_subjects(train, people, int(random.integers(2**31)))
+        parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn, known)]
+        size = min(most or len(real), *map(len, parts))
+        half, other, made, trained = (
+            cloud.take(np.sort(random.permutation(part)[:size]))
+            for cloud, part in zip((real, real, synthetic, train), parts, strict=True)
         )
-        yield Draw(half, other, drawn, int(random.integers(2**31)))
+        measured = int(random.integers(2**31))
+        yield Draw(Trio(half, made, trained, measured), Trio(half, other, trained, measured))
 
 
 def half_of_subjects(cloud: Cloud, seed: int) -> Bool[np.ndarray, " n"]:
     """Mark the rows of a random half of the subjects."""
+    return some_subjects(cloud, len(np.unique(cloud.subjects)) // 2, seed)
+
+
+def some_subjects(cloud: Cloud, count: int, seed: int) -> Bool[np.ndarray, " n"]:
+    """Mark the rows of so many random subjects, or of all if there are fewer."""
     names = np.unique(cloud.subjects)
-    chosen = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
+    chosen = np.random.default_rng(seed).permutation(names)[:count]
     return np.isin(cloud.subjects, chosen)

@@ -21,6 +21,8 @@ from mrgantry.common.files import fingerprint
 
 Images = Float16[np.ndarray, "n c h w"]
 Features = Float[np.ndarray, "n d"]
+REDUCED = 32  # pixels: the side of images whose fine texture does not matter
+FLAT = 1e-6  # spread of a feature below which it is taken for constant
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,37 +62,59 @@ def fit_directions(train: Images, count: int) -> Any:
 
 
 def principal_components(directions: Any) -> Extractor:
-    """Describe images by their coordinates along principal directions."""
+    """Describe images by their coordinates along principal directions, in units of pixels.
+
+    One factor for all brings their mean variance over the training images to 1, as kernels
+    expect; ratios of distances stay.
+    """
+    scale = float(np.sqrt(directions.explained_variance_.mean()))
 
     def extract(images: Images) -> Features:
-        return np.asarray(directions.transform(flat(images)), dtype=np.float64)
+        blocks = [images[start : start + 1024] for start in range(0, len(images), 1024)]
+        rows = np.concatenate([directions.transform(flat(block)) for block in blocks])
+        return rows.astype(np.float64) / scale
 
     components = np.ascontiguousarray(directions.components_, dtype=np.float32)
     name = f"pca{len(components)}"
     return Extractor(name, extract, fingerprint([components.tobytes()]))
 
 
-def random_network(channels: int, seed: int = 0) -> Extractor:
+def random_network(train: Images, seed: int = 0) -> Extractor:
     """Describe images by the responses of a convolutional network nobody trained.
 
     Random filters already respond to edges and textures of several sizes, and owe
     nothing to photographs. Each of three stages gives the mean and the spread of
-    its channels over the image: 2 x (16 + 32 + 64) features.
+    its channels over the image: 2 x (16 + 32 + 64) features. Each is brought to mean 0 and
+    variance 1 over the training images, so that none outweighs the others.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        widths = [channels, 16, 32, 64]
+        widths = [train.shape[1], 16, 32, 64]
         stages = [nn.Conv2d(wide, narrow, 5, 2, 2, bias=False) for wide, narrow in pairwise(widths)]
         for stage in stages:
             nn.init.kaiming_normal_(stage.weight)
             stage.requires_grad_(False)
 
-    def extract(images: Images) -> Features:
+    def respond(images: Images) -> Features:
         chunks = torch.from_numpy(images).split(256)
         return torch.cat([_responses(stages, chunk.float()) for chunk in chunks]).double().numpy()
 
+    usual = respond(train)
+    mean, spread = usual.mean(0), np.maximum(usual.std(0), FLAT)
     weights = [stage.weight.numpy().tobytes() for stage in stages]
-    return Extractor("random-net", extract, fingerprint(weights))
+    mark = fingerprint([*weights, mean.tobytes(), spread.tobytes()])
+    return Extractor("random-net", lambda images: (respond(images) - mean) / spread, mark)
+
+
+def reduced_images(images: Images) -> Float[np.ndarray, "n c h2 w2"]:
+    """Make images small, 32 pixels or half their size: their anatomy without fine texture."""
+    size = min(REDUCED, max(1, images.shape[-1] // 2))
+    chunks = torch.from_numpy(images).split(1024)
+    small = [
+        F.interpolate(chunk.float(), size=(size, size), mode="bilinear", antialias=True)
+        for chunk in chunks
+    ]
+    return torch.cat(small).numpy()
 
 
 def _responses(stages: list[nn.Conv2d], images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:

@@ -21,7 +21,8 @@ from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
 from mrgantry.evaluate.comparison import Comparison, Entrant, Outcome, spread_of
-from mrgantry.evaluate.evaluate import Floors, evaluate, held_out
+from mrgantry.evaluate.evaluate import evaluate, held_out
+from mrgantry.evaluate.scoring import Floors
 from mrgantry.gan import Recipe, Run, sample, train
 from mrgantry.gan.pace import Pace, measure_paces
 from mrgantry.report.comparison import write_comparison
@@ -111,7 +112,7 @@ class Trial:
                 write_json(self.folder / "failed.json", {"reason": str(error)})
                 return
             sample(run, synthetic, terms.count)
-        evaluate(slices, scores, [synthetic], against=terms.against, only=terms.only, floors=floors)
+        evaluate(slices, scores, [synthetic], against=terms.against, only=terms.only, floors=floors, maps=False)
 
     def outcome(self) -> Outcome:
         """Tell what came of it."""

@@ -1,0 +1,70 @@
+"""Which differences between synthetic sets are larger than chance."""
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass, fields
+from itertools import combinations
+from pathlib import Path
+
+from mrgantry.common.files import whole
+from mrgantry.common.score import Score, interval
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One score of two sets, subtracted draw by draw.
+
+    Both sets are measured with the same real images in each draw, so what these bring about
+    cancels, and a difference can be clear where both intervals overlap.
+
+    Attributes:
+        score: Name of the score.
+        features: What it looked at.
+        one: Name of a set.
+        other: Name of another.
+        value: Mean of the draws' differences, one minus other.
+        low: Lower end of its 95 % interval.
+        high: Upper end.
+        nearer: The set that is nearer to the best, if the interval leaves 0 out; else "".
+    """
+
+    score: str
+    features: str
+    one: str
+    other: str
+    value: float
+    low: float
+    high: float
+    nearer: str
+
+
+def differences(scores: Sequence[Score]) -> list[Difference]:
+    """Compare every pair of sets in every score, by draws that had the same real images."""
+    by_kind: dict[tuple[str, str], list[Score]] = {}
+    for one in scores:
+        by_kind.setdefault((one.name, one.features), []).append(one)
+    return [found for some in by_kind.values() for found in _within(some)]
+
+
+def _within(scores: Sequence[Score]) -> Iterator[Difference]:
+    for one, other in combinations(scores, 2):
+        pairs = zip(one.values, other.values, strict=True)
+        value, low, high = interval([ours - theirs for ours, theirs in pairs])
+        nearer = ""
+        if low > 0 or high < 0:
+            closer = one.distance(one.value) < other.distance(other.value)
+            nearer = one.synthetic if closer else other.synthetic
+        yield Difference(
+            one.name, one.features, one.synthetic, other.synthetic, value, low, high, nearer
+        )
+
+
+def write_differences(folder: Path, found: Sequence[Difference]) -> None:
+    """Write `differences.csv`."""
+    with (
+        whole(folder / "differences.csv") as aside,
+        aside.open("w", newline="", encoding="utf-8") as file,
+    ):
+        writer = csv.DictWriter(file, [field.name for field in fields(Difference)])
+        writer.writeheader()
+        writer.writerows(map(asdict, found))

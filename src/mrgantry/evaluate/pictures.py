@@ -1,0 +1,69 @@
+"""What the report draws of an evaluation: suspicious pairs, spectra, maps."""
+
+from collections.abc import Mapping
+
+import numpy as np
+
+from mrgantry.common.errors import DataError
+from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.cloud import Cloud
+from mrgantry.evaluate.embedding import PERPLEXITY, Rows, tsne
+from mrgantry.evaluate.measures import REDUCED, SPECTRUM
+from mrgantry.evaluate.neighbours import nearest, ratio
+from mrgantry.evaluate.reference import Reference
+
+SHOWN = 8  # suspicious pairs that are kept
+CENTRAL = (2.5, 50, 97.5)  # percentiles of the images' spectra
+
+
+def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, np.ndarray]:
+    """Keep the most suspicious pairs of a set, and its spectrum beside that of real images."""
+    train, held = reference.train_cloud, reference.held_cloud
+    images = cloud.features[REDUCED]
+    to_train, rows = nearest(images, train.features[REDUCED])
+    to_held, _ = nearest(images, held.features[REDUCED])
+    ratios = ratio(to_train, to_held)
+    worst = np.argsort(ratios, kind="stable")[:SHOWN]
+    return {
+        f"{one.name}/suspicious": one.images[worst],
+        f"{one.name}/suspicious_ids": one.table["id"].to_numpy(dtype=str)[worst],
+        f"{one.name}/neighbours": train.images[rows[worst]],
+        f"{one.name}/neighbour_ids": reference.train.table["id"].to_numpy(dtype=str)[rows[worst]],
+        f"{one.name}/ratios": ratios[worst],
+        f"{one.name}/spectrum": np.percentile(cloud.features[SPECTRUM], CENTRAL, axis=0),
+        "real/spectrum": np.percentile(held.features[SPECTRUM], CENTRAL, axis=0),
+    }
+
+
+def map_of_groups(
+    reference: Reference, sets: Mapping[SliceSet, Cloud], column: str
+) -> dict[str, np.ndarray]:
+    """Lay real and synthetic images out by t-SNE of their principal coordinates.
+
+    Args:
+        reference: Held-out real images; training ones are a group too.
+        sets: Synthetic sets with their features.
+        column: A column whose values are told apart, or "".
+
+    Raises:
+        DataError: A set lacks the column.
+    """
+    groups: dict[str, Rows] = {}
+    parts = {
+        "real, training": (reference.train, reference.train_cloud),
+        "real, held out": (reference.held, reference.held_cloud),
+        **{data.name: (data, cloud) for data, cloud in sets.items()},
+    }
+    features = reference.extractors[0].name
+    for name, (data, cloud) in parts.items():
+        rows = cloud.features[features]
+        if not column:
+            groups[name] = rows
+            continue
+        if column not in data.table:
+            raise DataError(f"{data.folder} has no column {column!r} to group by.")
+        values = data.table[column].astype(str).to_numpy()
+        groups |= {f"{name}, {column} {value}": rows[values == value] for value in np.unique(values)}
+    count = sum(min(len(rows), 300) for rows in groups.values())
+    places = tsne(groups, perplexity=min(PERPLEXITY, max(1, count // 4)))
+    return {f"map/{name}": place.astype(np.float32) for name, place in places.items()}
