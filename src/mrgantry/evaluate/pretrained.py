@@ -192,6 +192,7 @@ def _transformers() -> Any:
     """Import the library that defines the networks, without its remarks and bars."""
     try:
         library = importlib.import_module("transformers")
+        _ = library.Dinov2Model, library.ResNetModel  # it imports these only now
         library.utils.logging.set_verbosity_error()
         library.utils.logging.disable_progress_bar()
     except ImportError as error:
