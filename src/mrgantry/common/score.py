@@ -84,7 +84,7 @@ class Score:
         return abs(value - best[self.better])
 
 
-def interval(values: Sequence[float]) -> tuple[float, float, float]:
+def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:
     """Give the mean and the central 95 % of values from half-samples by subject.
 
     Halves drawn without replacement vary about as much as the whole sample would
@@ -120,5 +120,6 @@ def read_scores(folder: Path) -> list[Score]:
         return [Score(**row | {"values": tuple(row["values"])}) for row in rows]
     except (TypeError, KeyError) as error:
         raise DataError(
-            f"{folder / 'scores.json'} does not hold scores as this version writes them; run evaluate again."
+            f"{folder / 'scores.json'} does not hold scores as this version writes them; run "
+            "evaluate again."
         ) from error

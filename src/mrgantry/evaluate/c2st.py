@@ -22,7 +22,6 @@ from torch import Tensor, nn
 from mrgantry.evaluate.cloud import Cloud, half_of_subjects
 from mrgantry.evaluate.features import reduced_images
 
-
 NEIGHBOURS = 5
 Images = Float[np.ndarray, "n c h w"]
 

@@ -29,20 +29,22 @@ class Cloud:
 
 
 @dataclass(frozen=True, eq=False)
-class Trio:
-    """What a measure is computed of: three clouds of equal size, and a seed.
+class Pair:
+    """What a measure is computed of: two clouds of equal size, and a seed.
 
     Attributes:
         real: Held-out real images.
         other: What is measured: synthetic images, or for the floor other real ones.
-        train: Real training images, for measures of copying.
         seed: Of what the measure draws itself.
     """
 
     real: Cloud
     other: Cloud
-    train: Cloud
     seed: int
+
+    def swapped(self) -> "Pair":
+        """Exchange the two."""
+        return Pair(self.other, self.real, self.seed)
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,24 +56,21 @@ class Draw:
         floor: The same half, and as many images of the other half.
     """
 
-    synthetic: Trio
-    floor: Trio
+    synthetic: Pair
+    floor: Pair
 
 
-def draws(
-    real: Cloud, synthetic: Cloud, train: Cloud, count: int, seed: int, most: int = 0
-) -> Iterator[Draw]:
+def draws(real: Cloud, synthetic: Cloud, count: int, seed: int, most: int = 0) -> Iterator[Draw]:
     """Draw halves of the real subjects and as many synthetic images, again and again.
 
     Measures are biased by the number of images, so all clouds have as many as the
     smallest. At most half of the synthetic images are drawn at a time, and where they
     have subjects (real images in their place) half of these: their own spread then shows
-    in the interval too. Training images come from as many subjects as the half has.
+    in the interval too.
 
     Args:
         real: Held-out real images.
         synthetic: What is measured.
-        train: Real training images.
         count: How often.
         seed: Of all draws; draw i is the same whatever the count.
         most: Upper limit to the size, so that several sets are measured alike; 0 for none.
@@ -80,25 +79,18 @@ def draws(
         random = np.random.default_rng((seed, turn))
         first = half_of_subjects(real, int(random.integers(2**31)))
         drawn = half_of_subjects(synthetic, int(random.integers(2**31)))
-        people = len(np.unique(real.subjects[first]))
-        known = some_subjects(train, people, int(random.integers(2**31)))
-        parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn, known)]
+        parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn)]
         size = min(most or len(real), *map(len, parts))
-        half, other, made, trained = (
+        half, other, made = (
             cloud.take(np.sort(random.permutation(part)[:size]))
-            for cloud, part in zip((real, real, synthetic, train), parts, strict=True)
+            for cloud, part in zip((real, real, synthetic), parts, strict=True)
         )
         measured = int(random.integers(2**31))
-        yield Draw(Trio(half, made, trained, measured), Trio(half, other, trained, measured))
+        yield Draw(Pair(half, made, measured), Pair(half, other, measured))
 
 
 def half_of_subjects(cloud: Cloud, seed: int) -> Bool[np.ndarray, " n"]:
     """Mark the rows of a random half of the subjects."""
-    return some_subjects(cloud, len(np.unique(cloud.subjects)) // 2, seed)
-
-
-def some_subjects(cloud: Cloud, count: int, seed: int) -> Bool[np.ndarray, " n"]:
-    """Mark the rows of so many random subjects, or of all if there are fewer."""
     names = np.unique(cloud.subjects)
-    chosen = np.random.default_rng(seed).permutation(names)[:count]
+    chosen = np.random.default_rng(seed).permutation(names)[: len(names) // 2]
     return np.isin(cloud.subjects, chosen)

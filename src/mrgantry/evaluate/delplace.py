@@ -47,7 +47,7 @@ def variation_coded(rows: Rows) -> float:
 
 
 def diversity(rows: Rows) -> float:
-    """Give delta, corrected: how many eigenvalues of the covariance of pixels exceed 1 % of sigma."""
+    """Give delta, corrected: eigenvalues of the covariance of pixels above 1 % of sigma."""
     return float(_large(rows - rows.mean(0)))
 
 

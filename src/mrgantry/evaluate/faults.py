@@ -1,7 +1,7 @@
 """Known faults, made to real images: what measures must notice, and what they must not."""
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Float
@@ -9,6 +9,16 @@ from scipy import ndimage
 
 from mrgantry.evaluate.cloud import Cloud
 
+# What one fault should move together.
+FAMILIES = (
+    ("relative_fd", "kernel_distance"),
+    ("precision", "density"),
+    ("recall", "coverage"),
+    ("ms_ssim_pairs",),
+    ("c2st_logistic", "c2st_neighbours", "c2st_cnn", "c2st_low_pass"),
+    ("copying_ratio", "copying_ratio_rare"),
+    ("spectral_difference",),
+)
 BACKGROUND = -0.99  # at and below which a pixel is taken for background
 SMOOTH = 8.0  # pixels over which a warp keeps its direction, for images of 64
 Images = Float[np.ndarray, "n c h w"]
@@ -38,15 +48,15 @@ class Fault:
         text: What is done, with {} for the strength.
         make: Gives images and their subjects.
         strengths: In the units that the text names; a single 0 where there are none.
-        expected: What is expected of each column of the table: "+" worse than real images, "0"
-            like them, "?" free.
+        expected: What each family of scores must say: "+" worse than real images, "0" alike, "?"
+            either. In the order of `FAMILIES`.
     """
 
     name: str
     text: str
     make: Callable[[Material, float], tuple[Images, np.ndarray]]
     strengths: tuple[float, ...] = (0.0,)
-    expected: Mapping[str, str] = field(default_factory=dict)
+    expected: str = "0000000"
 
 
 def nothing(of: Material, _: float) -> tuple[Images, np.ndarray]:
@@ -134,3 +144,58 @@ def warped(
     return np.stack(
         [ndimage.map_coordinates(one, places, order=3, mode="nearest") for one in image]
     )
+
+
+FAULTS = (
+    Fault("none", "real slices of other subjects", nothing),
+    Fault(
+        "blur",
+        "blurred, Gaussian of {} pixels",
+        changed(blurred),
+        (1.0, 1.5, 2.0),
+        "++??+0+",
+    ),
+    Fault(
+        "noise",
+        "Gaussian noise, standard deviation {} (black to white is 2)",
+        changed(noisy),
+        (0.1, 0.15, 0.2),
+        "++??+0+",
+    ),
+    Fault(
+        "half of the modes missing",
+        "only what lies on one side of the middle, along the first principal direction",
+        half_of_modes,
+        expected="+0+++00",
+    ),
+    Fault("one image repeated", "a single image again and again", one_image, expected="+?+++??"),
+    Fault("training copies", "the training images", copies, expected="0000?+0"),
+    Fault(
+        "some training copies",
+        "the training image in place of a share {} of the images",
+        some_copies,
+        (0.05,),
+        "0000?+0",
+    ),
+    Fault(
+        "warped training copies",
+        "training images, bent smoothly by {} pixels (root mean square)",
+        warped_copies,
+        (0.5,),
+        "?000?+?",
+    ),
+    Fault(
+        "checkerboard",
+        "single pixels lighter and darker by {} in turn, within the head",
+        changed(checkered),
+        (0.1, 0.2),
+        "++??+0+",
+    ),
+    Fault(
+        "intensity shift",
+        "the head brighter by {}",
+        changed(brighter),
+        (0.15, 0.3),
+        "++??+0?",
+    ),
+)

@@ -7,7 +7,7 @@ from typing import Any
 from mrgantry.common.score import Better
 from mrgantry.evaluate import delplace
 from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic, c2st_low_pass, c2st_neighbours
-from mrgantry.evaluate.cloud import Trio
+from mrgantry.evaluate.cloud import Pair
 from mrgantry.evaluate.features import Extractor, flat
 from mrgantry.evaluate.frechet import frechet_distance
 from mrgantry.evaluate.kernel import kernel_distance
@@ -17,8 +17,10 @@ from mrgantry.evaluate.neighbours import copying
 from mrgantry.evaluate.spectrum import spectral_difference
 
 DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained networks
-PAIRS = 100  # of images, for MS-SSIM in one draw
-REDUCED, SPECTRUM = "reduced", "spectrum"  # features that every cloud has beside extractors'
+PAIRS = 200  # of images, for MS-SSIM in one draw
+# Features that every cloud has beside the extractors': small images, spectra, and the
+# distance to the nearest training image with its row.
+REDUCED, SPECTRUM, TO_TRAIN = "reduced", "spectrum", "to train"
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class Kind:
     name: str
     better: Better
     method: str
+    relative: bool = False  # divided by what real images score, so that 1 is as these
 
 
 @dataclass(frozen=True)
@@ -39,12 +42,14 @@ class Measure:
         features: What it looks at: an extractor's name, or "pixels".
         compute: The function; costs are shared between the kinds.
         draws: How many draws it is computed of.
+        alone: It looks at the measured images alone, and compares them with nothing.
     """
 
     kinds: tuple[Kind, ...]
     features: str
-    compute: Callable[[Trio], Sequence[float]]
+    compute: Callable[[Pair], Sequence[float]]
     draws: int = DRAWS
+    alone: bool = False
 
 
 def all_measures(
@@ -77,6 +82,7 @@ def all_measures(
         ),
         "pixels",
         lambda of: (similarity_of_pairs(of.other.images, of.other.subjects, PAIRS, of.seed),),
+        alone=True,
     )
     yield Measure(
         (
@@ -97,13 +103,18 @@ def all_measures(
 def distances_on(features: str) -> Measure:
     """Give the Frechet and the kernel distance on the features of one extractor."""
 
-    def compute(of: Trio) -> Sequence[float]:
+    def compute(of: Pair) -> Sequence[float]:
         x, y = of.real.features[features], of.other.features[features]
-        return frechet_distance(x, y), kernel_distance(x, y)
+        distance = frechet_distance(x, y)
+        return distance, distance, kernel_distance(x, y)
 
-    name = "fid" if features == "inception" else "frechet_distance"
+    relative, name = "relative_fd", "frechet_distance"
+    if features == "inception":
+        relative, name = "relative_fid", "fid"
+    what = "Frechet distance of clouds of equal n"
     kinds = (
-        Kind(name, "lower", "Frechet distance of clouds of equal n"),
+        Kind(relative, "lower", f"{what}, over its mean between halves of the real", relative=True),
+        Kind(name, "lower", what),
         Kind("kernel_distance", "lower", "squared MMD with a cubic kernel, unbiased (KID)"),
     )
     return Measure(kinds, features, compute)
@@ -112,7 +123,7 @@ def distances_on(features: str) -> Measure:
 def manifold_on(features: str) -> Measure:
     """Give precision, density, recall and coverage on the features of one extractor."""
 
-    def compute(of: Trio) -> Sequence[float]:
+    def compute(of: Pair) -> Sequence[float]:
         x, y = of.real, of.other
         return manifold(x.features[features], y.features[features], (x.subjects, y.subjects))
 
@@ -131,7 +142,7 @@ def classifiers(pca: str) -> Iterator[Measure]:
     half = "half of the subjects held out"
 
     def one(
-        name: str, of_what: str, what: str, compute: Callable[[Trio], float], draws: int
+        name: str, of_what: str, what: str, compute: Callable[[Pair], float], draws: int
     ) -> Measure:
         kind = Kind(name, "half", f"held-out accuracy of {what}, {half}")
         return Measure((kind,), of_what, lambda of: (compute(of),), draws)
@@ -168,14 +179,15 @@ def classifiers(pca: str) -> Iterator[Measure]:
 
 def copying_measure() -> Measure:
     """Give how much nearer images lie to training images than to held-out real ones."""
-    what = "distance to the nearest training image over that to the nearest held-out one"
+    what = "nearest training image over nearest held-out one, relative to real images"
     kinds = (
-        Kind("copying_ratio", "higher", f"{what}, median"),
-        Kind("copying_ratio_rare", "higher", f"{what}, lowest hundredth"),
+        Kind("copying_ratio", "higher", f"{what}, median", relative=True),
+        Kind("copying_ratio_rare", "higher", f"{what}, lowest hundredth", relative=True),
     )
 
-    def compute(of: Trio) -> Sequence[float]:
-        return copying(*(cloud.features[REDUCED] for cloud in (of.other, of.train, of.real)))
+    def compute(of: Pair) -> Sequence[float]:
+        to_train = of.other.features[TO_TRAIN][:, 0]
+        return copying(of.other.features[REDUCED], to_train, of.real.features[REDUCED])
 
     return Measure(kinds, "pixels", compute)
 
@@ -184,7 +196,7 @@ def delplace_measure(directions: Any) -> Measure:
     """Give Delplace's realism, variation and diversity, in all their forms."""
     leading, mean = directions.components_[: delplace.LEADING], directions.mean_
 
-    def compute(of: Trio) -> Sequence[float]:
+    def compute(of: Pair) -> Sequence[float]:
         rows = flat(of.other.images)
         return (
             delplace.realism_formula(rows, leading),
@@ -204,4 +216,4 @@ def delplace_measure(directions: Any) -> Measure:
         "delta_coded": "the same of the covariance of images, as coded",
     }
     kinds = (Kind(name, "real", f"Delplace 2020: {text}") for name, text in methods.items())
-    return Measure(tuple(kinds), "pixels", compute)
+    return Measure(tuple(kinds), "pixels", compute, alone=True)

@@ -2,8 +2,8 @@
 
 A distance to the training images alone tells little: blurred images lie nearer to anything,
 noisy ones farther from everything. So each image's distance to its nearest training image
-stands over that to its nearest *held-out* real image, out of as many. Images that learnt a
-population lie as near to the one as to the other; copies lie nearer to what they copy.
+stands over that to its nearest *held-out* real image. Copies lie far nearer to what they
+copy; how near is usual, real images of yet other subjects tell.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Copying(NamedTuple):
     """How much nearer to training images than to held-out ones a set lies.
 
     Attributes:
-        median: Ratio of distances of the middle image; 1 if nothing is copied.
+        median: Ratio of distances of the middle image.
         rare: That of the most suspicious hundredth, since few copies move no median.
     """
 
@@ -29,15 +29,15 @@ class Copying(NamedTuple):
     rare: float
 
 
-def copying(images: Rows, train: Rows, held_out: Rows) -> Copying:
+def copying(images: Rows, to_train: Float[np.ndarray, " n"], held_out: Rows) -> Copying:
     """Compare the distances to training images with those to held-out images.
 
     Args:
         images: One row of pixels an image.
-        train: Training images.
-        held_out: Real images of other subjects, as many of them.
+        to_train: Their distances to the nearest training image.
+        held_out: Real images of other subjects.
     """
-    ratios = np.sort(ratio(nearest(images, train)[0], nearest(images, held_out)[0]))
+    ratios = ratio(to_train, nearest(images, held_out)[0])
     return Copying(float(np.median(ratios)), float(np.quantile(ratios, RARE)))
 
 

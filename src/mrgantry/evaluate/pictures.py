@@ -8,7 +8,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.embedding import PERPLEXITY, Rows, tsne
-from mrgantry.evaluate.measures import REDUCED, SPECTRUM
+from mrgantry.evaluate.measures import REDUCED, SPECTRUM, TO_TRAIN
 from mrgantry.evaluate.neighbours import nearest, ratio
 from mrgantry.evaluate.reference import Reference
 
@@ -20,15 +20,15 @@ def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, 
     """Keep the most suspicious pairs of a set, and its spectrum beside that of real images."""
     train, held = reference.train_cloud, reference.held_cloud
     images = cloud.features[REDUCED]
-    to_train, rows = nearest(images, train.features[REDUCED])
-    to_held, _ = nearest(images, held.features[REDUCED])
-    ratios = ratio(to_train, to_held)
+    to_train, rows = cloud.features[TO_TRAIN].T
+    ratios = ratio(to_train, nearest(images, held.features[REDUCED])[0])
     worst = np.argsort(ratios, kind="stable")[:SHOWN]
+    copied = rows[worst].astype(int)
     return {
         f"{one.name}/suspicious": one.images[worst],
         f"{one.name}/suspicious_ids": one.table["id"].to_numpy(dtype=str)[worst],
-        f"{one.name}/neighbours": train.images[rows[worst]],
-        f"{one.name}/neighbour_ids": reference.train.table["id"].to_numpy(dtype=str)[rows[worst]],
+        f"{one.name}/neighbours": train.images[copied],
+        f"{one.name}/neighbour_ids": reference.train.table["id"].to_numpy(dtype=str)[copied],
         f"{one.name}/ratios": ratios[worst],
         f"{one.name}/spectrum": np.percentile(cloud.features[SPECTRUM], CENTRAL, axis=0),
         "real/spectrum": np.percentile(held.features[SPECTRUM], CENTRAL, axis=0),
@@ -63,7 +63,9 @@ def map_of_groups(
         if column not in data.table:
             raise DataError(f"{data.folder} has no column {column!r} to group by.")
         values = data.table[column].astype(str).to_numpy()
-        groups |= {f"{name}, {column} {value}": rows[values == value] for value in np.unique(values)}
+        groups |= {
+            f"{name}, {column} {value}": rows[values == value] for value in np.unique(values)
+        }
     count = sum(min(len(rows), 300) for rows in groups.values())
     places = tsne(groups, perplexity=min(PERPLEXITY, max(1, count // 4)))
     return {f"map/{name}": place.astype(np.float32) for name, place in places.items()}

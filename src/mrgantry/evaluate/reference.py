@@ -1,7 +1,7 @@
 """What sets are measured against: held-out real images, and what training ones teach."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Shaped
@@ -18,7 +18,8 @@ from mrgantry.evaluate.features import (
     random_network,
     reduced_images,
 )
-from mrgantry.evaluate.measures import REDUCED, SPECTRUM, Measure, all_measures
+from mrgantry.evaluate.measures import REDUCED, SPECTRUM, TO_TRAIN, Measure, all_measures
+from mrgantry.evaluate.neighbours import nearest
 from mrgantry.evaluate.pretrained import load_extractor
 from mrgantry.evaluate.spectrum import radial_spectrum
 
@@ -34,7 +35,7 @@ class Reference:
         held: The split that is compared with.
         train: The training split.
         held_cloud: Images of `held` with their features.
-        train_cloud: The same of `train`.
+        train_cloud: The same of `train`, but for distances to itself.
         extractors: Principal directions first, then networks.
         measures: What is computed.
         conditions: What the rows of both had to meet.
@@ -50,7 +51,8 @@ class Reference:
 
     def cloud(self, images: Images, subjects: Shaped[np.ndarray, " n"]) -> Cloud:
         """Compute all features of some images once; one without a subject is its own."""
-        return make_cloud(images, subjects, self.extractors)
+        cloud = make_cloud(images, subjects, self.extractors)
+        return beside(cloud, self.train_cloud)
 
 
 def refer(
@@ -82,10 +84,11 @@ def refer(
         random_network(train.images),
         *map(load_extractor, features),
     ]
-    clouds = [make_cloud(one.images, subjects_of(one), extractors) for one in (held, train)]
+    known = make_cloud(train.images, subjects_of(train), extractors)
+    unknown = beside(make_cloud(held.images, subjects_of(held), extractors), known)
     apart = not set(held.table["subject"]) & set(train.table["subject"])
     measures = list(all_measures(directions, extractors, held.about.size, copies=apart))
-    return Reference(held, train, clouds[0], clouds[1], extractors, measures, conditions)
+    return Reference(held, train, unknown, known, extractors, measures, conditions)
 
 
 def make_cloud(
@@ -98,6 +101,13 @@ def make_cloud(
     own = np.array([f"image {row}" for row in range(len(images))], dtype=object)
     whose = np.where(subjects == "", own, subjects).astype(str)
     return Cloud(images, whose, features)
+
+
+def beside(cloud: Cloud, train: Cloud) -> Cloud:
+    """Add the distance of each image to its nearest training image, and the row of that."""
+    distances, rows = nearest(cloud.features[REDUCED], train.features[REDUCED])
+    found = {TO_TRAIN: np.stack([distances, rows], axis=1)}
+    return replace(cloud, features=cloud.features | found)
 
 
 def subjects_of(data: SliceSet) -> Shaped[np.ndarray, " n"]:

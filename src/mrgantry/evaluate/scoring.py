@@ -8,14 +8,13 @@ import numpy as np
 
 from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
-from mrgantry.evaluate.cloud import Cloud, draws
+from mrgantry.evaluate.cloud import Cloud, Pair, draws
 from mrgantry.evaluate.measures import Kind, Measure
 from mrgantry.evaluate.reference import Reference
 
 Values = list[tuple[float, ...]]  # one row a draw, one number a kind
 # What real images score, for all that it depends on.
 Floors = dict[tuple[str | int, ...], Values]
-RELATIVE = {"frechet_distance": "relative_fd", "fid": "relative_fid"}
 
 
 @dataclass(frozen=True, eq=False)
@@ -50,17 +49,17 @@ def score(
     """
     measures = reference.measures
     values: list[Values] = [[] for _ in measures]
-    known = [floors.setdefault(key_of(reference, one, candidate, seed, most), []) for one in measures]
+    known = [
+        floors.setdefault(key_of(reference, one, candidate, seed, most), []) for one in measures
+    ]
     count, n = count_draws(reference), 0
-    for turn, draw in enumerate(
-        draws(reference.held_cloud, candidate.cloud, reference.train_cloud, count, seed, most)
-    ):
+    for turn, draw in enumerate(draws(reference.held_cloud, candidate.cloud, count, seed, most)):
         n = len(draw.synthetic.real)
         for measure, found, usual in zip(measures, values, known, strict=True):
             if turn < measure.draws:
                 found.append(tuple(measure.compute(draw.synthetic)))
                 if turn == len(usual):
-                    usual.append(tuple(measure.compute(draw.floor)))
+                    usual.append(floor_of(measure, draw.floor))
         advance(note=candidate.name)
     facts = {
         "synthetic": candidate.name,
@@ -96,18 +95,26 @@ def key_of(
 def scores_of(
     measure: Measure, values: np.ndarray, floors: np.ndarray, facts: dict[str, Any]
 ) -> list[Score]:
-    """Summarise the draws of one measure; a Frechet distance also gives its ratio to the floor."""
-    found = []
-    for kind, ours, usual in zip(measure.kinds, values.T, floors.T, strict=True):
-        if kind.name in RELATIVE:
-            ratio = Kind(
-                RELATIVE[kind.name],
-                kind.better,
-                f"{kind.method}, over the mean of that between two halves of the real subjects",
-            )
-            found.append(summary(ratio, measure, ours / usual.mean(), usual / usual.mean(), facts))
-        found.append(summary(kind, measure, ours, usual, facts))
-    return found
+    """Summarise the draws of one measure, a score for each kind of number."""
+    return [
+        summary(kind, measure, ours / scale, usual / scale, facts)
+        for kind, ours, usual in zip(measure.kinds, values.T, floors.T, strict=True)
+        for scale in [float(usual.mean()) if kind.relative else 1.0]
+    ]
+
+
+def floor_of(measure: Measure, pair: Pair) -> tuple[float, ...]:
+    """Give what other real images score in one draw.
+
+    What looks at one set alone would give the spread of halves of the same people, but other
+    people would differ by more: by as much as the two halves differ from each other. So
+    their difference goes about their mean.
+    """
+    other = np.array(measure.compute(pair))
+    if not measure.alone:
+        return tuple(other)
+    half = np.array(measure.compute(pair.swapped()))
+    return tuple((other + half) / 2 + (other - half))
 
 
 def summary(

@@ -18,7 +18,8 @@ def radial_spectrum(
 
     Returns:
         One column a ring of width 1/size cycles per pixel, from 1/size up to the corner of
-        the spectrum at 0.71. The mean intensity, at frequency 0, is left out.
+        the spectrum at 0.71, less their mean: how bright an image is and how much of it the
+        head fills then matters little. The mean intensity, at frequency 0, is left out.
     """
     size = images.shape[-1]
     rings = _rings(size)
@@ -30,7 +31,8 @@ def radial_spectrum(
             1, torch.from_numpy(rings.ravel()), power.flatten(1)
         )
         found.append(10 * np.log10(sums[:, 1:].double().numpy() / counts + FLOOR))
-    return np.concatenate(found)
+    decibels = np.concatenate(found)
+    return decibels - decibels.mean(1, keepdims=True)
 
 
 def spectral_difference(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "m k"]) -> float:

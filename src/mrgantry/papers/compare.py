@@ -112,7 +112,15 @@ class Trial:
                 write_json(self.folder / "failed.json", {"reason": str(error)})
                 return
             sample(run, synthetic, terms.count)
-        evaluate(slices, scores, [synthetic], against=terms.against, only=terms.only, floors=floors, maps=False)
+        evaluate(
+            slices,
+            scores,
+            [synthetic],
+            against=terms.against,
+            only=terms.only,
+            floors=floors,
+            maps=False,
+        )
 
     def outcome(self) -> Outcome:
         """Tell what came of it."""
