@@ -2,18 +2,33 @@ import numpy as np
 import pytest
 import torch
 from sklearn.decomposition import PCA
+from torch import nn
 from torchmetrics.functional.image import multiscale_structural_similarity_index_measure
+from torchmetrics.image.fid import FrechetInceptionDistance
+from torchmetrics.image.kid import KernelInceptionDistance
 
 from conftest import blobs
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import interval
 from mrgantry.evaluate import delplace
-from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic
-from mrgantry.evaluate.cloud import Cloud, draws, half_of_subjects
-from mrgantry.evaluate.features import fit_directions, flat, principal_components, random_network
+from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic, c2st_low_pass, c2st_neighbours
+from mrgantry.evaluate.cloud import Cloud, Pair, draws, half_of_subjects
+from mrgantry.evaluate.embedding import tsne
+from mrgantry.evaluate.features import (
+    fit_directions,
+    flat,
+    principal_components,
+    random_network,
+    reduced_images,
+)
 from mrgantry.evaluate.frechet import frechet_distance
+from mrgantry.evaluate.kernel import kernel_distance
+from mrgantry.evaluate.manifold import manifold, reach
+from mrgantry.evaluate.measures import Kind, Measure
 from mrgantry.evaluate.ms_ssim import ms_ssim, scales, similarity_of_pairs
-from mrgantry.evaluate.neighbours import nearest
+from mrgantry.evaluate.neighbours import copying, nearest
+from mrgantry.evaluate.scoring import floor_of
+from mrgantry.evaluate.spectrum import frequencies, radial_spectrum, spectral_difference
 
 
 def cloud(count=80, seed=0, shift=0.0, people=16):
@@ -49,6 +64,97 @@ def test_frechet_of_fewer_rows_than_dimensions_is_real():
 def test_frechet_needs_two_rows():
     with pytest.raises(DataError, match="not 1 and 5"):
         frechet_distance(np.zeros((1, 3)), np.zeros((5, 3)))
+
+
+class Pixels(nn.Module):
+    """Give the first pixels of an image as its features, so that torchmetrics' classes can run."""
+
+    def __init__(self, count):
+        super().__init__()
+        self.count, self.num_features = count, count
+
+    def forward(self, images):
+        return images.flatten(1)[:, : self.count].double()
+
+
+def test_frechet_and_kernel_distance_agree_with_torchmetrics():
+    random = torch.Generator().manual_seed(0)
+    x = torch.rand(90, 1, 8, 8, generator=random, dtype=torch.float64)
+    y = torch.rand(90, 1, 8, 8, generator=random, dtype=torch.float64) ** 2 + 0.1 * x
+    theirs = FrechetInceptionDistance(feature=Pixels(20))
+    theirs.set_dtype(torch.float64)
+    with pytest.warns(UserWarning, match="save all extracted features"):
+        kernel = KernelInceptionDistance(feature=Pixels(20), subsets=1, subset_size=90)
+    for metric in (theirs, kernel):
+        metric.update(x, real=True)
+        metric.update(y, real=False)
+    a, b = (images.flatten(1)[:, :20].numpy() for images in (x, y))
+    assert frechet_distance(a, b) == pytest.approx(float(theirs.compute()), rel=1e-8)
+    assert kernel_distance(a, b) == pytest.approx(float(kernel.compute()[0]), rel=1e-6)
+
+
+def test_the_kernel_distance_is_unbiased():
+    random = np.random.default_rng(0)
+    values = [kernel_distance(*random.standard_normal((2, 30, 4))) for _ in range(300)]
+    assert abs(np.mean(values)) < 3 * np.std(values) / 300**0.5
+    with pytest.raises(DataError, match="not 1 and 5"):
+        kernel_distance(np.zeros((1, 3)), np.zeros((5, 3)))
+
+
+# --- precision, density, recall, coverage ---------------------------------------------
+
+
+def test_precision_density_recall_and_coverage_by_brute_force():
+    random = np.random.default_rng(0)
+    x, y, k = random.standard_normal((40, 3)), random.standard_normal((30, 3)) * 0.7 + 0.4, 3
+    apart = lambda a, b: np.linalg.norm(a[:, None] - b[None], axis=2)
+    of_x, of_y = (np.sort(apart(z, z), axis=1)[:, k] for z in (x, y))  # 0 is itself
+    inside = apart(x, y) <= of_x[:, None]
+    found = manifold(x, y, (np.arange(40), np.arange(30)), k)
+    assert found.precision == pytest.approx(np.mean([inside[:, j].any() for j in range(30)]))
+    assert found.density == pytest.approx(inside.sum() / (k * 30))
+    assert found.coverage == pytest.approx(np.mean([inside[i].any() for i in range(40)]))
+    assert found.recall == pytest.approx((apart(x, y) <= of_y[None]).any(1).mean())
+
+
+def test_neighbours_are_those_of_other_subjects():
+    """Two people, each with slices in a tight group: the next person is far away."""
+    rows = np.array([[0.0], [0.1], [0.2], [10.0], [10.1], [10.2]])
+    people = np.array(list("aaabbb"))
+    assert reach(rows, people, 2).tolist() == pytest.approx([10.1, 10, 9.9, 9.9, 10, 10.1])
+    assert reach(rows, np.arange(6), 2).tolist() == pytest.approx([0.2, 0.1, 0.2, 0.2, 0.1, 0.2])
+    with pytest.raises(DataError, match="of 6 images 3 are of one subject"):
+        reach(rows, people, 4)
+
+
+def test_equal_clouds_cover_each_other_and_distant_ones_do_not():
+    x = np.random.default_rng(0).standard_normal((50, 4))
+    whose = (np.arange(50), np.arange(50))
+    assert manifold(x, x, whose)[0::2] == (1, 1)
+    assert manifold(x, x + 100, whose) == (0, 0, 0, 0)
+
+
+# --- spectrum -------------------------------------------------------------------------
+
+
+def test_a_grating_lies_in_the_ring_of_its_frequency():
+    wave = np.cos(2 * np.pi * 5 * np.arange(32) / 32)
+    images = np.broadcast_to(wave, (2, 1, 32, 32)).astype(np.float16)
+    found = radial_spectrum(images)
+    assert frequencies(32)[found[0].argmax()] == 5 / 32
+    noise = np.random.default_rng(0).uniform(-1, 1, (2, 1, 32, 32)).astype(np.float16)
+    # Brightness and contrast do not matter.
+    darker = radial_spectrum(noise * np.float16(0.5) - np.float16(0.25))
+    np.testing.assert_allclose(radial_spectrum(noise), darker, atol=0.1)
+
+
+def test_a_checkerboard_stands_at_the_corner_of_the_spectrum():
+    images = blobs(20, 32)
+    board = np.where(np.indices((32, 32)).sum(0) % 2, 0.1, -0.1).astype(np.float16)
+    plain, checkered = radial_spectrum(images), radial_spectrum(images + board)
+    assert (checkered - plain).mean(0).argmax() == len(frequencies(32)) - 1
+    assert frequencies(32)[-1] == pytest.approx(0.5**0.5, abs=0.02)
+    assert spectral_difference(plain, checkered) > 5 * spectral_difference(plain[::2], plain[1::2])
 
 
 # --- MS-SSIM --------------------------------------------------------------------------
@@ -106,11 +212,12 @@ def test_variation_and_diversity_by_hand():
     rows = whitened(400, 3, 0) * np.sqrt([10.0, 5.0, 0.1])
     rows = np.concatenate([rows, np.zeros((400, 2))], 1)
     assert delplace.variation(rows) == pytest.approx(15.1)
-    np.testing.assert_allclose(delplace.spectrum(rows)[:3], [10, 5, 0.1], rtol=1e-6)
     assert delplace.diversity(rows) == 2  # 0.1 is below 1 % of 15.1
-    wide = random.standard_normal((5, 40))  # fewer images than pixels
-    expected = np.sort(np.linalg.eigvalsh(np.cov(wide, rowvar=False)))[::-1][:5]
-    np.testing.assert_allclose(delplace.spectrum(wide)[:5], expected, atol=1e-9)
+    for wide in (random.standard_normal((60, 90)), random.standard_normal((90, 60))):
+        values = np.linalg.eigvalsh(np.cov(wide, rowvar=False))
+        assert delplace.diversity(wide) == (values > 0.01 * values.sum()).sum() > 32
+        coded = np.linalg.eigvalsh(np.cov(wide))  # images as variables
+        assert delplace.diversity_coded(wide) == (coded > 0.01 * coded.sum()).sum()
 
 
 def test_variation_as_coded_grows_with_the_number_of_images():
@@ -129,10 +236,24 @@ def test_c2st_of_one_population_is_a_half():
 
 
 @pytest.mark.parametrize(
-    "classify", [lambda a, b: c2st_logistic(a, b, "flat", 0), lambda a, b: c2st_cnn(a, b, 0)]
+    "classify",
+    [
+        lambda a, b: c2st_logistic(a, b, "flat", 0),
+        lambda a, b: c2st_neighbours(a, b, "flat", 0),
+        lambda a, b: c2st_cnn(a, b, 0),
+        lambda a, b: c2st_low_pass(a, b, 0),
+    ],
 )
 def test_c2st_of_separable_sets_is_one(classify):
     assert classify(cloud(), cloud(seed=1, shift=0.5)) > 0.97
+
+
+def test_fine_texture_is_seen_by_one_network_and_not_by_the_other():
+    plain, other = cloud(120, people=40), cloud(120, seed=1, people=40)
+    board = np.where(np.indices((16, 16)).sum(0) % 2, 0.2, -0.2).astype(np.float16)
+    checkered = Cloud(other.images + board, other.subjects, other.features)
+    assert c2st_cnn(plain, checkered, 0, steps=60) > 0.95
+    assert c2st_low_pass(plain, checkered, 0, steps=60) < 0.75
 
 
 def test_c2st_holds_people_out():
@@ -152,11 +273,27 @@ def test_draws_are_equal_in_size_and_share_no_subject():
     taken = list(draws(real, synthetic, 5, 0))
     assert len(taken) == 5
     for draw in taken:
-        sizes = {len(part.images) for part in (draw.half, draw.other_half, draw.synthetic)}
-        assert sizes == {16}  # half of the synthetic images
-        assert not set(draw.half.subjects) & set(draw.other_half.subjects)
-    again = next(iter(draws(real, synthetic, 5, 0)))
-    np.testing.assert_array_equal(again.half.images, taken[0].half.images)
+        pair, floor = draw.synthetic, draw.floor
+        assert {len(part) for part in (pair.real, pair.other, floor.other)} == {16}  # half of 33
+        assert pair.real is floor.real
+        assert not set(pair.real.subjects) & set(floor.other.subjects)
+    again = next(iter(draws(real, synthetic, 2, 0)))
+    np.testing.assert_array_equal(again.synthetic.other.images, taken[0].synthetic.other.images)
+    assert len(next(iter(draws(real, synthetic, 1, 0, most=7))).floor.other) == 7
+
+
+def test_sets_with_subjects_are_drawn_by_half_of_them():
+    draw = next(iter(draws(cloud(80), cloud(80, seed=1, people=8), 1, 0)))
+    assert len(np.unique(draw.synthetic.other.subjects)) == 4
+
+
+def test_the_floor_of_a_measure_of_one_set_is_as_wide_as_a_difference_of_two():
+    kinds = (Kind("mean", "real", ""),)
+    measure = Measure(kinds, "pixels", lambda of: (of.other.images.mean(),), alone=True)
+    one, two = cloud(20), cloud(20, seed=1)
+    here, there = float(one.images.mean()), float(two.images.mean())
+    (found,) = floor_of(measure, Pair(one, two, 0))
+    assert found == pytest.approx((here + there) / 2 + (there - here), rel=1e-3)
 
 
 def test_half_of_subjects():
@@ -180,21 +317,64 @@ def test_principal_components_agree_with_scikit_learn():
     images = blobs(60)
     ours = principal_components(fit_directions(images, 5)).extract(images)
     theirs = PCA(5, svd_solver="full").fit_transform(flat(images))
+    theirs = theirs / np.sqrt(theirs.var(0, ddof=1).mean())  # one factor for all
     np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-2)
 
 
 def test_the_random_network_is_always_the_same():
-    one, two = random_network(1), random_network(1)
+    images = blobs(40, 64)
+    one, two = random_network(images), random_network(images)
+    assert one.fingerprint == two.fingerprint != random_network(images[:30]).fingerprint
+    found = one.extract(images)
+    np.testing.assert_array_equal(found, two.extract(images))
+    assert found.shape == (40, 2 * (16 + 32 + 64))
+    np.testing.assert_allclose(found.mean(0), 0, atol=1e-9)
+    assert found.std(0).max() == pytest.approx(1)
+
+
+def test_reduced_images_keep_anatomy_and_lose_texture():
     images = blobs(4, 64)
-    assert one.fingerprint == two.fingerprint
-    np.testing.assert_array_equal(one.extract(images), two.extract(images))
-    assert one.extract(images).shape == (4, 2 * (16 + 32 + 64))
+    board = np.where(np.indices((64, 64)).sum(0) % 2, 0.2, -0.2).astype(np.float16)
+    small = reduced_images(images)
+    assert small.shape == (4, 1, 32, 32)
+    np.testing.assert_allclose(reduced_images(images + board), small, atol=0.01)
+
+
+def test_copies_lie_nearer_to_training_images_than_to_others():
+    rows = flat(blobs(150)).reshape(150, -1)
+    train, held, new = rows[:50], rows[50:100], rows[100:]
+    of = lambda some: copying(some, nearest(some, train)[0], held)
+    assert of(new).median == pytest.approx(1, abs=0.1)
+    assert of(train).median < 1e-3 > of(train).rare
+    few = of(np.concatenate([new[2:], train[:2]]))  # one in twenty-five
+    assert few.median == pytest.approx(of(new).median, abs=0.05) and few.rare < 1e-3
+    assert of(held[:3] * 0).median > 0  # nothing is divided by 0
+    assert copying(held, nearest(held, held)[0], held).median == 1  # in both
 
 
 def test_a_copy_is_its_own_nearest_neighbour():
     train = blobs(50)
+    train = flat(train)
     distances, rows = nearest(train[[7, 3]], train)
     assert rows.tolist() == [7, 3]
     assert distances.max() == 0
-    moved, _ = nearest(np.clip(train[:1] + np.float16(0.1), -1, 1), train)
+    moved, _ = nearest(np.clip(train[:1] + np.float32(0.1), -1, 1), train)
     assert 0 < moved[0] <= 0.1001
+
+
+# --- t-SNE ----------------------------------------------------------------------------
+
+
+def test_tsne_keeps_groups_apart_and_draws_equally_many():
+    random = np.random.default_rng(0)
+    groups = {"a": random.standard_normal((60, 8)), "b": random.standard_normal((30, 8)) + 20}
+    found = tsne(groups, each=40, perplexity=10, iterations=300)
+    assert {name: places.shape for name, places in found.items()} == {"a": (40, 2), "b": (30, 2)}
+    centres = [places.mean(0) for places in found.values()]
+    apart = np.linalg.norm(centres[0] - centres[1])
+    assert apart > 2 * max(places.std() for places in found.values())
+    np.testing.assert_array_equal(
+        tsne(groups, each=40, perplexity=10, iterations=300)["a"], found["a"]
+    )
+    with pytest.raises(DataError, match="t-SNE at perplexity 100 needs more images"):
+        tsne(groups)

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from rich.console import Console
 from rich.progress import (
@@ -17,6 +17,7 @@ from rich.progress import (
 from mrgantry.common.speaker import speaks
 
 
+@runtime_checkable
 class Advance(Protocol):
     """Report progress: how many items more, and what to show behind the bar."""
 

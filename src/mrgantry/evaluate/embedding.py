@@ -10,7 +10,7 @@ from mrgantry.common.errors import DataError
 
 EACH, PERPLEXITY, ITERATIONS = 300, 100.0, 1000  # as Han et al. 2018 (PGGAN) chose
 
-Rows = Float[np.ndarray, "n d"]
+Rows = Float[np.ndarray, "_ d"]
 
 
 def tsne(
@@ -20,7 +20,7 @@ def tsne(
     perplexity: float = PERPLEXITY,
     iterations: int = ITERATIONS,
     seed: int = 0,
-) -> dict[str, Float[np.ndarray, "n 2"]]:
+) -> dict[str, Float[np.ndarray, "_ 2"]]:
     """Lay groups of images out in a plane so that near ones stay near.
 
     Distances between clusters, and their sizes, mean nothing in such a map.

@@ -29,7 +29,9 @@ class Copying(NamedTuple):
     rare: float
 
 
-def copying(images: Rows, to_train: Float[np.ndarray, " n"], held_out: Rows) -> Copying:
+def copying(
+    images: Rows, to_train: Float[np.ndarray, " n"], held_out: Float[np.ndarray, "m d"]
+) -> Copying:
     """Compare the distances to training images with those to held-out images.
 
     Args:

@@ -110,11 +110,11 @@ def floor_of(measure: Measure, pair: Pair) -> tuple[float, ...]:
     people would differ by more: by as much as the two halves differ from each other. So
     their difference goes about their mean.
     """
-    other = np.array(measure.compute(pair))
+    other = np.array(measure.compute(pair), dtype=np.float64)
     if not measure.alone:
-        return tuple(other)
-    half = np.array(measure.compute(pair.swapped()))
-    return tuple((other + half) / 2 + (other - half))
+        return tuple(other.tolist())
+    half = np.array(measure.compute(pair.swapped()), dtype=np.float64)
+    return tuple(((other + half) / 2 + (other - half)).tolist())
 
 
 def summary(
