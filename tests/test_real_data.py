@@ -31,7 +31,12 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     per_subject = made.table.groupby("subject").size()
     assert len(per_subject) == 90
     assert abs(per_subject.median() - count) <= 2
-    assert made.about.notes == {"brain": {"mask": 90}, "skipped": [], "assumed": []}
+    assert made.about.notes == {
+        "brain": {"mask": 90},
+        "skipped": [],
+        "assumed": [],
+        "repeats": [],
+    }
     assert made.table["split"].value_counts().index[0] == "train"
     assert_upright(made.images, plane)
 
