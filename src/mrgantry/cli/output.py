@@ -33,19 +33,17 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
 def say_repeats(made: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and say what to do."""
     repeats = made.about.notes.get("repeats", [])
-    lines = []
-    for one in repeats:
-        splits = [one["split"], one["other_split"]]
-        where = (
-            f"both in {splits[0]}"
-            if splits[0] == splits[1]
-            else f"IN TWO SPLITS, {splits[0]} and {splits[1]}"
+    lines = [
+        f"{one['subject']} and {one['other']} look like one person, "
+        + (
+            f"both in {one['split']}: "
+            if one["split"] == one["other_split"]
+            else f"in two splits, {one['split']} and {one['other_split']}: "
         )
-        lines.append(
-            f"{one['subject']} and {one['other']} ({where}) look alike, most of all the "
-            f"slices {one['id']} and {one['other_id']}."
-        )
-    say_some("One person?", lines, made.folder / "about.json")
+        + f"see the slices {one['id']} and {one['other_id']}."
+        for one in repeats
+    ]
+    say_some("Warning", lines, made.folder / "about.json")
     if repeats:
         say(
             "A person under two names can stand in two splits, and then every score is too good. "

@@ -38,7 +38,7 @@ NEARER = 2  # and how many, so that one person's third name does not hide the ot
 MANY = 20  # third people; with fewer, chance alone gives low ratios,
 FEW = 5  # as it does for people of fewer slices:
 NEAR = 0.06  # there the pair must be this near, too
-COPY = 0.02  # and this near where there is no third person
+COPY = 0.02  # this near is enough where there is one third person, or none
 PICTURED = 12  # pairs in repeats.png
 
 
@@ -50,7 +50,7 @@ class Repeat:
         subject, other: Their names, in the order of the set.
         split, other_split: The splits that they stand in.
         ratio: Their distance over that to third people: 0 for copies, 0.6 and more for
-            different people; NaN if there is no third person.
+            different people; None if there is no third person, or all are copies.
         distance: One minus the correlation of their small images, the median over
             slices.
         id, other_id: The two slices that are most alike.
@@ -60,7 +60,7 @@ class Repeat:
     other: str
     split: str
     other_split: str
-    ratio: float
+    ratio: float | None
     distance: float
     id: str
     other_id: str
@@ -82,7 +82,7 @@ def find_repeats(data: SliceSet) -> list[Repeat]:
         return []
     apart, scores, found = _compared(data, people)
     pairs = [(int(a), int(b)) for a, b in np.argwhere(np.triu(found, 1))]
-    pairs.sort(key=lambda pair: apart[pair] if np.isnan(scores[pair]) else scores[pair])
+    pairs.sort(key=lambda pair: (not np.isfinite(scores[pair]), scores[pair], apart[pair]))
     return [_told(data, people[a], people[b], scores[a, b], apart[a, b]) for a, b in pairs]
 
 
@@ -106,10 +106,11 @@ def _compared(
     apart, slices = _apart(data, people)
     ratios = _ratios(apart)
     third = len(people) - 2
-    if not third:
-        return apart, ratios, apart < COPY
     few = (third < MANY) | (np.minimum(slices, slices[:, None]) < FEW)
-    return apart, ratios, (ratios < RATIO) & (apart < np.where(few, NEAR, np.inf))
+    alike = (ratios < RATIO) & (apart < np.where(few, NEAR, np.inf))
+    if third < NEARER:
+        alike |= apart < COPY
+    return apart, ratios, alike
 
 
 def _apart(
@@ -155,7 +156,8 @@ def _ratios(apart: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
     # Without the other member, all who are farther away move up by one.
     usual = np.where(apart <= others[:, [rank]], others[:, [rank + 1]], others[:, [rank]])
     least = np.minimum(usual, usual.T)
-    return np.divide(apart, least, out=np.full_like(apart, np.inf), where=least > 0)
+    known = (least > 0) & np.isfinite(apart)
+    return np.divide(apart, least, out=np.full_like(apart, np.inf), where=known)
 
 
 def _small_images(
@@ -262,7 +264,7 @@ def _told(data: SliceSet, subject: str, other: str, ratio: float, distance: floa
         other,
         str(one["split"]),
         str(two["split"]),
-        round(float(ratio), 3),
+        round(float(ratio), 3) if np.isfinite(ratio) else None,
         round(float(distance), 4),
         str(one["id"]),
         str(two["id"]),
