@@ -83,7 +83,7 @@ def test_a_repeat_is_found_whatever_was_done_to_it(tmp_path, change):
 
 
 def test_the_most_suspicious_come_first_and_one_person_may_have_three_names(tmp_path):
-    heads = people(PEOPLE) | {"b": moved(head(3)), "c": head(8), "d": noisy(moved(head(8)))}
+    heads = people(PEOPLE) | {"b": moved(head(3)), "c": head(8), "d": noisy(biased(head(8)))}
     found = [{one.subject, one.other} for one in find_repeats(slices_of(tmp_path / "set", heads))]
     assert found[0] == {"p8", "c"}
     assert len(found) == 4 and {"p3", "b"} in found and {"c", "d"} in found and {"p8", "d"} in found
