@@ -1,8 +1,11 @@
 """Real scans, where MRGANTRY_REAL_DATA names a folder of them."""
 
+import nibabel as nib
 import numpy as np
 import pytest
 import SimpleITK as sitk
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
 
 from mrgantry.data import (
     ImportPlan,
@@ -31,7 +34,12 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     per_subject = made.table.groupby("subject").size()
     assert len(per_subject) == 90
     assert abs(per_subject.median() - count) <= 2
-    assert made.about.notes == {"brain": {"mask": 90}, "skipped": [], "assumed": []}
+    assert made.about.notes == {
+        "brain": {"mask": 90},
+        "skipped": [],
+        "assumed": [],
+        "repeats": [],
+    }
     assert made.table["split"].value_counts().index[0] == "train"
     assert_upright(made.images, plane)
 
@@ -50,6 +58,34 @@ def assert_upright(images, plane):
     if plane == "sagittal":  # the cerebellum lies low and behind: to the right
         low = mean[rows[-1] - height // 4 :]
         assert low[:, 32:].mean() > low[:, :32].mean()
+
+
+def test_a_person_who_was_scanned_again_is_found(real_data, tmp_path):
+    """Turned by 2 degrees, shifted by 2 mm, with a bias of 15% and noise: one of 25 people."""
+    ixi, masks = real_data / "ixi-t1-2mm-bids", "derivatives/dlmuse"
+    (tmp_path / "scans" / masks).mkdir(parents=True)
+    people = sorted(folder.name for folder in ixi.glob("sub-*"))[:25]
+    for name in people:
+        (tmp_path / "scans" / name).symlink_to(ixi / name)
+        (tmp_path / "scans" / masks / name).symlink_to(ixi / masks / name)
+    for place, word, order in (("", "T1w", 1), (masks, "dseg", 0)):
+        image = nib.load(ixi / place / people[3] / f"anat/{people[3]}_{word}.nii.gz")
+        voxels = np.asarray(image.dataobj).astype(np.float32)
+        turn = Rotation.from_rotvec(np.deg2rad(2) * np.array([0.8, 0, 0.6])).as_matrix()
+        middle = (np.array(voxels.shape) - 1) / 2
+        shift = middle - turn @ middle + np.array([0.7, 0.7, 0])  # voxels of 2 mm
+        voxels = ndimage.affine_transform(voxels, turn, shift, order=order)
+        if order:
+            voxels *= np.linspace(0.85, 1.15, len(voxels))[:, None, None]
+            noise = np.random.default_rng(0).normal(0, 0.03, voxels.shape)
+            voxels = (voxels + noise * np.percentile(voxels, 99)).clip(0)
+        path = tmp_path / "scans" / place / f"sub-again/anat/sub-again_{word}.nii.gz"
+        path.parent.mkdir(parents=True)
+        nib.save(nib.Nifti1Image(voxels.astype(np.int16), image.affine), path)
+    plan = SlicePlan(slices="0.4:0.6:2", size=64)
+    (one,) = prepare(tmp_path / "scans", tmp_path / "out", plan, workers=1).about.notes["repeats"]
+    assert {one["subject"], one["other"]} == {people[3].removeprefix("sub-"), "again"}
+    assert one["ratio"] < 0.4  # and different people 0.59 and more
 
 
 def test_brats_patients(real_data, tmp_path):

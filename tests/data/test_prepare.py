@@ -22,7 +22,12 @@ def test_slices_rows_and_labels(cohort, tmp_path):
     assert list(one.loc[9:12, "tumour"]) == ["yes"] * 4
     assert list(one.loc[9:12, "tumour_mm2"]) == [64] * 4
     assert one.loc[8, "tumour"] == "no"
-    assert made.about.notes == {"brain": {"foreground": 10}, "skipped": [], "assumed": []}
+    assert made.about.notes == {
+        "brain": {"foreground": 10},
+        "skipped": [],
+        "assumed": [],
+        "repeats": [],
+    }
     assert made.about.source == "real"
 
 

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mrgantry.cli.options import Seed, numbers
-from mrgantry.cli.output import say, say_next
+from mrgantry.cli.output import say, say_next, say_repeats
 
 
 def export(
@@ -124,6 +124,11 @@ def import_(
         say(f"Skipped: {problem}")
     for remark in notes["assumed"]:
         say(f"Note: {remark}")
+    say_repeats(
+        made,
+        "if they are one person, leave out the images of one, or name both alike, in the table or "
+        "by --subject, and import again.",
+    )
     say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes['range']}).")
     say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
     if made.about.synthetic:

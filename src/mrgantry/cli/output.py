@@ -4,10 +4,14 @@ import shlex
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from mrgantry.common.speaker import speaks
+
+if TYPE_CHECKING:
+    from mrgantry.data import SliceSet
 
 SAID = 12  # lines of one kind that are printed
 
@@ -24,6 +28,27 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
         say(f"{what}: {line}")
     if len(lines) > SAID:
         say(f"{what}: {len(lines) - SAID} more, see {where}.")
+
+
+def say_repeats(made: "SliceSet", remedy: str) -> None:
+    """Warn of people who look like one person under two names, and say what to do."""
+    repeats = made.about.notes.get("repeats", [])
+    lines = [
+        f"{one['subject']} and {one['other']} look like one person, "
+        + (
+            f"both in {one['split']}: "
+            if one["split"] == one["other_split"]
+            else f"in two splits, {one['split']} and {one['other_split']}: "
+        )
+        + f"see the slices {one['id']} and {one['other_id']}."
+        for one in repeats
+    ]
+    say_some("Warning", lines, made.folder / "about.json")
+    if repeats:
+        say(
+            "A person under two names can stand in two splits, and then every score is too good. "
+            f"Look at {made.folder / 'repeats.png'}; {remedy}"
+        )
 
 
 def say_next(*words: object) -> None:

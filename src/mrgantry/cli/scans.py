@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrgantry.cli.options import Cluster, Person, Seed, Sequences, TumourLabels, Workers, numbers
-from mrgantry.cli.output import print_table, say, say_next, say_some
+from mrgantry.cli.output import print_table, say, say_next, say_repeats, say_some
 
 if TYPE_CHECKING:
     from mrgantry.data.inspect import Seen
@@ -219,6 +219,11 @@ def prepare(
     made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
     say_some("Assumed", made.about.notes["assumed"], slices / "about.json")
     say_some("Skipped", made.about.notes["skipped"], slices / "about.json")
+    say_repeats(
+        made,
+        "if they are one person, leave out one scan, or name both alike, in their folders or by "
+        "--person, and make the set again.",
+    )
     counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
     say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")

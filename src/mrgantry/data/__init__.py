@@ -6,17 +6,20 @@ from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.inspect import inspect
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import prepare
+from mrgantry.data.repeats import Repeat, find_repeats
 from mrgantry.data.slices import SliceSet
 from mrgantry.data.subjects import Subject, find_subjects
 from mrgantry.data.volume import Volume, read_volume
 
 __all__ = [
     "ImportPlan",
+    "Repeat",
     "SlicePlan",
     "SliceSet",
     "Subject",
     "Volume",
     "export",
+    "find_repeats",
     "find_subjects",
     "import_slices",
     "inspect",

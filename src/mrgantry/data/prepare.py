@@ -17,6 +17,7 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
 from mrgantry.data.plan import SlicePlan
+from mrgantry.data.repeats import note_repeats
 from mrgantry.data.scan import read_scan
 from mrgantry.data.sections import cut_stack, pose_head
 from mrgantry.data.slices import (
@@ -62,7 +63,8 @@ def prepare(
     """Cut every subject of a folder into slices, in parallel.
 
     A scan that cannot be used is skipped with its reason; the reasons stand in
-    `about.json`. Interrupted, the same call goes on where it stopped.
+    `about.json`, and who looks like one person under two names (`find_repeats`).
+    Interrupted, the same call goes on where it stopped.
 
     Args:
         scans: A BIDS, BRATS or plain folder of scans.
@@ -114,7 +116,7 @@ def prepare(
 def _assemble(
     scans: Path, slices: Path, about: About, people: dict[str, list[Subject]]
 ) -> SliceSet:
-    """Join the parts of all people, and say what was assumed and skipped."""
+    """Join the parts of all people, and say what was assumed, skipped and found twice."""
     outcomes = [
         Outcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
         for person in sorted(people)
@@ -133,7 +135,7 @@ def _assemble(
     ]
     notes = {"brain": dict(brains), "skipped": problems, "assumed": remarks}
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    return finish(slices, about.model_copy(update=update), parts)
+    return finish(slices, about.model_copy(update=update), parts, note_repeats)
 
 
 def refuse_other_people(slices: Path, people: Iterable[str]) -> None:

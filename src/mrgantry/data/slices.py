@@ -6,7 +6,7 @@ slices are oblique, a part holds volumes, and images are drawn from them.
 """
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -326,8 +326,19 @@ def write_part(
         table.to_csv(aside, index=False, columns=list(COLUMNS))
 
 
-def finish(folder: Path, about: About, parts: Sequence[str]) -> SliceSet:
+def finish(
+    folder: Path,
+    about: About,
+    parts: Sequence[str],
+    look: Callable[[SliceSet], dict[str, Any]] | None = None,
+) -> SliceSet:
     """Assemble the rows of all parts, take the fingerprint and mark the set complete.
+
+    Args:
+        folder: Where the set lies.
+        about: How it was made.
+        parts: Names of its parts, in the order of the rows.
+        look: Gives notes about the assembled set, before it is marked complete.
 
     Raises:
         DataError: There are no parts, or a subject stands in two splits.
@@ -335,7 +346,7 @@ def finish(folder: Path, about: About, parts: Sequence[str]) -> SliceSet:
     if not parts:
         raise DataError(f"Nothing was left to put into {folder}.")
     tables = [_read_table(folder / f"parts/{name}.csv") for name in parts]
-    table = pd.concat(tables)
+    table = pd.concat(tables, ignore_index=True)
     refuse_shared_subjects(table, folder)
     with whole(folder / "slices.csv") as aside:
         table.to_csv(aside, index=False)
@@ -349,7 +360,11 @@ def finish(folder: Path, about: About, parts: Sequence[str]) -> SliceSet:
         "parts": tuple(parts),
         "rows": tuple(map(len, tables)),
     }
-    write_json(folder / "about.json", about.model_copy(update=update).model_dump())
+    about = about.model_copy(update=update)
+    if look is not None:
+        notes = look(SliceSet(table, about, folder, np.arange(len(table))))
+        about = about.model_copy(update={"notes": about.notes | notes})
+    write_json(folder / "about.json", about.model_dump())
     return SliceSet.open(folder)
 
 

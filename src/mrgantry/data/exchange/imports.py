@@ -34,6 +34,7 @@ from mrgantry.data.exchange.pictures import Picture, scale, to_square
 from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import draw_splits, refuse_like_names
+from mrgantry.data.repeats import note_repeats
 from mrgantry.data.sections import as_text, from_text
 from mrgantry.data.slices import (
     COLUMNS,
@@ -61,7 +62,8 @@ def import_slices(
 
     All files are looked at before any is taken, since what their values mean shows
     only in all of them. Bad ones are skipped with their reasons, which stand in
-    `about.json` beside the rule by which values were scaled. Interrupted, the same call
+    `about.json` beside the rule by which values were scaled, and real people who look
+    like one under two names (`find_repeats`). Interrupted, the same call
     goes on. What `mrgantry export` wrote comes back as it was. `preview.png` shows some.
 
     Args:
@@ -99,7 +101,7 @@ def import_slices(
         for name, some in parts.items():
             _write(slices, name, some, known)
             advance(len(some))
-    made = finish(slices, about, list(parts))
+    made = finish(slices, about, list(parts), None if known.synthetic else note_repeats)
     _show(made)
     return made
 

@@ -1,0 +1,178 @@
+"""People under two names are found, and different people are not taken for one."""
+
+import json
+from dataclasses import asdict
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+from scipy import ndimage
+from typer.testing import CliRunner
+
+from conftest import brain_phantom, write_nifti, write_slices
+from mrgantry.cli import app
+from mrgantry.common.picture import to_grey
+from mrgantry.data import SlicePlan, find_repeats, prepare
+from mrgantry.data.repeats import shrink
+
+LEVELS = 6
+PEOPLE = 24
+SPLITS = ("train", "test")
+
+
+def head(seed: int, size: int = 48) -> np.ndarray:
+    """Draw one person's slices, in [0, 1]: an anatomy that all share, and one's own."""
+    y, x = np.mgrid[-1 : 1 : size * 1j, -1 : 1 : size * 1j]
+    inside = x**2 / 0.5 + y**2 / 0.7 < 1
+
+    def smooth(seed):
+        noise = np.random.default_rng(seed).standard_normal((3 * LEVELS, size, size))
+        field = ndimage.gaussian_filter(noise, (3, 2.5, 2.5))[LEVELS : 2 * LEVELS]
+        return field / field.std()
+
+    return (0.55 + 0.09 * smooth(10**6) + 0.06 * smooth(seed)).clip(0.15, 1) * inside
+
+
+def slices_of(folder, heads):
+    """Write a set of heads by their names, in both splits in turn."""
+    images = np.concatenate([2 * one[:, None] - 1 for one in heads.values()])
+    subjects = [name for name, one in heads.items() for _ in one]
+    turns = [SPLITS[k % 2] for k, one in enumerate(heads.values()) for _ in one]
+    return write_slices(folder, images, subjects, turns)
+
+
+def people(count: int) -> dict[str, np.ndarray]:
+    return {f"p{seed}": head(seed) for seed in range(count)}
+
+
+def biased(one):
+    ramp = np.linspace(0.8, 1.2, one.shape[-1])
+    return (0.8 * one * ramp * ramp[:, None]).clip(0, 1)
+
+
+def noisy(one):
+    noise = np.random.default_rng(5).normal(0, 0.02, one.shape)
+    return (one + noise * (one > 0)).clip(0, 1)
+
+
+def moved(one):
+    turned = ndimage.rotate(one, 2, axes=(1, 2), reshape=False, order=1)
+    shifted = ndimage.shift(turned, (0, 1.3, -0.7), order=1)
+    return np.where(shifted > 0.3, shifted, 0).clip(0, 1)  # a brain mask's edge is sharp
+
+
+def between(one):
+    return (one[1:] + one[:-1]) / 2
+
+
+def test_different_people_are_not_one(tmp_path):
+    for count in (1, 2, 3, 5, PEOPLE):
+        assert find_repeats(slices_of(tmp_path / str(count), people(count))) == []
+    few = {name: one[2:3] for name, one in people(PEOPLE).items()}
+    assert find_repeats(slices_of(tmp_path / "few", few)) == []
+
+
+@pytest.mark.parametrize("change", [np.copy, biased, noisy, moved, between])
+def test_a_repeat_is_found_whatever_was_done_to_it(tmp_path, change):
+    heads = people(PEOPLE) | {"again": change(head(3))}
+    (one,) = find_repeats(slices_of(tmp_path / "set", heads))
+    assert (one.subject, one.other, one.split, one.other_split) == ("p3", "again", "test", "train")
+    assert one.ratio < 0.45 and (change is not np.copy or one.ratio == one.distance == 0)
+    assert one.id.startswith("p3-") and one.other_id.startswith("again-")
+
+
+def test_the_most_suspicious_come_first_and_one_person_may_have_three_names(tmp_path):
+    heads = people(PEOPLE) | {"b": moved(head(3)), "c": head(8), "d": noisy(biased(head(8)))}
+    found = [{one.subject, one.other} for one in find_repeats(slices_of(tmp_path / "set", heads))]
+    assert found[0] == {"p8", "c"}
+    assert len(found) == 4 and {"p3", "b"} in found and {"c", "d"} in found and {"p8", "d"} in found
+
+
+def test_of_two_people_only_copies_can_be_told(tmp_path):
+    (one,) = find_repeats(slices_of(tmp_path / "two", {"a": head(1), "b": 0.7 * head(1)}))
+    assert one.ratio is None and one.distance < 0.001
+    assert one.id.removeprefix("a-") == str(int(one.other_id.removeprefix("b-")) - LEVELS)
+    copies = {name: head(1) for name in "abc"}
+    assert len(find_repeats(slices_of(tmp_path / "three", copies))) == 3
+    # A single slice each, and the same one.
+    single = {name: one[2:3] for name, one in people(6).items()} | {"again": head(3)[2:3]}
+    assert [r.other for r in find_repeats(slices_of(tmp_path / "one", single))] == ["again"]
+
+
+def test_images_without_a_subject_are_left_out(tmp_path):
+    images = np.tile(2 * head(0)[:, None] - 1, (3, 1, 1, 1))
+    names = [f"block{k // LEVELS}" for k in range(len(images))]
+    made = write_slices(tmp_path / "set", images, names, ["train"] * len(names), synthetic=True)
+    assert find_repeats(made) == []
+
+
+def test_what_cannot_be_compared_is_not_alike(tmp_path):
+    made = slices_of(tmp_path / "set", people(4) | {"again": head(3)})
+    made.table.loc[made.table["subject"] == "again", "plane"] = "coronal"
+    assert find_repeats(made) == []
+
+
+def test_gain_bias_and_place_do_not_change_small_images():
+    images = torch.from_numpy(head(0, 64))[:, None].float()
+    small = shrink(images)
+    torch.testing.assert_close(small.norm(dim=1), torch.ones(LEVELS))
+    torch.testing.assert_close(shrink(0.3 * images - 1), small, atol=1e-4, rtol=0)
+    torch.testing.assert_close(shrink(images.roll((3, -5), (2, 3))), small, atol=1e-4, rtol=0)
+    assert (shrink(torch.from_numpy(biased(head(0, 64)))[:, None].float()) * small).sum(
+        1
+    ).min() > 0.98
+    assert not shrink(torch.full((2, 1, 16, 16), 0.3)).any()
+
+
+@pytest.fixture
+def doubled(cohort):
+    """Eleven subjects, of whom one is another with brighter intensities."""
+    name = "BraTS20_Training_099"
+    write_nifti(cohort / name / f"{name}_t1.nii.gz", 1.5 * brain_phantom(3), "LPS")
+    return cohort
+
+
+def test_prepare_notes_them_and_its_fingerprint_stays(doubled, tmp_path):
+    plan = SlicePlan(sequences=("t1",), slices="0.3:0.7", size=24)
+    made = prepare(doubled, tmp_path / "out", plan, workers=1)
+    (note,) = made.about.notes["repeats"]
+    assert {note["subject"], note["other"]} == {"BraTS20_Training_003", "BraTS20_Training_099"}
+    assert note["id"][20:] == note["other_id"][20:]  # the same slice of both
+    with Image.open(tmp_path / "out/repeats.png") as shown:
+        assert shown.size == (48, 24)
+    again = prepare(doubled, tmp_path / "out", plan, workers=1)
+    assert again.about == made.about
+    assert find_repeats(again) == find_repeats(made)
+    assert [asdict(one) for one in find_repeats(made)] == made.about.notes["repeats"]
+    # An interrupted call goes on, and a person who left is not shown any more.
+    about = json.loads((tmp_path / "out/about.json").read_text())
+    about |= {"complete": False, "notes": {}}
+    (tmp_path / "out/about.json").write_text(json.dumps(about))
+    assert prepare(doubled, tmp_path / "out", plan, workers=1).about == made.about
+    next(doubled.glob("*_099/*")).unlink()
+    assert prepare(doubled, tmp_path / "out", plan, workers=1).about.notes["repeats"] == []
+    assert not (tmp_path / "out/repeats.png").exists()
+
+
+def test_heads_of_oblique_sets_are_compared_unturned(doubled, tmp_path):
+    plan = SlicePlan(sequences=("t1",), plane="oblique", poses=2, size=24, field_mm=28)
+    (note,) = prepare(doubled, tmp_path / "out", plan, workers=1).about.notes["repeats"]
+    assert {note["subject"], note["other"]} == {"BraTS20_Training_003", "BraTS20_Training_099"}
+
+
+def test_both_verbs_warn(doubled, tmp_path):
+    words = ["prepare", doubled, tmp_path / "out", "--sequence", "t1", "--workers", "1"]
+    said = CliRunner().invoke(app, [*map(str, words), "--slices", "0.3:0.7", "--size", "24"]).output
+    assert "Warning: BraTS20_Training_003 and BraTS20_Training_099 look like one person" in said
+    assert "repeats.png; if they are one person, leave out one scan, or name both alike" in said
+    for name, one in (people(6) | {"again": head(3)}).items():
+        (tmp_path / f"pictures/{name}").mkdir(parents=True)
+        for level, image in enumerate(one):
+            picture = Image.fromarray(to_grey(2 * image - 1))
+            picture.save(tmp_path / f"pictures/{name}/{level}.png")
+    words = ["import", tmp_path / "pictures", tmp_path / "in", "--real", "--pixel-mm", "4"]
+    said = CliRunner().invoke(app, list(map(str, words))).output
+    assert "Warning: again and p3 look like one person" in said
+    assert "by --subject, and import again" in said
+    assert (tmp_path / "in/repeats.png").is_file()
