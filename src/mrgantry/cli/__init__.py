@@ -33,6 +33,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "export": (exchange.export, "mrgantry export synthetic pictures --format png"),
     "import": (exchange.import_, "mrgantry import pictures others --pixel-mm 1"),
     "evaluate": (results.evaluate, "mrgantry evaluate slices scores --synthetic synthetic"),
+    "sensitivity": (results.sensitivity, "mrgantry sensitivity slices sensitivity"),
     "compare": (
         results.compare,
         "mrgantry compare slices comparison --recipe gantry-64 --recipe han2018-dcgan-64 "

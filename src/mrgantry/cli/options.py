@@ -24,6 +24,13 @@ Person = Annotated[
 Sequences = Annotated[
     list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
 ]
+Features = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Published network to compare by as well: inception (the FID), dinov2 or radimagenet; "
+        "its weights are fetched once."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
 
 

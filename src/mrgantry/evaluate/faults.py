@@ -9,16 +9,6 @@ from scipy import ndimage
 
 from mrgantry.evaluate.cloud import Cloud
 
-# What one fault should move together.
-FAMILIES = (
-    ("relative_fd", "kernel_distance"),
-    ("precision", "density"),
-    ("recall", "coverage"),
-    ("ms_ssim_pairs",),
-    ("c2st_logistic", "c2st_neighbours", "c2st_cnn", "c2st_low_pass"),
-    ("copying_ratio", "copying_ratio_rare"),
-    ("spectral_difference",),
-)
 BACKGROUND = -0.99  # at and below which a pixel is taken for background
 SMOOTH = 8.0  # pixels over which a warp keeps its direction, for images of 64
 Images = Float[np.ndarray, "n c h w"]
@@ -48,8 +38,9 @@ class Fault:
         text: What is done, with {} for the strength.
         make: Gives images and their subjects.
         strengths: In the units that the text names; a single 0 where there are none.
-        expected: What each family of scores must say: "+" worse than real images, "0" alike, "?"
-            either. In the order of `FAMILIES`.
+        expected: What must come out, a sign a family of scores: "+" worse than real images, "0"
+            alike, "?" either. The families: FD and KID; precision and density; recall and
+            coverage; MS-SSIM of pairs; C2ST; copying; spectrum.
     """
 
     name: str

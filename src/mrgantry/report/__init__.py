@@ -1,5 +1,6 @@
 """Figures and the page: what lies in folders, for people."""
 
 from mrgantry.report.page import report
+from mrgantry.report.sensitivity import write_sensitivity
 
-__all__ = ["report"]
+__all__ = ["report", "write_sensitivity"]
