@@ -9,7 +9,8 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import read_scores
-from mrgantry.evaluate import evaluate
+from mrgantry.evaluate import evaluate, measures
+from mrgantry.evaluate.differences import differences
 
 
 @pytest.fixture
@@ -32,27 +33,26 @@ def by_name(scores, features=None):
 
 @pytest.mark.slow
 def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monkeypatch):
-    module = sys.modules["mrgantry.evaluate.evaluate"]
-    everything = module.all_measures  # the classifiers have tests of their own, and take minutes
-    monkeypatch.setattr(
-        module,
-        "all_measures",
-        lambda *a: (one for one in everything(*a) if not one.name.startswith("c2st")),
-    )
-    good = synthetic_set(tmp_path, blobs(150, 32, seed=9))
-    flatter = (blobs(150, 32, seed=8).astype(np.float32) * 0.5 - 0.5).astype(np.float16)
+    monkeypatch.setattr(measures, "COSTLY_DRAWS", 4)
+    good = synthetic_set(tmp_path, blobs(240, 32, seed=9))
+    flatter = (blobs(240, 32, seed=8).astype(np.float32) * 0.5 - 0.5).astype(np.float16)
     bad = synthetic_set(tmp_path, flatter, "bad")
-    one = synthetic_set(tmp_path, np.repeat(blobs(1, 32), 150, 0), "one")
-    copies = synthetic_set(tmp_path, real.images[:100], "copies")
+    one = synthetic_set(tmp_path, np.repeat(blobs(1, 32), 240, 0), "one")
+    copies = synthetic_set(tmp_path, np.repeat(real.images[:120], 2, 0), "copies")
     sets = [good, bad, one, copies]
     scores = evaluate(real.folder, tmp_path / "out", [s.folder for s in sets])
     of = {s.name: by_name([x for x in scores if x.synthetic == s.name]) for s in sets}
     assert of["good"]["relative_fd"].value == pytest.approx(1, abs=0.4)
     assert of["bad"]["relative_fd"].value > 3
-    assert of["one"]["ms_ssim_pairs"].value > of["one"]["ms_ssim_pairs"].floor_high
-    assert of["one"]["delta"].value == 0 and of["one"]["sigma"].value == 0
-    assert of["copies"]["nearest_training_ratio"].value == 0
-    assert of["good"]["nearest_training_ratio"].value == pytest.approx(1, abs=0.15)
+    for name in ("c2st_logistic", "c2st_neighbours", "c2st_cnn", "c2st_low_pass"):
+        assert of["good"][name].value < 0.65
+    assert of["bad"]["c2st_cnn"].value > 0.9 < of["bad"]["c2st_low_pass"].value
+    assert of["bad"]["precision"].value < 0.1 < 0.7 < of["good"]["precision"].value
+    assert of["one"]["ms_ssim_pairs"].verdict == of["one"]["coverage"].verdict == "worse"
+    assert of["one"]["delta"].value == 0 and of["one"]["sigma"].value == pytest.approx(0, abs=1e-6)
+    assert of["copies"]["copying_ratio"].value < 1e-3
+    assert of["copies"]["copying_ratio"].verdict == "worse"
+    assert of["good"]["copying_ratio"].value == pytest.approx(1, abs=0.15)
     for score in scores:
         rounding = 1e-9 * abs(score.value)
         assert score.low - rounding <= score.value <= score.high + rounding
@@ -78,18 +78,21 @@ def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
 
 
 def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
-    module = sys.modules["mrgantry.evaluate.evaluate"]
+    module = sys.modules["mrgantry.evaluate.reference"]
     everything, computed = module.all_measures, []
 
     def counted(measure):
-        def compute(half, other, seed):
-            computed.append(measure.name)
-            return measure.compute(half, other, seed)
+        def compute(pair):
+            computed.append(measure.kinds[0].name)
+            return measure.compute(pair)
 
         return replace(measure, compute=compute, draws=2)
 
-    monkeypatch.setattr(module, "c2st_cnn", partial(module.c2st_cnn, steps=3))
-    monkeypatch.setattr(module, "all_measures", lambda *a: [counted(m) for m in everything(*a)])
+    monkeypatch.setattr(measures, "c2st_cnn", partial(measures.c2st_cnn, steps=3))
+    monkeypatch.setattr(measures, "c2st_low_pass", partial(measures.c2st_low_pass, steps=3))
+    monkeypatch.setattr(
+        module, "all_measures", lambda *a, **k: [counted(m) for m in everything(*a, **k)]
+    )
     folders = {
         name: synthetic_set(tmp_path, blobs(count, 32, seed=seed), name).folder
         for name, count, seed in (("one", 60, 9), ("two", 60, 8), ("fewer", 40, 7))
@@ -149,5 +152,80 @@ def test_sets_of_one_name_are_refused(real, tmp_path):
 def test_the_training_split_can_be_compared_with(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     scores = evaluate(real.folder, tmp_path / "out", [good.folder], against="train")
-    assert "nearest_training_ratio" not in {score.name for score in scores}
+    assert "copying_ratio" not in {score.name for score in scores}
     assert "relative_fd" in {score.name for score in scores}
+
+
+def test_differences_between_sets_are_paired_by_draw(real, tmp_path, few_draws):
+    good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
+    other = synthetic_set(tmp_path, blobs(60, 32, seed=10), "other")
+    noise = np.random.default_rng(0).normal(0, 0.3, (60, 1, 32, 32))
+    bad = synthetic_set(tmp_path, np.clip(blobs(60, 32, seed=9) + noise, -1, 1), "bad")
+    sets = [one.folder for one in (good, other, bad)]
+    scores = evaluate(real.folder, tmp_path / "out", sets, maps=False)
+    found = {(d.score, d.features, d.one, d.other): d for d in differences(scores)}
+    clear = found["relative_fd", "random-net", "good", "bad"]
+    assert clear.nearer == "good" and clear.high < 0
+    assert found["density", "random-net", "other", "bad"].nearer == "other"
+    alike = [d for key, d in found.items() if "bad" not in key]
+    assert np.mean([d.nearer != "" for d in alike]) < 0.25
+    rows = (tmp_path / "out/differences.csv").read_text().splitlines()
+    assert len(rows) == 1 + len(found) == 1 + len(scores)
+
+
+def test_sets_of_other_sizes_are_measured_at_one_n(real, tmp_path, few_draws):
+    few = synthetic_set(tmp_path, blobs(40, 32, seed=9))
+    many = synthetic_set(tmp_path, blobs(90, 32, seed=9), "many")
+    scores = evaluate(real.folder, tmp_path / "out", [few.folder, many.folder], maps=False)
+    assert {score.n_synthetic for score in scores} == {20}
+
+
+@pytest.mark.parametrize(
+    ("spoil", "message"),
+    [
+        (
+            lambda images: np.where(images > 0.9, np.nan, images),
+            r"\d+ of 30 images of .*not finite",
+        ),
+        (lambda images: images[:11], r"has 11 image\(s\); scores need 12"),
+        (lambda images: images[:, :, ::2, ::2], "has 1 channel.s. of 16 pixels"),
+        (lambda images: images.repeat(2, axis=1), r"has 2 channel\(s\)"),
+    ],
+)
+def test_unfit_synthetic_images_are_refused(real, tmp_path, spoil, message):
+    bad = synthetic_set(tmp_path, spoil(blobs(30, 32)).astype(np.float16))
+    with pytest.raises(DataError, match=message):
+        evaluate(real.folder, tmp_path / "out", [bad.folder])
+
+
+def test_unfit_real_images_are_refused(tmp_path):
+    good = synthetic_set(tmp_path, blobs(20, 32))
+    subjects = [f"s{i // 5}" for i in range(80)]
+    splits = ["train" if i < 40 else "test" for i in range(80)]
+    same = write_slices(tmp_path / "same", np.repeat(blobs(1, 32), 80, 0), subjects, splits)
+    with pytest.raises(DataError, match="All 40 training images .* are the same"):
+        evaluate(same.folder, tmp_path / "out", [good.folder])
+    images = blobs(80, 32)
+    images[70] = np.inf
+    odd = write_slices(tmp_path / "odd", images, subjects, splits)
+    with pytest.raises(DataError, match="1 of 40 images of .*odd hold values that are not finite"):
+        evaluate(odd.folder, tmp_path / "out", [good.folder])
+
+
+def test_constant_synthetic_images_are_measured(real, tmp_path, few_draws):
+    """A generator that has collapsed to grey must get its bad scores, not an error."""
+    grey = synthetic_set(tmp_path, np.full((40, 1, 32, 32), -0.5, np.float16))
+    scores = by_name(evaluate(real.folder, tmp_path / "out", [grey.folder], maps=False))
+    assert all(np.isfinite(score.value) for score in scores.values())
+    assert scores["coverage"].value == 0 and scores["c2st_cnn"].value > 0.9
+
+
+def test_the_map_shows_groups_by_column(real, tmp_path, few_draws):
+    good = synthetic_set(tmp_path, blobs(40, 32, seed=9))
+    evaluate(real.folder, tmp_path / "out", [good.folder], groups="split")
+    with np.load(tmp_path / "out/pictures.npz") as file:
+        groups = {name for name in file.files if name.startswith("map/")}
+    assert groups == {"map/real, training, split train", "map/real, held out, split test",
+                      "map/good, split "}  # fmt: skip
+    with pytest.raises(DataError, match="has no column 'grade' to group by"):
+        evaluate(real.folder, tmp_path / "again", [good.folder], groups="grade")

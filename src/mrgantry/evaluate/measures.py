@@ -17,7 +17,7 @@ from mrgantry.evaluate.neighbours import copying
 from mrgantry.evaluate.spectrum import spectral_difference
 
 DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained networks
-PAIRS = 200  # of images, for MS-SSIM in one draw
+PAIRS = 600  # of images, for MS-SSIM in one draw
 # Features that every cloud has beside the extractors': small images, spectra, and the
 # distance to the nearest training image with its row.
 REDUCED, SPECTRUM, TO_TRAIN = "reduced", "spectrum", "to train"
@@ -42,7 +42,8 @@ class Measure:
         features: What it looks at: an extractor's name, or "pixels".
         compute: The function; costs are shared between the kinds.
         draws: How many draws it is computed of.
-        alone: It looks at the measured images alone, and compares them with nothing.
+        alone: It looks at the measured images, and compares them with no others of the draw or
+            not with these alone; see `floor_of`.
     """
 
     kinds: tuple[Kind, ...]
@@ -189,7 +190,7 @@ def copying_measure() -> Measure:
         to_train = of.other.features[TO_TRAIN][:, 0]
         return copying(of.other.features[REDUCED], to_train, of.real.features[REDUCED])
 
-    return Measure(kinds, "pixels", compute)
+    return Measure(kinds, "pixels", compute, alone=True)
 
 
 def delplace_measure(directions: Any) -> Measure:
