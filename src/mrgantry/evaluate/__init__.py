@@ -1,5 +1,6 @@
 """Whether synthetic images are any good: one file a measure, one door for all."""
 
 from mrgantry.evaluate.evaluate import evaluate
+from mrgantry.evaluate.select import select, summary
 
-__all__ = ["evaluate"]
+__all__ = ["evaluate", "select", "summary"]
