@@ -59,6 +59,23 @@ class Agreement:
         """Give the probability of each image's own label."""
         return _own(self.model, rows, labels)
 
+    def facts(self) -> dict[str, Any]:
+        """Describe it for the record."""
+        return {
+            "column": self.column,
+            "labels": self.model.classes_.tolist(),
+            "accuracy": self.accuracy,
+            "low": self.low,
+            "high": self.high,
+            "chance": self.chance,
+            "weak": self.weak,
+            "images": self.images,
+            "subjects": self.subjects,
+            "method": "share of real images whose label it agrees with, mean over labels, "
+            f"{FOLDS}-fold cross-validation by subject on the training split; 95 % interval by "
+            f"{DRAWS} bootstrap samples of subjects",
+        }
+
 
 def fit_agreement(
     rows: Float[np.ndarray, "n d"], data: SliceSet, column: str, seed: int

@@ -4,23 +4,8 @@ Authors have looked at their images and left out what looked odd (Han et al. 201
 noise-to-image and image-to-image GANs, discard weird-looking ones). Here two rules do it,
 the same for everybody, and the set records how many each has discarded.
 
-**Distance.** An image is implausible if it lies farther from its k-th nearest real training
-image than a share of 95 % of real training images lie from theirs, on the features of one
-extractor. Neighbouring slices of one head are nearly alike, so for a real image only images
-of other subjects count. The two distances are almost like for like:
-
-- Both look for the k-th nearest image among all training images of other people. But a
-  real image has one subject less to look among, so it lies a little farther from its
-  neighbours, and the limit is a little lenient: by a factor of about (S / (S - 1)) ** (1 / d)
-  for S subjects in features that vary along d directions; 1 % for 20 subjects and d = 5.
-- Real images of people who are not in the training split are the fair test: of them about
-  5 % would be discarded, give or take what a few odd heads do to a small split, since an odd
-  head is odd in all its slices.
-- A generator has seen every training subject, so its images may lie nearer than those of a
-  new person. A copy of a training image always passes: copying is for `evaluate` to find.
-
-**Label.** With a column such as "tumour", a classifier of real training images must give an
-image's own label a probability of at least one half.
+The rules are in `plausible.py`: an image must lie near real training images, and look like its
+label to a classifier of these, if there is one.
 
 Held-out real images are never looked at, so comparing with them stays honest. But what has been
 chosen by a distance scores well on it: precision on the same features must rise. What is
@@ -33,14 +18,13 @@ kept.png            the kept images that are nearest to the limit, farthest firs
 
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Int, Shaped
+from jaxtyping import Bool, Int, Shaped
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import whole
@@ -49,58 +33,15 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
-from mrgantry.evaluate.agreement import AGREES, FOLDS, Agreement, fit_agreement
-from mrgantry.evaluate.features import Extractor, random_network
-from mrgantry.evaluate.manifold import K, distances
-from mrgantry.evaluate.pretrained import load_extractor
-from mrgantry.evaluate.reference import check_finite, subjects_of
+from mrgantry.evaluate.agreement import AGREES, Agreement
+from mrgantry.evaluate.manifold import K
+from mrgantry.evaluate.plausible import RANDOM_NET, Rules, fit_rules
 
 KEEP = 0.95  # of real images
-RANDOM_NET = "random-net"
-FEWEST = 20  # real images: one in twenty is 5 %
 BLOCK = 1000  # images a part, as in sampled sets
 SHOWN = 64  # images in a picture
-NOBODY = -1  # whom a synthetic image shows
 FAR, UNLIKE = "far from real images", "unlike the label"
 BOTH = f"{FAR} and {UNLIKE}"
-
-
-@dataclass(frozen=True, eq=False)
-class Rules:
-    """What images are judged by, all of it fitted on real training images.
-
-    Attributes:
-        extractor: Gives the features.
-        rows: Features of the real images that neighbours are looked for among.
-        limit: The greatest distance to the k-th nearest of them that is plausible.
-        agreement: The classifier of the label, if there is one.
-    """
-
-    extractor: Extractor
-    rows: Float[np.ndarray, "n d"]
-    limit: float
-    agreement: Agreement | None
-
-    def judge(self, data: SliceSet) -> pd.DataFrame:
-        """Give a row an image: its distance, label, that label's probability, and two verdicts.
-
-        Raises:
-            DataError: An image holds values that are not finite.
-        """
-        check_finite(data)
-        rows = self.extractor.extract(data.images)
-        nobody = np.full(len(rows), NOBODY)
-        distance = kth_nearest(rows, nobody, self.rows, np.zeros(len(self.rows), int))
-        verdict = data.table[["id"]].assign(
-            distance=distance, limit=self.limit, wanted="", probability=np.nan
-        )
-        if self.agreement is not None:
-            wanted = data.table[self.agreement.column].to_numpy(dtype=str)
-            verdict["wanted"] = wanted
-            verdict["probability"] = self.agreement.probability(rows, wanted)
-        verdict["far"] = verdict["distance"] > self.limit
-        verdict["unlike"] = verdict["probability"] < AGREES  # never, where it is not a number
-        return verdict
 
 
 def select(
@@ -224,63 +165,6 @@ def describe(data: SliceSet, real: SliceSet, options: dict[str, Any], out: Path)
     )
 
 
-def fit_rules(
-    wide: SliceSet, only: Sequence[str], keep: float, label: str, features: str, seed: int
-) -> Rules:
-    """Find the limit of the distance, and fit the classifier of the label.
-
-    Args:
-        wide: Real training images of all labels.
-        only: Conditions on those of them that the distance is measured to.
-        keep: Share of these that lie within the limit.
-        label: Column of the label, or "".
-        features: Name of the extractor.
-        seed: Of the classifier's folds.
-
-    Raises:
-        DataError: There are too few images, or they are unfit.
-    """
-    check_finite(wide)
-    near = choose_rows(wide, only)
-    people = subjects_of(near).astype(str)
-    _, owners, counts = np.unique(people, return_inverse=True, return_counts=True)
-    if len(near) < FEWEST or len(near) - counts.max() < K:
-        raise DataError(
-            f"{wide.folder} has {len(near)} fitting training images of {len(counts)} "
-            f"subject(s); what is usual can be told from {FEWEST} or more of several subjects, "
-            f"with {K} of other subjects for each."
-        )
-    if np.ptp(wide.images.reshape(len(wide), -1), axis=0).max(initial=0) == 0:
-        raise DataError(f"All {len(wide)} training images of {wide.folder} are the same.")
-    network = random_network(wide.images) if features == RANDOM_NET else load_extractor(features)
-    everything = network.extract(wide.images)
-    rows = everything[np.isin(wide.places, near.places)]
-    limit = float(np.quantile(kth_nearest(rows, owners, rows, owners), keep))
-    agreement = fit_agreement(everything, wide, label, seed) if label else None
-    return Rules(network, rows, limit, agreement)
-
-
-def kth_nearest(
-    rows: Float[np.ndarray, "n d"],
-    owners: Int[np.ndarray, " n"],
-    real: Float[np.ndarray, "m d"],
-    real_owners: Int[np.ndarray, " m"],
-    k: int = K,
-) -> Float[np.ndarray, " n"]:
-    """Give the distance from each row to its k-th nearest real row of another owner.
-
-    Real and synthetic images both go through here, so that they are measured alike; some at a
-    time, since all distances within a large training split do not fit into memory.
-    """
-    found = []
-    for start in range(0, len(rows), BLOCK):
-        some = slice(start, start + BLOCK)
-        apart = distances(rows[some], real)
-        apart[torch.from_numpy(owners[some, None] == real_owners[None])] = torch.inf
-        found.append(apart.kthvalue(k, dim=1).values)
-    return torch.cat(found).double().numpy()
-
-
 def facts_of(
     rules: Rules, verdict: pd.DataFrame, real: SliceSet, only: Sequence[str], keep: float
 ) -> dict[str, Any]:
@@ -297,6 +181,7 @@ def facts_of(
             "split": "train",
             "only": tuple(only),
             "images": len(rules.rows),
+            "subjects": rules.subjects,
         },
         "features": rules.extractor.name,
         "features_fingerprint": rules.extractor.fingerprint,
@@ -315,20 +200,7 @@ def facts_of(
         facts |= {
             "discarded_unlike": int(unlike.sum()),
             "discarded_by_both": int((far & unlike).sum()),
-            "classifier": {
-                "column": told.column,
-                "labels": told.model.classes_.tolist(),
-                "accuracy": told.accuracy,
-                "low": told.low,
-                "high": told.high,
-                "chance": told.chance,
-                "weak": told.weak,
-                "images": told.images,
-                "subjects": told.subjects,
-                "method": f"share of real images whose label it agrees with, mean over labels, "
-                f"{FOLDS}-fold cross-validation by subject on the training split; 95 % interval "
-                "by bootstrap of subjects",
-            },
+            "classifier": told.facts(),
         }
     return {"rules": words} | facts
 
@@ -346,8 +218,9 @@ def summary(made: SliceSet) -> list[str]:
     told = facts.get("classifier")
     said = [
         f"{made.folder} holds {facts['kept']:,} of {facts['looked_at']:,} synthetic slices.",
-        f"{facts['discarded']:,} are discarded: {facts['reasons']}. Look at {made.folder / 'discarded.png'} "
-        f"and at {made.folder / 'kept.png'}, the kept ones nearest to the limit."
+        f"Discarded are {facts['discarded']:,}: {facts['reasons']}. Look at "
+        f"{made.folder / 'discarded.png'}, and at {made.folder / 'kept.png'}, the kept ones "
+        "nearest to the limit."
         if facts["discarded"]
         else "None is discarded.",
     ]
