@@ -107,12 +107,14 @@ def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path)
 def test_images_unlike_their_label_are_discarded(real, tmp_path):
     images, tumour = marked(40, seed=5)
     tumour[:6] = ["no", "yes"] * 3  # the wrong way round
+    tumour[6] = "unclear"
     made = synthetic_set(tmp_path, images, tumour)
     left = select(made.folder, tmp_path / "out", real.folder, keep=1, label="tumour")
     listed = pd.read_csv(left.folder / "discarded.csv")
     assert set(listed["id"]) == set(made.table["id"][:6])
     assert set(listed["reason"]) == {"unlike the label"}
     assert (listed["probability"] < 0.5).all()
+    assert left.about.notes["selected"]["not_judged_unclear"] == 1
     told = left.about.notes["selected"]["classifier"]
     assert told["accuracy"] > 0.95 and not told["weak"]
     assert (told["images"], told["subjects"], told["chance"]) == (100, 20, 0.5)

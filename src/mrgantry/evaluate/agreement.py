@@ -16,6 +16,7 @@ from mrgantry.data.slices import NUMBERS, SliceSet
 AGREES = 0.5  # least probability of an image's own label
 FOLDS = 5  # and so the fewest subjects of a label
 UNLABELLED = ("", "unknown")
+UNCLEAR = "unclear"  # too small a tumour to count: neither kind, so it is not judged
 DRAWS = 1000  # bootstrap samples of the subjects
 ABOVE_CHANCE = 0.1
 
@@ -56,8 +57,12 @@ class Agreement:
     def probability(
         self, rows: Float[np.ndarray, "n d"], labels: Shaped[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
-        """Give the probability of each image's own label."""
-        return _own(self.model, rows, labels)
+        """Give the probability of each image's own label; not a number where it is unclear."""
+        found = np.full(len(rows), np.nan)
+        clear = labels != UNCLEAR
+        if clear.any():
+            found[clear] = _own(self.model, rows[clear], labels[clear])
+        return found
 
     def facts(self) -> dict[str, Any]:
         """Describe it for the record."""
@@ -87,7 +92,7 @@ def fit_agreement(
 
     Args:
         rows: Features of the images.
-        data: Real images with their rows; those without a label are left out.
+        data: Real images with their rows; those without a clear label are left out.
         column: The label.
         seed: Of the folds and of the bootstrap.
 
@@ -105,7 +110,7 @@ def fit_agreement(
 
 
 def _labelled(data: SliceSet, column: str) -> Bool[np.ndarray, " n"]:
-    """Mark the images that have a label.
+    """Mark the images that have a clear label.
 
     Raises:
         DataError: There is no such column, or there are too few labels, or subjects of one.
@@ -115,7 +120,7 @@ def _labelled(data: SliceSet, column: str) -> Bool[np.ndarray, " n"]:
             f"{data.folder} has no column {column!r} of labels; there are tumour, sequence "
             "and others."
         )
-    known = ~data.table[column].isin(UNLABELLED).to_numpy()
+    known = ~data.table[column].isin([*UNLABELLED, UNCLEAR]).to_numpy()
     people = data.table[known].groupby(column)["subject"].nunique()
     if len(people) < 2:
         have = f"only {column}={people.index[0]}" if len(people) else f"no {column}"

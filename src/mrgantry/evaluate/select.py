@@ -33,7 +33,7 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
-from mrgantry.evaluate.agreement import AGREES, Agreement
+from mrgantry.evaluate.agreement import AGREES, UNCLEAR, Agreement
 from mrgantry.evaluate.manifold import K
 from mrgantry.evaluate.plausible import RANDOM_NET, Rules, fit_rules
 
@@ -139,7 +139,7 @@ def check_labels(data: SliceSet, agreement: Agreement | None) -> None:
     if agreement is None:
         return
     column, known = agreement.column, [str(one) for one in agreement.model.classes_]
-    strange = data.table.loc[~data.table[column].isin(known), column]
+    strange = data.table.loc[~data.table[column].isin([*known, UNCLEAR]), column]
     if len(strange):
         raise DataError(
             f"{len(strange):,} images of {data.folder} have {column}={strange.iloc[0]}, but real "
@@ -200,6 +200,7 @@ def facts_of(
         facts |= {
             "discarded_unlike": int(unlike.sum()),
             "discarded_by_both": int((far & unlike).sum()),
+            "not_judged_unclear": int(verdict["probability"].isna().sum()),
             "classifier": told.facts(),
         }
     return {"rules": words} | facts
@@ -230,6 +231,8 @@ def summary(made: SliceSet) -> list[str]:
             f"slices of {told['subjects']} subjects, each held out in turn (95 % interval "
             f"{told['low']:.0%} to {told['high']:.0%}; guessing: {told['chance']:.0%})."
         )
+    if unclear := facts.get("not_judged_unclear"):
+        said.append(f"{unclear:,} with an unclear label were not judged by it.")
     if told and told["weak"]:
         said.append(
             f"Warning: that is hardly better than guessing, so what it discards means little. "
