@@ -1,4 +1,5 @@
 import json
+import sys
 
 import numpy as np
 import pandas as pd
@@ -87,7 +88,7 @@ def test_the_limit_lets_the_wanted_share_of_real_images_pass(real, tmp_path):
     assert shares == pytest.approx([0.5, 0.95, 1.0], abs=0.12) and shares == sorted(shares)
 
 
-def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path):
+def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path, monkeypatch):
     made = synthetic_set(tmp_path, marked(40, seed=5)[0])
     out = tmp_path / "out"
     first = select(made.folder, out, real.folder)
@@ -95,6 +96,11 @@ def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path)
     select(made.folder, out, real.folder)
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     next(out.glob("parts/*.npy")).write_bytes(b"half")
+    with monkeypatch.context() as killed:
+        killed.setattr(sys.modules["mrgantry.evaluate.select"], "finish", lambda *_: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            select(made.folder, out, real.folder)
+    assert not json.loads((out / "about.json").read_text())["complete"]
     assert select(made.folder, out, real.folder).about.fingerprint == first.about.fingerprint
     with pytest.raises(DataError, match=r"made with keep = 0\.95, now 0\.9"):
         select(made.folder, out, real.folder, keep=0.9)
@@ -139,6 +145,10 @@ def test_a_classifier_that_guesses_is_told_of(tmp_path):
     truth = np.array([[label == "yes"] for label in labels], dtype=float)
     agreement = fit_agreement(truth, real, "tumour", 0)
     assert (agreement.low, agreement.accuracy, agreement.high) == (1, 1, 1)
+    rare = real_set(tmp_path, "rare", tumour=["yes", "no", "no", "no", "no"] * 24)
+    shifted = noises[:, :1] + 2 * (rare.table["tumour"] == "yes").to_numpy()[:, None]
+    share = fit_agreement(shifted, rare, "tumour", 0).probability(shifted, np.array(["yes"] * 120))
+    assert share.mean() > 0.3  # a fifth, unless each label has equal weight
     made = synthetic_set(tmp_path, *marked(30, seed=5))
     words = ["select", made.folder, tmp_path / "out", "--against", real.folder]
     shown = CliRunner().invoke(app, [*map(str, words), "--label", "tumour"])
