@@ -3,6 +3,7 @@
 import os
 import signal
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import nibabel as nib
@@ -66,6 +67,7 @@ def write_slices(
     splits: list[str],
     *,
     synthetic: bool = False,
+    tumour: Sequence[str] = (),
 ) -> SliceSet:
     """Write a set of slices from arrays."""
     about = About(
@@ -92,7 +94,7 @@ def write_slices(
                     "index": row,
                     "position_mm": 0.0,
                     "pixel_mm": 1.0,
-                    "tumour": "unknown",
+                    "tumour": tumour[row] if tumour else "unknown",
                     "source": "synthetic" if synthetic else "real",
                 }
                 for row in rows

@@ -32,6 +32,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "project": (networks.project, "mrgantry project run slices projection --count 8"),
     "export": (exchange.export, "mrgantry export synthetic pictures --format png"),
     "import": (exchange.import_, "mrgantry import pictures others --pixel-mm 1"),
+    "select": (results.select, "mrgantry select synthetic selected --against slices"),
     "evaluate": (results.evaluate, "mrgantry evaluate slices scores --synthetic synthetic"),
     "sensitivity": (results.sensitivity, "mrgantry sensitivity slices sensitivity"),
     "compare": (

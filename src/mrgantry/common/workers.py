@@ -4,7 +4,14 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Generator, Iterable, Iterator
-from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
+from concurrent.futures import (
+    FIRST_COMPLETED,
+    Executor,
+    Future,
+    ProcessPoolExecutor,
+    ThreadPoolExecutor,
+    wait,
+)
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
@@ -158,3 +165,24 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         if not count:
             raise RunError(f"The Dask cluster at {address} has no workers; start some first.")
         yield client.get_executor(), count
+
+
+def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
+    """Run `work` on every item in as many threads as there are cores, in the items' order.
+
+    For work that spends its time in NumPy and PyTorch and shares large arrays. Each call keeps to
+    one thread: several such calls side by side are faster than one that splits every small
+    matrix.
+
+    Args:
+        work: A function of one argument; its results must not depend on global state.
+        items: What to work on.
+    """
+    import torch  # noqa: PLC0415 (not every command needs it)
+    from threadpoolctl import threadpool_limits  # noqa: PLC0415
+
+    with (
+        threadpool_limits(1),
+        ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+    ):
+        yield from pool.map(work, items)

@@ -271,6 +271,16 @@ def begin(folder: Path, about: About) -> None:
     Raises:
         DataError: The folder holds a set made with other choices, or other things.
     """
+    if not begun(folder, about):
+        write_json(folder / "about.json", about.model_dump())
+
+
+def begun(folder: Path, about: About) -> bool:
+    """Say whether a set was started with the same choices; otherwise its folder is free.
+
+    Raises:
+        DataError: The folder holds a set made with other choices, or other things.
+    """
     if folder.exists() and not folder.is_dir():
         raise DataError(f"{folder} is a file; name a folder for the set of slices.")
     if (folder / "about.json").is_file():
@@ -284,10 +294,10 @@ def begin(folder: Path, about: About) -> None:
                 f"{folder} was made with {key} = {old.get(key)!r}, now {new[key]!r} is asked "
                 "for. Choose another folder, or delete this one."
             )
-        return
+        return True
     if any(one.name[0] != "." for one in folder.glob("*")):  # a kill can leave hidden files
         raise DataError(f"{folder} is not empty and is not a set of slices; choose another.")
-    write_json(folder / "about.json", about.model_dump())
+    return False
 
 
 def reopen(folder: Path) -> None:

@@ -18,6 +18,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
+from torch.nn.utils import skip_init
 
 from mrgantry.evaluate.cloud import Cloud, half_of_subjects
 from mrgantry.evaluate.features import reduced_images
@@ -60,9 +61,7 @@ def _by_cnn(
     held, y = _held_out(real, other, seed), _labels(real, other)
     images = torch.from_numpy(np.concatenate(pixels))
     rows = torch.from_numpy(held)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(seed)
-        network = _train_cnn(_laid_out(images[~rows]), y[~held], steps, seed)
+    network = _train_cnn(_laid_out(images[~rows]), y[~held], steps, seed)
     with torch.no_grad():
         logits = torch.cat([network(_laid_out(some))[:, 0] for some in images[rows].split(256)])
     return _accuracy(logits.sigmoid().numpy(), y[held])
@@ -75,15 +74,18 @@ def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
 def _train_cnn(
     images: Float[Tensor, "n c h w"], labels: Bool[np.ndarray, " n"], steps: int, seed: int
 ) -> nn.Module:
+    # Tests run side by side, so nothing is drawn from the global generator.
+    random = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
     widths = [images.shape[1], 16, 32, 64]
     for narrow, wide in pairwise(widths):
-        layers += [nn.Conv2d(narrow, wide, 3, 2, 1), nn.BatchNorm2d(wide), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten(), nn.Dropout(0.2), nn.Linear(64 * 16, 1)]
+        layers += [_drawn(skip_init(nn.Conv2d, narrow, wide, 3, 2, 1), random)]
+        layers += [nn.BatchNorm2d(wide), nn.ReLU()]
+    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten()]
+    layers += [_drawn(skip_init(nn.Linear, 64 * 16, 1), random)]
     network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
     targets = torch.from_numpy(labels).float()
-    random = torch.Generator().manual_seed(seed)
     for _ in range(steps):
         rows = torch.randint(len(images), (64,), generator=random)
         loss = F.binary_cross_entropy_with_logits(network(images[rows])[:, 0], targets[rows])
@@ -91,6 +93,13 @@ def _train_cnn(
         loss.backward()
         optimiser.step()
     return network.eval()
+
+
+def _drawn(layer: nn.Module, random: torch.Generator) -> nn.Module:
+    """Draw a layer's weights."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=random)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
 
 
 def _held_out(real: Cloud, other: Cloud, seed: int) -> Bool[np.ndarray, " n"]:

@@ -1,6 +1,5 @@
 """A cloud: images with the subjects they come from, and draws of half of them."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -60,8 +59,8 @@ class Draw:
     floor: Pair
 
 
-def draws(real: Cloud, synthetic: Cloud, count: int, seed: int, most: int = 0) -> Iterator[Draw]:
-    """Draw halves of the real subjects and as many synthetic images, again and again.
+def draw(real: Cloud, synthetic: Cloud, turn: int, seed: int, most: int = 0) -> Draw:
+    """Draw half of the real subjects and as many synthetic images.
 
     Measures are biased by the number of images, so all clouds have as many as the
     smallest. At most half of the synthetic images are drawn at a time, and where they
@@ -71,22 +70,21 @@ def draws(real: Cloud, synthetic: Cloud, count: int, seed: int, most: int = 0) -
     Args:
         real: Held-out real images.
         synthetic: What is measured.
-        count: How often.
-        seed: Of all draws; draw i is the same whatever the count.
+        turn: Number of the draw.
+        seed: Of all draws.
         most: Upper limit to the size, so that several sets are measured alike; 0 for none.
     """
-    for turn in range(count):
-        random = np.random.default_rng((seed, turn))
-        first = half_of_subjects(real, int(random.integers(2**31)))
-        drawn = half_of_subjects(synthetic, int(random.integers(2**31)))
-        parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn)]
-        size = min(most or len(real), *map(len, parts))
-        half, other, made = (
-            cloud.take(np.sort(random.permutation(part)[:size]))
-            for cloud, part in zip((real, real, synthetic), parts, strict=True)
-        )
-        measured = int(random.integers(2**31))
-        yield Draw(Pair(half, made, measured), Pair(half, other, measured))
+    random = np.random.default_rng((seed, turn))
+    first = half_of_subjects(real, int(random.integers(2**31)))
+    drawn = half_of_subjects(synthetic, int(random.integers(2**31)))
+    parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn)]
+    size = min(most or len(real), *map(len, parts))
+    half, other, made = (
+        cloud.take(np.sort(random.permutation(part)[:size]))
+        for cloud, part in zip((real, real, synthetic), parts, strict=True)
+    )
+    measured = int(random.integers(2**31))
+    return Draw(Pair(half, made, measured), Pair(half, other, measured))
 
 
 def half_of_subjects(cloud: Cloud, seed: int) -> Bool[np.ndarray, " n"]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
-from mrgantry.evaluate.cloud import Cloud, Pair, draws
+from mrgantry.common.workers import in_threads
+from mrgantry.evaluate.cloud import Cloud, Pair, draw
 from mrgantry.evaluate.measures import Kind, Measure
 from mrgantry.evaluate.reference import Reference
 
@@ -48,18 +49,33 @@ def score(
         most: Upper limit to the images in a draw, so that several sets are measured alike.
     """
     measures = reference.measures
-    values: list[Values] = [[] for _ in measures]
     known = [
         floors.setdefault(key_of(reference, one, candidate, seed, most), []) for one in measures
     ]
-    count, n = count_draws(reference), 0
-    for turn, draw in enumerate(draws(reference.held_cloud, candidate.cloud, count, seed, most)):
-        n = len(draw.synthetic.real)
-        for measure, found, usual in zip(measures, values, known, strict=True):
-            if turn < measure.draws:
-                found.append(tuple(measure.compute(draw.synthetic)))
-                if turn == len(usual):
-                    usual.append(floor_of(measure, draw.floor))
+    held, made = reference.held_cloud, candidate.cloud
+
+    def measure(turn: int) -> tuple[int, Values, Values]:
+        """Compute all measures of one draw; a floor only where none is known yet."""
+        taken = draw(held, made, turn, seed, most)
+        wanted = [turn < one.draws for one in measures]
+        ours = [
+            tuple(one.compute(taken.synthetic)) if wants else ()
+            for one, wants in zip(measures, wanted, strict=True)
+        ]
+        usual = [
+            floor_of(one, taken.floor) if wants and turn >= len(before) else ()
+            for one, wants, before in zip(measures, wanted, known, strict=True)
+        ]
+        return len(taken.synthetic.real), ours, usual
+
+    values: list[Values] = [[] for _ in measures]
+    for size, ours, usual in in_threads(measure, range(count_draws(reference))):
+        n = size
+        for found, value, before, floor in zip(values, ours, known, usual, strict=True):
+            if value:
+                found.append(value)
+            if floor:
+                before.append(floor)
         advance(note=candidate.name)
     facts = {
         "synthetic": candidate.name,

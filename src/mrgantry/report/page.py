@@ -118,12 +118,19 @@ def gallery(one: SliceSet) -> dict[str, Any]:
     return {
         "title": f"Synthetic: {one.name}" if synthetic else f"{origin.capitalize()}: {one.name}",
         "caption": f"{len(one):,} images drawn by the generator, trained on {origin} scans"
+        + left_of(one)
         if synthetic
         else f"{len(one):,} slices of {one.table['subject'].nunique()} subjects"
         + ("; these are held out from training" if len(held) else ""),
         "synthetic": synthetic,
         "picture": figures.image_grid(one.images[chosen], 6 if one.images.shape[1] == 1 else 2),
     }
+
+
+def left_of(one: SliceSet) -> str:
+    """Say of how many images these are what `select` has left."""
+    chosen = one.about.notes.get("selected")
+    return f"; what a rule has left of {chosen['looked_at']:,}" if chosen else ""
 
 
 def evaluation(folder: Path) -> dict[str, Any]:
