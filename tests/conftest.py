@@ -139,4 +139,4 @@ def real_data() -> Path:
 @pytest.fixture
 def few_draws(monkeypatch):
     """Train the classifiers of an evaluation twice instead of ten times: they take minutes."""
-    monkeypatch.setattr(sys.modules["mrgantry.evaluate.evaluate"], "COSTLY_DRAWS", 2)
+    monkeypatch.setattr(sys.modules["mrgantry.evaluate.measures"], "COSTLY_DRAWS", 2)

@@ -87,14 +87,14 @@ READING = {
     "Differences between sets": (
         "All sets are measured with the same real images in each draw, so the draws can be "
         "subtracted in pairs; what the choice of subjects brings about cancels. A difference is "
-        "called larger than chance if the 95 % interval of these differences leaves 0 out. That can be "
-        "so where the intervals of the two sets overlap. About one in twenty of equal pairs passes "
-        "as well, so a lone difference among many is no finding. Scores that look at the same "
-        "thing move together."
+        "called larger than chance if the 95 % interval of these differences leaves 0 out. That "
+        "can be so where the intervals of the two sets overlap. About one in twenty of equal pairs "
+        "passes as well, so a lone difference among many is no finding. Scores that look at the "
+        "same thing move together."
     ),
     "Equal numbers": (
-        "All clouds in a draw have the same number of images, given as n. Fréchet distances fall and "
-        "recall and coverage rise with n, so values from evaluations with another n, or from "
+        "All clouds in a draw have the same number of images, given as n. Fréchet distances fall "
+        "and recall and coverage rise with n, so values from evaluations with another n, or from "
         "papers, must not be compared with these."
     ),
 }
@@ -108,16 +108,18 @@ FEATURES = {
     ),
     "random-net": (
         "Means and spreads of the responses of a convolutional network with random, untrained "
-        "filters, each scaled to variance 1 over the training images. They hold edges and "
-        "textures of several sizes, and nothing learnt."
+        "filters, each scaled to variance 1 over the training images. They hold edges and textures "
+        "of several sizes, and nothing learnt."
     ),
     "inception": (
-        "The 2048 features of Inception v3, trained on photographs, with the weights of the FID. Much "
-        "used, so numbers can be set beside others'; what it minds was learnt for dogs and cars."
+        "The 2048 features of Inception v3, trained on photographs, with the weights of the FID. "
+        "Much used, so numbers can be set beside others'; what it minds was learnt for dogs and "
+        "cars."
     ),
     "dinov2": (
-        "The features of DINOv2 (small), trained on photographs without labels. On photographs such "
-        "features agree better with what people judge than Inception's do (Stein et al. 2023)."
+        "The features of DINOv2 (small), trained on photographs without labels. On photographs "
+        "such features agree better with what people judge than Inception's do (Stein et al. "
+        "2023)."
     ),
     "radimagenet": (
         "The features of a network trained on RadImageNet: CT, MR and ultrasound images. Nearer to "
@@ -131,27 +133,42 @@ EXPLANATIONS = (
         question="population",
         word="Fréchet, over the floor",
         answers="How many times as far from the held-out real images are these as other real ones?",
-        how="The Fréchet distance of synthetic and real features, divided by the mean distance between "
-        "two halves of the real subjects at the same n. On Inception's features the distance is the FID.",
-        good="Lower. 1 is as far as one half of the subjects is from the other; below 1 occurs, since "
-        "synthetic images mix all heads and halves do not.",
-        blind="Only means and covariances count, so clouds of another shape can score 0. One number "
-        "for fidelity and variety: it does not say which is missing. On principal directions it does not "
-        "notice blur, noise or checkerboards. Copies of training images score well.",
-        source="Dowson and Landau 1982; Heusel et al. 2017 for the FID. The ratio to the floor is ours.",
+        how=(
+            "The Fréchet distance of synthetic and real features, divided by the mean distance "
+            "between two halves of the real subjects at the same n. On Inception's features the "
+            "distance is the FID."
+        ),
+        good=(
+            "Lower. 1 is as far as one half of the subjects is from the other; below 1 occurs, "
+            "since synthetic images mix all heads and halves do not."
+        ),
+        blind=(
+            "Only means and covariances count, so clouds of another shape can score 0. One number "
+            "for fidelity and variety: it does not say which is missing. On principal directions "
+            "it does not notice blur, noise or checkerboards. Copies of training images score "
+            "well."
+        ),
+        source=(
+            "Dowson and Landau 1982; Heusel et al. 2017 for the FID. The ratio to the floor is "
+            "ours."
+        ),
     ),
     Explanation(
         titles={"frechet_distance": "Fréchet distance", "fid": "FID"},
         question="population",
         word="Fréchet",
         answers="How far apart are real and synthetic images, taken as two Gaussians?",
-        how="Means and covariances of the features of both sets give |mu1 - mu2|^2 + tr(S1 + S2 - 2 (S1 "
-        "S2)^1/2). FID is its name on Inception's features, and there alone.",
+        how=(
+            "Means and covariances of the features of both sets give |mu1 - mu2|^2 + tr(S1 + S2 - "
+            "2 (S1 S2)^1/2). FID is its name on Inception's features, and there alone."
+        ),
         good="Lower, down to the floor.",
-        blind="It is biased: the fewer images, the larger, by far more than most differences between "
-        "generators. So only equal n and the floor count, and FIDs in papers, of 10,000 images or "
-        "more, cannot be compared with these. Distances on different features have different units. "
-        "Otherwise as relative FD.",
+        blind=(
+            "It is biased: the fewer images, the larger, by far more than most differences between "
+            "generators. So only equal n and the floor count, and FIDs in papers, of 10,000 images "
+            "or more, cannot be compared with these. Distances on different features have "
+            "different units. Otherwise as relative FD."
+        ),
         source="Dowson and Landau 1982; Heusel et al. 2017.",
     ),
     Explanation(
@@ -159,12 +176,17 @@ EXPLANATIONS = (
         question="population",
         word="MMD",
         answers="Do both sets come from one population, by a measure that few images do not bias?",
-        how="The squared maximum mean discrepancy of both clouds with the kernel (x.y / d + 1)^3, all "
-        "pairs of an image with itself left out. On Inception's features this is the KID.",
+        how=(
+            "The squared maximum mean discrepancy of both clouds with the kernel (x.y / d + 1)^3, "
+            "all pairs of an image with itself left out. On Inception's features this is the KID."
+        ),
         good="Near 0, the mean of one population; it may fall below 0 by chance.",
-        blind="Unbiased does not mean exact: with few subjects it spreads widely, as the floor's interval "
-        "shows. The cubic kernel minds moments up to the third. Like Fréchet distances it mixes fidelity with "
-        "variety, sees only what the features hold, and rewards copies.",
+        blind=(
+            "Unbiased does not mean exact: with few subjects it spreads widely, as the floor's "
+            "interval shows. The cubic kernel minds moments up to the third. Like Fréchet "
+            "distances it mixes fidelity with variety, sees only what the features hold, and "
+            "rewards copies."
+        ),
         source="Bińkowski et al. 2018.",
     ),
     Explanation(
@@ -172,23 +194,36 @@ EXPLANATIONS = (
         question="plausible",
         word="share inside",
         answers="Which share of the synthetic images looks like some real one?",
-        how="Around each real image lies a ball that reaches to its 5th nearest real image of another "
-        "subject. Counted are the synthetic images inside any ball.",
+        how=(
+            "Around each real image lies a ball that reaches to its 5th nearest real image of "
+            "another subject. Counted are the synthetic images inside any ball."
+        ),
         good="Higher, up to the floor or above.",
-        blind="A single odd real image has a huge ball and lets anything pass; density mends that. A "
-        "generator that makes one good image again and again has precision 1: look at recall and coverage.",
-        source="Kynkäänniemi et al. 2019. That neighbours must be other subjects is ours: next slices of "
-        "one head would make all balls too small.",
+        blind=(
+            "A single odd real image has a huge ball and lets anything pass; density mends that. A "
+            "generator that makes one good image again and again has precision 1: look at recall "
+            "and coverage."
+        ),
+        source=(
+            "Kynkäänniemi et al. 2019. That neighbours must be other subjects is ours: next slices "
+            "of one head would make all balls too small."
+        ),
     ),
     Explanation(
         titles={"density": "Density"},
         question="plausible",
         word="balls per image",
         answers="Do the synthetic images lie where real ones are dense?",
-        how="The number of real images' balls (as for precision) that a synthetic image lies in, over 5, averaged.",
+        how=(
+            "The number of real images' balls (as for precision) that a synthetic image lies in, "
+            "over 5, averaged."
+        ),
         good="Higher. It is 1 on average for one population and may exceed 1.",
-        blind="Images that crowd at the middle of the real cloud, blurred averages for instance, exceed 1: "
-        "far above the floor is a sign of missing variety, not of quality. It says nothing about what is missing.",
+        blind=(
+            "Images that crowd at the middle of the real cloud, blurred averages for instance, "
+            "exceed 1: far above the floor is a sign of missing variety, not of quality. It says "
+            "nothing about what is missing."
+        ),
         source="Naeem et al. 2020, equation 6.",
     ),
     Explanation(
@@ -196,11 +231,15 @@ EXPLANATIONS = (
         question="plausible",
         word="share reached",
         answers="Which share of the real images could the generator have made?",
-        how="As precision with the sets exchanged: balls around synthetic images, and the real images "
-        "inside any of them are counted.",
+        how=(
+            "As precision with the sets exchanged: balls around synthetic images, and the real "
+            "images inside any of them are counted."
+        ),
         good="Higher, up to the floor.",
-        blind="A few scattered bad images have large balls that reach far, so bad generators can have high "
-        "recall; coverage does not have this fault. It rises with n.",
+        blind=(
+            "A few scattered bad images have large balls that reach far, so bad generators can "
+            "have high recall; coverage does not have this fault. It rises with n."
+        ),
         source="Kynkäänniemi et al. 2019.",
     ),
     Explanation(
@@ -208,10 +247,15 @@ EXPLANATIONS = (
         question="plausible",
         word="balls hit",
         answers="Which share of the real variety do the synthetic images reach?",
-        how="The share of the real images' balls (as for precision) that hold at least one synthetic image.",
+        how=(
+            "The share of the real images' balls (as for precision) that hold at least one "
+            "synthetic image."
+        ),
         good="Higher, up to the floor.",
-        blind="It rises with n, so only equal n counts. One image in a ball is enough, so rare "
-        "kinds made far too rarely, or far too often, pass. Copies of training images cover well.",
+        blind=(
+            "It rises with n, so only equal n counts. One image in a ball is enough, so rare kinds "
+            "made far too rarely, or far too often, pass. Copies of training images cover well."
+        ),
         source="Naeem et al. 2020, equation 7.",
     ),
     Explanation(
@@ -219,11 +263,15 @@ EXPLANATIONS = (
         question="plausible",
         word="similarity",
         answers="Are the synthetic images as different from each other as real people are?",
-        how="The multi-scale structural similarity of 100 random pairs of synthetic images, and its median. For "
-        "real images, pairs of different subjects.",
+        how=(
+            "The multi-scale structural similarity of 100 random pairs of synthetic images, and "
+            "its median. For real images, pairs of different subjects."
+        ),
         good="As real images. Higher: too little variety; 1 is one image again and again.",
-        blind="Lower than real is no success: noise and broken anatomy differ from each other too. It "
-        "minds position and brightness, and sees no single missing kind of patient.",
+        blind=(
+            "Lower than real is no success: noise and broken anatomy differ from each other too. "
+            "It minds position and brightness, and sees no single missing kind of patient."
+        ),
         source="Wang et al. 2003; for GANs, Odena et al. 2017.",
     ),
     Explanation(
@@ -231,11 +279,16 @@ EXPLANATIONS = (
         question="classifier",
         word="linear",
         answers="Does a straight line through principal coordinates part real from synthetic?",
-        how="A logistic regression learns real against synthetic on half of the subjects and is tested on "
-        "the others. The score is its held-out accuracy, both classes counting equally.",
+        how=(
+            "A logistic regression learns real against synthetic on half of the subjects and is "
+            "tested on the others. The score is its held-out accuracy, both classes counting "
+            "equally."
+        ),
         good="0.5 is guessing; compare with the floor, which with few subjects lies beside 0.5.",
-        blind="It sees little more than a shift of the mean, and only along principal directions: blur, "
-        "noise and checkerboards pass.",
+        blind=(
+            "It sees little more than a shift of the mean, and only along principal directions: "
+            "blur, noise and checkerboards pass."
+        ),
         source="Lopez-Paz and Oquab 2017.",
     ),
     Explanation(
@@ -243,10 +296,15 @@ EXPLANATIONS = (
         question="classifier",
         word="5 neighbours",
         answers="Do synthetic images flock together, apart from real ones?",
-        how="As the logistic C2ST, by the vote of the 5 nearest neighbours in principal coordinates.",
+        how=(
+            "As the logistic C2ST, by the vote of the 5 nearest neighbours in principal "
+            "coordinates."
+        ),
         good="0.5, as the floor shows it.",
-        blind="What principal directions do not hold. In many dimensions neighbours are weak "
-        "judges, so 0.5 is weak evidence.",
+        blind=(
+            "What principal directions do not hold. In many dimensions neighbours are weak judges, "
+            "so 0.5 is weak evidence."
+        ),
         source="Lopez-Paz and Oquab 2017.",
     ),
     Explanation(
@@ -254,11 +312,16 @@ EXPLANATIONS = (
         question="classifier",
         word="network",
         answers="Can a small network that sees all pixels tell real from synthetic?",
-        how="A convolutional network of three layers is trained for 120 steps on half of the subjects; the "
-        "score is its accuracy on the others.",
+        how=(
+            "A convolutional network of three layers is trained for 120 steps on half of the "
+            "subjects; the score is its accuracy on the others."
+        ),
         good="0.5, as the floor shows it. The strictest of the scores.",
-        blind="Near 1 may be due to fine texture alone, which nobody sees: look at the same "
-        "test on low-passed images. And 0.5 only says that this small network found nothing in few steps.",
+        blind=(
+            "Near 1 may be due to fine texture alone, which nobody sees: look at the same test on "
+            "low-passed images. And 0.5 only says that this small network found nothing in few "
+            "steps."
+        ),
         source="Lopez-Paz and Oquab 2017.",
     ),
     Explanation(
@@ -266,9 +329,14 @@ EXPLANATIONS = (
         question="classifier",
         word="network, no texture",
         answers="Can the network still tell when fine texture is taken away?",
-        how="As the C2ST by CNN, on images reduced to 32 x 32 pixels (half the side, if that is less).",
-        good="0.5, as the floor shows it. High here too: the anatomy or the contrast is wrong, not "
-        "only the texture.",
+        how=(
+            "As the C2ST by CNN, on images reduced to 32 x 32 pixels (half the side, if that is "
+            "less)."
+        ),
+        good=(
+            "0.5, as the floor shows it. High here too: the anatomy or the contrast is wrong, not "
+            "only the texture."
+        ),
         blind="All that is smaller than two pixels of the reduced image.",
         source="Lopez-Paz and Oquab 2017; the reduction is ours.",
     ),
@@ -277,12 +345,17 @@ EXPLANATIONS = (
         question="spectrum",
         word="power, dB",
         answers="Is there too much or too little power at some spatial frequency?",
-        how="The power of each image's Fourier transform is averaged over rings of equal frequency and put in "
-        "dB. The score is the root-mean-square difference of the two sets' mean spectra.",
+        how=(
+            "The power of each image's Fourier transform is averaged over rings of equal frequency "
+            "and put in dB. The score is the root-mean-square difference of the two sets' mean "
+            "spectra."
+        ),
         good="Lower, down to the floor.",
-        blind="Phases, and so all anatomy: noise with the right spectrum scores 0. It averages over "
-        "directions: a checkerboard shows as a small rise at the highest frequencies. The report's "
-        "curve shows where the difference lies.",
+        blind=(
+            "Phases, and so all anatomy: noise with the right spectrum scores 0. It averages over "
+            "directions: a checkerboard shows as a small rise at the highest frequencies. The "
+            "report's curve shows where the difference lies."
+        ),
         source="Durall et al. 2020.",
     ),
     Explanation(
@@ -290,13 +363,20 @@ EXPLANATIONS = (
         question="copies",
         word="nearest neighbours",
         answers="Does the generator draw its training images instead of new heads?",
-        how="For each synthetic image: the distance to its nearest training image over that to its "
-        "nearest held-out image, out of equally many, on pixels reduced to 32 x 32. The score is "
-        "the median.",
-        good="1, or the floor: as near to people that it never saw as to those that it saw. Far below 1: copies.",
-        blind="Copies that are shifted, turned or brightened are far away in pixels. A median is not moved "
-        "by a few copies: see the rare ratio. Bad images are equally far from everything and score 1. It "
-        "is no proof of privacy.",
+        how=(
+            "For each synthetic image: the distance to its nearest training image over that to its "
+            "nearest held-out image, out of equally many, on pixels reduced to 32 x 32. The score "
+            "is the median."
+        ),
+        good=(
+            "1, or the floor: as near to people that it never saw as to those that it saw. Far "
+            "below 1: copies."
+        ),
+        blind=(
+            "Copies that are shifted, turned or brightened are far away in pixels. A median is not "
+            "moved by a few copies: see the rare ratio. Bad images are equally far from everything "
+            "and score 1. It is no proof of privacy."
+        ),
         source="Ours; the comparison with held-out images follows Meehan et al. 2020.",
     ),
     Explanation(
@@ -306,8 +386,10 @@ EXPLANATIONS = (
         answers="Are there single copies among many new images?",
         how="The same ratio, at its lowest hundredth instead of its median.",
         good="As the floor, which lies below 1, since some real heads happen to be alike.",
-        blind="Fewer copies than one in a hundred; look at the pairs. With few images in a "
-        "draw it rests on one or two of them. Otherwise as the median.",
+        blind=(
+            "Fewer copies than one in a hundred; look at the pairs. With few images in a draw it "
+            "rests on one or two of them. Otherwise as the median."
+        ),
         source="Ours, as the median.",
     ),
     Explanation(
@@ -316,12 +398,17 @@ EXPLANATIONS = (
         word="projection",
         heading="ρ: realism after Delplace",
         answers="Do the images lie along the leading directions of the real ones?",
-        how="The mean length of an image's products with the 16 leading principal directions of the training "
-        "images. Formula: as printed, neither centred nor normalised. Coded: as his program does it, centred and "
-        "normalised, so that it lies between 0 and 1.",
+        how=(
+            "The mean length of an image's products with the 16 leading principal directions of "
+            "the training images. Formula: as printed, neither centred nor normalised. Coded: as "
+            "his program does it, centred and normalised, so that it lies between 0 and 1."
+        ),
         good="As real images.",
-        blind="The formula grows with contrast. The coded form rewards images without fine detail, since all that "
-        "is left then lies along these directions. Neither sees missing variety.",
+        blind=(
+            "The formula grows with contrast. The coded form rewards images without fine detail, "
+            "since all that is left then lies along these directions. Neither sees missing "
+            "variety."
+        ),
         source="Delplace 2020, arXiv:2002.02527.",
     ),
     Explanation(
@@ -330,10 +417,16 @@ EXPLANATIONS = (
         word="variance",
         heading="σ: variation after Delplace",
         answers="Do the images vary as much as real ones?",
-        how="σ is the trace of the covariance of pixels: the summed variance over images. Coded: his "
-        "program takes images for variables, which sums the variances within images instead.",
+        how=(
+            "σ is the trace of the covariance of pixels: the summed variance over images. Coded: "
+            "his program takes images for variables, which sums the variances within images "
+            "instead."
+        ),
         good="As real images.",
-        blind="Noise is variance too. The coded form measures contrast, not variety, and grows with n.",
+        blind=(
+            "Noise is variance too. The coded form measures contrast, not variety, and grows with "
+            "n."
+        ),
         source="Delplace 2020, arXiv:2002.02527; σ is corrected.",
     ),
     Explanation(
@@ -342,11 +435,15 @@ EXPLANATIONS = (
         word="eigenvalues",
         heading="δ: diversity after Delplace",
         answers="In how many directions do the images vary?",
-        how="The number of eigenvalues of the covariance of pixels above 1 % of σ. Coded: of "
-        "the covariance of images, as in his program.",
+        how=(
+            "The number of eigenvalues of the covariance of pixels above 1 % of σ. Coded: of the "
+            "covariance of images, as in his program."
+        ),
         good="As real images.",
-        blind="It cannot exceed 99, counts whole numbers and knows no directions: another variety of the same "
-        "number scores the same. The coded form counts the mean image too.",
+        blind=(
+            "It cannot exceed 99, counts whole numbers and knows no directions: another variety of "
+            "the same number scores the same. The coded form counts the mean image too."
+        ),
         source="Delplace 2020, arXiv:2002.02527; δ is corrected.",
     ),
 )
