@@ -73,8 +73,9 @@ READING = {
         "No finite sample of real images scores perfectly. So each score is also computed of real "
         "images in the place of the synthetic ones: the other half of the held-out subjects, in "
         "the same draws and at the same number of images. That is what to expect of images that "
-        "are as good as real. A score without it says little, since most depend on the number of "
-        "images."
+        "are as good as real. Where a score looks at one set alone (MS-SSIM, Delplace), the "
+        "interval is that of the difference between two halves, about their mean. A score without "
+        "its floor says little, since most depend on the number of images."
     ),
     "Worse, as real, better": (
         "As real: the value lies within the 95 % interval of the floor. Otherwise it is worse, or "
@@ -264,8 +265,8 @@ EXPLANATIONS = (
         word="similarity",
         answers="Are the synthetic images as different from each other as real people are?",
         how=(
-            "The multi-scale structural similarity of 100 random pairs of synthetic images, and "
-            "its median. For real images, pairs of different subjects."
+            "The multi-scale structural similarity of random pairs of images of different "
+            "subjects, and its median."
         ),
         good="As real images. Higher: too little variety; 1 is one image again and again.",
         blind=(
@@ -347,14 +348,15 @@ EXPLANATIONS = (
         answers="Is there too much or too little power at some spatial frequency?",
         how=(
             "The power of each image's Fourier transform is averaged over rings of equal frequency "
-            "and put in dB. The score is the root-mean-square difference of the two sets' mean "
-            "spectra."
+            "and put in dB, less the mean over all rings. The score is the root-mean-square "
+            "difference of the two sets' mean spectra."
         ),
         good="Lower, down to the floor.",
         blind=(
-            "Phases, and so all anatomy: noise with the right spectrum scores 0. It averages over "
-            "directions: a checkerboard shows as a small rise at the highest frequencies. The "
-            "report's curve shows where the difference lies."
+            "Phases, and so all anatomy: noise with the right spectrum scores 0. Overall "
+            "brightness and contrast, which are taken away. It averages over directions: a "
+            "checkerboard shows as a small rise at the highest frequencies. The report's curve "
+            "shows where the difference lies."
         ),
         source="Durall et al. 2020.",
     ),
@@ -365,17 +367,18 @@ EXPLANATIONS = (
         answers="Does the generator draw its training images instead of new heads?",
         how=(
             "For each synthetic image: the distance to its nearest training image over that to its "
-            "nearest held-out image, out of equally many, on pixels reduced to 32 x 32. The score "
-            "is the median."
+            "nearest image of the held-out half, on pixels reduced to 32 x 32. The median is "
+            "divided by what real images of yet other people give, whose ratio is no 1 where there "
+            "are more training images than held-out ones."
         ),
         good=(
-            "1, or the floor: as near to people that it never saw as to those that it saw. Far "
-            "below 1: copies."
+            "1: as near to the people that it has seen as any new person is. Below the floor: "
+            "nearer than new people are; far below 1: copies."
         ),
         blind=(
             "Copies that are shifted, turned or brightened are far away in pixels. A median is not "
-            "moved by a few copies: see the rare ratio. Bad images are equally far from everything "
-            "and score 1. It is no proof of privacy."
+            "moved by a few copies: see the rare ratio. Bad images are far from all people alike "
+            "and score 1 or more, so above the floor is no merit. It is no proof of privacy."
         ),
         source="Ours; the comparison with held-out images follows Meehan et al. 2020.",
     ),
@@ -384,8 +387,14 @@ EXPLANATIONS = (
         question="copies",
         word="nearest neighbours",
         answers="Are there single copies among many new images?",
-        how="The same ratio, at its lowest hundredth instead of its median.",
-        good="As the floor, which lies below 1, since some real heads happen to be alike.",
+        how=(
+            "The same ratio, of the lowest hundredth of the images instead of the middle one, and "
+            "divided by the same of real images."
+        ),
+        good=(
+            "1, as the floor shows it; below it some images lie suspiciously near to training "
+            "images."
+        ),
         blind=(
             "Fewer copies than one in a hundred; look at the pairs. With few images in a draw it "
             "rests on one or two of them. Otherwise as the median."
