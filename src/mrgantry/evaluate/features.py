@@ -40,7 +40,7 @@ class Extractor:
     fingerprint: str
 
 
-def flat(images: Images) -> Float[np.ndarray, "n d"]:
+def flat(images: Float[np.ndarray, "n c h w"]) -> Float[np.ndarray, "n d"]:
     """Lay each image out as one row of pixels, in float32."""
     return images.reshape(len(images), -1).astype(np.float32)
 
