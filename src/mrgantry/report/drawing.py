@@ -104,7 +104,7 @@ def svg(figure: Figure) -> str:
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
-    return re.sub(r'<g id="[^"]*">', "<g>", text)
+    return re.sub(r'<g id="[^"]*"', "<g", text)
 
 
 def log_if_wide(axes: Any, values: Iterable[float]) -> None:
