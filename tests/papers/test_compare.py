@@ -151,14 +151,14 @@ def test_a_whole_comparison(real, tmp_path, quick):
     assert json.loads((out / "comparison.json").read_text())["command"].startswith(command)
     assert "probability 1/3" in page and 'src="http' not in page
     heads, rows = found.table()
-    assert len(heads) == len(rows[0]) == len(rows[1]) == 3 + 7
+    assert len(heads) == len(rows[0]) == len(rows[1]) == 3 + 6
     assert '<a href="#score-relative_fd">' in page and 'id="score-relative_fd"' in page
 
 
 def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     timings = timed_as(monkeypatch, narrow=0.01, wide=0.02)
     arguments = (real, tmp_path / "out", [NARROW, WIDE])
-    options = {"minutes": 0.02, "count": 20, "say": lambda _: None}
+    options = {"minutes": 0.02, "count": 40, "say": lambda _: None}
     with pytest.MonkeyPatch.context() as patch:
         trained = count_calls(patch, "train")
         count_calls(patch, "evaluate", stop_at=3)
@@ -178,14 +178,14 @@ def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     assert len(compare(*arguments, seeds=3, **options).outcomes) == 6
     assert (len(trained), len(scored)) == (3, 4)
     with pytest.raises(RunError, match="begun with other minutes and count"):
-        compare(*arguments, seeds=2, minutes=1, count=30)
+        compare(*arguments, seeds=2, minutes=1, count=50)
     with pytest.raises(RunError, match="begun with other recipes"):
         compare(*arguments, seeds=2, changes=["lr=1e-3"], **options)
 
 
 def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeypatch):
     timed_as(monkeypatch, narrow=0.01, wild=0.001)
-    options = {"seeds": 1, "minutes": 0.02, "count": 20, "say": lambda _: None}
+    options = {"seeds": 1, "minutes": 0.02, "count": 40, "say": lambda _: None}
     found = compare(real, tmp_path / "out", [WILD, NARROW], **options)
     wild, narrow = found.outcomes
     assert "Training stopped" in wild.failed and not narrow.failed
@@ -198,7 +198,7 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
     for one in (WILD, NARROW):
         monkeypatch.setitem(RECIPES, one.name, one)
     words = f"compare {real} {tmp_path}/out --recipe wild --recipe narrow --seeds 1 --minutes 0.02"
-    shown = CliRunner().invoke(app, [*words.split(), "--count", "20"])
+    shown = CliRunner().invoke(app, [*words.split(), "--count", "40"])
     assert shown.exit_code == 0 and not trained
     assert "Failed: wild seed 0. Training stopped" in shown.output
     assert "relative_fd" in shown.output and "comparison.html" in shown.output
@@ -206,7 +206,7 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
 
 def test_runs_off_the_budget_are_named(real, tmp_path, quick, monkeypatch):
     timed_as(monkeypatch, narrow=0.1, wide=0.1)
-    compare(real, tmp_path / "out", [NARROW, WIDE], seeds=1, minutes=0.1, count=20, say=print)
+    compare(real, tmp_path / "out", [NARROW, WIDE], seeds=1, minutes=0.1, count=40, say=print)
     assert "narrow, seed 0: 9" in (tmp_path / "out/comparison.html").read_text()
 
 

@@ -154,6 +154,7 @@ def test_verdicts_are_right(three):
     rows = {
         "Relative FD": ("+ better", "= as real", "− worse"),
         "Coverage": ("− worse", "= as real", "+ better"),
+        "Copying, median": ("− worse", "= as real", "+ farther"),
         "MS-SSIM of pairs": ("? unknown", "= as real", "− worse"),
         "C2ST, CNN": ("− worse", "= as real", "− worse"),
     }
@@ -164,7 +165,11 @@ def test_verdicts_are_right(three):
             assert f" {word} " in cell
         assert found[1] == "0.500 = as real 0.490 to 0.510" and found[3] == "0.500 0.400 to 0.600"
     totals = page.cells[page.cells.index("All scores") + 2 :][:3]
-    assert totals == ["− 6 worse + 2 better ? 1 unknown", "= 9 as real", "− 4 worse + 5 better"]
+    assert totals == [
+        "− 6 worse + 2 better ? 1 unknown",
+        "= 9 as real",
+        "− 4 worse + 3 better + 1 denser + 1 farther",
+    ]
 
 
 def test_pairs_stand_with_ratio_and_ids(three):

@@ -36,6 +36,7 @@ class Explanation:
         blind: What it does not notice, and where it misleads.
         source: The paper.
         heading: Of the entry; the first title unless given.
+        beyond: What to call values beyond those of real images on the good side.
     """
 
     titles: dict[str, str]
@@ -47,6 +48,7 @@ class Explanation:
     blind: str
     source: str
     heading: str = ""
+    beyond: str = "better"
 
     @property
     def title(self) -> str:
@@ -81,9 +83,10 @@ READING = {
         "As real: the value lies within the 95 % interval of the floor. Otherwise it is worse, or "
         "better where only more (or only less) is good and it lies beyond that end. Better than "
         "real takes no magic: each half of the real images shows a few heads many times, while "
-        "synthetic images can mix all heads. As real does not mean that images cannot be told "
-        "apart, only that this score, with so few subjects, does not do it. About one score in "
-        "twenty leaves the interval by chance."
+        "synthetic images can mix all heads. Where lying beyond is no merit, another word says so: "
+        "denser, farther. As real does not mean that images cannot be told apart, only that this "
+        "score, with so few subjects, does not do it. About one score in twenty leaves the "
+        "interval by chance."
     ),
     "Differences between sets": (
         "All sets are measured with the same real images in each draw, so the draws can be "
@@ -214,6 +217,7 @@ EXPLANATIONS = (
         titles={"density": "Density"},
         question="plausible",
         word="balls per image",
+        beyond="denser",
         answers="Do the synthetic images lie where real ones are dense?",
         how=(
             "The number of real images' balls (as for precision) that a synthetic image lies in, "
@@ -364,6 +368,7 @@ EXPLANATIONS = (
         titles={"copying_ratio": "Copying, median"},
         question="copies",
         word="nearest neighbours",
+        beyond="farther",
         answers="Does the generator draw its training images instead of new heads?",
         how=(
             "For each synthetic image: the distance to its nearest training image over that to its "
@@ -386,6 +391,7 @@ EXPLANATIONS = (
         titles={"copying_ratio_rare": "Copying, rarest 1 %"},
         question="copies",
         word="nearest neighbours",
+        beyond="farther",
         answers="Are there single copies among many new images?",
         how=(
             "The same ratio, of the lowest hundredth of the images instead of the middle one, and "

@@ -30,7 +30,8 @@ OTHER = "Other scores"
 # What the relative distance on the same features says better; it stands in the full table.
 HIDDEN = {"frechet_distance", "fid"}
 BEST = {"lower": "lower", "higher": "higher", "half": "0.5", "real": "as real"}
-VERDICTS = {"worse": ("−", "worse"), "alike": ("=", "as real"), "better": ("+", "better")}
+SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
+WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
 CHANCE = 0.05  # the share of equal pairs whose 95 % interval leaves 0 out
 FIDELITY = (("precision", "recall"), ("density", "coverage"))
 
@@ -117,19 +118,21 @@ def cell(one: Score) -> dict[str, Any]:
 
 def verdict(one: Score) -> dict[str, str]:
     """Say in a sign and a word how a score compares with that of real images."""
-    if not (isfinite(one.value) and isfinite(one.floor)):
-        return {"kind": "unknown", "sign": "?", "word": "unknown"}
-    sign, word = VERDICTS[one.verdict]
-    return {"kind": one.verdict, "sign": sign, "word": word}
+    kind: str = one.verdict if isfinite(one.value) and isfinite(one.floor) else "unknown"
+    word = WORDS[kind]
+    if kind == "better" and one.name in BY_NAME:
+        word = BY_NAME[one.name].beyond
+        kind = "better" if word == WORDS["better"] else "beyond"
+    return {"kind": kind, "sign": SIGNS[kind], "word": word}
 
 
 def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
     """Count the verdicts, worse first."""
     found = [verdict(one) for one in scores if one is not None]
-    counts = Counter(one["kind"] for one in found)
-    words = {one["kind"]: one for one in found}
-    order = [kind for kind in (*VERDICTS, "unknown") if counts[kind]]
-    return [words[kind] | {"count": counts[kind]} for kind in order]
+    found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
+    words = {one["word"]: one for one in found}
+    counts = Counter(one["word"] for one in found)
+    return [one | {"count": counts[word]} for word, one in words.items()]
 
 
 def row(one: Score) -> dict[str, str]:
