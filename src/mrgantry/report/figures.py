@@ -102,7 +102,7 @@ def _dots(axes: Any, spreads: Sequence[Spread], recipes: Sequence[str]) -> None:
         axes.plot(one.values, [y] * len(one.values), "o", color=SYNTHETIC, ms=4.5, alpha=0.8,
                   mew=0, label=labels[0])  # fmt: skip
         axes.plot(one.mean, y, "|", color=INK, ms=10, mew=1.6, label=labels[1])
-    log_if_wide(axes, [end for one in spreads for end in (one.low, one.high)])
+    log_if_wide(axes, [floor.floor, *(end for one in spreads for end in (one.low, one.high))])
     axes.set_yticks(range(len(recipes)), recipes)
     axes.set_ylim(len(recipes) - 0.5, -0.5)
     axes.set_title(title_of(floor.score, floor.features), loc="left", fontsize=9, weight="bold")
