@@ -142,7 +142,7 @@ def test_nothing_is_loaded_from_elsewhere(three):
 
 def test_pictures_are_drawn_as_far_as_there_are_any(three, alone):
     charts = 5 + 2 + 2  # questions, one of them unknown; fidelity; spectra
-    assert three[0].count("<svg") == charts + 1 and alone[0].count("<svg") == charts
+    assert three[0].count("<svg") == charts + 1 + 3 and alone[0].count("<svg") == charts
     assert "Distances between clusters" in three[0] and "t-SNE" not in alone[0]
     assert "larger than chance" in three[0] and "larger than chance</h2>" not in alone[0]
     for name in GROUPS:

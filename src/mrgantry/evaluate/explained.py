@@ -163,15 +163,15 @@ EXPLANATIONS = (
         word="Fréchet",
         answers="How far apart are real and synthetic images, taken as two Gaussians?",
         how=(
-            "Means and covariances of the features of both sets give |mu1 - mu2|^2 + tr(S1 + S2 - "
-            "2 (S1 S2)^1/2). FID is its name on Inception's features, and there alone."
+            "Means μ and covariances Σ of the features of both sets give |μ1 − μ2|² + tr(Σ1 + Σ2 − "
+            "2 (Σ1 Σ2)^½). FID is its name on Inception's features, and there alone."
         ),
         good="Lower, down to the floor.",
         blind=(
-            "It is biased: the fewer images, the larger, by far more than most differences between "
-            "generators. So only equal n and the floor count, and FIDs in papers, of 10,000 images "
-            "or more, cannot be compared with these. Distances on different features have "
-            "different units. Otherwise as relative FD."
+            "It is biased: the fewer images, the larger, often by more than generators differ. So "
+            "only equal n and the floor count, and FIDs in papers, of 10,000 images or more, "
+            "cannot be compared with these. Distances on different features have different units. "
+            "Otherwise as relative FD."
         ),
         source="Dowson and Landau 1982; Heusel et al. 2017.",
     ),
@@ -223,7 +223,7 @@ EXPLANATIONS = (
             "The number of real images' balls (as for precision) that a synthetic image lies in, "
             "over 5, averaged."
         ),
-        good="Higher. It is 1 on average for one population and may exceed 1.",
+        good="As high as the floor, which may exceed 1.",
         blind=(
             "Images that crowd at the middle of the real cloud, blurred averages for instance, "
             "exceed 1: far above the floor is a sign of missing variety, not of quality. It says "

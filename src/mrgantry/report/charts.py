@@ -1,6 +1,6 @@
 """Charts of scores: bars, fidelity against diversity, power spectra, maps."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -125,12 +125,26 @@ def power_spectra(
     return svg(figure)
 
 
-def map_of_images(groups: Mapping[str, Float[np.ndarray, "n 2"]], looks: Looks) -> str:
-    """Draw images at their places in a t-SNE map."""
-    figure, (axes,) = blank(8.4, 5.4)
+def map_of_images(
+    groups: Mapping[str, Float[np.ndarray, "_ 2"]], looks: Looks, only: Collection[str] = ()
+) -> str:
+    """Draw images at their places in a t-SNE map.
+
+    Args:
+        groups: Places of each group.
+        looks: How each group is drawn.
+        only: Groups to draw alone, small, at the same places; all unless given.
+    """
+    figure, (axes,) = blank(CELL, 2.6) if only else blank(8.4, 5.4)
     for name, places in groups.items():
-        look = looks[name]
-        axes.plot(*places.T, look.mark, color=look.colour, ms=4.4, mew=0, alpha=0.75)
+        if not only or name in only:
+            look, size = looks[name], 2.8 if only else 4.4
+            axes.plot(*places.T, look.mark, color=look.colour, ms=size, mew=0, alpha=0.75)
+    everything = np.concatenate(list(groups.values()))
+    low, high = everything.min(0), everything.max(0)
+    margin = 0.04 * (high - low)
+    axes.set_xlim(low[0] - margin[0], high[0] + margin[0])
+    axes.set_ylim(low[1] - margin[1], high[1] + margin[1])
     _bare(axes)
     return svg(figure)
 

@@ -32,6 +32,7 @@ HIDDEN = {"frechet_distance", "fid"}
 BEST = {"lower": "lower", "higher": "higher", "half": "0.5", "real": "as real"}
 SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
 WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
+HELD = "real, held out"  # a group of the map
 CHANCE = 0.05  # the share of equal pairs whose 95 % interval leaves 0 out
 FIDELITY = (("precision", "recall"), ("density", "coverage"))
 
@@ -257,12 +258,24 @@ def spectra(pictures: Pictures, drawn: Mapping[str, Look]) -> list[str]:
 
 
 def image_map(pictures: Pictures, drawn: Mapping[str, Look]) -> dict[str, Any]:
-    """Draw the t-SNE map of all groups, where there is one."""
+    """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
     groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
     if not groups:
-        return {"map": "", "map_keys": []}
+        return {"map": "", "map_keys": [], "maps": []}
     of_groups = map_looks(list(groups), drawn)
-    return {"map": charts.map_of_images(groups, of_groups), "map_keys": keys(of_groups)}
+    alone = []
+    for name in drawn if len(drawn) > 1 else ():
+        parts = [group for group in groups if base_of(group, [HELD, name])]
+        picture = charts.map_of_images(groups, of_groups, parts)
+        alone.append({"name": name, "picture": picture})
+    picture = charts.map_of_images(groups, of_groups)
+    return {"map": picture, "map_keys": keys(of_groups), "maps": alone}
+
+
+def base_of(group: str, bases: Iterable[str]) -> str:
+    """Say after which set a group of a map is called, or ""."""
+    fitting = [base for base in bases if group == base or group.startswith(f"{base}, ")]
+    return max(fitting, key=len, default="")
 
 
 def map_looks(groups: Sequence[str], drawn: Mapping[str, Look]) -> dict[str, Look]:
@@ -271,12 +284,11 @@ def map_looks(groups: Sequence[str], drawn: Mapping[str, Look]) -> dict[str, Loo
     Groups are called after a set, and after a column's value if there is one: then the
     colour tells the set, the mark the value.
     """
-    real = {"real, training": Look(TRAINING, "o", "●"), "real, held out": Look(REAL, "D", "◆")}
+    real = {"real, training": Look(TRAINING, "o", "●"), HELD: Look(REAL, "D", "◆")}
     bases = real | dict(drawn)
     split = {}
     for group in groups:
-        fitting = [base for base in bases if group == base or group.startswith(f"{base}, ")]
-        base = max(fitting, key=len)
+        base = base_of(group, bases)
         split[group] = (base, group[len(base) + 2 :])
     values = list(dict.fromkeys(value for _, value in split.values()))
     if values == [""]:
