@@ -76,6 +76,7 @@ def write_folder(folder: Path, sets: dict, groups=(), missing="") -> Path:
     identity = {"folder": "x", "fingerprint": "f", "images": 40, "subjects": 8, "source": "real"}
     facts = {
         "command": "mrgantry evaluate made up",
+        "seed": 0,
         "real": identity | {"name": "real", "split": "test", "only": []},
         "synthetic": [identity | {"name": name} for name in sets],
         "extractors": {"pca64": "p", "random-net": "r", "another-net": "a"},

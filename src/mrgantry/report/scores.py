@@ -63,7 +63,11 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
         "groups": [group(question, of, sets) for question, of in questions(shown)],
         "details": [
-            {"name": name, "rows": [row(one) for one in scores if one.synthetic == name]}
+            {
+                "name": name,
+                "seed": facts["seed"],
+                "rows": [row(one) for one in scores if one.synthetic == name],
+            }
             for name in sets
         ],
         "differences": told_apart(read_differences(folder), sets) if len(sets) > 1 else None,
@@ -147,7 +151,6 @@ def row(one: Score) -> dict[str, str]:
         "floor_interval": between(one.floor_low, one.floor_high),
         "n": f"{one.n_real:,} / {one.n_synthetic:,}",
         "draws": str(len(one.values)),
-        "seed": str(one.seed),
         "method": one.method,
     }
 
