@@ -9,10 +9,11 @@ from typer.testing import CliRunner
 from conftest import blobs, write_slices
 from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RecipeError, RunError
-from mrgantry.common.score import read_scores
+from mrgantry.common.score import Score, read_scores
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import evaluate
-from mrgantry.evaluate.comparison import Spread, chance, expected_by_chance, wins
+from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
+from mrgantry.evaluate.measures import COSTLY_DRAWS
 from mrgantry.gan import Recipe
 from mrgantry.gan.losses import Original, Relativistic, Wasserstein, WassersteinPenalty
 from mrgantry.gan.networks import Dcgan, Progressive, UpConv
@@ -23,7 +24,7 @@ from mrgantry.papers import RECIPES
 from mrgantry.papers.compare import compare
 
 module = sys.modules["mrgantry.papers.compare"]
-measuring = sys.modules["mrgantry.evaluate.evaluate"]
+measuring = sys.modules["mrgantry.evaluate.reference"]
 pace = sys.modules["mrgantry.gan.pace"]
 
 NARROW = Recipe(
@@ -63,8 +64,8 @@ def quick(monkeypatch):
     """Time for a moment, and draw two halves for measures that are quick at that."""
     everything = measuring.all_measures
 
-    def some(*arguments):
-        kept = (one for one in everything(*arguments) if one.name != "c2st_cnn")
+    def some(*arguments, **options):
+        kept = (one for one in everything(*arguments, **options) if one.draws != COSTLY_DRAWS)
         return [replace(one, draws=2) for one in kept]
 
     monkeypatch.setattr(pace, "SECONDS", 0.02)
@@ -101,19 +102,18 @@ def count_calls(monkeypatch, name, stop_at=None):
 
 
 def spread(recipe, values, score="relative_fd", floor=1.0):
-    return Spread(
-        recipe=recipe,
-        score=score,
-        features="pixels",
-        mean=sum(values) / len(values),
-        low=min(values),
-        high=max(values),
-        values=tuple(values),
-        seeds=tuple(range(len(values))),
-        floor=floor,
-        floor_low=floor,
-        floor_high=floor,
-    )
+    better = {"relative_fd": "lower", "coverage": "higher", "ms_ssim_pairs": "real"}
+    scores = {
+        seed: [
+            Score(
+                score, "pixels", recipe, better.get(score, "half"), value, value, value,
+                floor, floor, floor, 9, 9, "made up", 0, "", "",
+            )
+        ]
+        for seed, value in enumerate(values)
+    }  # fmt: skip
+    (found,) = spread_of(recipe, scores)
+    return found
 
 
 def test_a_whole_comparison(real, tmp_path, quick):
@@ -151,13 +151,14 @@ def test_a_whole_comparison(real, tmp_path, quick):
     assert json.loads((out / "comparison.json").read_text())["command"].startswith(command)
     assert "probability 1/3" in page and 'src="http' not in page
     heads, rows = found.table()
-    assert len(heads) == len(rows[0]) == len(rows[1]) == 7
+    assert len(heads) == len(rows[0]) == len(rows[1]) == 3 + 5
+    assert '<a href="#score-relative_fd">' in page and 'id="score-relative_fd"' in page
 
 
 def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     timings = timed_as(monkeypatch, narrow=0.01, wide=0.02)
     arguments = (real, tmp_path / "out", [NARROW, WIDE])
-    options = {"minutes": 0.02, "count": 20, "say": lambda _: None}
+    options = {"minutes": 0.02, "count": 40, "say": lambda _: None}
     with pytest.MonkeyPatch.context() as patch:
         trained = count_calls(patch, "train")
         count_calls(patch, "evaluate", stop_at=3)
@@ -177,14 +178,14 @@ def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     assert len(compare(*arguments, seeds=3, **options).outcomes) == 6
     assert (len(trained), len(scored)) == (3, 4)
     with pytest.raises(RunError, match="begun with other minutes and count"):
-        compare(*arguments, seeds=2, minutes=1, count=30)
+        compare(*arguments, seeds=2, minutes=1, count=50)
     with pytest.raises(RunError, match="begun with other recipes"):
         compare(*arguments, seeds=2, changes=["lr=1e-3"], **options)
 
 
 def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeypatch):
     timed_as(monkeypatch, narrow=0.01, wild=0.001)
-    options = {"seeds": 1, "minutes": 0.02, "count": 20, "say": lambda _: None}
+    options = {"seeds": 1, "minutes": 0.02, "count": 40, "say": lambda _: None}
     found = compare(real, tmp_path / "out", [WILD, NARROW], **options)
     wild, narrow = found.outcomes
     assert "Training stopped" in wild.failed and not narrow.failed
@@ -197,7 +198,7 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
     for one in (WILD, NARROW):
         monkeypatch.setitem(RECIPES, one.name, one)
     words = f"compare {real} {tmp_path}/out --recipe wild --recipe narrow --seeds 1 --minutes 0.02"
-    shown = CliRunner().invoke(app, [*words.split(), "--count", "20"])
+    shown = CliRunner().invoke(app, [*words.split(), "--count", "40"])
     assert shown.exit_code == 0 and not trained
     assert "Failed: wild seed 0. Training stopped" in shown.output
     assert "relative_fd" in shown.output and "comparison.html" in shown.output
@@ -205,7 +206,7 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
 
 def test_runs_off_the_budget_are_named(real, tmp_path, quick, monkeypatch):
     timed_as(monkeypatch, narrow=0.1, wide=0.1)
-    compare(real, tmp_path / "out", [NARROW, WIDE], seeds=1, minutes=0.1, count=20, say=print)
+    compare(real, tmp_path / "out", [NARROW, WIDE], seeds=1, minutes=0.1, count=40, say=print)
     assert "narrow, seed 0: 9" in (tmp_path / "out/comparison.html").read_text()
 
 
@@ -285,7 +286,8 @@ def test_a_clipped_critic_can_be_timed(real, quick, monkeypatch):
     [
         ("relative_fd", [1.0, 2.0, 2.9], [3.0, 5.0, 9.0], 1.0),
         ("c2st_cnn", [0.45, 0.5, 0.58], [0.59, 0.7, 0.6], 0.5),
-        ("c2st_logistic", [0.55, 0.56, 0.54], [0.43, 0.42, 0.7], 0.5),
+        ("coverage", [0.5, 0.45, 0.41], [0.4, 0.3, 0.1], 0.6),
+        ("c2st_low_pass", [0.55, 0.56, 0.54], [0.43, 0.42, 0.7], 0.5),
         ("ms_ssim_pairs", [0.28, 0.35, 0.3], [0.2, 0.45, 0.5], 0.3),
     ],
 )

@@ -1,4 +1,6 @@
 import re
+import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -7,13 +9,15 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
 from mrgantry.evaluate import evaluate
-from mrgantry.gan import Recipe, sample, train
+from mrgantry.evaluate.explained import EXPLANATIONS
+from mrgantry.gan import Recipe, project, sample, train, walk
 from mrgantry.gan.losses import Original
 from mrgantry.gan.networks import UpConv
 from mrgantry.gan.recipe import Adam
 from mrgantry.report import report
-from mrgantry.report.page import number
+from mrgantry.report.rendering import number
 
+reference = sys.modules["mrgantry.evaluate.reference"]
 RECIPE = Recipe(
     name="small",
     size=32,
@@ -26,28 +30,36 @@ RECIPE = Recipe(
 )
 
 
-def test_one_page_tells_everything(tmp_path, few_draws):
+def test_one_page_tells_everything(tmp_path, monkeypatch):
+    everything = reference.all_measures
+    monkeypatch.setattr(
+        reference,
+        "all_measures",
+        lambda *a, **k: [replace(one, draws=1) for one in everything(*a, **k)],
+    )
     subjects = [f"s{i // 10:02d}" for i in range(160)]
     splits = ["train" if i < 80 else "test" for i in range(160)]
     real = write_slices(tmp_path / "slices", blobs(160, 32), subjects, splits)
     train(real.folder, tmp_path / "run", RECIPE)
     sample(tmp_path / "run", tmp_path / "synthetic", 40)
     evaluate(real.folder, tmp_path / "scores", [tmp_path / "synthetic"])
+    walk(tmp_path / "run", tmp_path / "walked", steps=5)
+    project(tmp_path / "run", real.folder, tmp_path / "projected", count=4, steps=2, restarts=1)
     page = tmp_path / "report.html"
-    report(page, [tmp_path / name for name in ("slices", "run", "synthetic", "scores")])
+    names = ["slices", "run", "synthetic", "scores", "walked", "projected"]
+    report(page, [tmp_path / name for name in names])
     text = page.read_text()
     # Self-contained: nothing is loaded from anywhere.
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)
     assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", text)
-    for word in ("Relative FD", "C2ST, CNN", "95 % interval", "copy training images"):
+    for word in ("Relative FD", "C2ST, CNN", "95 % interval", "Nearest to training images"):
         assert word in text
-    assert f"mrgantry train {tmp_path}/slices {tmp_path}/run --recipe small" in text
+    for verb in (f"train {tmp_path}/slices {tmp_path}/run --recipe small", "walk", "project"):
+        assert f"mrgantry {verb}" in text
     assert real.about.fingerprint in text
     assert "Simulated data." not in text
-    assert text.count("<svg") == 3
-    report(
-        tmp_path / "again.html", [tmp_path / n for n in ("scores", "run", "synthetic", "slices")]
-    )
+    assert len(set(re.findall(r'href="#(score-[^"]+)"', text))) == len(EXPLANATIONS)
+    report(tmp_path / "again.html", [tmp_path / name for name in reversed(names)])
     assert (tmp_path / "again.html").read_text() == text  # in any order, the same page
 
 
@@ -66,7 +78,15 @@ def test_other_folders_are_refused(tmp_path):
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(0.0, "0.0"), (0.12345, "0.123"), (1.0, "1.00"), (36.7, "36.7"), (1234.5, "1,234")],
+    [
+        (0.0, "0.0"),
+        (0.12345, "0.123"),
+        (1.0, "1.00"),
+        (0.9999, "1.00"),
+        (-0.00123, "-0.00123"),
+        (36.7, "36.7"),
+        (1234.5, "1,234"),
+    ],
 )
 def test_numbers_have_three_digits(value, text):
     assert number(value) == text

@@ -224,7 +224,8 @@ def compare(
 def report(
     out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
     folders: Annotated[
-        list[Path], typer.Argument(help="Cohort, slices, runs, synthetic sets and scores.")
+        list[Path],
+        typer.Argument(help="Cohort, slices, runs, synthetic sets, scores, walks, projections."),
     ],
 ) -> None:
     """Put what lies in some folders on one self-contained HTML page."""

@@ -11,20 +11,22 @@ from math import comb, isfinite
 from statistics import mean
 
 from mrgantry.common.frozen import Frozen
-from mrgantry.common.score import Score
+from mrgantry.common.score import Better, Score
 
-# The scores that recipes are judged by, and how far a value is from the best there is.
-DISTANCES = {
-    "relative_fd": lambda value, floor: value,
-    "c2st_cnn": lambda value, floor: abs(value - 0.5),
-    "c2st_logistic": lambda value, floor: abs(value - 0.5),
-    "ms_ssim_pairs": lambda value, floor: abs(value - floor),
-}
-DIRECTIONS = {
-    "relative_fd": "lower is better",
-    "c2st_cnn": "nearer 0.5 is better",
-    "c2st_logistic": "nearer 0.5 is better",
-    "ms_ssim_pairs": "nearer to real images is better",
+# The scores that recipes are judged by. Not by copying: noise is farthest from all patients.
+JUDGED = (
+    "relative_fd",
+    "density",
+    "coverage",
+    "ms_ssim_pairs",
+    "c2st_cnn",
+    "c2st_low_pass",
+)
+DIRECTIONS: dict[Better, str] = {
+    "lower": "lower is better",
+    "higher": "higher is better",
+    "half": "nearer 0.5 is better",
+    "real": "nearer to real images is better",
 }
 
 
@@ -81,10 +83,12 @@ class Spread(Frozen):
         recipe: Name of the recipe.
         score: Name of the score.
         features: What it looked at.
+        better: Which values are better.
         mean: Of the seeds' values.
         low: The least of them.
         high: The greatest.
         values: One a seed.
+        distances: How far each is from the best there is.
         seeds: Those that did not fail.
         floor: What real images score.
         floor_low: Lower end of its interval.
@@ -94,19 +98,21 @@ class Spread(Frozen):
     recipe: str
     score: str
     features: str
+    better: Better
     mean: float
     low: float
     high: float
     values: tuple[float, ...]
+    distances: tuple[float, ...]
     seeds: tuple[int, ...]
     floor: float
     floor_low: float
     floor_high: float
 
     @property
-    def distances(self) -> list[float]:
-        """Say how far each seed is from the best there is."""
-        return [DISTANCES[self.score](value, self.floor) for value in self.values]
+    def direction(self) -> str:
+        """Say which values are better."""
+        return DIRECTIONS[self.better]
 
     @property
     def text(self) -> str:
@@ -154,7 +160,7 @@ class Comparison(Frozen):
     def judged(self) -> list[list[Spread]]:
         """Give the scores that recipes are judged by, each for all recipes."""
         kinds = dict.fromkeys((one.score, one.features) for one in self.spreads)
-        main = sorted((kind for kind in kinds if kind[0] in DISTANCES), key=_place)
+        main = sorted((kind for kind in kinds if kind[0] in JUDGED), key=_place)
         return [[one for one in self.spreads if (one.score, one.features) == kind] for kind in main]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -177,7 +183,7 @@ class Comparison(Frozen):
 
 
 def _place(kind: tuple[str, str]) -> int:
-    return list(DISTANCES).index(kind[0])
+    return JUDGED.index(kind[0])
 
 
 def spread_of(recipe: str, scores: Mapping[int, Sequence[Score]]) -> list[Spread]:
@@ -195,15 +201,18 @@ def spread_of(recipe: str, scores: Mapping[int, Sequence[Score]]) -> list[Spread
     spreads = []
     for (name, features), by_seed in by_kind.items():
         values, first = [one.value for one in by_seed.values()], next(iter(by_seed.values()))
+        distances = [one.distance(one.value) for one in by_seed.values()]
         spreads.append(
             Spread(
                 recipe=recipe,
                 score=name,
                 features=features,
+                better=first.better,
                 mean=mean(values),
                 low=min(values),
                 high=max(values),
                 values=tuple(values),
+                distances=tuple(distances),
                 seeds=tuple(by_seed),
                 floor=first.floor,
                 floor_low=first.floor_low,

@@ -11,7 +11,6 @@ import numpy as np
 from mrgantry.common.files import whole, write_json, write_text
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.comparison import (
-    DIRECTIONS,
     Comparison,
     Entrant,
     Spread,
@@ -19,8 +18,10 @@ from mrgantry.evaluate.comparison import (
     expected_by_chance,
     wins,
 )
+from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
-from mrgantry.report.page import number, render
+from mrgantry.report.rendering import number, render
+from mrgantry.report.scores import anchor_of, glossary
 
 SHOWN = 8  # images of each seed
 OFF = 0.15  # share of the budget by which a run may miss it unremarked
@@ -36,9 +37,10 @@ def write_comparison(out: Path, found: Comparison) -> None:
         writer = csv.writer(file)
         writer.writerow(Spread.keys())
         for one in found.spreads:
-            lists = {"values": one.values, "seeds": one.seeds}
-            joined = {key: " ".join(map(str, some)) for key, some in lists.items()}
-            writer.writerow((one.model_dump() | joined).values())
+            values = one.model_dump().values()
+            writer.writerow(
+                [" ".join(map(str, some)) if isinstance(some, tuple) else some for some in values]
+            )
     judged, recipes = found.judged(), [one.recipe for one in found.entrants]
     page = render(
         "comparison.html",
@@ -48,7 +50,7 @@ def write_comparison(out: Path, found: Comparison) -> None:
         off=list(off_budget(found)),
         failures=[one for one in found.outcomes if one.failed],
         dots=figures.seed_dots(judged, recipes) if judged else "",
-        titles=[figures.title_of(spreads[0]) for spreads in judged],
+        titles=[(title(spreads), anchor_of(spreads[0].score)) for spreads in judged],
         floors=[number(spreads[0].floor) for spreads in judged],
         table=[
             (recipe, fewer(found, recipe), [cell(spreads, recipe) for spreads in judged])
@@ -57,6 +59,10 @@ def write_comparison(out: Path, found: Comparison) -> None:
         verdicts=[verdict(spreads) for spreads in judged],
         luck=luck(judged),
         galleries=list(galleries(found)),
+        glossary=glossary(
+            [spreads[0].score for spreads in judged],
+            dict.fromkeys(spreads[0].features for spreads in judged),
+        ),
     )
     write_text(out / "comparison.html", page)
 
@@ -107,8 +113,8 @@ def verdict(spreads: Sequence[Spread]) -> dict[str, Any]:
     found = wins(spreads)
     pairs = list(combinations(spreads, 2))
     return {
-        "title": figures.title_of(spreads[0]),
-        "direction": DIRECTIONS[spreads[0].score],
+        "title": title(spreads),
+        "direction": spreads[0].direction,
         "wins": {
             winner: "all others" if len(beaten) == len(spreads) - 1 > 1 else ", ".join(beaten)
             for winner, beaten in found.items()
@@ -154,6 +160,11 @@ def galleries(found: Comparison) -> Iterator[dict[str, Any]]:
                 "caption": f"first images of seed {', '.join(str(run.seed) for run in runs)}",
                 "picture": figures.image_grid(np.concatenate(sets), columns),
             }
+
+
+def title(spreads: Sequence[Spread]) -> str:
+    """Name the score that some recipes have."""
+    return title_of(spreads[0].score, spreads[0].features)
 
 
 def between(values: Sequence[float]) -> str:

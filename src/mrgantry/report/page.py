@@ -6,20 +6,21 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from PIL import Image
 
-from mrgantry import __version__
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
-from mrgantry.common.score import Score, read_scores
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.gan.run import Run
 from mrgantry.report import figures
+from mrgantry.report.latents import projected, walked
+from mrgantry.report.rendering import render
+from mrgantry.report.scores import evaluation, glossary
 
 # What a plan says of stacks of slices alone, and of oblique poses alone.
 STACKED, POSED = {"slices", "fit", "min_brain"}, {"poses", "centre_mm"}
 SHOWN = 36  # images in a grid
+LISTED = 8  # entries of a list that are printed
 
 
 @dataclass
@@ -31,6 +32,16 @@ class Found:
     runs: list[Run] = field(default_factory=list)
     synthetic: list[SliceSet] = field(default_factory=list)
     scores: list[Path] = field(default_factory=list)
+    walks: list[Path] = field(default_factory=list)
+    projections: list[Path] = field(default_factory=list)
+
+    @property
+    def results(self) -> list[Path]:
+        """Give the files that tell of walks and projections."""
+        return [
+            *(folder / "walk.json" for folder in self.walks),
+            *(folder / "project.json" for folder in self.projections),
+        ]
 
     @property
     def simulated(self) -> bool:
@@ -44,6 +55,7 @@ class Found:
                 read_json(folder / "evaluation.json")["real"]["source"] == "simulated"
                 for folder in self.scores
             )
+            or any(read_json(path).get("source") == "simulated" for path in self.results)
         )
 
 
@@ -52,36 +64,32 @@ def report(out: Path, folders: Sequence[Path]) -> None:
 
     Args:
         out: The HTML file.
-        folders: Cohorts, sets of slices, runs and scores, in any order.
+        folders: Cohorts, sets of slices, runs, scores, walks and projections, in any order.
 
     Raises:
         DataError: A folder holds nothing that a report can show.
     """
     found = find(folders)
+    evaluations = [evaluation(folder) for folder in found.scores]
     page = render(
         "page.html",
         simulated=found.simulated,
         galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
-        evaluations=[evaluation(folder) for folder in found.scores],
+        selections=[selection(one) for one in found.synthetic if one.about.notes.get("selected")],
+        evaluations=evaluations,
+        walks=[walked(folder) for folder in found.walks],
+        projections=[projected(folder) for folder in found.projections],
         runs=[training(run) for run in found.runs],
         datasets=[dataset(one) for one in found.real],
         cohorts=[cohort(folder) for folder in found.cohorts],
         commands=commands(found),
         provenance=provenance(found),
+        glossary=glossary(
+            [name for one in evaluations for name in one["scores"]],
+            dict.fromkeys(name for one in evaluations for name in one["features"]),
+        ),
     )
     write_text(out, page)
-
-
-def render(template: str, **values: Any) -> str:
-    """Fill a page of this folder in."""
-    environment = Environment(
-        loader=PackageLoader("mrgantry", "report"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(version=__version__, **values)
 
 
 def find(folders: Sequence[Path]) -> Found:
@@ -101,9 +109,14 @@ def find(folders: Sequence[Path]) -> Found:
             found.scores.append(folder)
         elif (folder / "cohort.json").is_file():
             found.cohorts.append(folder)
+        elif (folder / "walk.json").is_file():
+            found.walks.append(folder)
+        elif (folder / "project.json").is_file():
+            found.projections.append(folder)
         else:
             raise DataError(
-                f"{folder} holds nothing to report: it is no cohort, set of slices, run or scores."
+                f"{folder} holds nothing to report: it is no cohort, set of slices, run, scores, "
+                "walk or projection."
             )
     return found
 
@@ -133,58 +146,28 @@ def left_of(one: SliceSet) -> str:
     return f"; what a rule has left of {chosen['looked_at']:,}" if chosen else ""
 
 
-def evaluation(folder: Path) -> dict[str, Any]:
-    """Lay out the scores of a folder, with their pictures."""
-    scores = read_scores(folder)
-    facts = read_json(folder / "evaluation.json")
-    with np.load(folder / "pictures.npz") as file:
-        pictures = {name: file[name] for name in file.files}
-    sets = [one["name"] for one in facts["synthetic"]]
+def selection(one: SliceSet) -> dict[str, Any]:
+    """Print what a set's notes say of how its images were chosen, whatever that is."""
+    noted = one.about.notes["selected"]
+    rows = noted if isinstance(noted, dict) else {"selected": noted}
     return {
-        "facts": facts,
-        "sets": [
-            {
-                "name": name,
-                "rows": [row(one) for one in scores if one.synthetic == name],
-                "bars": figures.score_bars(
-                    [
-                        one
-                        for one in scores
-                        if one.synthetic == name and one.name != "frechet_distance"
-                    ]
-                ),
-                "pairs": figures.pair_strip(
-                    pictures[f"{name}/suspicious"], pictures[f"{name}/neighbours"]
-                ),
-                "distances": [f"{value:.3f}" for value in pictures[f"{name}/distances"]],
-            }
-            for name in sets
-        ],
-        "map": figures.feature_map(
-            pictures["real/map"], {name: pictures[f"{name}/map"] for name in sets}
-        ),
+        "name": one.name,
+        "rows": {str(key).replace("_", " "): plain(value) for key, value in rows.items()},
     }
 
 
-def row(one: Score) -> dict[str, str]:
-    """Write a score for people: value [interval], and the same of real images."""
-    return {
-        "title": figures.title_of(one),
-        "value": number(one.value),
-        "interval": f"{number(one.low)} to {number(one.high)}",
-        "floor": number(one.floor),
-        "floor_interval": f"{number(one.floor_low)} to {number(one.floor_high)}",
-        "n": f"{one.n_real:,} / {one.n_synthetic:,}",
-        "method": one.method,
-    }
-
-
-def number(value: float) -> str:
-    """Write a number with three significant digits, without exponents."""
-    if value == 0 or not np.isfinite(value):
-        return str(value)
-    digits = max(0, 2 - int(np.floor(np.log10(abs(value)))))
-    return f"{value:,.{digits}f}"
+def plain(value: Any) -> str:
+    """Write a note for people; of a long list, its length and beginning."""
+    if isinstance(value, dict):
+        return "; ".join(f"{key}: {plain(one)}" for key, one in value.items())
+    if isinstance(value, list | tuple):
+        shown = ", ".join(plain(one) for one in value[:LISTED])
+        return shown if len(value) <= LISTED else f"{len(value):,}: {shown}, ..."
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) else str(value)
 
 
 def training(run: Run) -> dict[str, Any]:
@@ -264,6 +247,7 @@ def commands(found: Found) -> list[str]:
         *(run.facts.command for run in found.runs),
         *(one.about.command for one in found.synthetic),
         *(read_json(folder / "evaluation.json")["command"] for folder in found.scores),
+        *(read_json(path)["command"] for path in found.results),
     ]
 
 

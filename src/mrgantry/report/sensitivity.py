@@ -13,8 +13,8 @@ from matplotlib.colors import TwoSlopeNorm
 from mrgantry.common.files import write_text
 from mrgantry.evaluate.faults import FAULTS, Fault
 from mrgantry.evaluate.sensitivity import Cell, Sensitivity
-from mrgantry.report import figures
-from mrgantry.report.page import render
+from mrgantry.report.drawing import INK, STYLE, blank, svg
+from mrgantry.report.rendering import render
 
 FULL = 5.0  # widths of the interval at which the picture's colour ends
 SIGNS = {"worse": "+", "alike": "0", "better": "−"}
@@ -202,21 +202,21 @@ def picture(table: Table) -> str:
     values = np.array(
         [[table.entry(*row, kind).excess for kind in table.kinds] for row in table.rows]
     )
-    figure, (axes,) = figures._figure(9.5, 0.3 * len(table.rows) + 1.3)
-    with mpl.rc_context(figures.STYLE):
+    figure, (axes,) = blank(9.5, 0.3 * len(table.rows) + 1.3)
+    with mpl.rc_context(STYLE):
         axes.grid(visible=False)
         shown = axes.imshow(values, cmap="RdBu_r", norm=TwoSlopeNorm(0, -FULL, FULL), aspect="auto")
         for (y, x), _ in np.ndenumerate(values):
             entry = table.entry(*table.rows[y], table.kinds[x])
             strong = abs(entry.excess) > 0.7 * FULL
             axes.text(x, y, entry.text.split()[0], ha="center", va="center", fontsize=8,
-                      color="white" if strong else figures.INK)  # fmt: skip
+                      color="white" if strong else INK)  # fmt: skip
         axes.set_xticks(range(len(table.kinds)), map(name_of, table.kinds), rotation=40, ha="left")
         axes.set_yticks(range(len(table.rows)), [title(*row) for row in table.rows])
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
         bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.01)
         bar.set_label("distance from real images,\nin widths of their interval", fontsize=8)
-    return figures._svg(figure)
+    return svg(figure)
 
 
 def name_of(kind: Kind) -> str:

@@ -1,0 +1,334 @@
+"""The scores of a folder, laid out for people: overview, differences, charts, pairs."""
+
+import csv
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrgantry.common.files import read_json
+from mrgantry.common.score import Score, read_scores
+from mrgantry.evaluate.differences import Difference
+from mrgantry.evaluate.explained import (
+    BY_NAME,
+    EXPLANATIONS,
+    QUESTIONS,
+    READING,
+    features_text,
+    title_of,
+)
+from mrgantry.evaluate.spectrum import frequencies
+from mrgantry.report import charts, figures
+from mrgantry.report.drawing import LOOKS, REAL, TRAINING, Look, looks
+from mrgantry.report.rendering import between, number
+
+HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
+OTHER = "Other scores"
+# What the relative distance on the same features says better; it stands in the full table.
+HIDDEN = {"frechet_distance", "fid"}
+BEST = {"lower": "lower", "higher": "higher", "half": "0.5", "real": "as real"}
+SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
+WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
+HELD = "real, held out"  # a group of the map
+CHANCE = 0.05  # the share of equal pairs whose 95 % interval leaves 0 out
+FIDELITY = (("precision", "recall"), ("density", "coverage"))
+
+Pictures = Mapping[str, np.ndarray]
+Kinds = dict[tuple[str, str], dict[str, Score]]  # name and features: set: score
+
+
+def evaluation(folder: Path) -> dict[str, Any]:
+    """Lay out the scores of a folder, with their pictures."""
+    scores = read_scores(folder)
+    facts = read_json(folder / "evaluation.json")
+    with np.load(folder / "pictures.npz") as file:
+        pictures = {name: file[name] for name in file.files}
+    sets = [one["name"] for one in facts["synthetic"]]
+    drawn = looks(sets)
+    kinds: Kinds = {}
+    for one in scores:
+        kinds.setdefault((one.name, one.features), {})[one.synthetic] = one
+    shown = {kind: of for kind, of in kinds.items() if kind[0] not in HIDDEN}
+    return {
+        "facts": facts,
+        "scores": [name for name, _ in kinds],
+        "features": list(dict.fromkeys(features for _, features in kinds)),
+        "conditions": facts["real"].get("only", []),
+        "origin": "Simulated" if facts["real"]["source"] == "simulated" else "Real",
+        "sets": sets,
+        "keys": keys(drawn),
+        "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
+        "groups": [group(question, of, sets) for question, of in questions(shown)],
+        "details": [
+            {
+                "name": name,
+                "seed": facts["seed"],
+                "rows": [row(one) for one in scores if one.synthetic == name],
+            }
+            for name in sets
+        ],
+        "differences": told_apart(read_differences(folder), sets) if len(sets) > 1 else None,
+        "bars": [bars(question, of, drawn) for question, of in questions(shown)],
+        "fidelity": list(fidelity(kinds, drawn)),
+        "spectra": spectra(pictures, drawn),
+        **image_map(pictures, drawn),
+        "pairs": [{"name": name, "pairs": list(pairs(pictures, name))} for name in sets],
+    }
+
+
+def questions(kinds: Kinds) -> Iterator[tuple[str, Kinds]]:
+    """Sort scores under the questions that they answer."""
+    for key, question in [*QUESTIONS.items(), ("", OTHER)]:
+        some = {
+            kind: of
+            for kind, of in kinds.items()
+            if (BY_NAME[kind[0]].question if kind[0] in BY_NAME else "") == key
+        }
+        if some:
+            yield question, some
+
+
+def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
+    """Lay the scores under one question out, a row each and a column a set."""
+    rows = []
+    for (name, features), of in kinds.items():
+        first = next(iter(of.values()))
+        rows.append(
+            {
+                "title": title_of(name),
+                "anchor": anchor_of(name),
+                "word": BY_NAME[name].word if name in BY_NAME else "",
+                "features": "" if features == "pixels" else features,
+                "best": BEST[first.better],
+                "cells": [cell(of[name]) if name in of else None for name in sets],
+                "floor": number(first.floor),
+                "floor_interval": between(first.floor_low, first.floor_high),
+            }
+        )
+    counts = [tally(of.get(name) for of in kinds.values()) for name in sets]
+    return {"question": question, "rows": rows, "counts": counts}
+
+
+def cell(one: Score) -> dict[str, Any]:
+    """Write one score of one set."""
+    return {
+        "value": number(one.value),
+        "interval": between(one.low, one.high),
+        "verdict": verdict(one),
+    }
+
+
+def verdict(one: Score) -> dict[str, str]:
+    """Say in a sign and a word how a score compares with that of real images."""
+    kind: str = one.verdict if isfinite(one.value) and isfinite(one.floor) else "unknown"
+    word = WORDS[kind]
+    if kind == "better" and one.name in BY_NAME:
+        word = BY_NAME[one.name].beyond
+        kind = "better" if word == WORDS["better"] else "beyond"
+    return {"kind": kind, "sign": SIGNS[kind], "word": word}
+
+
+def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
+    """Count the verdicts, worse first."""
+    found = [verdict(one) for one in scores if one is not None]
+    found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
+    words = {one["word"]: one for one in found}
+    counts = Counter(one["word"] for one in found)
+    return [one | {"count": counts[word]} for word, one in words.items()]
+
+
+def row(one: Score) -> dict[str, str]:
+    """Write a score with all that belongs to it."""
+    return {
+        "title": title_of(one.name, one.features),
+        "anchor": anchor_of(one.name),
+        "value": number(one.value),
+        "interval": between(one.low, one.high),
+        "floor": number(one.floor),
+        "floor_interval": between(one.floor_low, one.floor_high),
+        "n": f"{one.n_real:,} / {one.n_synthetic:,}",
+        "draws": str(len(one.values)),
+        "method": one.method,
+    }
+
+
+def anchor_of(score: str) -> str:
+    """Name the place in the glossary where a score is explained."""
+    return BY_NAME[score].anchor if score in BY_NAME else HOW_TO_READ
+
+
+# --- differences ----------------------------------------------------------------------
+
+
+def read_differences(folder: Path) -> list[Difference]:
+    """Read what `write_differences` wrote; nothing, if there is no such file."""
+    path = folder / "differences.csv"
+    if not path.is_file():
+        return []
+    with path.open(newline="", encoding="utf-8") as file:
+        return [
+            Difference(**line | {key: float(line[key]) for key in ("value", "low", "high")})  # type: ignore[arg-type]
+            for line in csv.DictReader(file)
+            if line["score"] not in HIDDEN
+        ]
+
+
+def told_apart(found: Sequence[Difference], sets: Sequence[str]) -> dict[str, Any]:
+    """Say in which scores sets differ by more than chance, and which is nearer to the best."""
+    by_kind: dict[tuple[str, str], list[Difference]] = {}
+    for one in found:
+        by_kind.setdefault((one.score, one.features), []).append(one)
+    clear = {kind: some for kind, some in by_kind.items() if any(one.nearer for one in some)}
+    return {
+        "rows": [
+            {
+                "title": title_of(*kind),
+                "anchor": anchor_of(kind[0]),
+                "cells": [list(ahead(name, some)) for name in sets],
+            }
+            for kind, some in clear.items()
+        ],
+        "unclear": [title_of(*kind) for kind in by_kind if kind not in clear],
+        "pairs": len(found),
+        "larger": sum(bool(one.nearer) for one in found),
+        "expected": f"{CHANCE * len(found):.2g}",
+    }
+
+
+def ahead(name: str, some: Sequence[Difference]) -> Iterator[dict[str, str]]:
+    """List the sets that one is clearly nearer to the best than, and by how much."""
+    for one in some:
+        if one.nearer == name:
+            ends = sorted((abs(one.low), abs(one.high)))
+            yield {
+                "than": one.other if name == one.one else one.one,
+                "by": number(abs(one.value)),
+                "interval": between(*ends),
+            }
+
+
+# --- pictures -------------------------------------------------------------------------
+
+
+def keys(drawn: Mapping[str, Look]) -> list[dict[str, str]]:
+    """Give what stands beside figures: name, colour and sign."""
+    return [
+        {"name": name, "colour": look.colour, "sign": look.sign} for name, look in drawn.items()
+    ]
+
+
+def bars(question: str, kinds: Kinds, drawn: Mapping[str, Look]) -> dict[str, str]:
+    """Draw the scores under one question; those that are no numbers are left out."""
+    finite = [
+        [one for one in of.values() if isfinite(one.value) and isfinite(one.floor)]
+        for of in kinds.values()
+    ]
+    rows = [scores for scores in finite if scores]
+    picture = charts.score_bars(rows, drawn) if rows else ""
+    return {"question": question, "picture": picture}
+
+
+def fidelity(kinds: Kinds, drawn: Mapping[str, Look]) -> Iterator[dict[str, Any]]:
+    """Draw fidelity against diversity for each extractor that both were measured on."""
+    for features in dict.fromkeys(features for _, features in kinds):
+        pictures = [
+            charts.fidelity_against_diversity(
+                list(kinds[plausible, features].values()),
+                list(kinds[varied, features].values()),
+                drawn,
+            )
+            for plausible, varied in FIDELITY
+            if {(plausible, features), (varied, features)} <= kinds.keys()
+        ]
+        if pictures:
+            yield {"features": features, "pictures": pictures}
+
+
+def spectra(pictures: Pictures, drawn: Mapping[str, Look]) -> list[str]:
+    """Draw power spectra: as they are, and less that of real images."""
+    if "real/spectrum" not in pictures:
+        return []
+    sets = {name: pictures[f"{name}/spectrum"] for name in drawn}
+    size = pictures[f"{next(iter(sets))}/suspicious"].shape[-1]
+    real = pictures["real/spectrum"]
+    return [
+        charts.power_spectra(frequencies(size), real, sets, drawn, difference=difference)
+        for difference in (False, True)
+    ]
+
+
+def image_map(pictures: Pictures, drawn: Mapping[str, Look]) -> dict[str, Any]:
+    """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
+    groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
+    if not groups:
+        return {"map": "", "map_keys": [], "maps": []}
+    of_groups = map_looks(list(groups), drawn)
+    alone = []
+    for name in drawn if len(drawn) > 1 else ():
+        parts = [group for group in groups if base_of(group, [HELD, name])]
+        picture = charts.map_of_images(groups, of_groups, parts)
+        alone.append({"name": name, "picture": picture})
+    picture = charts.map_of_images(groups, of_groups)
+    return {"map": picture, "map_keys": keys(of_groups), "maps": alone}
+
+
+def base_of(group: str, bases: Iterable[str]) -> str:
+    """Say after which set a group of a map is called, or ""."""
+    fitting = [base for base in bases if group == base or group.startswith(f"{base}, ")]
+    return max(fitting, key=len, default="")
+
+
+def map_looks(groups: Sequence[str], drawn: Mapping[str, Look]) -> dict[str, Look]:
+    """Give each group of a map its look.
+
+    Groups are called after a set, and after a column's value if there is one: then the
+    colour tells the set, the mark the value.
+    """
+    real = {"real, training": Look(TRAINING, "o", "●"), HELD: Look(REAL, "D", "◆")}
+    bases = real | dict(drawn)
+    split = {}
+    for group in groups:
+        base = base_of(group, bases)
+        split[group] = (base, group[len(base) + 2 :])
+    values = list(dict.fromkeys(value for _, value in split.values()))
+    if values == [""]:
+        return {group: bases[base] for group, (base, _) in split.items()}
+    marks = {value: LOOKS[place % len(LOOKS)] for place, value in enumerate(values)}
+    return {
+        group: bases[base]._replace(mark=marks[value].mark, sign=marks[value].sign)
+        for group, (base, value) in split.items()
+    }
+
+
+def pairs(pictures: Pictures, name: str) -> Iterator[dict[str, str]]:
+    """Show the synthetic images that lie most suspiciously near to training images."""
+    parts = ("suspicious", "neighbours", "ratios", "suspicious_ids", "neighbour_ids")
+    columns = [pictures[f"{name}/{part}"] for part in parts]
+    for image, neighbour, ratio, made, trained in zip(*columns, strict=True):
+        yield {
+            "picture": figures.facing(image, neighbour),
+            "ratio": number(float(ratio)),
+            "made": str(made),
+            "trained": str(trained),
+        }
+
+
+# --- glossary -------------------------------------------------------------------------
+
+
+def glossary(scores: Collection[str], features: Collection[str]) -> dict[str, Any]:
+    """Explain the scores and the features that stand on a page, and how to read them."""
+    entries = [one for one in EXPLANATIONS if set(one.titles) & set(scores)]
+    groups = [
+        {"question": question, "entries": [one for one in entries if one.question == key]}
+        for key, question in QUESTIONS.items()
+    ]
+    texts = {name: features_text(name) for name in features}
+    return {
+        "reading": READING,
+        "groups": [group for group in groups if group["entries"]],
+        "features": {name: text for name, text in texts.items() if text},
+    }
