@@ -2,8 +2,9 @@
 
 import os
 import signal
-import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -13,6 +14,7 @@ import pytest
 import torch
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
+from mrgantry.evaluate import measures, pictures, reference
 
 # One: threads that wait for each other lose more beside other programs than they gain here.
 torch.set_num_threads(1)
@@ -140,5 +142,16 @@ def real_data() -> Path:
 
 @pytest.fixture
 def few_draws(monkeypatch):
-    """Train the classifiers of an evaluation twice instead of ten times: they take minutes."""
-    monkeypatch.setattr(sys.modules["mrgantry.evaluate.measures"], "COSTLY_DRAWS", 2)
+    """Measure a few draws instead of forty, and train small networks but twice, and briefly."""
+    everything = measures.all_measures
+
+    def fewer(*args, **options):
+        for one in everything(*args, **options):
+            trained = one.kinds[0].name in ("c2st_cnn", "c2st_low_pass")
+            yield replace(one, draws=2 if trained else 8)
+
+    monkeypatch.setattr(reference, "all_measures", fewer)
+    for name in ("c2st_cnn", "c2st_low_pass"):
+        monkeypatch.setattr(measures, name, partial(getattr(measures, name), steps=40))
+    monkeypatch.setattr(measures, "PAIRS", 50)
+    monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))

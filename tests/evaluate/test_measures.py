@@ -107,7 +107,10 @@ def test_the_kernel_distance_is_unbiased():
 def test_precision_density_recall_and_coverage_by_brute_force():
     random = np.random.default_rng(0)
     x, y, k = random.standard_normal((40, 3)), random.standard_normal((30, 3)) * 0.7 + 0.4, 3
-    apart = lambda a, b: np.linalg.norm(a[:, None] - b[None], axis=2)
+
+    def apart(a, b):
+        return np.linalg.norm(a[:, None] - b[None], axis=2)
+
     of_x, of_y = (np.sort(apart(z, z), axis=1)[:, k] for z in (x, y))  # 0 is itself
     inside = apart(x, y) <= of_x[:, None]
     found = manifold(x, y, (np.arange(40), np.arange(30)), k)
@@ -343,7 +346,10 @@ def test_reduced_images_keep_anatomy_and_lose_texture():
 def test_copies_lie_nearer_to_training_images_than_to_others():
     rows = flat(blobs(150)).reshape(150, -1)
     train, held, new = rows[:50], rows[50:100], rows[100:]
-    of = lambda some: copying(some, nearest(some, train)[0], held)
+
+    def of(some):
+        return copying(some, nearest(some, train)[0], held)
+
     assert of(new).median == pytest.approx(1, abs=0.1)
     assert of(train).median < 1e-3 > of(train).rare
     few = of(np.concatenate([new[2:], train[:2]]))  # one in twenty-five
