@@ -24,6 +24,8 @@ from mrgantry.evaluate.cloud import Cloud, half_of_subjects
 from mrgantry.evaluate.features import reduced_images
 
 NEIGHBOURS = 5
+PATCH = 64  # pixels: the most that the network sees at once; what it looks for is local
+WIDTHS = (8, 16, 32)
 Images = Float[np.ndarray, "n c h w"]
 
 
@@ -38,7 +40,11 @@ def c2st_neighbours(real: Cloud, other: Cloud, features: str, seed: int) -> floa
 
 
 def c2st_cnn(real: Cloud, other: Cloud, seed: int, steps: int = 120) -> float:
-    """Give the held-out accuracy of a small convolutional network on pixels."""
+    """Give the held-out accuracy of a small convolutional network on pixels.
+
+    It looks at patches of 64 pixels or less, of larger images one at random in each step; the
+    mean of its logits over all patches decides on a held-out image.
+    """
     return _by_cnn(real, other, (real.images, other.images), seed, steps)
 
 
@@ -61,14 +67,22 @@ def _by_cnn(
     held, y = _held_out(real, other, seed), _labels(real, other)
     images = torch.from_numpy(np.concatenate(pixels))
     rows = torch.from_numpy(held)
-    network = _train_cnn(_laid_out(images[~rows]), y[~held], steps, seed)
+    network = _train_cnn(images[~rows], y[~held], steps, seed)
     with torch.no_grad():
-        logits = torch.cat([network(_laid_out(some))[:, 0] for some in images[rows].split(256)])
+        logits = torch.cat([_judge(network, some.float()) for some in images[rows].split(256)])
     return _accuracy(logits.sigmoid().numpy(), y[held])
 
 
+def _judge(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Average the logits of the patches that tile each image."""
+    side = min(PATCH, images.shape[-1])
+    places = range(0, images.shape[-1] - side + 1, side)
+    patches = [images[..., y : y + side, x : x + side] for y in places for x in places]
+    return torch.stack([network(_laid_out(patch))[:, 0] for patch in patches]).mean(0)
+
+
 def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
-    return images.float().contiguous(memory_format=torch.channels_last)
+    return images.contiguous(memory_format=torch.channels_last)
 
 
 def _train_cnn(
@@ -77,18 +91,22 @@ def _train_cnn(
     # Tests run side by side, so nothing is drawn from the global generator.
     random = torch.Generator().manual_seed(seed)
     layers: list[nn.Module] = []
-    widths = [images.shape[1], 16, 32, 64]
+    widths = [images.shape[1], *WIDTHS]
+    side = min(PATCH, images.shape[-1])
+    slack = images.shape[-1] - side + 1
     for narrow, wide in pairwise(widths):
         layers += [_drawn(skip_init(nn.Conv2d, narrow, wide, 3, 2, 1), random)]
         layers += [nn.BatchNorm2d(wide), nn.ReLU()]
     layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten()]
-    layers += [_drawn(skip_init(nn.Linear, 64 * 16, 1), random)]
+    layers += [_drawn(skip_init(nn.Linear, widths[-1] * 16, 1), random)]
     network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
     optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
     targets = torch.from_numpy(labels).float()
     for _ in range(steps):
         rows = torch.randint(len(images), (64,), generator=random)
-        loss = F.binary_cross_entropy_with_logits(network(images[rows])[:, 0], targets[rows])
+        y, x = torch.randint(slack, (2,), generator=random).tolist()
+        patches = _laid_out(images[rows, :, y : y + side, x : x + side].float())
+        loss = F.binary_cross_entropy_with_logits(network(patches)[:, 0], targets[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()

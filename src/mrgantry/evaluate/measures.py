@@ -16,8 +16,8 @@ from mrgantry.evaluate.ms_ssim import scales, similarity_of_pairs
 from mrgantry.evaluate.neighbours import copying
 from mrgantry.evaluate.spectrum import spectral_difference
 
-DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for trained networks
-PAIRS = 600  # of images, for MS-SSIM in one draw
+DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for costly ones
+PAIRS = 400  # of images, for MS-SSIM in one draw
 # Features that every cloud has beside the extractors': small images, spectra, and the
 # distance to the nearest training image with its row.
 REDUCED, SPECTRUM, TO_TRAIN = "reduced", "spectrum", "to train"
@@ -217,4 +217,4 @@ def delplace_measure(directions: Any) -> Measure:
         "delta_coded": "the same of the covariance of images, as coded",
     }
     kinds = (Kind(name, "real", f"Delplace 2020: {text}") for name, text in methods.items())
-    return Measure(tuple(kinds), "pixels", compute, alone=True)
+    return Measure(tuple(kinds), "pixels", compute, COSTLY_DRAWS, alone=True)
