@@ -12,7 +12,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.score import interval
 from mrgantry.evaluate import delplace
 from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic, c2st_low_pass, c2st_neighbours
-from mrgantry.evaluate.cloud import Cloud, Pair, draws, half_of_subjects
+from mrgantry.evaluate.cloud import Cloud, Pair, draw, half_of_subjects
 from mrgantry.evaluate.embedding import tsne
 from mrgantry.evaluate.features import (
     fit_directions,
@@ -273,21 +273,29 @@ def test_c2st_holds_people_out():
 
 def test_draws_are_equal_in_size_and_share_no_subject():
     real, synthetic = cloud(80), cloud(33, people=33)
-    taken = list(draws(real, synthetic, 5, 0))
-    assert len(taken) == 5
-    for draw in taken:
-        pair, floor = draw.synthetic, draw.floor
+    for turn in range(5):
+        found = draw(real, synthetic, turn, 0)
+        pair, floor = found.synthetic, found.floor
         assert {len(part) for part in (pair.real, pair.other, floor.other)} == {16}  # half of 33
         assert pair.real is floor.real
         assert not set(pair.real.subjects) & set(floor.other.subjects)
-    again = next(iter(draws(real, synthetic, 2, 0)))
-    np.testing.assert_array_equal(again.synthetic.other.images, taken[0].synthetic.other.images)
-    assert len(next(iter(draws(real, synthetic, 1, 0, most=7))).floor.other) == 7
+        again = draw(real, synthetic, turn, 0).synthetic
+        np.testing.assert_array_equal(again.other.images, pair.other.images)
+    assert len(draw(real, synthetic, 0, 0, most=7).floor.other) == 7
 
 
 def test_sets_with_subjects_are_drawn_by_half_of_them():
-    draw = next(iter(draws(cloud(80), cloud(80, seed=1, people=8), 1, 0)))
-    assert len(np.unique(draw.synthetic.other.subjects)) == 4
+    found = draw(cloud(80), cloud(80, seed=1, people=8), 0, 0)
+    assert len(np.unique(found.synthetic.other.subjects)) == 4
+
+
+def test_large_images_are_looked_at_in_patches():
+    plain, other = (Cloud(blobs(60, 128, seed), people, {}) for seed, people in
+                    ((0, np.arange(60).astype(str)), (1, np.arange(60).astype(str))))  # fmt: skip
+    board = np.where(np.indices((128, 128)).sum(0) % 2, 0.2, -0.2).astype(np.float16)
+    board[:64] = 0  # in half of the patches alone
+    checkered = Cloud(other.images + board, other.subjects, {})
+    assert c2st_cnn(plain, checkered, 0, steps=80) > 0.9
 
 
 def test_the_floor_of_a_measure_of_one_set_is_as_wide_as_a_difference_of_two():
