@@ -6,7 +6,7 @@ import sys
 import pytest
 from typer.testing import CliRunner
 
-from mrgantry.cli import app
+from mrgantry.cli import app, main
 
 VERBS = [
     "simulate",
@@ -20,6 +20,7 @@ VERBS = [
     "import",
     "select",
     "evaluate",
+    "sensitivity",
     "compare",
     "report",
     "recipes",
@@ -71,6 +72,7 @@ def test_nothing_heavy_is_imported_for_help():
         (["project", "absent", "x", "out"], "absent is not a training run"),
         (["evaluate", "absent", "out", "--synthetic", "x"], "absent is not a set of slices"),
         (["select", "absent", "out", "--against", "x"], "absent is not a set of slices"),
+        (["sensitivity", "absent", "out"], "absent is not a set of slices"),
         (["compare", "absent", "out", "--recipe", "dmo"], "Did you mean 'demo'?"),
         (["compare", "absent", "out", "--recipe", "demo"], "absent is not a set of slices"),
         (["export", "absent", "out"], "absent is not a set of slices"),
@@ -82,13 +84,21 @@ def test_nothing_heavy_is_imported_for_help():
         (["prepare", "x", "out", "--slices", "9:3"], "The slices '9:3' are not understood"),
     ],
 )
-def test_a_mistake_is_one_sentence_and_status_1(words, sentence, tmp_path):
-    done = run(*words, cwd=tmp_path)
-    assert done.returncode == 1
-    assert sentence in done.stderr
-    assert "Traceback" not in done.stderr
-    assert done.stderr.startswith("mrgantry: ") and len(done.stderr.strip().splitlines()) == 1
+def test_a_mistake_is_one_sentence_and_status_1(words, sentence, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["mrgantry", *words])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert sentence in said
+    assert said.startswith("mrgantry: ") and len(said.strip().splitlines()) == 1
     assert not (tmp_path / "run").exists() and not (tmp_path / "out").exists()
+
+
+def test_a_mistake_in_a_process_of_its_own(tmp_path):
+    done = run("train", "absent", "run", cwd=tmp_path)
+    assert done.returncode == 1 and "Traceback" not in done.stderr
+    assert done.stderr.startswith("mrgantry: absent is not a set of slices")
 
 
 @pytest.mark.parametrize(

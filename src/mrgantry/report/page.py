@@ -143,7 +143,9 @@ def gallery(one: SliceSet) -> dict[str, Any]:
 def left_of(one: SliceSet) -> str:
     """Say of how many images these are what `select` has left."""
     chosen = one.about.notes.get("selected")
-    return f"; what a rule has left of {chosen['looked_at']:,}" if chosen else ""
+    if not isinstance(chosen, dict) or "looked_at" not in chosen:
+        return ""
+    return f"; what a rule has left of {chosen['looked_at']:,}"
 
 
 def selection(one: SliceSet) -> dict[str, Any]:
