@@ -55,10 +55,17 @@ def test_frechet_of_two_gaussians_in_closed_form():
     assert frechet_distance(x, x) == pytest.approx(0, abs=1e-9)
 
 
-def test_frechet_of_fewer_rows_than_dimensions_is_real():
+def test_frechet_of_singular_covariances():
+    """Fewer rows than features, and features that vary together, against a general root."""
     random = np.random.default_rng(0)
-    value = frechet_distance(random.standard_normal((10, 50)), random.standard_normal((12, 50)))
-    assert value > 0
+    few = random.standard_normal((10, 50)), random.standard_normal((12, 50))
+    flat = random.standard_normal((90, 4)) @ random.standard_normal((4, 8))
+    for x, y in (few, (flat, flat[:40] * 2 + 1), (np.ones((20, 3)), flat[:20, :3])):
+        both = [np.cov(rows, rowvar=False) for rows in (x, y)]
+        root = np.sqrt(np.linalg.eigvals(both[0] @ both[1]).astype(complex)).real.sum()
+        difference = x.mean(0) - y.mean(0)
+        expected = difference @ difference + np.trace(both[0]) + np.trace(both[1]) - 2 * root
+        assert frechet_distance(x, y) == pytest.approx(expected, rel=1e-5)
 
 
 def test_frechet_needs_two_rows():
