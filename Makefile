@@ -2,13 +2,14 @@
 # make test    install, then the tests (10 minutes at most on 2 cores)
 # make check   format, lint, types, layers
 # make slow    the tests that take a minute or more
+# make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; an hour
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check slow bench clean
+.PHONY: demo test check slow bench sensitivity clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
@@ -31,6 +32,12 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/growing.py $(GAN_ZOO)
 	$(BIN)/python benchmarks/scans.py
 	$(BIN)/python benchmarks/simulate.py
+	$(BIN)/python benchmarks/measures.py frechet
+	$(BIN)/python benchmarks/measures.py all
+
+sensitivity: $(VENV)/installed
+	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2
+	cp sensitivity/sensitivity.md sensitivity/sensitivity.svg docs/
 
 $(VENV)/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv $(VENV)
@@ -38,4 +45,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo
+	rm -rf $(VENV) demo sensitivity

@@ -66,8 +66,9 @@ READING = {
         "Every score is computed many times: each time of a random half of the held-out subjects "
         "and of equally many synthetic images, at most half of them. The value is the mean of "
         "these draws, the interval holds their central 95 %. Subjects are drawn and not slices, "
-        "since slices of one head are alike. Most scores have 40 draws; trained networks have 10, "
-        "and then the interval is about the range. The interval tells how far the value would move "
+        "since slices of one head are alike. Most scores have 40 draws; trained networks and "
+        "Delplace's have 10, and then the interval is about the range. The interval tells how far "
+        "the value would move "
         "with other patients and other samples of the same generator. It tells nothing about "
         "training the generator again."
     ),
@@ -75,9 +76,9 @@ READING = {
         "No finite sample of real images scores perfectly. So each score is also computed of real "
         "images in the place of the synthetic ones: the other half of the held-out subjects, in "
         "the same draws and at the same number of images. That is what to expect of images that "
-        "are as good as real. Where a score looks at one set alone (MS-SSIM, Delplace), the "
-        "interval is that of the difference between two halves, about their mean. A score without "
-        "its floor says little, since most depend on the number of images."
+        "are as good as real. Where a score looks mainly at one set (MS-SSIM, copying, Delplace), "
+        "the interval is that of the difference between two halves, about their mean. A "
+        "score without its floor says little, since most depend on the number of images."
     ),
     "Worse, as real, better": (
         "As real: the value lies within the 95 % interval of the floor. Otherwise it is worse, or "
@@ -85,8 +86,9 @@ READING = {
         "real takes no magic: each half of the real images shows a few heads many times, while "
         "synthetic images can mix all heads. Where lying beyond is no merit, another word says so: "
         "denser, farther. As real does not mean that images cannot be told apart, only that this "
-        "score, with so few subjects, does not do it. About one score in twenty leaves the "
-        "interval by chance."
+        "score, with so few subjects, does not do it. The "
+        "interval is meant to hold 95 % or more of such sets; "
+        "docs/sensitivity.md tells how many it did hold."
     ),
     "Differences between sets": (
         "All sets are measured with the same real images in each draw, so the draws can be "
@@ -319,7 +321,8 @@ EXPLANATIONS = (
         answers="Can a small network that sees all pixels tell real from synthetic?",
         how=(
             "A convolutional network of three layers is trained for 120 steps on half of the "
-            "subjects; the score is its accuracy on the others."
+            "subjects; the score is its accuracy on the others. It sees patches of at most 64 "
+            "pixels; of larger images, the mean of its logits over all patches decides."
         ),
         good="0.5, as the floor shows it. The strictest of the scores.",
         blind=(
