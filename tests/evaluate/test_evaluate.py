@@ -157,6 +157,14 @@ def test_the_training_split_can_be_compared_with(real, tmp_path, few_draws):
     assert "relative_fd" in {score.name for score in scores}
 
 
+def test_fewer_images_than_features_are_remarked(real, tmp_path, few_draws, caplog):
+    few = synthetic_set(tmp_path, blobs(40, 32, seed=9))
+    evaluate(real.folder, tmp_path / "out", [few.folder], maps=False)
+    remarks = json.loads((tmp_path / "out/evaluation.json").read_text())["remarks"]
+    assert len(remarks) == 2 and all(remark in caplog.text for remark in remarks)
+    assert remarks[1].startswith("A draw has 20 images, but random-net has 224 features")
+
+
 def test_differences_between_sets_are_paired_by_draw(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     other = synthetic_set(tmp_path, blobs(60, 32, seed=10), "other")

@@ -6,6 +6,7 @@ half and the other (the floor: what real images score). Mean and spread over the
 the value and its interval.
 """
 
+import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -22,7 +23,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.differences import differences, write_differences
 from mrgantry.evaluate.manifold import K
 from mrgantry.evaluate.pictures import map_of_groups, pictures_of
-from mrgantry.evaluate.reference import check_finite, check_subjects, refer, subjects_of
+from mrgantry.evaluate.reference import Reference, check_finite, check_subjects, refer, subjects_of
 from mrgantry.evaluate.scoring import Candidate, Floors, count_draws, score
 
 FEWEST_IMAGES = 2 * (K + 1)  # of a synthetic set: half of them are drawn, with k neighbours
@@ -82,6 +83,9 @@ def evaluate(
             candidate = Candidate(one.name, cloud, one.about.fingerprint)
             scores += score(reference, candidate, seed, known, advance, most)
             pictures |= pictures_of(one, cloud, reference)
+    remarks = too_few(reference, scores[0].n_real)
+    for remark in remarks:
+        logging.getLogger(__name__).warning(remark)
     if maps:
         pictures |= map_of_groups(reference, dict(zip(sets, clouds.values(), strict=True)), groups)
     with whole(out / "pictures.npz") as aside:
@@ -104,6 +108,7 @@ def evaluate(
             "synthetic": [_identity(one) for one in sets],
             "extractors": {one.name: one.fingerprint for one in reference.extractors},
             "seed": seed,
+            "remarks": remarks,
         },
     )
     write_scores(out, scores)
@@ -165,6 +170,16 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
             f"{split.pop()} split of {held.folder}; its scores would be too good. Train it on "
             "this set's training split."
         )
+
+
+def too_few(reference: Reference, n: int) -> list[str]:
+    """Say of which extractors a draw has fewer images than features."""
+    return [
+        f"A draw has {n} images, but {one.name} has {width} features: its Frechet distance is then "
+        "far too large, and only the one of real images beside it tells what it is worth."
+        for one in reference.extractors
+        if (width := reference.held_cloud.features[one.name].shape[1]) >= n
+    ]
 
 
 def _identity(data: SliceSet) -> dict[str, Any]:
