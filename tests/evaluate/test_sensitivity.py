@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RunError
+from mrgantry.data import SlicePlan, prepare
 from mrgantry.evaluate import faults, measures, reference, scoring, sensitivity
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.faults import FAULTS, Material
@@ -131,3 +134,39 @@ def test_too_few_people_are_refused(tmp_path):
     few = write_slices(tmp_path / "few", blobs(80, 32), people, ["train"] * 80)
     with pytest.raises(DataError, match=r"has 10 subject\(s\); a sensitivity table needs 12"):
         sensitivity(few.folder, tmp_path / "out")
+
+
+@pytest.mark.slow
+def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_path, monkeypatch):
+    """What the table in the documents says, in small: fewer draws, one partition, some faults."""
+    plan = SlicePlan(sequences=("t1",), slices="0.45:0.75", size=64, field_mm=192)
+    made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "slices", plan)
+    everything = measures.all_measures
+
+    def fewer(*args, **options):
+        for one in everything(*args, **options):
+            trained = one.kinds[0].name in ("c2st_cnn", "c2st_low_pass")
+            yield replace(one, draws=4 if trained else 20)
+
+    monkeypatch.setattr(reference, "all_measures", fewer)
+    people = np.unique(made.table["subject"].to_numpy(dtype=str))
+    scorer = sensitivity_module().Scorer(made, people, (0, 0), ())
+    signs = {"worse": "+", "alike": "0", "better": "-"}
+    by_name = {fault.name: fault for fault in FAULTS}
+
+    def signs_of(name, place):
+        scores = scorer.score(by_name[name], by_name[name].strengths[place])
+        return {(one.name, one.features): signs[one.verdict] for one in scores}
+
+    nothing = signs_of("none", 0)
+    claimed = [kind for family in FAMILIES for kind in family.kinds]
+    assert sum(nothing[kind] != "0" for kind in claimed) <= 1
+    for name, place in (("blur", 2), ("noise", 2), ("checkerboard", 1), ("training copies", 0),
+                        ("warped training copies", 0)):  # fmt: skip
+        found = signs_of(name, place)
+        for family, sign in zip(FAMILIES, by_name[name].expected, strict=True):
+            seen = [found[kind] for kind in family.kinds]
+            if sign == "+":
+                assert (all if family.every else any)(one == "+" for one in seen), (name, family)
+            if sign == "0":
+                assert set(seen) == {"0"}, (name, family, seen)
