@@ -22,7 +22,8 @@ from mrgantry.common.files import fingerprint
 Images = Float16[np.ndarray, "n c h w"]
 Features = Float[np.ndarray, "n d"]
 REDUCED = 32  # pixels: the side of images whose fine texture does not matter
-FLAT = 1e-6  # spread of a feature below which it is taken for constant
+TINY = 1e-6  # a spread, so that nothing is divided by 0
+DULL = 0.03  # of a stage's median spread: what varies less is not brought to variance 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,7 +86,8 @@ def random_network(train: Images, seed: int = 0) -> Extractor:
     Random filters already respond to edges and textures of several sizes, and owe
     nothing to photographs. Each of three stages gives the mean and the spread of
     its channels over the image: 2 x (16 + 32 + 64) features. Each is brought to mean 0 and
-    variance 1 over the training images, so that none outweighs the others.
+    variance 1 over the training images, so that none outweighs the others; but for a channel
+    that training images hardly excite, whose rare responses would then drown all else.
     """
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
@@ -100,7 +102,10 @@ def random_network(train: Images, seed: int = 0) -> Extractor:
         return torch.cat([_responses(stages, chunk.float()) for chunk in chunks]).double().numpy()
 
     usual = respond(train)
-    mean, spread = usual.mean(0), np.maximum(usual.std(0), FLAT)
+    mean, spread = usual.mean(0), usual.std(0)
+    stage_of = np.repeat(range(len(stages)), [2 * wide for wide in widths[1:]])
+    least = np.array([np.median(spread[stage_of == stage]) for stage in range(len(stages))])
+    spread = np.maximum(spread, np.maximum(DULL * least, TINY)[stage_of])
     weights = [stage.weight.numpy().tobytes() for stage in stages]
     mark = fingerprint([*weights, mean.tobytes(), spread.tobytes()])
     return Extractor("random-net", lambda images: (respond(images) - mean) / spread, mark)
