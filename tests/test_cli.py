@@ -147,7 +147,7 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
         done = run(*words.split(), cwd=tmp_path)
         assert done.returncode == 0, done.stderr
         assert "Traceback" not in done.stderr and "Warning" not in done.stderr
-    none_left = run(*"select others selected --against slices".split(), cwd=tmp_path)
+    none_left = run(*["select", "others", "selected", "--against", "slices"], cwd=tmp_path)
     assert none_left.returncode == 1  # the generator has hardly begun
     assert "Not one of the 60 images of others is plausible" in none_left.stderr
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 60
