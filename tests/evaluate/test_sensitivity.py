@@ -138,7 +138,7 @@ def test_too_few_people_are_refused(tmp_path):
 
 @pytest.mark.slow
 def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_path, monkeypatch):
-    """What the table in the documents says, in small: fewer draws, one partition, some faults."""
+    """What the table in the documents says, in small: one partition, and some of the faults."""
     plan = SlicePlan(sequences=("t1",), slices="0.45:0.75", size=64, field_mm=192)
     made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "slices", plan)
     everything = measures.all_measures
@@ -146,7 +146,7 @@ def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_p
     def fewer(*args, **options):
         for one in everything(*args, **options):
             trained = one.kinds[0].name in ("c2st_cnn", "c2st_low_pass")
-            yield replace(one, draws=4 if trained else 20)
+            yield replace(one, draws=4) if trained else one
 
     monkeypatch.setattr(reference, "all_measures", fewer)
     people = np.unique(made.table["subject"].to_numpy(dtype=str))
@@ -169,4 +169,4 @@ def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_p
             if sign == "+":
                 assert (all if family.every else any)(one == "+" for one in seen), (name, family)
             if sign == "0":
-                assert "+" not in seen, (name, family, seen)  # with few draws, "-" by chance
+                assert set(seen) == {"0"}, (name, family, seen)
