@@ -1,0 +1,1 @@
+"""The blinded reader study: cases, the readers' server, statistics, teaching."""

@@ -1,0 +1,164 @@
+"""Which images each reader sees, and in which order: seeded, balanced, subjects spread."""
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from mrgantry.common.errors import DataError
+from mrgantry.data import SliceSet
+from mrgantry.study.protocol import Protocol
+
+PRACTICE = -1  # the block number of what is read for practice
+
+
+@dataclass(frozen=True, eq=False)
+class Pool:
+    """The images that a block's cases are drawn from.
+
+    Attributes:
+        name: Of the block.
+        real: Real slices.
+        synthetic: Sets of synthetic slices, taken as one.
+    """
+
+    name: str
+    real: SliceSet
+    synthetic: tuple[SliceSet, ...]
+
+    @property
+    def rows(self) -> pd.DataFrame:
+        """Give a row an image, real ones first: truth, its set, its place, and its labels.
+
+        Synthetic images have no subject: each counts as one of its own.
+        """
+        tables = []
+        for number, one in enumerate((self.real, *self.synthetic)):
+            table = one.table[["id", "subject", "sequence", "tumour"]].copy()
+            table["set"], table["row"] = number, np.arange(len(one))
+            table["truth"] = "synthetic" if number else "real"
+            if number:
+                table["subject"] = ""
+            tables.append(table)
+        return pd.concat(tables, ignore_index=True)
+
+
+@dataclass(frozen=True)
+class Pick:
+    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`."""
+
+    block: int
+    pool: int
+    row: int
+
+    @property
+    def image(self) -> tuple[int, int]:
+        """Tell which image this is, whatever it is used for."""
+        return self.pool, self.row
+
+
+def draw(pools: Sequence[Pool], protocol: Protocol, seed: Sequence[int]) -> list[Pick]:
+    """Draw one set of cases: those of each block, then practice from what is left.
+
+    Raises:
+        DataError: A block has too few images.
+    """
+    random = np.random.default_rng(seed)
+    tables = [pool.rows for pool in pools]
+    used: Counter[Hashable] = Counter()
+    picks = []
+    for number, (pool, table) in enumerate(zip(pools, tables, strict=True)):
+        for truth, count in _counts(protocol.cases, protocol, random):
+            rows = table[table["truth"] == truth]
+            drawn = spread(rows, count, protocol.balance, used, random, f"block {pool.name}")
+            picks += [Pick(number, number, row) for row in drawn]
+    for number, count in enumerate(_shared(protocol.practice, len(pools))):
+        taken = {one.row for one in picks if one.pool == number}
+        left = tables[number].drop(index=list(taken))
+        for truth, part in _counts(count, protocol, random):
+            rows = left[left["truth"] == truth]
+            where = f"practice from block {pools[number].name}"
+            drawn = spread(rows, part, protocol.balance, used, random, where)
+            picks += [Pick(PRACTICE, number, row) for row in drawn]
+    return picks
+
+
+def order(
+    picks: Sequence[Pick], blocks: int, protocol: Protocol, seed: Sequence[int]
+) -> list[list[Pick]]:
+    """Give the parts that one reader reads, in order: practice, then every block, shuffled."""
+    random = np.random.default_rng(seed)
+    numbers = random.permutation(blocks) if protocol.shuffle_blocks else np.arange(blocks)
+    parts = []
+    for number in (PRACTICE, *numbers):
+        part = [one for one in picks if one.block == number]
+        parts.append([part[i] for i in random.permutation(len(part))])
+    return parts
+
+
+def spread(
+    rows: pd.DataFrame,
+    count: int,
+    balance: Sequence[str],
+    used: "Counter[Hashable]",
+    random: np.random.Generator,
+    where: str,
+) -> list[int]:
+    """Draw rows in equal numbers of each kind, from the subjects that were drawn least.
+
+    Args:
+        rows: Rows to draw from, each once.
+        count: How many to draw.
+        balance: Columns that tell kinds apart, where they have several values.
+        used: How often each subject was drawn; counted on here.
+        random: For all draws.
+        where: What this is for, to say in an error.
+
+    Raises:
+        DataError: There are too few rows of some kind.
+    """
+    by = [column for column in balance if rows[column].nunique() > 1]
+    kinds = [group for _, group in rows.groupby(by)] if by else [rows]
+    extra = random.permutation(len(kinds)) < count % len(kinds)
+    drawn: list[int] = []
+    for kind, one_more in zip(kinds, extra, strict=True):
+        wanted = count // len(kinds) + int(one_more)
+        if wanted > len(kind):
+            labels = " ".join(f"{column}={kind[column].iloc[0]}" for column in by)
+            truth = "" if kind.empty else f" {kind['truth'].iloc[0]}"
+            raise DataError(
+                f"The {where} needs {wanted}{truth} images{' of ' + labels if labels else ''}, and "
+                f"there are {len(kind)}. Draw more synthetic ones, take --against all, or ask "
+                "for fewer with --set cases=NUMBER."
+            )
+        drawn += _least_used(kind, wanted, used, random)
+    return drawn
+
+
+def _least_used(
+    rows: pd.DataFrame, count: int, used: "Counter[Hashable]", random: np.random.Generator
+) -> list[int]:
+    """Draw rows one after another, each from a subject that was drawn least so far."""
+    shuffled = rows.iloc[random.permutation(len(rows))]
+    # A synthetic image shows nobody: it counts as a subject of its own.
+    owners = [s or ("", i) for i, s in zip(shuffled.index, shuffled["subject"], strict=True)]
+    left = dict(zip(shuffled.index.tolist(), owners, strict=True))
+    drawn = []
+    for _ in range(count):
+        row = min(left, key=lambda one: used[left[one]])
+        used[left.pop(row)] += 1
+        drawn.append(row)
+    return drawn
+
+
+def _counts(cases: int, protocol: Protocol, random: np.random.Generator) -> list[tuple[str, int]]:
+    """Divide cases into real and synthetic ones by the protocol's share."""
+    synthetic = round(cases * random.uniform(*protocol.share))
+    return [("real", cases - synthetic), ("synthetic", synthetic)]
+
+
+def _shared(count: int, among: int) -> list[int]:
+    """Divide a number into parts that differ by one at most."""
+    return [count // among + (number < count % among) for number in range(among)]

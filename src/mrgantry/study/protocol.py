@@ -1,0 +1,113 @@
+"""What readers are asked, and how: a protocol is one complete value."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import Field, model_validator
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.files import read_json
+from mrgantry.common.frozen import Frozen, unknown
+
+Question = Literal["truth", "tumour"]
+Share = Annotated[float, Field(gt=0, lt=1)]
+
+
+class Protocol(Frozen):
+    """A complete reading protocol; the studies in `papers/` have one each.
+
+    Attributes:
+        name: Short name.
+        cases: Images of each block, real and synthetic together.
+        share: Least and greatest share of synthetic images; drawn once for each set of
+            cases, evenly between them. Equal ends fix it.
+        balance: Columns whose values come in equal numbers among the real images and among
+            the synthetic ones, where they have several, such as "tumour".
+        questions: "truth" asks real or synthetic, "tumour" asks tumour or none.
+        synthetic_word: What the readers' pages call a synthetic image.
+        unknown: Whether "I cannot tell" is an answer.
+        seconds: How long an image is shown; None: until it is answered.
+        late: What an answer after that counts as: "recorded" keeps it and marks it,
+            "no answer" drops it, and the next image comes by itself.
+        practice: Images read before each study that are not scored, and not used again.
+        same_cases: Whether all readers see the same images, each in an order of their own.
+        shuffle_blocks: Whether each reader gets the blocks in an order of their own.
+        confidence: Whether to ask for a confidence of 1 to 5 with each answer.
+        reason: Whether to ask for a reason, in free text.
+        window: Whether readers may change brightness and contrast.
+        zoom: Whether readers may enlarge the image.
+        floor: Intensity, in [-1, 1], at and below which all images are black: a generator's
+            background is never exactly so.
+        margin: How far from 1/2 an accuracy may be and still count as guessing.
+        source: Where the protocol is from.
+    """
+
+    name: str
+    cases: Annotated[int, Field(ge=2, le=10_000)] = 100
+    share: tuple[Share, Share] = (0.5, 0.5)
+    balance: tuple[str, ...] = ("sequence",)
+    questions: Annotated[tuple[Question, ...], Field(min_length=1)] = ("truth",)
+    synthetic_word: Annotated[str, Field(min_length=1, max_length=30)] = "synthetic"
+    unknown: bool = False
+    seconds: Annotated[float, Field(ge=0.5, le=3600)] | None = None
+    late: Literal["recorded", "no answer"] = "recorded"
+    practice: Annotated[int, Field(ge=0, le=1000)] = 0
+    same_cases: bool = True
+    shuffle_blocks: bool = True
+    confidence: bool = False
+    reason: bool = False
+    window: bool = False
+    zoom: bool = False
+    floor: Annotated[float, Field(ge=-1, lt=1)] = -0.96
+    margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
+    source: str = ""
+
+    @model_validator(mode="after")
+    def _consistent(self) -> Self:
+        if self.share[0] > self.share[1]:
+            raise ValueError("the least share must not exceed the greatest")
+        if self.questions[0] != "truth":
+            raise ValueError("the first question must be 'truth'")
+        if len(set(self.questions)) < len(self.questions):
+            raise ValueError("a question stands there twice")
+        if self.late == "no answer" and self.seconds is None:
+            raise ValueError("without `seconds` no answer can be late")
+        return self
+
+    def set(self, changes: Sequence[str]) -> "Protocol":
+        """Give the protocol with values changed, each written as `key=value`, value in JSON.
+
+        Raises:
+            RecipeError: A key is unknown, or its value will not do.
+        """
+        values = self.model_dump()
+        for change in changes:
+            key, sign, text = change.partition("=")
+            if not sign:
+                raise RecipeError(f"The change {change!r} must read key=value.")
+            if key not in values:
+                raise RecipeError(unknown("key", key, self.keys(), f"protocol {self.name}"))
+            values[key] = _parsed(text)
+        return Protocol.of(values, f"protocol {self.name}")
+
+
+def read_protocol(path: Path) -> Protocol:
+    """Read a protocol of a user's own from a JSON file.
+
+    Raises:
+        DataError: The file is no JSON.
+        RecipeError: A key is unknown or a value will not do.
+    """
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise RecipeError(f"{path} must hold one JSON object, with the keys of a protocol.")
+    return Protocol.of({"name": path.stem} | values, f"protocol {path}")
+
+
+def _parsed(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

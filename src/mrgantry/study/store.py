@@ -1,0 +1,333 @@
+"""What the server keeps: who reads, what comes next, what was answered.
+
+A reader's trials are read in order: the only image that can be had is that of the first
+trial without an answer, and an answer is committed before the next one is told of. So a
+refresh, a second tab or a killed server changes nothing: what is next follows from the table.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mrgantry.common.errors import DataError
+from mrgantry.study.tables import (
+    VERSION,
+    answers,
+    cases,
+    connect,
+    displays,
+    events,
+    facts,
+    people,
+    sendings,
+    sessions,
+    tables,
+    trials,
+    truths,
+)
+
+Role = Literal["reader", "investigator"]
+Kept = Literal["kept", "already", "refused"]
+TRAVEL = 5.0  # seconds that an image may take to be displayed before its time runs anyway
+GRACE = 1.0  # seconds that an answer may travel before it counts as late
+SESSION = 7 * 24 * 3600.0  # seconds until a link must be opened again
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who has a link."""
+
+    id: str
+    role: Role
+    name: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One image that one reader is to judge.
+
+    Attributes:
+        id: Opaque, and different for each reader.
+        number: Its place in the reader's order, from 1.
+        part: 0 for practice, then 1, 2, ... as the reader meets the blocks.
+        place: Its place in the part, from 1.
+        of: Trials of the part.
+        displayed: Whether the reader has been shown it before.
+        started: When its time began; None if it did not.
+    """
+
+    id: str
+    number: int
+    part: int
+    place: int
+    of: int
+    displayed: bool
+    started: float | None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a reader answered."""
+
+    truth: str
+    tumour: str = ""
+    confidence: int | None = None
+    reason: str = ""
+    client_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, other than an answer."""
+
+    kind: str
+    at: float
+    detail: dict[str, Any]
+
+
+def hashed(secret: str) -> str:
+    """Give what the database holds of a token: it was random, so one round is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Store:
+    """The database of one study, open."""
+
+    engine: Engine
+
+    @classmethod
+    def open(cls, database: str | Path, study: str) -> "Store":
+        """Open the database of a study and check that it is that of this one.
+
+        Raises:
+            DataError: It cannot be reached, is of another version, or of another study.
+        """
+        if isinstance(database, Path) and not database.is_file():
+            raise DataError(f"{database} does not exist; a study keeps its answers there.")
+        store = cls(connect(database))
+        try:
+            with store.reading() as connection:
+                known = inspect(connection).has_table("facts")
+                rows = connection.execute(select(facts)).all() if known else []
+        except DBAPIError as error:
+            raise DataError(f"The study's database cannot be read: {error.orig}.") from error
+        found = {row.key: row.value for row in rows}
+        if found.get("version") != str(VERSION):
+            raise DataError(
+                f"The study's database has the version {found.get('version')}; this mrgantry "
+                f"reads {VERSION}. Use the mrgantry that made the study."
+            )
+        if found["study"] != study:
+            raise DataError(
+                "The database holds another study; each needs a database of its own. "
+                f"Expected {study}, found {found['study']}."
+            )
+        return store
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Begin to read."""
+        return self.engine.begin()
+
+    def writing(self) -> AbstractContextManager[Connection]:
+        """Begin to write; the block's rows are committed together when it ends."""
+        return self.engine.execution_options(writes=True).begin()
+
+    # People.
+
+    def person_of(self, token: str) -> Person | None:
+        """Find whose personal link bears a token."""
+        return self._person(people.c.token_hash == hashed(token))
+
+    def person_in(self, secret: str) -> Person | None:
+        """Find who is in a session that has not run out."""
+        own = sessions.c.secret_hash == hashed(secret)
+        recent = sessions.c.at > time.time() - SESSION
+        return self._person(people.c.id == sessions.c.person, own, recent)
+
+    def _person(self, *conditions: Any) -> Person | None:
+        wanted = select(people.c.id, people.c.role, people.c.name).where(*conditions)
+        with self.reading() as connection:
+            row = connection.execute(wanted).first()
+        return Person(*row) if row else None
+
+    def begin_session(self, person: Person) -> str:
+        """Begin a session; give the secret for the person's cookie."""
+        secret = secrets.token_urlsafe(32)
+        with self.writing() as connection:
+            values = {"secret_hash": hashed(secret), "person": person.id, "at": time.time()}
+            connection.execute(insert(sessions).values(values))
+        self.record(person, "entered")
+        return secret
+
+    # What happened.
+
+    def record(self, person: Person | None, kind: str, **detail: Any) -> None:
+        """Add a line to the log of events."""
+        values = {
+            "person": person.id if person else None,
+            "kind": kind,
+            "at": time.time(),
+            "detail": json.dumps(detail),
+        }
+        with self.writing() as connection:
+            connection.execute(insert(events).values(values))
+
+    def events(self, person: Person) -> list[Event]:
+        """List what happened to a person, in order."""
+        wanted = select(events).where(events.c.person == person.id).order_by(events.c.id)
+        with self.reading() as connection:
+            rows = connection.execute(wanted).all()
+        return [Event(row.kind, row.at, json.loads(row.detail)) for row in rows]
+
+    # Reading.
+
+    def parts(self, reader: Person) -> list[tuple[int, int, int]]:
+        """Give each part of a reader's study, in order: its number, answered, all trials."""
+        wanted = (
+            select(trials.c.part, func.count(answers.c.trial), func.count())
+            .outerjoin(answers, answers.c.trial == trials.c.id)
+            .where(trials.c.reader == reader.id)
+            .group_by(trials.c.part)
+            .order_by(trials.c.part)
+        )
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(wanted)]  # type: ignore[misc]
+
+    def current(self, reader: Person) -> Trial | None:
+        """Give the first trial without an answer; None when all have one."""
+        with self.reading() as connection:
+            return _current(connection, reader)
+
+    def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
+        """Give the image of the current trial, while its time lasts.
+
+        Args:
+            reader: Who asks.
+            trial: Which trial; any but the reader's current one gives None.
+            seconds: The time limit.
+        """
+        with self.writing() as connection:
+            now, one = time.time(), _current(connection, reader)
+            if one is None or one.id != trial:
+                return None
+            if seconds is not None and one.started is not None and now > one.started + seconds:
+                return None
+            connection.execute(insert(sendings).values(trial=trial, at=now))
+            return _pixels(connection, trial)
+
+    def display(self, reader: Person, trial: str) -> Trial | None:
+        """Note that the current trial's image stands on the screen: its time begins, once."""
+        with self.writing() as connection:
+            one = _current(connection, reader)
+            if one is None or one.id != trial:
+                return None
+            sent = select(sendings.c.id).where(sendings.c.trial == trial).limit(1)
+            if not one.displayed and connection.execute(sent).first():
+                connection.execute(insert(displays).values(trial=trial, at=time.time()))
+            return _current(connection, reader)
+
+    def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
+        """Keep an answer to the current trial, if it has been displayed; never change one."""
+        try:
+            with self.writing() as connection:
+                now, one = time.time(), _current(connection, reader)
+                if one is None or one.id != trial or one.started is None:
+                    answered = (answers.c.trial == trial) & (answers.c.reader == reader.id)
+                    done = connection.execute(select(answers.c.trial).where(answered)).first()
+                    return "already" if done else "refused"
+                late = seconds is not None and now > one.started + seconds + GRACE
+                row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
+                row |= {"started": one.started, "at": now}
+                connection.execute(insert(answers).values(row))
+        except IntegrityError:  # two tabs at the same instant, on PostgreSQL
+            return "already"
+        return "kept"
+
+    def truth(self, reader: Person, trial: str) -> tuple[str, str] | None:
+        """Give truth and tumour of an answered trial of a teaching study; None elsewhere."""
+        wanted = (
+            select(truths.c.truth, truths.c.tumour)
+            .join(trials, trials.c.case_id == truths.c.case_id)
+            .join(answers, answers.c.trial == trials.c.id)
+            .where(trials.c.id == trial, trials.c.reader == reader.id)
+        )
+        with self.reading() as connection:
+            row = connection.execute(wanted).first()
+        return (row.truth, row.tumour) if row else None
+
+    def readers(self) -> list[Person]:
+        """List the readers by name."""
+        wanted = select(people.c.id, people.c.role, people.c.name)
+        wanted = wanted.where(people.c.role == "reader").order_by(people.c.name)
+        with self.reading() as connection:
+            return [Person(*row) for row in connection.execute(wanted)]
+
+
+def _current(connection: Connection, reader: Person) -> Trial | None:
+    mine = trials.c.reader == reader.id
+    done = select(answers.c.trial).where(answers.c.trial == trials.c.id).exists()
+    wanted = select(trials).where(mine, ~done).order_by(trials.c.number).limit(1)
+    row = connection.execute(wanted).first()
+    if row is None:
+        return None
+    part = (trials.c.reader == reader.id) & (trials.c.part == row.part)
+    first, of = connection.execute(
+        select(func.min(trials.c.number), func.count()).where(part)
+    ).one()
+    shown = select(displays.c.at).where(displays.c.trial == row.id)
+    displayed = connection.execute(shown).scalar()
+    started = None
+    if displayed is not None:
+        # An image that was sent long before its display was reported has been seen meanwhile.
+        before = (sendings.c.trial == row.id) & (sendings.c.at <= displayed)
+        sent = connection.execute(select(func.max(sendings.c.at)).where(before)).scalar_one()
+        started = min(displayed, sent + TRAVEL)
+    place = row.number - first + 1
+    return Trial(row.id, row.number, row.part, place, of, displayed is not None, started)
+
+
+def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:
+    wanted = select(cases.c.grey, cases.c.height, cases.c.width)
+    wanted = wanted.join(trials, trials.c.case_id == cases.c.id).where(trials.c.id == trial)
+    row = connection.execute(wanted).one()
+    return np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
+
+
+def fill(database: str | Path, study: str, rows: dict[str, Sequence[dict[str, Any]]]) -> None:
+    """Make the tables of a new study and fill them, all or nothing.
+
+    Args:
+        database: Path of an SQLite file that does not exist yet, or a PostgreSQL URL.
+        study: Its id.
+        rows: Rows of each table, by the table's name.
+
+    Raises:
+        DataError: The database cannot be reached or already holds a study.
+    """
+    store = Store(connect(database))
+    try:
+        with store.writing() as connection:
+            if inspect(connection).has_table("facts"):
+                raise DataError("The database already holds a study; make one for each study.")
+            tables.create_all(connection)
+            about = {"version": str(VERSION), "study": study}
+            every = {"facts": [{"key": k, "value": v} for k, v in about.items()], **rows}
+            for table in tables.sorted_tables:
+                if every.get(table.name):
+                    connection.execute(insert(table), list(every[table.name]))
+    except DBAPIError as error:
+        raise DataError(f"The study's database cannot be written: {error.orig}.") from error
+    finally:
+        store.engine.dispose()

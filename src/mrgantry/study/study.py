@@ -1,0 +1,165 @@
+"""A study: a folder with a database, and a key that the server never opens.
+
+    study.json   what is asked, of whom, from which sets; nothing about any single image
+    study.sqlite people, images, answers (or a PostgreSQL server has them)
+    consent.md   the investigator's text, if there is one
+    cues.json    whether trivial cues tell real images from synthetic ones
+    links.csv    the personal links: secrets, to be sent one by one
+    key.csv      which image is real: to be kept from the readers and from the server
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json
+from mrgantry.common.frozen import Frozen
+from mrgantry.study.protocol import Protocol
+from mrgantry.study.store import Store
+
+FORMAT = 1
+
+
+class Reader(Frozen):
+    """Somebody who reads.
+
+    Attributes:
+        name: As it stands in tables; initials or a code will do.
+        group: Readers of one group are compared with those of others.
+        years: Of experience.
+    """
+
+    name: str
+    group: str = ""
+    years: float | None = None
+
+
+class Source(Frozen):
+    """A set of slices that cases were drawn from.
+
+    Attributes:
+        name: Of its folder.
+        fingerprint: Of its pixels and rows.
+        images: That could be drawn.
+        subjects: Whom they show; 0 for synthetic ones.
+        made_by: What drew synthetic images.
+        generated: Synthetic images before any were discarded.
+        filter: The rule by which synthetic images were discarded; empty if none were.
+        training_subjects: How many subjects the generator has seen.
+    """
+
+    name: str
+    fingerprint: str
+    images: int
+    subjects: int
+    made_by: str = ""
+    generated: int = 0
+    filter: str = ""
+    training_subjects: int = 0
+
+
+class Block(Frozen):
+    """One comparison of a set of real slices with synthetic ones.
+
+    Attributes:
+        name: As it stands in tables; readers see only that there is a next part.
+        real: Where real cases are from.
+        split: The split of the real set that they are from.
+        synthetic: Where synthetic cases are from.
+    """
+
+    name: str
+    real: Source
+    split: str
+    synthetic: tuple[Source, ...]
+
+
+class About(Frozen):
+    """What `study.json` tells. The server reads it, so it says nothing about single images.
+
+    Attributes:
+        format: Version of the layout of the folder.
+        id: Random; key and database bear it too.
+        kind: A blinded study has its key apart; a teaching one within, and is never scored.
+        title: What readers see at the top.
+        protocol: What is asked, and how.
+        blocks: What is compared.
+        readers: Who reads.
+        seed: Of the draw and of all orders.
+        simulated: Whether the "real" images stem from simulated scans.
+        created: Date, as 2026-01-31.
+        command: The shell command that made the study.
+        versions: Of the libraries.
+        key_fingerprint: Of key.csv.
+        server: Whether the database is on a server, and not in the folder.
+    """
+
+    format: Literal[1] = 1
+    id: str
+    kind: Literal["blinded", "teaching"]
+    title: str
+    protocol: Protocol
+    blocks: tuple[Block, ...]
+    readers: tuple[Reader, ...]
+    seed: int
+    simulated: bool
+    created: str
+    command: str
+    versions: dict[str, str]
+    key_fingerprint: str
+    server: bool = False
+
+
+@dataclass(frozen=True)
+class Study:
+    """A study that lies in a folder."""
+
+    folder: Path
+    about: About
+
+    @classmethod
+    def open(cls, folder: Path) -> "Study":
+        """Open a study.
+
+        Raises:
+            DataError: The folder is no study, or of another version.
+        """
+        if not (folder / "study.json").is_file():
+            raise DataError(
+                f"{folder} is not a reader study (it has no study.json). Make one with "
+                "`mrgantry study create`."
+            )
+        values: Any = read_json(folder / "study.json")
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise DataError(f"{folder / 'study.json'} is not of the version that this one reads.")
+        return cls(folder, About.of(values, f"study.json of {folder}"))
+
+    def database(self, url: str | None = None) -> str | Path:
+        """Tell where the answers are: the URL if one is given, else the file in the folder.
+
+        Raises:
+            DataError: The study's database is on a server, and no URL is given.
+        """
+        if url:
+            return url
+        if self.about.server:
+            raise DataError(
+                f"The answers of {self.folder} are on a database server. Name it with --database "
+                "postgresql://user:password@host/name, or in the variable MRGANTRY_DATABASE."
+            )
+        return self.folder / "study.sqlite"
+
+    def store(self, url: str | None = None) -> Store:
+        """Open the database.
+
+        Raises:
+            DataError: It cannot be opened, or is another study's.
+        """
+        return Store.open(self.database(url), self.about.id)
+
+    @property
+    def consent(self) -> str:
+        """Give the investigator's text of consent; empty if there is none."""
+        path = self.folder / "consent.md"
+        return path.read_text(encoding="utf-8") if path.is_file() else ""
