@@ -42,6 +42,7 @@ class Protocol(Frozen):
             background is never exactly so.
         margin: How far from 1/2 an accuracy may be and still count as guessing.
         source: Where the protocol is from.
+        changes: What `set` was told.
     """
 
     name: str
@@ -63,6 +64,7 @@ class Protocol(Frozen):
     floor: Annotated[float, Field(ge=-1, lt=1)] = -0.96
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
     source: str = ""
+    changes: tuple[str, ...] = ()
 
     @model_validator(mode="after")
     def _consistent(self) -> Self:
@@ -87,10 +89,14 @@ class Protocol(Frozen):
             key, sign, text = change.partition("=")
             if not sign:
                 raise RecipeError(f"The change {change!r} must read key=value.")
-            if key not in values:
-                raise RecipeError(unknown("key", key, self.keys(), f"protocol {self.name}"))
+            if key not in CHANGEABLE:
+                raise RecipeError(unknown("key", key, CHANGEABLE, f"protocol {self.name}"))
             values[key] = _parsed(text)
+        values["changes"] = (*self.changes, *changes)
         return Protocol.of(values, f"protocol {self.name}")
+
+
+CHANGEABLE = [key for key in Protocol.model_fields if key not in ("name", "source", "changes")]
 
 
 def read_protocol(path: Path) -> Protocol:

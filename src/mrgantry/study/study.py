@@ -1,11 +1,11 @@
 """A study: a folder with a database, and a key that the server never opens.
 
-    study.json   what is asked, of whom, from which sets; nothing about any single image
-    study.sqlite people, images, answers (or a PostgreSQL server has them)
-    consent.md   the investigator's text, if there is one
-    cues.json    whether trivial cues tell real images from synthetic ones
-    links.csv    the personal links: secrets, to be sent one by one
-    key.csv      which image is real: to be kept from the readers and from the server
+study.json   what is asked, of whom, from which sets; nothing about any single image
+study.sqlite people, images, answers (or a PostgreSQL server has them)
+consent.md   the investigator's text, if there is one
+cues.json    whether trivial cues tell real images from synthetic ones
+links.csv    the personal links: secrets, to be sent one by one
+key.csv      which image is real: to be kept from the readers and from the server
 """
 
 from dataclasses import dataclass

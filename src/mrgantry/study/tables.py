@@ -220,8 +220,8 @@ def refuse_network_disk(path: Path) -> None:
     disk = max(under, key=lambda one: len(one.mountpoint), default=None)
     if disk and disk.fstype.lower() in NETWORKED:
         raise DataError(
-            f"{path} lies on a network disk ({disk.fstype}), where SQLite can lose answers. Put the "
-            f"study on a disk of this machine, or keep its answers on a server with --database "
+            f"{path} lies on a network disk ({disk.fstype}), where SQLite can lose answers. Put "
+            "the study on a disk of this machine, or keep its answers on a server with --database "
             "postgresql://user:password@host/name."
         )
 

@@ -1,0 +1,120 @@
+"""The sets of slices that a study's blocks are drawn from, and what is told of them."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mrgantry.common.errors import DataError
+from mrgantry.data import SliceSet
+from mrgantry.data.rows import choose_rows
+from mrgantry.study.draw import Pool
+from mrgantry.study.protocol import Protocol
+from mrgantry.study.study import Block, Source
+
+
+@dataclass(frozen=True)
+class Sources:
+    """What a block is drawn from, as its folders.
+
+    Attributes:
+        name: Of the block.
+        real: A set of real slices.
+        synthetic: Sets of synthetic slices, taken as one.
+    """
+
+    name: str
+    real: Path
+    synthetic: tuple[Path, ...]
+
+    @classmethod
+    def parse(cls, text: str) -> "Sources":
+        """Read NAME=REAL,SYNTHETIC, where several synthetic sets stand between commas.
+
+        Raises:
+            DataError: It is not written so.
+        """
+        name, sign, places = text.partition("=")
+        real, *synthetic = [part.strip() for part in places.split(",")]
+        if not (sign and name.strip() and real and synthetic and all(synthetic)):
+            raise DataError(
+                f"The block {text!r} must read NAME=REAL,SYNTHETIC, as T1=slices,synthetic."
+            )
+        return cls(name.strip(), Path(real), tuple(map(Path, synthetic)))
+
+
+def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence[str]) -> Pool:
+    """Open a block's sets and keep the images that may be drawn.
+
+    Raises:
+        DataError: A set is on the wrong side, differs in size, or lacks the labels asked for.
+    """
+    real = SliceSet.open(sources.real).split(against)
+    if only:
+        real = choose_rows(real, only)
+    synthetic = tuple(SliceSet.open(folder) for folder in sources.synthetic)
+    if real.about.synthetic:
+        raise DataError(f"{real.folder} is synthetic; the first set of a block must be real.")
+    for one in synthetic:
+        if not one.about.synthetic:
+            raise DataError(
+                f"{one.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
+                "`mrgantry import --synthetic` for other generators."
+            )
+        if one.about.size != real.about.size or len(one.about.channels) != len(real.about.channels):
+            raise DataError(
+                f"{real.folder} has images of {real.about.size} pixels and "
+                f"{len(real.about.channels)} channels, {one.folder} of {one.about.size} and "
+                f"{len(one.about.channels)}: readers would tell them by their size."
+            )
+    if "tumour" in protocol.questions:
+        real, synthetic = _labelled(real), tuple(map(_labelled, synthetic))
+    return Pool(sources.name, real, synthetic)
+
+
+def _labelled(data: SliceSet) -> SliceSet:
+    """Keep the images of which it is known whether they show a tumour."""
+    known = data.table["tumour"].isin(("yes", "no")).to_numpy()
+    if not known.any():
+        raise DataError(
+            f"The protocol asks for tumours, and no image of {data.folder} is labelled tumour=yes "
+            "or tumour=no. Train on labelled slices (`train --only tumour=yes`, or a conditional "
+            "recipe), or take a protocol that does not ask."
+        )
+    return data.where(known)
+
+
+def describe(pool: Pool, split: str) -> Block:
+    """Tell what a block is drawn from: names, numbers, and what was discarded before."""
+    people = pool.real.table["subject"].nunique()
+    real = pool.real
+    return Block(
+        name=pool.name,
+        real=Source(
+            name=real.name,
+            fingerprint=real.about.fingerprint,
+            images=len(real),
+            subjects=people,
+        ),
+        split=split,
+        synthetic=tuple(map(_synthetic_facts, pool.synthetic)),
+    )
+
+
+def _synthetic_facts(one: SliceSet) -> Source:
+    selected: dict[str, Any] = one.about.notes.get("selected") or {}
+    rules, generated = [], len(one)
+    while selected:  # a set can have been selected more than once
+        generated = max(generated, int(selected["looked_at"]))
+        rules = [*selected["rules"], *rules]
+        selected = selected.get("before") or {}
+    return Source(
+        name=one.name,
+        fingerprint=one.about.fingerprint,
+        images=len(one),
+        subjects=0,
+        made_by=str(one.table["made_by"].iloc[0]),
+        generated=generated,
+        filter="; ".join(rules),
+        training_subjects=len(one.about.training_subjects),
+    )
