@@ -11,6 +11,7 @@ from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan
 from mrgantry.gan.recipe import Adam, Recipe, RmsProp
 from mrgantry.gan.schedule import Steps
+from mrgantry.study.printed import Printed, PrintedRow
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 # The paper's six image types: each sequence at 128, all pooled ("Concat") at 128 and 64.
@@ -70,3 +71,36 @@ def _wgan(size: int) -> Recipe:
 
 
 RECIPES = tuple(make(size) for make in (_dcgan, _wgan) for size in (64, 128))
+
+PRINTED = Printed(
+    study="han2018",
+    title="Visual Turing test by one expert physician, 50 real and 50 synthetic images a block",
+    citation="Han et al., GAN-based synthetic brain MR image generation, ISBI 2018, table 1",
+    classes=("real", "synthetic"),
+    rows_are="block",
+    columns=(
+        "real as real",
+        "real as synthetic",
+        "synthetic as real",
+        "synthetic as synthetic",
+    ),
+    unit="images",
+    rows=(
+        PrintedRow(label="T1 DCGAN 128", counts=(26, 24, 6, 44), accuracy=0.70),
+        PrintedRow(label="T1c DCGAN 128", counts=(24, 26, 3, 47), accuracy=0.71),
+        PrintedRow(label="T2 DCGAN 128", counts=(22, 28, 8, 42), accuracy=0.64),
+        PrintedRow(label="FLAIR DCGAN 128", counts=(12, 38, 8, 42), accuracy=0.54),
+        PrintedRow(label="Concat DCGAN 128", counts=(34, 16, 7, 43), accuracy=0.77),
+        PrintedRow(label="Concat DCGAN 64", counts=(13, 37, 9, 41), accuracy=0.54),
+        PrintedRow(label="T1 WGAN 128", counts=(20, 30, 6, 44), accuracy=0.64),
+        PrintedRow(label="T1c WGAN 128", counts=(13, 37, 8, 42), accuracy=0.55),
+        PrintedRow(label="T2 WGAN 128", counts=(19, 31, 11, 39), accuracy=0.58),
+        PrintedRow(label="FLAIR WGAN 128", counts=(16, 34, 4, 46), accuracy=0.62),
+        PrintedRow(label="Concat WGAN 128", counts=(31, 19, 15, 35), accuracy=0.66),
+        PrintedRow(label="Concat WGAN 64", counts=(18, 32, 15, 35), accuracy=0.53),
+    ),
+    notes=(
+        "Low accuracy comes from bias here: the reader called 352 of 600 real images synthetic, "
+        "and only 100 of 600 synthetic images real.",
+    ),
+)

@@ -15,6 +15,7 @@ from mrgantry.gan.losses import WassersteinPenalty
 from mrgantry.gan.networks import Progressive
 from mrgantry.gan.recipe import Adam, Recipe
 from mrgantry.gan.schedule import Growing
+from mrgantry.study.printed import Printed, PrintedRow
 
 TUMOUR_SLICES = 5_036
 A_PHASE = 600_000  # images in each phase of Karras et al.
@@ -68,4 +69,43 @@ def _pggan(size: int, variant: Literal["published", "original"]) -> Recipe:
 
 RECIPES = tuple(
     _pggan(size, variant) for variant in ("published", "original") for size in (64, 128, 256)
+)
+
+_CITATION = "Han et al., Infinite brain MR images: PGGAN-based data augmentation, 2018"
+_FILTERED = (
+    "Synthetic images that looked unsuccessful were discarded before the test; how many is unsaid."
+)
+
+PRINTED = Printed(
+    study="han2018-pggan",
+    title="Visual Turing test by one expert physician, 100 real and 100 synthetic images, half "
+    "of each with a tumour",
+    citation=_CITATION,
+    classes=("real", "synthetic"),
+    rows_are="block",
+    columns=("R as R", "R as S", "S as R", "S as S"),
+    unit="images",
+    rows=(PrintedRow(label="PGGAN", counts=(58, 42, 1, 99), accuracy=0.785),),
+    notes=(_FILTERED,),
+)
+
+# The same images and the same reader: the other question.
+PRINTED_TUMOUR = Printed(
+    study="han2018-pggan",
+    title="Tumour or not, asked of the same 200 images",
+    citation=_CITATION,
+    classes=("tumour", "non-tumour"),
+    rows_are="images",
+    columns=("T as T", "T as N", "N as T", "N as N"),
+    unit="images",
+    rows=(
+        PrintedRow(label="all", counts=(82, 18, 1, 99), accuracy=0.905),
+        PrintedRow(label="real", counts=(45, 5, 0, 50), accuracy=None),
+        PrintedRow(label="synthetic", counts=(37, 13, 1, 49), accuracy=None),
+    ),
+    notes=(
+        "Printed are the totals, that 5 of the 18 and none of the 1 are real, and that there are "
+        "50 images of each kind; the rows of real and synthetic images follow from these.",
+        _FILTERED,
+    ),
 )

@@ -10,6 +10,7 @@ from mrgantry.data.plan import SlicePlan
 from mrgantry.gan.losses import Original
 from mrgantry.gan.networks import KazuhiroDcgan
 from mrgantry.gan.recipe import Adam, Recipe
+from mrgantry.study.printed import Printed, PrintedRow
 
 # 96 volumes of 24,255 poses: the total that the paper states leaves the mirror out.
 POSES = 2_328_480
@@ -38,3 +39,32 @@ def _dcgan(size: int) -> Recipe:
 
 
 RECIPES = tuple(map(_dcgan, (64, 128, 256)))
+
+NEURO = "neuroradiologists"  # two, board-certified, of 15 years and more
+OTHER = "others"  # two body radiologists of 10 years and more, a resident of 4
+
+PRINTED = Printed(
+    study="kazuhiro2018",
+    title="Five radiologists, 50 images each, 10 s an image",
+    citation="Kazuhiro et al., Generative adversarial networks for the creation of realistic "
+    "artificial brain magnetic resonance images, Tomography 4(4), 2018",
+    classes=("real", "created"),
+    rows_are="reader",
+    columns=("TP", "FN", "FP", "TN"),
+    unit="percent",
+    rows=(
+        PrintedRow(label="NR1", counts=(56, 44, 45, 55), accuracy=0.55, group=NEURO),
+        PrintedRow(label="NR2", counts=(30, 70, 71, 29), accuracy=0.30, group=NEURO),
+        PrintedRow(label="NNR1", counts=(90, 10, 24, 76), accuracy=0.83, group=OTHER),
+        PrintedRow(label="NNR2", counts=(83, 17, 40, 60), accuracy=0.72, group=OTHER),
+        PrintedRow(label="NNR3", counts=(73, 27, 44, 56), accuracy=0.64, group=OTHER),
+    ),
+    notes=(
+        "Rates are in percent of real and of created images; positive is real.",
+        "The printed accuracy is the mean of TP and TN, rounded either way: 0.555, 0.295, 0.83, "
+        "0.715 and 0.645 before rounding.",
+        "The share of created images was drawn from 40 to 60 % for each session. Sessions of 50 "
+        "images fit the rates of NNR1 (21 real) and NR2 (30 real) but not those of the others, so "
+        "the numbers of images are unknown and no interval can be given.",
+    ),
+)
