@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mrgantry import __version__
-from mrgantry.cli import exchange, networks, results, scans
+from mrgantry.cli import exchange, networks, results, scans, study
 from mrgantry.cli.output import say
 from mrgantry.common.errors import MrgantryError
 from mrgantry.common.speaker import speaks
@@ -58,6 +58,7 @@ app = typer.Typer(
 
 for _name, (_verb, _example) in VERBS.items():
     app.command(_name, epilog=f"Example: {_example}")(_verb)
+app.add_typer(study.app, name="study")
 
 
 @app.callback(invoke_without_command=True)

@@ -1,9 +1,13 @@
-"""The published studies, one file each, our own recipes, and all recipes by name."""
+"""The published studies, one file each, our own recipes, and all of them by name."""
+
+from pathlib import Path
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import unknown
 from mrgantry.gan.recipe import Recipe
 from mrgantry.papers import delplace2020, demo, gantry, han2018, han2018_pggan, kazuhiro2018
+from mrgantry.study.printed import Printed
+from mrgantry.study.protocol import Protocol, read_protocol
 
 RECIPES: dict[str, Recipe] = {
     recipe.name: recipe
@@ -17,6 +21,15 @@ RECIPES: dict[str, Recipe] = {
     )
 }
 
+READER_STUDIES = (han2018, han2018_pggan, kazuhiro2018)
+PROTOCOLS: dict[str, Protocol] = {one.PROTOCOL.name: one.PROTOCOL for one in READER_STUDIES}
+
+PRINTED: dict[str, tuple[Printed, ...]] = {
+    han2018.PROTOCOL.name: (han2018.PRINTED,),
+    han2018_pggan.PROTOCOL.name: (han2018_pggan.PRINTED, han2018_pggan.PRINTED_TUMOUR),
+    kazuhiro2018.PROTOCOL.name: (kazuhiro2018.PRINTED,),
+}
+
 
 def find_recipe(name: str) -> Recipe:
     """Look a recipe up by its name.
@@ -27,3 +40,22 @@ def find_recipe(name: str) -> Recipe:
     if name not in RECIPES:
         raise RecipeError(unknown("recipe", name, list(RECIPES), "list of recipes"))
     return RECIPES[name]
+
+
+def printed(protocol: str) -> tuple[Printed, ...]:
+    """Give what the paper of a protocol prints of its reader study; nothing for one's own."""
+    return PRINTED.get(protocol, ())
+
+
+def find_protocol(name: str) -> Protocol:
+    """Look a reading protocol up by its name, or read one of a user's own from a JSON file.
+
+    Raises:
+        DataError: The file is no JSON.
+        RecipeError: There is none of that name, or the file holds no protocol.
+    """
+    if name in PROTOCOLS:
+        return PROTOCOLS[name]
+    if Path(name).is_file():
+        return read_protocol(Path(name))
+    raise RecipeError(unknown("protocol", name, list(PROTOCOLS), "list of protocols"))

@@ -12,6 +12,7 @@ from mrgantry.gan.networks import Dcgan
 from mrgantry.gan.recipe import Adam, Recipe, RmsProp
 from mrgantry.gan.schedule import Steps
 from mrgantry.study.printed import Printed, PrintedRow
+from mrgantry.study.protocol import Protocol
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 # The paper's six image types: each sequence at 128, all pooled ("Concat") at 128 and 64.
@@ -71,6 +72,15 @@ def _wgan(size: int) -> Recipe:
 
 
 RECIPES = tuple(make(size) for make in (_dcgan, _wgan) for size in (64, 128))
+
+PROTOCOL = Protocol(
+    name="han2018",
+    cases=100,  # of one image type and GAN: 50 real, 50 synthetic, in random order
+    share=(0.5, 0.5),
+    balance=("sequence",),  # "Concat" shows the four sequences in equal numbers
+    same_cases=True,  # one reader in the paper
+    source="C. Han et al., GAN-based synthetic brain MR image generation, ISBI 2018",
+)
 
 PRINTED = Printed(
     study="han2018",

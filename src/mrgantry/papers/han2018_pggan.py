@@ -16,6 +16,7 @@ from mrgantry.gan.networks import Progressive
 from mrgantry.gan.recipe import Adam, Recipe
 from mrgantry.gan.schedule import Growing
 from mrgantry.study.printed import Printed, PrintedRow
+from mrgantry.study.protocol import Protocol
 
 TUMOUR_SLICES = 5_036
 A_PHASE = 600_000  # images in each phase of Karras et al.
@@ -74,6 +75,16 @@ RECIPES = tuple(
 _CITATION = "Han et al., Infinite brain MR images: PGGAN-based data augmentation, 2018"
 _FILTERED = (
     "Synthetic images that looked unsuccessful were discarded before the test; how many is unsaid."
+)
+
+PROTOCOL = Protocol(
+    name="han2018-pggan",
+    cases=200,  # 50 each of real and synthetic, with tumour and without
+    share=(0.5, 0.5),
+    balance=("tumour",),
+    questions=("truth", "tumour"),
+    same_cases=True,  # one reader in the paper
+    source="C. Han et al., Infinite brain MR images, 2018",
 )
 
 PRINTED = Printed(

@@ -11,6 +11,7 @@ from mrgantry.gan.losses import Original
 from mrgantry.gan.networks import KazuhiroDcgan
 from mrgantry.gan.recipe import Adam, Recipe
 from mrgantry.study.printed import Printed, PrintedRow
+from mrgantry.study.protocol import Protocol
 
 # 96 volumes of 24,255 poses: the total that the paper states leaves the mirror out.
 POSES = 2_328_480
@@ -39,6 +40,20 @@ def _dcgan(size: int) -> Recipe:
 
 
 RECIPES = tuple(map(_dcgan, (64, 128, 256)))
+
+PROTOCOL = Protocol(
+    name="kazuhiro2018",
+    cases=50,  # "in total, 50"
+    share=(0.4, 0.6),  # of created images, drawn for each reader
+    synthetic_word="created",
+    unknown=True,
+    seconds=10,
+    late="recorded",  # "answered after the display"; what comes later still counts
+    practice=10,
+    same_cases=False,  # readers need not have seen the same images
+    source="K. Kazuhiro et al., GANs for the creation of realistic artificial brain MR images, "
+    "Tomography 2018",
+)
 
 NEURO = "neuroradiologists"  # two, board-certified, of 15 years and more
 OTHER = "others"  # two body radiologists of 10 years and more, a resident of 4

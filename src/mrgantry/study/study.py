@@ -10,11 +10,15 @@ key.csv      which image is real: to be kept from the readers and from the serve
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
+
+import pandas as pd
+from pydantic import Field
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.study.cues import CueAudit
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import Store
 
@@ -30,9 +34,9 @@ class Reader(Frozen):
         years: Of experience.
     """
 
-    name: str
+    name: Annotated[str, Field(min_length=1, max_length=200)]
     group: str = ""
-    years: float | None = None
+    years: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
 class Source(Frozen):
@@ -111,6 +115,27 @@ class About(Frozen):
     server: bool = False
 
 
+def read_readers(path: Path) -> list[Reader]:
+    """Read readers from a CSV file with the columns name, group and years; the last two may lack.
+
+    Raises:
+        DataError: The file cannot be read, or a column or value will not do.
+    """
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except (OSError, ValueError) as error:
+        raise DataError(f"{path} is not a readable table of readers: {error}.") from error
+    odd = set(table.columns) - {"name", "group", "years"}
+    if "name" not in table or odd:
+        raise DataError(
+            f"{path} must have the columns name, group and years (the last two may lack); it has "
+            f"{', '.join(table.columns)}."
+        )
+    rows = table.to_dict("records")
+    values = [{str(k): v.strip() for k, v in row.items() if v.strip()} for row in rows]
+    return [Reader.of(dict(row), f"row {i} of {path}") for i, row in enumerate(values, 1)]
+
+
 @dataclass(frozen=True)
 class Study:
     """A study that lies in a folder."""
@@ -135,8 +160,11 @@ class Study:
             raise DataError(f"{folder / 'study.json'} is not of the version that this one reads.")
         return cls(folder, About.of(values, f"study.json of {folder}"))
 
-    def database(self, url: str | None = None) -> str | Path:
-        """Tell where the answers are: the URL if one is given, else the file in the folder.
+    def database(self, url: str | Path | None = None) -> str | Path:
+        """Tell where the answers are: where it is said, else in the folder.
+
+        Args:
+            url: Of a PostgreSQL server, or the path of an SQLite file, such as a backup.
 
         Raises:
             DataError: The study's database is on a server, and no URL is given.
@@ -150,13 +178,23 @@ class Study:
             )
         return self.folder / "study.sqlite"
 
-    def store(self, url: str | None = None) -> Store:
+    def store(self, url: str | Path | None = None) -> Store:
         """Open the database.
 
         Raises:
             DataError: It cannot be opened, or is another study's.
         """
         return Store.open(self.database(url), self.about.id)
+
+    def audited(self) -> list[str]:
+        """Say what the audit of trivial cues found, block by block."""
+        found = read_json(self.folder / "cues.json")
+        several = len(found) > 1
+        return [
+            f"{name}: {sentence}" if several else sentence
+            for name, values in found.items()
+            for sentence in CueAudit.of(values, f"cues.json of {self.folder}").sentences()
+        ]
 
     @property
     def consent(self) -> str:

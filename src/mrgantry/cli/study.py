@@ -1,0 +1,284 @@
+"""The verbs of the reader study: create, serve, score, quiz and back up."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from mrgantry.cli.options import Seed
+from mrgantry.cli.output import print_table, say, say_next
+from mrgantry.common.errors import DataError
+
+if TYPE_CHECKING:
+    from mrgantry.study.results import Analysis
+    from mrgantry.study.study import Reader
+
+Study = Annotated[Path, typer.Argument(help="Folder of the study.")]
+Blocks = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--block",
+        help="NAME=REAL,SYNTHETIC: a set of real slices and one of synthetic slices, or several "
+        "with commas between; repeat for several blocks.",
+    ),
+]
+Database = Annotated[
+    str | None,
+    typer.Option(
+        envvar="MRGANTRY_DATABASE",
+        help="postgresql://user:password@host/name, where answers are kept; unless given, in the "
+        "study's folder (SQLite).",
+    ),
+]
+Against = Annotated[
+    str, typer.Option(help="Split of REAL to draw from: test, validation, train or all.")
+]
+Changes = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="Change a value of the protocol: confidence=true, seconds=20."),
+]
+
+
+def create(
+    study: Study,
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="han2018, han2018-pggan, kazuhiro2018, or a JSON file with a protocol's keys."
+        ),
+    ] = "han2018",
+    block: Blocks = None,
+    readers: Annotated[
+        list[str] | None,
+        typer.Option(help="Name of a reader, repeated; or a CSV file with name, group, years."),
+    ] = None,
+    changes: Changes = None,
+    teaching: Annotated[
+        bool,
+        typer.Option(
+            "--teaching", help="Tell readers the truth after each answer; cannot be scored."
+        ),
+    ] = False,
+    title: Annotated[str, typer.Option(help="What readers see at the top.")] = "Reading study",
+    consent: Annotated[
+        Path | None, typer.Option(help="Markdown file with a text that readers must agree to.")
+    ] = None,
+    against: Against = "test",
+    only: Annotated[
+        list[str] | None, typer.Option(help="Only real slices with column=value.")
+    ] = None,
+    url: Annotated[
+        str, typer.Option(help="Address that readers will find the server at, for their links.")
+    ] = "http://127.0.0.1:8000",
+    database: Database = None,
+    seed: Seed = 0,
+) -> None:
+    """Draw the cases of a reader study and write its folder, its key and a link for each reader.
+
+    Cases come in equal proportions, from as many subjects as there are. An audit says whether
+    something trivial, such as a background that is not quite black, would give the answers away.
+    """
+    with _installed():
+        from mrgantry.papers import find_protocol
+        from mrgantry.study.create import create
+        from mrgantry.study.pools import Sources
+
+        made = create(
+            study,
+            find_protocol(protocol).set(changes or []),
+            [Sources.parse(text) for text in block or []],
+            _readers(readers or []),
+            kind="teaching" if teaching else "blinded",
+            title=title,
+            consent=consent,
+            against=against,
+            only=only or [],
+            seed=seed,
+            database=database,
+            url=url,
+        )
+        for line in made.audited():
+            say(line)
+    count = len(made.about.readers)
+    say(f"{study} is ready for {count} reader{'s' if count > 1 else ''}.")
+    say(f"{study / 'links.csv'} holds a personal link for each, and yours: send them one by one.")
+    if not teaching:
+        say(f"{study / 'key.csv'} tells which images are real: move it where no reader can see it.")
+    say_next("study", "serve", study)
+
+
+def serve(
+    study: Study,
+    host: Annotated[
+        str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")
+    ] = "127.0.0.1",
+    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    database: Database = None,
+    certificate: Annotated[
+        Path | None, typer.Option(help="Certificate (PEM), to serve by https.")
+    ] = None,
+    private_key: Annotated[Path | None, typer.Option(help="Its private key (PEM).")] = None,
+    behind_proxy: Annotated[
+        bool, typer.Option("--behind-proxy", help="A proxy of yours on this machine does https.")
+    ] = False,
+) -> None:
+    """Let readers read, in their browsers, until Ctrl-C.
+
+    It can be stopped, killed and started again at any time: no answer is lost, and readers go on
+    where they were. The key is never opened.
+    """
+    with _installed():
+        from mrgantry.study.serve import serve
+
+        serve(
+            study,
+            host=host,
+            port=port,
+            database=database,
+            certificate=certificate,
+            private_key=private_key,
+            behind_proxy=behind_proxy,
+            say=say,
+        )
+    say_next("study", "score", study, "scored")
+
+
+def score(
+    study: Study,
+    out: Annotated[Path, typer.Argument(help="Folder to write statistics and the page to.")],
+    key: Annotated[
+        Path | None, typer.Option(help="Where the key is kept; unless given, STUDY/key.csv.")
+    ] = None,
+    database: Database = None,
+    seed: Seed = 0,
+) -> None:
+    """Join answers and key, and write all statistics, tables and figures on one page.
+
+    It can be done at any time, on what has been answered so far; --database also takes a backup.
+    """
+    with _installed():
+        from mrgantry.papers import printed
+        from mrgantry.report import write_study
+        from mrgantry.study.score import score
+
+        found = score(study, out, key=key, database=_place(database), seed=seed)
+        write_study(out, found, printed(found.study.about.protocol.name))
+    head, rows = _summary(found.analysis)
+    print_table(head, rows)
+    say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
+
+
+def quiz(
+    out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
+    block: Blocks = None,
+    cases: Annotated[int, typer.Option(help="Images of each block.", min=2)] = 20,
+    tumour: Annotated[
+        bool, typer.Option("--tumour", help="Also ask whether the slice shows a tumour.")
+    ] = False,
+    title: Annotated[str, typer.Option(help="Heading of the page.")] = "Real or synthetic?",
+    against: Against = "test",
+    seed: Seed = 0,
+) -> None:
+    """Write a quiz with its answer key on one HTML page, for teaching or for print."""
+    with _installed():
+        from mrgantry.study.pools import Sources
+        from mrgantry.study.quiz import quiz
+
+        blocks = [Sources.parse(text) for text in block or []]
+        quiz(out, blocks, cases=cases, tumour=tumour, title=title, against=against, seed=seed)
+    say(f"{out} is written; open it in a browser, or print it. It holds the answers.")
+
+
+def backup(
+    study: Study,
+    out: Annotated[Path, typer.Argument(help="The SQLite file to write.")],
+    database: Database = None,
+) -> None:
+    """Copy all answers into one file, also while readers read.
+
+    The copy can be scored with --database FILE; as study.sqlite in the study's folder it can be
+    served.
+    """
+    with _installed():
+        from mrgantry.study.backup import backup
+
+        count = backup(study, out, database)
+    say(f"{out} holds {count:,} answers.")
+
+
+# Each with the example that ends its help, as in the list of all verbs.
+VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "create": (
+        create,
+        "mrgantry study create study --protocol kazuhiro2018 --block T1=slices,synthetic "
+        "--readers AB --readers CD",
+    ),
+    "serve": (serve, "mrgantry study serve study"),
+    "score": (score, "mrgantry study score study scored"),
+    "quiz": (quiz, "mrgantry study quiz quiz.html --block T1=slices,synthetic"),
+    "backup": (backup, "mrgantry study backup study monday.sqlite"),
+}
+
+app = typer.Typer(
+    help="The blinded reader study: can radiologists tell synthetic slices from real ones?",
+    no_args_is_help=True,
+)
+for _name, (_verb, _example) in VERBS.items():
+    app.command(_name, epilog=f"Example: {_example}")(_verb)
+
+
+@contextmanager
+def _installed() -> Iterator[None]:
+    """Say what to install where the optional part is not."""
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise DataError(
+            f"The reader study needs {error.name}, which is not installed. Run: pip install "
+            "'mrgantry[study]'."
+        ) from error
+
+
+def _readers(words: list[str]) -> "list[Reader]":
+    """Take names, and tables of readers."""
+    from mrgantry.study.study import Reader, read_readers
+
+    found: list[Reader] = []
+    for word in words:
+        found += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
+    return found
+
+
+def _place(database: str | None) -> str | Path | None:
+    """Tell a backup's path from a server's URL."""
+    return database if database is None or "://" in database else Path(database)
+
+
+def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Lay out the first table of the page."""
+    rows = []
+    for one in found.readings:
+        if one.block == "" and len(found.blocks) > 1:
+            continue
+        sensitivity, fooled, recall = one.detection.d_prime, one.fool_rate, one.real_recall
+        rows.append(
+            (
+                one.reader,
+                one.block,
+                f"{one.accuracy.k}/{one.accuracy.n}",
+                _share(fooled.value, fooled.wilson.low, fooled.wilson.high),
+                _share(recall.value, recall.wilson.low, recall.wilson.high),
+                "" if sensitivity.value is None else f"{sensitivity.value:.2f}",
+                "below chance!" if one.chance.below_chance else one.equivalence.verdict,
+            )
+        )
+    head = ("reader", "block", "right", "synthetic called real", "real called real", "d'", "guess?")
+    return head, rows
+
+
+def _share(value: float | None, low: float | None, high: float | None) -> str:
+    if value is None or low is None or high is None:
+        return "none"
+    return f"{value:.0%} ({low:.0%} to {high:.0%})"

@@ -1,0 +1,74 @@
+"""Score a study: join answers and key, count, test, and write it all down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from sqlalchemy import select
+
+from mrgantry.common.files import whole, write_text
+from mrgantry.study.imrmc import imrmc_input
+from mrgantry.study.readings import read_answers, read_key
+from mrgantry.study.results import Analysis
+from mrgantry.study.statistics import analyse
+from mrgantry.study.store import Store
+from mrgantry.study.study import Study
+from mrgantry.study.tables import cases
+
+
+@dataclass(frozen=True, eq=False)
+class Scored:
+    """A study, its answers with their truths, what they say, and the images they are of."""
+
+    study: Study
+    answers: pd.DataFrame
+    analysis: Analysis
+    pictures: dict[str, UInt8[np.ndarray, "h w"]]
+
+
+def score(
+    folder: Path,
+    out: Path,
+    *,
+    key: Path | None = None,
+    database: str | Path | None = None,
+    seed: int = 0,
+) -> Scored:
+    """Score what has been answered so far, and write answers, statistics and the iMRMC export.
+
+    Args:
+        folder: The study.
+        out: Folder for `answers.csv`, `analysis.json` and `imrmc.txt`.
+        key: Where the key is kept, if not in the study's folder.
+        database: URL of the study's PostgreSQL server, or the path of a backup.
+        seed: Of the bootstraps.
+
+    Raises:
+        DataError: There are no answers, the key is another study's, or it is a teaching study.
+    """
+    study = Study.open(folder)
+    answer_key = read_key(study, key)
+    store = study.store(database)
+    try:
+        answers = read_answers(study, store, answer_key)
+        pictures = _pictures(store, set(answers["case"]))
+    finally:
+        store.engine.dispose()
+    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
+    with whole(out / "answers.csv") as aside:
+        answers.to_csv(aside, index=False)
+    write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
+    write_text(out / "imrmc.txt", imrmc_input(answers))
+    return Scored(study, answers, analysis, pictures)
+
+
+def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h w"]]:
+    """Read the images of some cases."""
+    with store.reading() as connection:
+        return {
+            row.id: np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
+            for row in connection.execute(select(cases))
+            if row.id in wanted
+        }
