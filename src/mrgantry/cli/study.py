@@ -82,7 +82,7 @@ def create(
     """
     with _installed():
         from mrgantry.papers import find_protocol
-        from mrgantry.study.create import create
+        from mrgantry.study.create import audited, create
         from mrgantry.study.pools import Sources
 
         made = create(
@@ -99,7 +99,7 @@ def create(
             database=database,
             url=url,
         )
-        for line in made.audited():
+        for line in audited(made):
             say(line)
     count = len(made.about.readers)
     say(f"{study} is ready for {count} reader{'s' if count > 1 else ''}.")

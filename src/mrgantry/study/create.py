@@ -13,7 +13,7 @@ from typing import Any, Literal
 import numpy as np
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import fingerprint, write_json, write_text
+from mrgantry.common.files import fingerprint, read_json, write_json, write_text
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.study.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cues import CueAudit, audit
@@ -97,6 +97,16 @@ def create(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Study.open(out)
+
+
+def audited(study: Study) -> list[str]:
+    """Say what the audit of trivial cues found, block by block."""
+    found = read_json(study.folder / "cues.json")
+    return [
+        f"{name}: {sentence}" if len(found) > 1 else sentence
+        for name, values in found.items()
+        for sentence in CueAudit.of(values, f"cues.json of {study.folder}").sentences()
+    ]
 
 
 def _check_names(names: Sequence[str], what: str, how: str) -> None:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import pandas as pd
@@ -28,7 +29,7 @@ class Pool:
     real: SliceSet
     synthetic: tuple[SliceSet, ...]
 
-    @property
+    @cached_property
     def rows(self) -> pd.DataFrame:
         """Give a row an image, real ones first: truth, its set, its place, and its labels.
 

@@ -18,7 +18,6 @@ from pydantic import Field
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
-from mrgantry.study.cues import CueAudit
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import Store
 
@@ -185,16 +184,6 @@ class Study:
             DataError: It cannot be opened, or is another study's.
         """
         return Store.open(self.database(url), self.about.id)
-
-    def audited(self) -> list[str]:
-        """Say what the audit of trivial cues found, block by block."""
-        found = read_json(self.folder / "cues.json")
-        several = len(found) > 1
-        return [
-            f"{name}: {sentence}" if several else sentence
-            for name, values in found.items()
-            for sentence in CueAudit.of(values, f"cues.json of {self.folder}").sentences()
-        ]
 
     @property
     def consent(self) -> str:
