@@ -13,6 +13,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.study import store as stores
 from mrgantry.study import tables
 from mrgantry.study.store import Given, Store, fill, hashed
+from servers import new_database, postgresql
 
 
 def people(count=2):
@@ -22,8 +23,30 @@ def people(count=2):
     ] + [{"id": "i", "role": "investigator", "name": "I", "token_hash": hashed("boss")}]
 
 
+@pytest.fixture(scope="module")
+def server():
+    with postgresql() as url:
+        yield url
+
+
+@pytest.fixture(params=["sqlite", "postgresql"])
+def database(request, tmp_path):
+    if request.param == "sqlite":
+        return tmp_path / "s.sqlite"
+    return new_database(request.getfixturevalue("server"), "study")
+
+
 @pytest.fixture
-def store(tmp_path):
+def store(database):
+    yield from filled(database)
+
+
+@pytest.fixture
+def on_sqlite(tmp_path):
+    yield from filled(tmp_path / "s.sqlite")
+
+
+def filled(database):
     cases = [{"id": f"c{i}", "height": 2, "width": 3, "grey": bytes([i] * 6)} for i in range(3)]
     trials = [
         {"id": f"p{r}t{i}", "reader": f"p{r}", "number": i + 1, "part": min(i, 1), "block": 0,
@@ -31,8 +54,8 @@ def store(tmp_path):
         for r in range(2)
         for i in range(3)
     ]  # fmt: skip
-    fill(tmp_path / "s.sqlite", "me", {"people": people(), "cases": cases, "trials": trials})
-    opened = Store.open(tmp_path / "s.sqlite", "me")
+    fill(database, "me", {"people": people(), "cases": cases, "trials": trials})
+    opened = Store.open(database, "me")
     yield opened
     opened.engine.dispose()
 
@@ -127,7 +150,8 @@ def test_rows_are_never_changed_or_removed(store, reader, name):
             connection.execute(change)
 
 
-def test_tokens_and_sessions_are_kept_hashed(store, reader, tmp_path):
+def test_tokens_and_sessions_are_kept_hashed(on_sqlite, tmp_path):
+    store, reader = on_sqlite, on_sqlite.person_of("token0")
     secret = store.begin_session(reader)
     assert store.person_in(secret) == reader and store.person_in("x") is None
     assert store.person_of("token9") is None
@@ -160,7 +184,8 @@ def test_many_at_once_keep_one_answer(store, reader):
     assert sorted(kept) == ["already"] * 15 + ["kept"]
 
 
-def test_sqlite_is_safe_for_many_and_for_a_cut_of_power(store):
+def test_sqlite_is_safe_for_many_and_for_a_cut_of_power(on_sqlite):
+    store = on_sqlite
     with store.reading() as connection:
         pragma = connection.exec_driver_sql
         assert pragma("PRAGMA journal_mode").scalar() == "wal"
@@ -170,9 +195,14 @@ def test_sqlite_is_safe_for_many_and_for_a_cut_of_power(store):
         connection.execute(insert(tables.displays).values(trial="nobody's", at=0))
 
 
-def test_another_version_or_study_is_refused(tmp_path, store):
+def test_another_study_is_refused(database, store):
     with pytest.raises(DataError, match="another study"):
-        Store.open(tmp_path / "s.sqlite", "you")
+        Store.open(database, "you")
+    with pytest.raises(DataError, match="already holds a study"):
+        fill(database, "me", {})
+
+
+def test_another_version_is_refused(tmp_path):
     fill(tmp_path / "new.sqlite", "me", {})
     raw = sqlite3.connect(tmp_path / "new.sqlite")
     raw.execute("DROP TRIGGER facts_no_update")
@@ -186,8 +216,6 @@ def test_another_version_or_study_is_refused(tmp_path, store):
     (tmp_path / "junk.sqlite").write_bytes(b"not a database at all" * 100)
     with pytest.raises(DataError, match="cannot be read"):
         Store.open(tmp_path / "junk.sqlite", "me")
-    with pytest.raises(DataError, match="already holds a study"):
-        fill(tmp_path / "new.sqlite", "me", {})
 
 
 def test_a_network_disk_is_refused(tmp_path, monkeypatch):

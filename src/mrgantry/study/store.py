@@ -118,7 +118,16 @@ class Store:
             raise DataError(f"{database} does not exist; a study keeps its answers there.")
         store = cls(connect(database))
         try:
-            with store.reading() as connection:
+            store._check(study)
+        except DataError:
+            store.engine.dispose()
+            raise
+        return store
+
+    def _check(self, study: str) -> None:
+        """Refuse a database that cannot be read, is of another version, or of another study."""
+        try:
+            with self.reading() as connection:
                 known = inspect(connection).has_table("facts")
                 rows = connection.execute(select(facts)).all() if known else []
         except DBAPIError as error:
@@ -134,7 +143,6 @@ class Store:
                 "The database holds another study; each needs a database of its own. "
                 f"Expected {study}, found {found['study']}."
             )
-        return store
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Begin to read."""
