@@ -1,0 +1,292 @@
+"""A study's folder: what lies in it, what does not, and what is refused."""
+
+import csv
+import json
+import stat
+from collections import Counter
+
+import numpy as np
+import pytest
+from sqlalchemy import select
+
+from conftest import blobs, write_slices
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.study import create as creating
+from mrgantry.study import tables
+from mrgantry.study.backup import backup
+from mrgantry.study.create import audited, create
+from mrgantry.study.pools import Sources
+from mrgantry.study.protocol import Protocol
+from mrgantry.study.readings import read_answers, read_key
+from mrgantry.study.store import Given
+from mrgantry.study.study import Reader, Study, read_readers
+
+PROTOCOL = Protocol(name="small", cases=20, practice=4)
+REAL_AUDIT, KNOWN = creating.audit_of, []
+READERS = [Reader(name="AB", group="neuro", years=15), Reader(name="CD")]
+
+
+@pytest.fixture(autouse=True)
+def one_audit(monkeypatch):
+    """Audit once for all tests but one: it takes seconds, and the images are the same."""
+
+    def remembered(*words):
+        if not KNOWN:
+            KNOWN.append(REAL_AUDIT(*words))
+        return KNOWN[0]
+
+    monkeypatch.setattr(creating, "audit_of", remembered)
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Two sets that differ in nothing but their names."""
+    people = [f"person{i // 4:02d}" for i in range(80)]
+    labels = ["yes" if i % 2 else "no" for i in range(80)]
+    write_slices(tmp_path / "real", blobs(80, 16), people, ["test"] * 80, tumour=labels)
+    write_slices(
+        tmp_path / "made",
+        blobs(60, 16, 1),
+        ["block0"] * 60,
+        [""] * 60,
+        synthetic=True,
+        tumour=labels[:60],
+    )
+    return Sources("T1", tmp_path / "real", (tmp_path / "made",))
+
+
+def make(tmp_path, sources, protocol=PROTOCOL, name="study", **options):
+    return create(tmp_path / name, protocol, [sources], READERS, **options)
+
+
+def rows_of(store, table):
+    with store.reading() as connection:
+        return connection.execute(select(table)).mappings().all()
+
+
+def test_key_and_database_belong_together(tmp_path, sources):
+    study = make(tmp_path, sources)
+    key = read_key(study)
+    assert Counter(key["truth"]) == {"real": 12, "synthetic": 12}  # 20 and 4 for practice
+    assert set(key.loc[key["truth"] == "synthetic", "subject"]) == {""}
+    assert key.loc[key["truth"] == "real", "subject"].nunique() == 12
+    store = study.store()
+    cases = rows_of(store, tables.cases)
+    assert {row["id"] for row in cases} == set(key["case"])
+    trials = rows_of(store, tables.trials)
+    assert len(trials) == 2 * 24  # both readers see the same
+    assert Counter(row["part"] for row in trials) == {0: 8, 1: 40}
+    store.engine.dispose()
+
+
+def test_the_images_are_those_that_the_key_names(tmp_path, sources):
+    study = make(tmp_path, sources)
+    key = read_key(study).set_index("case")
+    store = study.store()
+    originals = {"real": blobs(80, 16), "made": blobs(60, 16, 1)}
+    for row in rows_of(store, tables.cases):
+        case = key.loc[row["id"]]
+        number = int(case["slice"].rsplit("-", 1)[1])
+        grey = np.frombuffer(row["grey"], np.uint8).reshape(16, 16)
+        wanted = (originals[case["set"]][number, 0].astype(np.float32) + 1) * 127.5
+        assert np.abs(grey - wanted)[wanted > 6].max() <= 0.51
+        assert not grey[wanted < 5].any()  # the floor
+    store.engine.dispose()
+
+
+def test_nothing_but_the_key_tells_the_truth(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    assert rows_of(store, tables.truths) == []
+    # Nothing about an image but its pixels, and random ids in random order.
+    assert set(rows_of(store, tables.cases)[0]) == {"id", "height", "width", "grey"}
+    ids = [row["id"] for row in rows_of(store, tables.cases)]
+    assert ids == sorted(ids)
+    store.engine.dispose()
+    raw = (study.folder / "study.sqlite").read_bytes()
+    for word in (b"synthetic", b"person0", b"made", b"real"):
+        assert word not in raw
+    about = (study.folder / "study.json").read_text()
+    assert not any(case in about for case in ids)
+
+
+def test_secrets_are_for_their_owner_alone(tmp_path, sources):
+    study = make(tmp_path, sources, url="https://reading.example.org/")
+    for name in ("key.csv", "links.csv", "study.sqlite"):
+        assert stat.S_IMODE((study.folder / name).stat().st_mode) == 0o600
+    with (study.folder / "links.csv").open() as file:
+        links = list(csv.DictReader(file))
+    assert [(one["name"], one["role"]) for one in links] == [
+        ("AB", "reader"),
+        ("CD", "reader"),
+        ("investigator", "investigator"),
+    ]
+    store = study.store()
+    for one in links:
+        address, token = one["link"].split("#")
+        assert address == "https://reading.example.org/enter" and len(token) == 32
+        assert store.person_of(token).name == one["name"]
+    store.engine.dispose()
+
+
+def test_readers_can_have_cases_of_their_own(tmp_path, sources):
+    study = make(tmp_path, sources, PROTOCOL.set(["same_cases=false"]))
+    store = study.store()
+    trials = rows_of(store, tables.trials)
+    readers = {row["reader"] for row in trials}
+    one, other = ({t["case_id"] for t in trials if t["reader"] == r} for r in readers)
+    assert len(one) == len(other) == 24 and one != other
+    store.engine.dispose()
+
+
+def test_the_same_seed_draws_the_same_cases(tmp_path, sources):
+    keys = [
+        sorted(read_key(make(tmp_path, sources, name=name, seed=seed))["slice"])
+        for name, seed in (("a", 0), ("b", 0), ("c", 1))
+    ]
+    assert keys[0] == keys[1] != keys[2]
+
+
+def test_a_teaching_study_has_its_key_within(tmp_path, sources):
+    study = make(tmp_path, sources, kind="teaching")
+    store = study.store()
+    truths = {row["case_id"]: row["truth"] for row in rows_of(store, tables.truths)}
+    key = read_key(study)
+    assert truths == dict(zip(key["case"], key["truth"]))
+    with pytest.raises(DataError, match="cannot be scored"):
+        read_answers(study, store, key)
+    store.engine.dispose()
+
+
+def test_what_was_discarded_before_the_draw_is_told(tmp_path, sources):
+    path = tmp_path / "made/about.json"
+    about = json.loads(path.read_text())
+    rules = ["discarded if far"]
+    about["notes"] = {"selected": {"looked_at": 200, "kept": 60, "rules": rules}}
+    path.write_text(json.dumps(about))
+    block = make(tmp_path, sources).about.blocks[0]
+    assert (block.synthetic[0].generated, block.synthetic[0].images) == (200, 60)
+    assert block.synthetic[0].filter == "discarded if far"
+    assert (block.real.images, block.real.subjects, block.split) == (80, 20, "test")
+
+
+def test_trivial_cues_are_found(tmp_path, sources, monkeypatch):
+    monkeypatch.setattr(creating, "audit_of", REAL_AUDIT)
+    assert not any("beat" in line.lower() for line in audited(make(tmp_path, sources)))
+    framed = blobs(60, 16, 1)
+    framed[:, :, 0] = -0.5
+    write_slices(tmp_path / "framed", framed, ["b"] * 60, [""] * 60, synthetic=True)
+    study = make(tmp_path, Sources("T1", sources.real, (tmp_path / "framed",)), name="framed-study")
+    assert any("border" in line for line in audited(study))
+
+
+def answer(store, name, words):
+    """Answer as many images as there are words."""
+    reader = next(one for one in store.readers() if one.name == name)
+    for word in words:
+        trial = store.current(reader)
+        store.image(reader, trial.id, None)
+        store.display(reader, trial.id)
+        assert store.answer(reader, trial.id, Given(word), None) == "kept"
+
+
+def test_answers_are_joined_with_their_truth(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store, key = study.store(), read_key(study)
+    with pytest.raises(DataError, match="Nobody has answered"):
+        read_answers(study, store, key)
+    answer(store, "AB", ["real"] * 4 + ["synthetic"] * 20)
+    answer(store, "CD", ["real"] * 9)
+    found = read_answers(study, store, key)
+    assert Counter(found["reader"]) == {"AB": 20, "CD": 5}  # without practice
+    first = found[found["reader"] == "AB"]
+    assert set(first["answer"]) == {"synthetic"} and set(first["block"]) == {"T1"}
+    assert Counter(first["truth"]) == {"real": 10, "synthetic": 10}
+    assert set(first["group"]) == {"neuro"} and set(first["years"]) == {15}
+    truths = dict(zip(key["case"], key["truth"]))
+    assert all(truths[row["case"]] == row["truth"] for _, row in found.iterrows())
+    store.engine.dispose()
+
+
+def test_a_backup_is_the_study(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 10)
+    assert backup(study.folder, tmp_path / "copy.sqlite") == 10
+    answer(store, "AB", ["real"] * 3)  # which the copy lacks
+    copy = study.store(tmp_path / "copy.sqlite")
+    assert len(rows_of(copy, tables.answers)) == 10 and len(rows_of(store, tables.answers)) == 13
+    for table in (tables.cases, tables.trials, tables.people, tables.facts):
+        assert rows_of(copy, table) == rows_of(store, table)
+    answer(copy, "AB", ["synthetic"])  # it can be served
+    copy.engine.dispose()
+    store.engine.dispose()
+    with pytest.raises(DataError, match="never written over"):
+        backup(study.folder, tmp_path / "copy.sqlite")
+
+
+def test_a_key_of_another_study_is_refused(tmp_path, sources):
+    study, other = make(tmp_path, sources), make(tmp_path, sources, name="other")
+    with pytest.raises(DataError, match="is not the key"):
+        read_key(study, other.folder / "key.csv")
+    with pytest.raises(DataError, match="--key"):
+        read_key(study, tmp_path / "absent.csv")
+    text = (study.folder / "key.csv").read_text()
+    (study.folder / "key.csv").write_text(text.replace("synthetic", "real", 1))
+    with pytest.raises(DataError, match="is not the key"):
+        read_key(study)
+
+
+def test_a_study_is_never_made_over_and_never_half(tmp_path, sources):
+    make(tmp_path, sources)
+    with pytest.raises(DataError, match="never made over"):
+        make(tmp_path, sources)
+    with pytest.raises(DataError, match="consent"):
+        make(tmp_path, sources, name="other", consent=tmp_path / "absent.md")
+    assert not (tmp_path / "other").exists()
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_sets_that_will_not_do(tmp_path, sources):
+    real, made = sources.real, sources.synthetic[0]
+    write_slices(tmp_path / "small", blobs(60, 8), ["b"] * 60, [""] * 60, synthetic=True)
+    unlabelled = write_slices(tmp_path / "x", blobs(60), ["b"] * 60, [""] * 60, synthetic=True)
+    for blocks, sentence in (
+        ([], "at least one block"),
+        ([sources, sources], "named twice"),
+        ([Sources("T1", made, (made,))], "is synthetic; the first"),
+        ([Sources("T1", real, (real,))], "is not a synthetic set"),
+        ([Sources("T1", real, (tmp_path / "small",))], "tell them by their size"),
+        ([Sources("T1", real, (tmp_path / "absent",))], "is not a set of slices"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            create(tmp_path / "study", PROTOCOL, blocks, READERS, against="all")
+    asks = PROTOCOL.set(['questions=["truth","tumour"]'])
+    with pytest.raises(DataError, match="no image of .* is labelled"):
+        make(tmp_path, Sources("T1", real, (unlabelled.folder,)), asks)
+    with pytest.raises(DataError, match="at least one reader"):
+        create(tmp_path / "study", PROTOCOL, [sources], [])
+    with pytest.raises(DataError, match="no images in the split"):
+        make(tmp_path, sources, against="train")
+    with pytest.raises(DataError, match="must read NAME=REAL,SYNTHETIC"):
+        Sources.parse("T1=real")
+    assert Sources.parse("T1=a,b,c").synthetic[1].name == "c"
+
+
+def test_readers_come_from_a_table(tmp_path):
+    path = tmp_path / "readers.csv"
+    path.write_text("name,group,years\nAB,neuro,15\nCD,,\n")
+    assert read_readers(path) == READERS
+    path.write_text("name,years\nAB,many\n")
+    with pytest.raises(RecipeError, match="'years' of the row 1"):
+        read_readers(path)
+    path.write_text("reader\nAB\n")
+    with pytest.raises(DataError, match="must have the columns"):
+        read_readers(path)
+    with pytest.raises(DataError, match="not a readable table"):
+        read_readers(tmp_path / "absent.csv")
+
+
+def test_a_folder_that_is_no_study(tmp_path):
+    with pytest.raises(DataError, match="is not a reader study"):
+        Study.open(tmp_path)
