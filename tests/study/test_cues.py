@@ -36,30 +36,22 @@ def frame(image: np.ndarray) -> np.ndarray:
     return np.pad(image[2:-2, 2:-2], 2)
 
 
-PLANTED = {
-    "clipped": (lambda i: np.minimum(i, 150), "range", "the greatest grey value", None, 150),
-    "even values": (lambda i: i // 2 * 2, "quantisation", "share of even values", None, 1),
-    "smooth": (lambda i: gaussian_filter(i, 1), "compressibility", "compressed size", None, None),
-    "holes": (
-        lambda i: np.where(np.indices(i.shape).sum(0) % 7 == 0, 0, i),
-        "extent",
-        "black pixels between brighter ones",
-        0,
-        None,
-    ),
+PLANTED = {  # what is done, the group that finds it, words that name it, its median
+    "clipped": (lambda i: np.minimum(i, 150), "range", "the greatest grey value", 150),
+    "even values": (lambda i: i // 2 * 2, "quantisation", "share of even values", 1),
+    "smooth": (lambda i: gaussian_filter(i, 1), "compressibility", "compressed size", None),
 }
 
 
 @pytest.mark.parametrize("name", PLANTED)
 def test_a_planted_cue_is_found_and_named(name):
-    damage, group, words, real, synthetic = PLANTED[name]
+    damage, group, words, value = PLANTED[name]
     images, subjects = heads(1, people=40)
     other = np.stack([damage(one).astype(np.uint8) for one in heads(2, people=40)[0]])
     found = {one.name: one for one in audit(images, other, subjects).groups}[group]
     assert found.beats_chance
     assert words in found.cue.trait
-    assert real is None or found.cue.real == real
-    assert synthetic is None or found.cue.synthetic == synthetic
+    assert value is None or found.cue.synthetic == value != found.cue.real
 
 
 def test_a_background_of_3_is_named_loudly():
