@@ -20,7 +20,7 @@ class Interval(Frozen):
     Attributes:
         low: Lower end; None if undefined.
         high: Upper end.
-        n: Answers that it rests on.
+        n: What it rests on: answers, or images where the method draws images.
         method: Its name.
     """
 
