@@ -41,12 +41,13 @@ def concordance(rows: pd.DataFrame, block: str, seed: int, draws: int) -> Concor
     random = generator(seed, "concordance", block)
     times = random.multinomial(len(called), np.full(len(called), 1 / len(called)), draws)
     whole = times[:, called.sum(1) == len(readers)]
+    agree = float(observed(called, np.ones((1, len(called)), dtype=int))[0])
     return Concordance(
         block=block,
         readers=readers,
         images=len(called),
         complete=len(complete),
-        observed=_estimate(float(observed(called)), observed(called, times), len(called)),
+        observed=_estimate(agree, observed(called, times), len(called)),
         fleiss=_estimate(library_fleiss(complete), fleiss(complete, whole), len(complete)),
         alpha=_estimate(library_alpha(called), alpha(called, times), len(called)),
         missing=int(rows["case"].nunique() * len(readers) - len(decided)),
@@ -84,13 +85,10 @@ def library_alpha(called: Counts) -> float:
     return float(krippendorff.alpha(value_counts=called, level_of_measurement="nominal"))
 
 
-def observed(
-    called: Counts, times: Int[np.ndarray, "b images"] | None = None
-) -> Float[np.ndarray, "*b"]:
-    """Give the mean share of equal pairs of answers, of each sample of images."""
+def observed(called: Counts, times: Int[np.ndarray, "b images"]) -> Float[np.ndarray, " b"]:
+    """Give the mean share of equal pairs of answers to an image, of each sample of images."""
     m = called.sum(1)
-    share = (called * (called - 1)).sum(1) / (m * (m - 1))
-    return share.mean() if times is None else times @ share / times.sum(1)
+    return times @ ((called * (called - 1)).sum(1) / (m * (m - 1))) / times.sum(1)
 
 
 def fleiss(called: Counts, times: Int[np.ndarray, "b images"]) -> Float[np.ndarray, " b"]:

@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from itertools import combinations
 from math import sqrt
 
+import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import confint_proportions_2indep
 
 from mrgantry.study.measured import Estimate, Interval
@@ -23,10 +23,18 @@ POOLED = (
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Correct a family of p values by Holm's method; undefined ones do not count."""
-    known = [p for p in ps if p is not None]
-    corrected = iter(multipletests(known, method="holm")[1].tolist() if known else ())
-    return [None if p is None else float(next(corrected)) for p in ps]
+    """Correct a family of p values by Holm's method; undefined ones do not count.
+
+    Written out because statsmodels collects garbage at each call, which takes longer than
+    all the rest of a small study.
+
+    Source: Holm 1979, Scandinavian Journal of Statistics 6:65.
+    """
+    known = np.array([p for p in ps if p is not None])
+    order = known.argsort()
+    stepped = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
+    corrected = iter(np.minimum(1.0, stepped)[order.argsort()].tolist())
+    return [None if p is None else next(corrected) for p in ps]
 
 
 def block_differences(rows: pd.DataFrame) -> list[BlockDifference]:

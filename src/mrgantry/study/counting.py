@@ -4,6 +4,7 @@ from typing import Literal, get_args
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
 from mrgantry.study.measured import Answer, Confusion, Times, Truth, TumourTable
@@ -155,22 +156,17 @@ def times(rows: pd.DataFrame) -> tuple[Times, ...]:
         rows: As `checked` gives them.
     """
     timed = rows[rows["response_s"].notna()]
-    found = []
-    for truth in TRUTHS:
-        for answer in ANSWERS:
-            seconds = timed.loc[
-                (timed["truth"] == truth) & (timed["answer"] == answer), "response_s"
-            ].to_numpy()
-            if len(seconds):
-                lower, median, upper = np.percentile(seconds, (25, 50, 75)).tolist()
-                found.append(
-                    Times(
-                        truth=truth,
-                        answer=answer,
-                        n=len(seconds),
-                        lower=lower,
-                        median=median,
-                        upper=upper,
-                    )
-                )
-    return tuple(found)
+    found = dict(iter(timed.groupby(["truth", "answer"])["response_s"]))
+    return tuple(
+        _quartiles(truth, answer, found[truth, answer].to_numpy())
+        for truth in TRUTHS
+        for answer in ANSWERS
+        if (truth, answer) in found
+    )
+
+
+def _quartiles(truth: Truth, answer: Answer, seconds: Float[np.ndarray, " n"]) -> Times:
+    lower, median, upper = np.percentile(seconds, (25, 50, 75)).tolist()
+    return Times(
+        truth=truth, answer=answer, n=len(seconds), lower=lower, median=median, upper=upper
+    )

@@ -152,7 +152,7 @@ class ChanceTest(Frozen):
         below_chance: The alarm: the reader tells the classes apart and names them the wrong
             way round, which is discrimination and not realism.
         rule: When the alarm is raised.
-        note: What unequal classes do to the accuracy; empty if they are equal.
+        note: What unequal classes do to the accuracy; empty if they are about equal.
     """
 
     k: int

@@ -2,7 +2,11 @@
 
 Readers are drawn with replacement, and so are images, of real and of synthetic ones as many
 as there are. Where readers saw the same images, these are drawn once for all of them; else
-each reader's own are drawn. That reader's accuracy counts alike however much was answered.
+each reader's own are drawn. Every reader counts alike, however much each answered.
+
+How well the intervals of 95 % cover, by simulated studies of 100 images: 93 to 99.8 % of them
+hold the truth with 5 or 10 readers (most where readers hardly differ, since chance in single
+answers is counted twice), and 84 to 99.8 % with 2 or 3 (least where readers differ much).
 
 Source: Beiden, Wagner and Campbell 2000 (multiple-reader, multiple-case bootstrap).
 """

@@ -26,6 +26,7 @@ from mrgantry.study.measured import (
 Z = float(norm.ppf(0.975))
 LEVEL = 0.05
 POWER = 0.80
+UNEQUAL = 0.1  # difference of the classes, as a share of all answers, that is remarked
 WILSON = "Wilson"
 EXACT = "Clopper-Pearson, exact"
 MOVER = "square-and-add (MOVER) of two Wilson intervals"
@@ -104,7 +105,7 @@ def chance_test(found: Confusion) -> ChanceTest:
 
 
 def _unequal(found: Confusion) -> str:
-    if found.real == found.synthetic:
+    if abs(found.real - found.synthetic) <= found.n * UNEQUAL:
         return ""
     most = max(found.real, found.synthetic)
     answer = "real" if found.real == most else "synthetic"
