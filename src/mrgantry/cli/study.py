@@ -183,12 +183,14 @@ def quiz(
 ) -> None:
     """Write a quiz with its answer key on one HTML page, for teaching or for print."""
     with _installed():
+        from mrgantry.study.lesson import make_quiz
         from mrgantry.study.pools import Sources
-        from mrgantry.study.quiz import quiz
 
         blocks = [Sources.parse(text) for text in block or []]
-        quiz(out, blocks, cases=cases, tumour=tumour, title=title, against=against, seed=seed)
-    say(f"{out} is written; open it in a browser, or print it. It holds the answers.")
+        count = make_quiz(
+            out, blocks, cases=cases, tumour=tumour, title=title, against=against, seed=seed
+        )
+    say(f"{out} asks about {count} images, and holds the answers; it can be printed.")
 
 
 def backup(
@@ -258,7 +260,7 @@ def _place(database: str | None) -> str | Path | None:
 
 def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out the first table of the page."""
-    rows = []
+    rows: list[tuple[str, ...]] = []
     for one in found.readings:
         if one.block == "" and len(found.blocks) > 1:
             continue

@@ -48,8 +48,7 @@ def _copy(store: Store, out: Path) -> int:
     with source.begin() as reading, target.writing() as writing:
         tables.create_all(writing)
         for table in tables.sorted_tables:
-            rows = reading.execute(select(table)).mappings()
-            for some in iter(lambda rows=rows: rows.fetchmany(AT_ONCE), []):
+            for some in reading.execute(select(table)).mappings().partitions(AT_ONCE):
                 writing.execute(insert(table), [dict(row) for row in some])
                 count += len(some) if table.name == "answers" else 0
     with target.engine.connect() as connection:  # all into one file, which can be carried away

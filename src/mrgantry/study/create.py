@@ -18,7 +18,7 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.study.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cues import CueAudit, audit
 from mrgantry.study.draw import Pool, draw, order
-from mrgantry.study.pools import Sources, describe, open_pool
+from mrgantry.study.pools import Sources, check_names, describe, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import fill, hashed
 from mrgantry.study.study import About, Reader, Study
@@ -64,8 +64,8 @@ def create(
     Raises:
         DataError: A set will not do, there are too few images, or the folder exists.
     """
-    _check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
-    _check_names([one.name for one in readers], "reader", "--readers NAME")
+    check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
+    check_names([one.name for one in readers], "reader", "--readers NAME")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists; a study is never made over. Choose another folder.")
     pools = [open_pool(one, protocol, against, only) for one in blocks]
@@ -84,6 +84,7 @@ def create(
         command=_command(out, protocol, blocks, readers, kind, against, only, seed),
         versions=versions(),
         key_fingerprint=fingerprint([as_csv(KEY, cases.key)]),
+        url=url.rstrip("/"),
         server=database is not None,
     )
     aside = out.with_name(f".{os.getpid()}.{out.name}")
@@ -107,14 +108,6 @@ def audited(study: Study) -> list[str]:
         for name, values in found.items()
         for sentence in CueAudit.of(values, f"cues.json of {study.folder}").sentences()
     ]
-
-
-def _check_names(names: Sequence[str], what: str, how: str) -> None:
-    if not names:
-        raise DataError(f"A study needs at least one {what}: {how}.")
-    twice = [name for name in names if names.count(name) > 1]
-    if twice:
-        raise DataError(f"The {what} {twice[0]!r} is named twice; each needs a name of its own.")
 
 
 def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int) -> list[Parts]:

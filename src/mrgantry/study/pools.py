@@ -43,6 +43,15 @@ class Sources:
         return cls(name.strip(), Path(real), tuple(map(Path, synthetic)))
 
 
+def check_names(names: Sequence[str], what: str, how: str) -> None:
+    """Refuse a list of blocks or readers that is empty or names one twice."""
+    if not names:
+        raise DataError(f"A study needs at least one {what}: {how}.")
+    twice = [name for name in names if names.count(name) > 1]
+    if twice:
+        raise DataError(f"The {what} {twice[0]!r} is named twice; each needs a name of its own.")
+
+
 def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence[str]) -> Pool:
     """Open a block's sets and keep the images that may be drawn.
 
@@ -103,7 +112,8 @@ def describe(pool: Pool, split: str) -> Block:
 
 def _synthetic_facts(one: SliceSet) -> Source:
     selected: dict[str, Any] = one.about.notes.get("selected") or {}
-    rules, generated = [], len(one)
+    rules: list[str] = []
+    generated = len(one)
     while selected:  # a set can have been selected more than once
         generated = max(generated, int(selected["looked_at"]))
         rules = [*selected["rules"], *rules]

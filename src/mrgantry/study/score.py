@@ -9,10 +9,10 @@ from jaxtyping import UInt8
 from sqlalchemy import select
 
 from mrgantry.common.files import whole, write_text
-from mrgantry.study.imrmc import imrmc_input
+from mrgantry.study.analysis import analyse
+from mrgantry.study.imrmc import imrmc
 from mrgantry.study.readings import read_answers, read_key
 from mrgantry.study.results import Analysis
-from mrgantry.study.statistics import analyse
 from mrgantry.study.store import Store
 from mrgantry.study.study import Study
 from mrgantry.study.tables import cases
@@ -60,7 +60,7 @@ def score(
     with whole(out / "answers.csv") as aside:
         answers.to_csv(aside, index=False)
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
-    write_text(out / "imrmc.txt", imrmc_input(answers))
+    write_text(out / "imrmc.txt", imrmc(answers))
     return Scored(study, answers, analysis, pictures)
 
 

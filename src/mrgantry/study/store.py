@@ -9,7 +9,7 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -211,7 +211,7 @@ class Store:
             .order_by(trials.c.part)
         )
         with self.reading() as connection:
-            return [tuple(row) for row in connection.execute(wanted)]  # type: ignore[misc]
+            return [tuple(row) for row in connection.execute(wanted)]
 
     def current(self, reader: Person) -> Trial | None:
         """Give the first trial without an answer; None when all have one."""
@@ -313,7 +313,7 @@ def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:
     return np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
 
 
-def fill(database: str | Path, study: str, rows: dict[str, Sequence[dict[str, Any]]]) -> None:
+def fill(database: str | Path, study: str, rows: Mapping[str, Sequence[dict[str, Any]]]) -> None:
     """Make the tables of a new study and fill them, all or nothing.
 
     Args:

@@ -95,6 +95,7 @@ class About(Frozen):
         command: The shell command that made the study.
         versions: Of the libraries.
         key_fingerprint: Of key.csv.
+        url: Address that the links lead to.
         server: Whether the database is on a server, and not in the folder.
     """
 
@@ -111,6 +112,7 @@ class About(Frozen):
     command: str
     versions: dict[str, str]
     key_fingerprint: str
+    url: str = "http://127.0.0.1:8000"
     server: bool = False
 
 
