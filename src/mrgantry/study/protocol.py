@@ -61,7 +61,7 @@ class Protocol(Frozen):
     reason: bool = False
     window: bool = False
     zoom: bool = False
-    floor: Annotated[float, Field(ge=-1, lt=1)] = -0.96
+    floor: Annotated[float, Field(ge=-1, lt=1)] = -0.92
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
     source: str = ""
     changes: tuple[str, ...] = ()
