@@ -31,6 +31,12 @@ FOLDS = 5
 # how much (Bengio and Grandvalet 2004). Simulated populations gave variances of up to 1.3 times
 # those of independent errors.
 CORRELATED = 1.3
+METHOD = (
+    "balanced accuracy of a logistic regression on ranks and a tree of depth 3, averaged, in up "
+    f"to {FOLDS} folds by subject; slices of one subject count as one; Wilson intervals of both "
+    f"classes, combined (Newcombe 1998), for counts divided by {CORRELATED} since folds overlap; "
+    "two-sided score test, Holm over the groups and all together"
+)
 Fold = tuple[Int[np.ndarray, " _"], Int[np.ndarray, " _"]]  # rows to train on, and to test
 SMALLEST = 16  # pixels a side: fewer say nothing of blocks of 8
 
@@ -189,13 +195,7 @@ def audit(
     codes = np.unique(np.array(real_subjects), return_inverse=True)[1]
     units = np.concatenate([codes, codes.max() + 1 + np.arange(len(synthetic))])
     is_real = np.repeat([True, False], [len(real), len(synthetic)])
-    both = zip(traits.measure(real).items(), traits.measure(synthetic).values(), strict=True)
-    measured = {
-        group: {name: np.concatenate([one[name], other[name]]) for name in one}
-        for (group, one), other in both
-    }
-    measured[ALL] = {name: row for group in measured.values() for name, row in group.items()}
-    folds = _folds(is_real, units, seed)
+    measured, folds = _measured(real, synthetic), _folds(is_real, units, seed)
     found = [
         _accuracy(np.stack(list(group.values()), 1), is_real, units, folds)
         for group in measured.values()
@@ -212,10 +212,7 @@ def audit(
         n_subjects=int(codes.max()) + 1,
         n_synthetic=len(synthetic),
         seed=seed,
-        method=f"balanced accuracy of a logistic regression on ranks and a tree of depth 3, "
-        f"averaged, in up to {FOLDS} folds by subject; slices of one subject count as one; Wilson "
-        f"intervals of both classes, combined (Newcombe 1998), for counts divided by {CORRELATED} "
-        f"since folds overlap; two-sided score test, Holm over {len(groups)}",
+        method=METHOD,
     )
 
 
@@ -235,6 +232,18 @@ def most_telling(measured: traits.Traits, is_real: Bool[np.ndarray, " n"]) -> Cu
         synthetic=middle2,
         synthetic_range=(low2, high2),
     )
+
+
+def _measured(
+    real: UInt8[np.ndarray, "n1 h w"], synthetic: UInt8[np.ndarray, "n2 h w"]
+) -> dict[str, traits.Traits]:
+    """Measure the traits of both, real images first, by group and all together."""
+    both = zip(traits.measure(real).items(), traits.measure(synthetic).values(), strict=True)
+    measured = {
+        group: {name: np.concatenate([one[name], other[name]]) for name in one}
+        for (group, one), other in both
+    }
+    return measured | {ALL: {name: row for some in measured.values() for name, row in some.items()}}
 
 
 def _folds(is_real: Bool[np.ndarray, " n"], units: Int[np.ndarray, " n"], seed: int) -> list[Fold]:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from mrgantry import __version__
 from mrgantry.common.errors import DataError
@@ -87,22 +87,14 @@ def quiz(
     Source: Kazuhiro et al. 2018, figure 1B.
     """
     _check(cases, questions)
-    choices = {question: _choices(question, synthetic_word) for question in questions}
-    environment = Environment(
-        loader=PackageLoader("mrgantry", "study/pages"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
     pictures = [png(case.image) for case in cases]
-    page = environment.get_template("quiz.html").render(
+    page = _template().render(
         version=__version__,
         title=title,
         lead=lead or _lead(questions, synthetic_word),
         pictures=[base64.b64encode(picture).decode() for picture in pictures],
         sequences=[case.sequence for case in cases],
-        choices=choices,
+        choices={question: _choices(question, synthetic_word) for question in questions},
         height=cases[0].image.shape[0],
         width=cases[0].image.shape[1],
         word=synthetic_word,
@@ -111,6 +103,17 @@ def quiz(
         simulated=simulated,
     )
     write_text(out, page)
+
+
+def _template() -> Template:
+    environment = Environment(
+        loader=PackageLoader("mrgantry", "study/pages"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    return environment.get_template("quiz.html")
 
 
 def hidden(cases: Iterable[QuizCase]) -> str:
