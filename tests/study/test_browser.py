@@ -92,9 +92,7 @@ def make(tmp_path, protocol, blocks=1, **options):
         people = [f"s{i // 2}" for i in range(2 * count)]
         labels = ["yes" if i % 2 else "no" for i in range(2 * count)]
         images = blobs(2 * count, 24, number), blobs(count, 24, number + 9)
-        write_slices(
-            folder / "real", images[0], people, ["test"] * 2 * count, tumour=labels
-        )
+        write_slices(folder / "real", images[0], people, ["test"] * 2 * count, tumour=labels)
         write_slices(
             folder / "made",
             images[1],
@@ -108,18 +106,27 @@ def make(tmp_path, protocol, blocks=1, **options):
 
 
 class Sitting:
-    """A reader at a browser, who has a keyboard."""
+    """A reader at a browser, who has a keyboard.
 
-    def __init__(self, browser, study, server):
-        self.study = study
+    Attributes:
+        said: What was answered, in order, as the reader means it.
+        of: Images of the part that is read.
+        then: Keys for the questions after the first.
+    """
+
+    def __init__(self, browser, study, server, of, then=()):
+        self.study, self.server, self.of, self.then = study, server, of, then
+        self.said, self.problems = [], []
         self.context = browser.new_context(viewport={"width": 1280, "height": 800})
         with (study.folder / "links.csv").open() as file:
-            link = next(csv.DictReader(file))["link"]
-        self.address = f"http://127.0.0.1:{server.port}"
-        self.link = f"{self.address}/enter#{link.partition('#')[2]}"
+            token = next(csv.DictReader(file))["link"].partition("#")[2]
+        self.address = f"http://127.0.0.1:{server.port}/"
+        self.link = f"{self.address}enter#{token}"
+        self.open()
+
+    def open(self):
         self.page = self.context.new_page()
         self.page.set_default_timeout(30_000)
-        self.said, self.problems = [], []
         self.page.on("pageerror", lambda error: self.problems.append(str(error)))
         self.page.goto(self.link)
 
@@ -127,12 +134,8 @@ class Sitting:
         for key in keys:
             self.page.keyboard.press(key)
 
-    def press_on(self, name):
-        """Go to an element with the tabulator, and press Enter there."""
-        self.go_to(name)
-        self.press("Enter")
-
     def go_to(self, name):
+        """Go to an element with the tabulator."""
         for _ in range(40):
             if self.page.evaluate("document.activeElement.id") == name:
                 return
@@ -143,44 +146,46 @@ class Sitting:
         self.page.get_by_role("heading", name=text).wait_for()
 
     def begin(self):
-        """Take all steps up to the first image."""
+        """Take all steps up to the first part."""
         self.heading("Welcome")
         self.press("Enter")
         if self.study.consent:
             self.page.locator("#consent").wait_for()
             self.go_to("agree")
             self.press("Space")
-            self.press_on("go")
+            self.go_to("go")
+            self.press("Enter")
         self.heading("What to do")
         self.press("Enter")
         self.heading("Your screen")
         self.go_to("dark-0")
         self.press("Space")
-        self.press_on("go")
+        self.go_to("go")
+        self.press("Enter")
 
-    def wait_for(self, where, page=None):
+    def wait_for(self, number, page=None):
         """Wait until an image is displayed and asked about, and for the calm after it."""
-        page = page or self.page
-        page.wait_for_function(
+        (page or self.page).wait_for_function(
             "where => document.getElementById('where')?.textContent.endsWith(where)"
             " && !document.getElementById('ask-truth').hidden",
-            arg=where,
+            arg=f"mage {number} of {self.of}",
         )
-        page.wait_for_timeout(330)
+        self.page.wait_for_timeout(330)
 
-    def answer(self, number, *more):
+    def answer(self, number):
         """Answer the displayed image; which way follows from its number."""
         key = "12"[(number * 7 // 3) % 2]
         self.said.append(WORDS[key])
-        self.press(key, *more)
+        self.press(key)
+        for more in self.then:
+            self.page.wait_for_timeout(280)  # the same key sooner is a slip
+            self.press(more)
 
-    def read(self, count, more=(), mischief=None, word="image"):
-        for number in range(1, count + 1):
-            self.wait_for(f"mage {number} of {count}")
-            if mischief and number in mischief:
-                mischief[number](self, number)
-            else:
-                self.answer(number, *more)
+    def read(self, mischief=None):
+        """Read a part, with something untoward at some images."""
+        for number in range(1, self.of + 1):
+            self.wait_for(number)
+            (mischief or {}).get(number, Sitting.answer)(self, number)
 
     def answers(self):
         """Read what the database has, in the order of reading."""
@@ -197,71 +202,75 @@ class Sitting:
         assert not self.problems
 
 
-def refresh(sitting, number):
+def refreshed(sitting, number):
     sitting.page.reload()
-    sitting.wait_for(f"image {number} of 100".removeprefix("i").replace("100", sitting.of))
-    sitting.answer(number, *sitting.more)
+    sitting.wait_for(number)
+    sitting.answer(number)
 
 
-def back(sitting, number):
+def gone_back(sitting, number):
     sitting.page.go_back()
-    sitting.page.goto(sitting.address)
-    sitting.wait_for(f"mage {number} of {sitting.of}")
-    sitting.answer(number, *sitting.more)
+    sitting.page.go_forward()
+    if not sitting.page.url.startswith(sitting.address):
+        sitting.page.goto(sitting.address)
+    sitting.wait_for(number)
+    sitting.answer(number)
 
 
-def twice(sitting, number):
-    sitting.answer(number, *sitting.more)
+def pressed_twice(sitting, number):
+    sitting.answer(number)
     sitting.press("2", "1", "2")  # slips on the way to the next image
 
 
-def two_tabs(sitting, number):
+def in_two_tabs(sitting, number):
     other = sitting.context.new_page()
     other.goto(sitting.address)
-    sitting.wait_for(f"mage {number} of {sitting.of}", other)
-    sitting.answer(number, *sitting.more)  # in the first tab
-    sitting.wait_for(f"mage {number + 1} of {sitting.of}")
-    other.keyboard.press("2")  # the second tab comes too late with the same image
-    for key in sitting.more:
+    sitting.wait_for(number, other)
+    sitting.answer(number)  # in the first tab
+    sitting.wait_for(number + 1)
+    other.bring_to_front()
+    for key in ("2", *sitting.then):  # the second tab comes too late with the same image
         other.keyboard.press(key)
-    sitting.wait_for(f"mage {number + 1} of {sitting.of}", other)
+        other.wait_for_timeout(280)
+    sitting.wait_for(number + 1, other)
     other.close()
 
 
-def lost_connection(sitting, number):
+def without_connection(sitting, number):
     sitting.context.set_offline(True)
-    sitting.answer(number, *sitting.more)
+    sitting.answer(number)
     sitting.page.get_by_text("Connection lost").wait_for()
     sitting.page.wait_for_timeout(700)
     sitting.context.set_offline(False)
 
 
-def killed_before(sitting, number):
+def server_killed(sitting, number):
     sitting.server.kill()
-    sitting.answer(number, *sitting.more)
+    sitting.answer(number)
     sitting.page.get_by_text("Connection lost").wait_for()
     sitting.server.start()
 
 
-def killed_between(sitting, number):
-    """Let the answer be kept, but not be acknowledged."""
-    sitting.page.route("**/answer", lambda route: (route.fetch(), route.abort()))
-    sitting.answer(number, *sitting.more)
+def killed_before_it_said_so(sitting, number):
+    """Kill the server when it has kept the answer, and before the browser knows."""
+
+    def keep_silent(route):
+        route.fetch()
+        route.abort()
+
+    sitting.page.route("**/answer", keep_silent)
+    sitting.answer(number)
     sitting.page.get_by_text("Connection lost").wait_for()
     sitting.server.kill()
     sitting.page.unroute("**/answer")
     sitting.server.start()
 
 
-def closed(sitting, number):
-    """Close the browser's window, and come again by the link."""
+def window_closed(sitting, number):
     sitting.page.close()
-    sitting.page = sitting.context.new_page()
-    sitting.page.set_default_timeout(30_000)
-    sitting.page.on("pageerror", lambda error: sitting.problems.append(str(error)))
-    sitting.page.goto(sitting.link)
-    sitting.wait_for(f"mage {number} of {sitting.of}")
-    sitting.answer(number, *sitting.more)
+    sitting.open()
+    sitting.wait_for(number)
+    sitting.answer(number)
 
 
 def paused(sitting, number):
@@ -269,66 +278,127 @@ def paused(sitting, number):
     sitting.page.locator("#paused").wait_for()
     sitting.press("1")  # goes on, and is no answer
     sitting.page.locator("#paused").wait_for(state="hidden")
-    sitting.answer(number, *sitting.more)
+    sitting.answer(number)
 
 
 MISCHIEF = {
-    5: refresh,
-    9: twice,
-    13: two_tabs,
-    17: lost_connection,
-    21: killed_before,
-    25: back,
-    29: killed_between,
-    33: closed,
+    5: refreshed,
+    9: pressed_twice,
+    13: in_two_tabs,
+    17: without_connection,
+    21: server_killed,
+    25: gone_back,
+    29: killed_before_it_said_so,
+    33: window_closed,
     37: paused,
 }
 
 
 def test_han2018(tmp_path, chromium):
-    protocol = find_protocol("han2018")
-    study = make(tmp_path, protocol, blocks=2)
+    study = make(tmp_path, find_protocol("han2018"), blocks=2)
     with served(study.folder) as server:
-        sitting = Sitting(chromium, study, server)
-        sitting.server, sitting.of, sitting.more = server, "100", ()
+        sitting = Sitting(chromium, study, server, of=100)
         sitting.begin()
         for part, mischief in ((1, MISCHIEF), (2, {})):
             sitting.heading(f"Part {part} of 2")
             sitting.press("Enter")
-            sitting.read(100, mischief=mischief)
+            sitting.read(mischief)
         sitting.heading("Thank you")
         sitting.check()
         store = study.store()
-        assert len(read_answers(study, store, read_key(study))) == 200
+        scored = read_answers(study, store, read_key(study))
         store.engine.dispose()
+    assert len(scored) == 200 and not scored["late"].any()
+    assert scored.groupby("block")["truth"].value_counts().tolist() == [50] * 4
 
 
 def test_han2018_pggan(tmp_path, chromium):
-    consent = tmp_path / "consent.md"
-    consent.write_text("# Consent\n\nYour answers are kept under a code.\n")
-    study = make(tmp_path, find_protocol("han2018-pggan"), consent=consent)
+    (tmp_path / "consent.md").write_text("# Consent\n\nAnswers are kept under a code.\n")
+    study = make(tmp_path, find_protocol("han2018-pggan"), consent=tmp_path / "consent.md")
+
+    def taken_back(sitting, number):
+        sitting.press("21"[(number * 7 // 3) % 2])
+        sitting.page.wait_for_timeout(280)
+        sitting.press("Backspace")
+        sitting.answer(number)
+
     with served(study.folder) as server:
-        sitting = Sitting(chromium, study, server)
-        sitting.server, sitting.of, sitting.more = server, "200", ("2",)
+        sitting = Sitting(chromium, study, server, of=200, then=("2",))
+        sitting.begin()
+        sitting.heading("Now it counts")
+        sitting.press("Enter")
+        sitting.read(MISCHIEF | {40: taken_back})
+        sitting.heading("Thank you")
+        sitting.check()
+    assert {row["tumour"] for row in sitting.answers()} == {"no"}
+
+
+def test_kazuhiro2018(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("kazuhiro2018"))
+
+    def too_late(sitting, number):
+        image = sitting.page.locator("#frame img")
+        image.wait_for()
+        sitting.page.wait_for_timeout(8_000)
+        assert image.count() == 1
+        sitting.page.reload()  # begins no new ten seconds
+        sitting.page.get_by_text("Time is up: please answer").wait_for(timeout=6_000)
+        assert image.count() == 0
+        sitting.page.wait_for_timeout(1_200)
+        sitting.answer(number)
+
+    def cannot_tell(sitting, number):
+        sitting.said.append("unknown")
+        sitting.press("3")
+
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=10)
+        sitting.begin()
+        sitting.heading("Practice")
+        sitting.press("Enter")
+        sitting.read({3: refreshed})
+        sitting.heading("Now it counts")
+        sitting.press("Enter")
+        sitting.of = 50
+        sitting.read(MISCHIEF | {2: too_late, 4: cannot_tell})
+        sitting.heading("Thank you")
+        sitting.check()
+        late = [row["late"] for row in sitting.answers()]
+    assert late == [number == 11 for number in range(60)]  # the second after ten for practice
+
+
+def test_no_answer_in_time(tmp_path, chromium):
+    changes = ["late=no answer", "seconds=2", "cases=6", "practice=0", "share=[0.5,0.5]"]
+    study = make(tmp_path, find_protocol("kazuhiro2018").set(changes))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=6)
         sitting.begin()
         sitting.heading("Now it counts")
         sitting.press("Enter")
 
-        def taken_back(sitting, number):
-            sitting.press("1" if (number * 7 // 3) % 2 else "2", "Backspace")
-            sitting.page.wait_for_timeout(300)
-            sitting.answer(number, *sitting.more)
+        def nothing(sitting, number):
+            sitting.said.append("none")  # the next image comes by itself
 
-        # The same key for both questions would be taken for a slip: these are two keys.
-        def both(sitting, number):
-            sitting.answer(number)
-            sitting.page.wait_for_timeout(300)
-            sitting.press("2")
-
-        plan = dict.fromkeys(range(1, 201), both)
-        plan[40] = taken_back_with(both)
-        plan |= {number: with_pause(act) for number, act in MISCHIEF.items()}
-        sitting.read(200, mischief=plan)
+        sitting.read({2: nothing, 3: nothing})
         sitting.heading("Thank you")
         sitting.check()
-        assert {row["tumour"] for row in sitting.answers()} == {"no"}
+
+
+def test_a_lesson(tmp_path, chromium):
+    changes = ["cases=4", "practice=0", "seconds=null"]
+    study = make(tmp_path, find_protocol("han2018").set(changes), kind="teaching")
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.heading("Now it counts")
+        sitting.press("Enter")
+
+        def told(sitting, number):
+            sitting.answer(number)
+            sitting.page.locator("#feedback-say").wait_for()
+            sitting.press("Enter")
+
+        sitting.read(dict.fromkeys(range(1, 5), told))
+        sitting.heading("Thank you")
+        assert "of 4 answers were right" in sitting.page.locator("#score").inner_text()
+        sitting.check()
