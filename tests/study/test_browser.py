@@ -1,7 +1,6 @@
 """Whole sessions in a real browser, by keyboard alone, with all that can go wrong in one."""
 
 import csv
-import os
 import shutil
 import signal
 import socket
@@ -11,9 +10,9 @@ import time
 from contextlib import contextmanager
 
 import pytest
-from conftest import blobs, write_slices
 from sqlalchemy import select
 
+from conftest import blobs, write_slices
 from mrgantry.papers import find_protocol
 from mrgantry.study import tables
 from mrgantry.study.create import create
@@ -37,9 +36,8 @@ def chromium():
     """Playwright's own browser, or one that is installed."""
     playwright = pytest.importorskip("playwright.sync_api")
     with playwright.sync_playwright() as library:
-        own = library.chromium.executable_path
-        names = ("chromium", "chromium-browser", "google-chrome")
-        found = own if os.path.exists(own) else next(filter(None, map(shutil.which, names)), None)
+        names = (library.chromium.executable_path, "chromium", "chromium-browser", "google-chrome")
+        found = next(filter(None, map(shutil.which, names)), None)
         if found is None:
             pytest.skip("no browser is at hand: run `make browser`")
         opened = library.chromium.launch(executable_path=found, args=SWITCHES)
