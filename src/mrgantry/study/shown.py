@@ -1,0 +1,56 @@
+"""How a slice becomes what a reader sees: one quantiser, one floor, one kind of file.
+
+Readers must not tell images apart by how they are stored. A generator's background is
+never exactly black, a smooth image makes a smaller file than a noisy one, and a saved
+picture can carry remarks. So both classes pass through here, and nowhere else.
+"""
+
+import io
+
+import numpy as np
+from jaxtyping import Float16, UInt8
+from PIL import Image
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.picture import to_grey
+
+FLOOR = -0.96  # intensity, of [-1, 1]: below 2 % of the range lies background
+
+
+def shown(
+    images: Float16[np.ndarray, "n c h w"], floor: float = FLOOR
+) -> UInt8[np.ndarray, "n h cw"]:
+    """Turn intensities in [-1, 1] into the grey values that readers see.
+
+    Args:
+        images: Slices, real or synthetic; what lies outside [-1, 1] is clipped.
+        floor: What is at or below this intensity becomes exactly 0.
+
+    Returns:
+        Grey values 0 to 255, the channels of one slice side by side.
+
+    Raises:
+        DataError: An intensity is not a finite number, or the floor is not in [-1, 1).
+    """
+    if not -1 <= floor < 1:
+        raise DataError(f"The floor is {floor:g}; it must be in [-1, 1), as intensities are.")
+    broken = np.flatnonzero(~np.isfinite(images).all(axis=(1, 2, 3)))
+    if len(broken):
+        raise DataError(
+            f"{len(broken)} of {len(images)} images hold intensities that are not finite numbers "
+            f"(first: number {broken[0]}); leave them out, or make the set again."
+        )
+    grey = np.where(images <= floor, np.uint8(0), to_grey(images))
+    n, c, h, w = grey.shape
+    return grey.transpose(0, 2, 1, 3).reshape(n, h, c * w)
+
+
+def png(image: UInt8[np.ndarray, "h w"]) -> bytes:
+    """Write a PNG file whose length depends on height and width alone.
+
+    It is not compressed, and it holds the chunks IHDR, IDAT and IEND and no others: no
+    time, colour profile or remark.
+    """
+    buffer = io.BytesIO()
+    Image.fromarray(image).save(buffer, format="PNG", compress_level=0)
+    return buffer.getvalue()
