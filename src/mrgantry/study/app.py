@@ -272,9 +272,7 @@ def response(trial: TrialId, desk: AtDesk, reader: Reader) -> dict[str, Any]:
 
 
 @router.get("/progress")
-def progress_of_all(
-    desk: AtDesk, _: Annotated[Person, Depends(_investigator)]
-) -> dict[str, Any]:
+def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) -> dict[str, Any]:
     """Tell the investigator how far the readers are; not what they answered."""
     readers = desk.store.readers()
     rows = [asdict(progress(desk.store, one, bool(desk.consent))) for one in readers]

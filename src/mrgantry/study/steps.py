@@ -78,19 +78,18 @@ def place_of(store: Store, reader: Person, consent: bool) -> Place:
 
 def _page(events: Sequence[Event], consent: bool, part: int | None) -> Page:
     done = {event.kind for event in events}
-    if "welcome" not in done:
-        return "welcome"
     decided = [e.kind for e in events if e.kind in ("consent", "decline", "reconsider")]
-    decision = decided[-1] if decided else ""
-    if consent and decision != "consent":
-        return "declined" if decision == "decline" else "consent"
-    if "instructions" not in done:
-        return "instructions"
-    if "display" not in done:
-        return "display"
-    if part is None:
-        return "thanks"
+    if not consent or decided[-1:] == ["consent"]:
+        done.add("agreed")
     begun = {event.detail.get("part") for event in events if event.kind == "begin"}
-    if part in begun:
-        return "reading"
-    return "break" if part else "practice"
+    due: list[tuple[Page, bool]] = [
+        ("welcome", "welcome" not in done),
+        ("declined", "agreed" not in done and decided[-1:] == ["decline"]),
+        ("consent", "agreed" not in done),
+        ("instructions", "instructions" not in done),
+        ("display", "display" not in done),
+        ("thanks", part is None),
+        ("reading", part in begun),
+        ("practice", part == 0),
+    ]
+    return next((page for page, is_due in due if is_due), "break")

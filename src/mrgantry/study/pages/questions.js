@@ -96,6 +96,7 @@ function press(event) {
     const key = digit ? digit[2] : event.key;
     const buttons = [...document.querySelectorAll(`#ask-${name} .choice[data-value]`)];
     const button = buttons[Number(key) - 1];
+    if (button) event.preventDefault(); // else a reason would begin with the digit
     if (button && !slipped(key)) choose(name, valueOf(button));
   }
 }

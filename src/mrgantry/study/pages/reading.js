@@ -31,9 +31,8 @@ async function fetched(trial) {
   }
 }
 
-// Keeps an answer until the server has it; a page that is loaded again sends it then.
+// Sends an answer until the server has it; a page that is loaded again goes on with that.
 async function deliver(answer) {
-  sessionStorage.setItem(KEPT, JSON.stringify(answer));
   const kept = await ask("/answer", answer);
   sessionStorage.removeItem(KEPT);
   return kept.status === 200;
@@ -71,9 +70,12 @@ async function judged(told, image, clock) {
   const given = await Promise.race([openQuestions(image !== null), clock.none, moved]);
   const seconds = (performance.now() - shown - (pausedFor() - paused)) / 1000;
   closeQuestions();
-  if (given === null || !(await displayed)) return null;
+  if (given === null) return null;
+  const answer = { trial: told.trial, ...given, client_seconds: Math.max(0, seconds) };
+  sessionStorage.setItem(KEPT, JSON.stringify(answer));
+  if (!(await displayed)) sessionStorage.removeItem(KEPT);
   if (given.truth === "none") await clock.over();
-  return { trial: told.trial, ...given, client_seconds: Math.max(0, seconds) };
+  return (await displayed) ? answer : null;
 }
 
 async function painted() {

@@ -30,6 +30,10 @@ for (const form of document.querySelectorAll("form[data-step]")) {
   });
 }
 
+// Enter leads on, and a long page is still read from its top.
+const first = document.querySelector("form[data-step] .main:not(.later)");
+if (first && !first.disabled) first.focus({ preventScroll: true });
+
 const agree = document.getElementById("agree");
 if (agree) {
   const button = document.getElementById("go");

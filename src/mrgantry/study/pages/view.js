@@ -55,9 +55,16 @@ function change(brightness, contrast) {
   settle();
 }
 
+// Enlarges about the middle of what is seen.
 function enlarge(step) {
+  const before = view.zoom;
   view.zoom = Math.min(LARGEST, Math.max(1, view.zoom + step));
+  const across = (stage.scrollLeft + stage.clientWidth / 2) / stage.scrollWidth;
+  const down = (stage.scrollTop + stage.clientHeight / 2) / stage.scrollHeight;
   settle();
+  if (view.zoom === before) return;
+  stage.scrollLeft = across * stage.scrollWidth - stage.clientWidth / 2;
+  stage.scrollTop = down * stage.scrollHeight - stage.clientHeight / 2;
 }
 
 const windowKeys = {
