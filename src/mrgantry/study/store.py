@@ -247,7 +247,10 @@ class Store:
             return _current(connection, reader)
 
     def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
-        """Keep an answer to the current trial, if it has been displayed; never change one."""
+        """Keep an answer to the current trial, if it has been displayed; never change one.
+
+        The page answers "none" by itself when an image's time is over: it is refused before.
+        """
         try:
             with self.writing() as connection:
                 now, one = time.time(), _current(connection, reader)
@@ -255,7 +258,10 @@ class Store:
                     answered = (answers.c.trial == trial) & (answers.c.reader == reader.id)
                     done = connection.execute(select(answers.c.trial).where(answered)).first()
                     return "already" if done else "refused"
-                late = seconds is not None and now > one.started + seconds + GRACE
+                end = float("inf") if seconds is None else one.started + seconds
+                if given.truth == "none" and now < end - GRACE:
+                    return "refused"
+                late = given.truth == "none" or now > end + GRACE
                 row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
                 row |= {"started": one.started, "at": now}
                 connection.execute(insert(answers).values(row))

@@ -103,7 +103,7 @@ answers = Table(
     Column("late", Boolean, nullable=False),
     Column("started", Float, nullable=False),  # when the image's time began
     Column("at", Float, nullable=False),
-    Column("client_seconds", Float),  # from display to key, by the browser's clock
+    Column("client_seconds", Float),  # display to key, less pauses, by the browser's clock
     UniqueConstraint("reader", "trial"),
 )
 events = Table(

@@ -1,0 +1,16 @@
+// The display check: does the image fit, and in which size.
+import { canvas, scaleNow } from "/pages/screen.js";
+
+function settle() {
+  const scale = scaleNow();
+  const fits = document.getElementById("fits");
+  const small = document.getElementById("small");
+  small.hidden = scale > 0;
+  fits.hidden = scale === 0;
+  fits.textContent = `Images of ${canvas.width} x ${canvas.height} pixels are shown ${scale} times enlarged, in whole pixels of this screen.`;
+  const share = (canvas.height * Math.max(1, scale)) / devicePixelRatio / innerHeight;
+  document.getElementById("bar").value = Math.min(1, share);
+}
+
+addEventListener("resize", settle);
+settle();

@@ -1,0 +1,136 @@
+// Reads one image after another. What is next is the server's word; nothing is kept here but
+// an answer that is on its way.
+import { ask, sleep } from "/pages/send.js";
+import { screenNow } from "/pages/screen.js";
+import { clear, place, reset } from "/pages/view.js";
+import { answerKeys, closeQuestions, openQuestions } from "/pages/questions.js";
+import { pausedFor, resumed } from "/pages/pause.js";
+import { Clock } from "/pages/clock.js";
+
+const asked = document.body.dataset;
+const limited = asked.seconds !== "";
+const KEPT = "mrgantry-answer"; // in sessionStorage: an answer that was not acknowledged yet
+const LOADING = 15000; // milliseconds that an image may take
+
+const element = (id) => document.getElementById(id);
+const say = (sentence) => { element("status").textContent = sentence; };
+
+// Loads and decodes an image; null if it cannot be had.
+async function fetched(trial) {
+  const image = new Image();
+  image.alt = "";
+  image.draggable = false;
+  image.src = `/image/${trial}`;
+  const late = sleep(LOADING).then(() => Promise.reject(new Error("late")));
+  try {
+    await Promise.race([image.decode(), late]);
+    return image;
+  } catch {
+    image.src = "";
+    return null;
+  }
+}
+
+// Sends an answer until the server has it; a page that is loaded again goes on with that.
+async function deliver(answer) {
+  const kept = await ask("/answer", answer);
+  sessionStorage.removeItem(KEPT);
+  return kept.status === 200;
+}
+
+async function deliverLeft() {
+  const left = sessionStorage.getItem(KEPT);
+  if (!left) return;
+  const answer = JSON.parse(left);
+  await ask("/display", { trial: answer.trial }); // in case that was lost too
+  await deliver(answer);
+}
+
+function tell(told) {
+  const part = told.parts > 1 ? `Part ${told.part} of ${told.parts}, image` : "Image";
+  element("where").textContent = `${told.part ? part : "Practice, image"} ${told.place} of ${told.of}`;
+  element("done").value = (told.place - 1) / told.of;
+  if (told.score) score(told.score);
+}
+
+function score({ right, of }) {
+  element("score").textContent = of ? `${right} of ${of} right` : "";
+}
+
+// Gives the answer to an image, or null if the trial is not the current one any more.
+async function judged(told, image, clock) {
+  const shown = performance.now();
+  const paused = pausedFor();
+  const displayed = ask("/display", { trial: told.trial }).then((answer) => {
+    if (answer.status !== 200) return false;
+    clock.agree(answer.remaining);
+    return true;
+  });
+  const moved = displayed.then((current) => (current ? new Promise(() => {}) : null));
+  const given = await Promise.race([openQuestions(image !== null), clock.none, moved]);
+  const seconds = (performance.now() - shown - (pausedFor() - paused)) / 1000;
+  closeQuestions();
+  if (given === null) return null;
+  const answer = { trial: told.trial, ...given, client_seconds: Math.max(0, seconds) };
+  sessionStorage.setItem(KEPT, JSON.stringify(answer));
+  if (!(await displayed)) sessionStorage.removeItem(KEPT);
+  if (given.truth === "none") await clock.over();
+  return (await displayed) ? answer : null;
+}
+
+async function painted() {
+  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
+}
+
+// Tells a learner what the image was; Enter goes on.
+async function feedback(trial, given) {
+  const told = await ask(`/response/${trial}`);
+  if (told.status !== 200) return;
+  const names = { real: "real", synthetic: asked.word };
+  const right = told.truth === given.truth;
+  const tumour = { yes: ", with a tumour", no: ", without a tumour" }[told.tumour] || "";
+  element("feedback-say").textContent = `${right ? "Right" : "Not right"}: this image is ${names[told.truth]}${tumour}.`;
+  element("feedback").className = right ? "right" : "wrong";
+  element("feedback").hidden = false;
+  score(told.score);
+  await answerKeys("Enter", element("feedback-go"));
+  element("feedback").hidden = true;
+}
+
+async function read(told) {
+  tell(told);
+  reset();
+  const clock = new Clock(limited ? told.remaining : null, asked.late === "no answer");
+  const gone = limited && told.remaining <= 0;
+  const image = gone ? null : await fetched(told.trial);
+  if (!image && !gone) return sleep(500); // the loop asks what is current, once the server answers
+  if (image) {
+    place(image);
+    await painted();
+  }
+  clock.start(told.displayed, () => {
+    clear();
+    say("Time is up: please answer");
+  });
+  const answer = await judged(told, image, clock);
+  clock.stop();
+  say("");
+  if (!asked.teaching) clear();
+  if (answer && (await deliver(answer)) && asked.teaching) await feedback(told.trial, answer);
+  clear();
+  return undefined;
+}
+
+async function run() {
+  await deliverLeft();
+  ask("/event", { kind: "screen", screen: screenNow() });
+  for (;;) {
+    await resumed();
+    const told = await ask("/next");
+    if (told.page !== "reading") break;
+    await read(told);
+  }
+  location.replace("/");
+}
+
+run();

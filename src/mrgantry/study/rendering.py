@@ -1,0 +1,54 @@
+"""The readers' pages: templates, scripts and styles, read once and served from memory."""
+
+from functools import cached_property
+from importlib.resources import files
+from typing import Any
+
+from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
+from markdown_it import MarkdownIt
+
+from mrgantry.study.study import About
+
+KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+
+
+class Pages:
+    """The pages of one study."""
+
+    def __init__(self, about: About):
+        self.about = about
+        self.environment = Environment(
+            loader=PackageLoader("mrgantry.study", "pages"),
+            autoescape=select_autoescape(["html"]),
+            undefined=StrictUndefined,
+            trim_blocks=True,
+            lstrip_blocks=True,
+        )
+
+    def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
+        """Fill a page in."""
+        about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf}
+        return self.environment.get_template(template).render(**about, **values)
+
+    @cached_property
+    def files(self) -> dict[str, tuple[bytes, str]]:
+        """Give scripts and styles by their names, with their types."""
+        found = {}
+        for one in (files("mrgantry.study") / "pages").iterdir():
+            kind = KINDS.get(f".{one.name.rpartition('.')[2]}")
+            if kind:
+                found[one.name] = (one.read_bytes(), kind)
+        return found
+
+
+def marked_up(text: str) -> str:
+    """Turn the investigator's Markdown into HTML; no HTML and no pictures pass through."""
+    return str(MarkdownIt("commonmark", {"html": False}).disable("image").render(text))
+
+
+def duration(seconds: float) -> str:
+    """Write a length of time as people say it."""
+    minutes = max(1, round(seconds / 60))
+    if minutes < 90:
+        return f"{minutes} minute{'s' * (minutes > 1)}"
+    return f"{minutes / 60:.1f} hours"
