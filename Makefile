@@ -2,6 +2,7 @@
 # make test    install, then the tests (10 minutes at most on 2 cores)
 # make check   format, lint, types, layers
 # make slow    the tests that take a minute or more
+# make browser a browser for the tests of the reader study, if none is there
 # make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; an hour
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
@@ -9,7 +10,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check slow bench sensitivity clean
+.PHONY: demo test check slow bench browser sensitivity clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
@@ -26,6 +27,10 @@ check: $(VENV)/installed
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
+# Playwright's own, or, where it cannot be had, Debian's.
+browser: $(VENV)/installed
+	command -v chromium || $(BIN)/playwright install --with-deps chromium || apt-get install -y chromium
+
 bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	$(BIN)/python benchmarks/speed.py
@@ -34,6 +39,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/measures.py frechet
 	$(BIN)/python benchmarks/measures.py all
+	$(BIN)/python benchmarks/study.py
 
 sensitivity: $(VENV)/installed
 	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2

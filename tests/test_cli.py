@@ -44,6 +44,13 @@ def test_help_teaches_with_an_example(verb):
     assert f"Example: mrgantry {verb}" in shown
 
 
+@pytest.mark.parametrize("verb", ["create", "serve", "score", "quiz", "backup"])
+def test_help_of_the_reader_study_teaches_with_an_example(verb):
+    shown = CliRunner().invoke(app, ["study", verb, "--help"], env={"COLUMNS": "200"}).output
+    assert f"Example: mrgantry study {verb}" in shown
+    assert verb in CliRunner().invoke(app, ["study", "--help"]).output
+
+
 def test_every_verb_stands_in_the_help_and_in_this_test():
     shown = CliRunner().invoke(app, ["--help"]).output
     assert [command.name for command in app.registered_commands] == VERBS
@@ -81,6 +88,14 @@ def test_nothing_heavy_is_imported_for_help():
         (["import", "x", "out", "--range", "9:3"], "The range '9:3' is not understood"),
         (["report", "page.html", "absent"], "absent holds nothing to report"),
         (["recipes", "dcgan"], "Unknown recipe 'dcgan'"),
+        (["study", "create", "out", "--protocol", "han"], "Did you mean 'han2018'?"),
+        (["study", "create", "out", "--block", "T1"], "must read NAME=REAL,SYNTHETIC"),
+        (["study", "create", "out", "--readers", "AB"], "needs at least one block"),
+        (["study", "create", "out", "--set", "second=5"], "Did you mean 'seconds'?"),
+        (["study", "serve", "absent"], "absent is not a reader study"),
+        (["study", "score", "absent", "out"], "absent is not a reader study"),
+        (["study", "backup", "absent", "out"], "absent is not a reader study"),
+        (["study", "quiz", "out"], "needs at least one block"),
         (["prepare", "x", "out", "--slices", "9:3"], "The slices '9:3' are not understood"),
     ],
 )

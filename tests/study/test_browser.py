@@ -143,19 +143,24 @@ class Sitting:
     def heading(self, text):
         self.page.get_by_role("heading", name=text).wait_for()
 
+    def go_on(self, text):
+        """Press Enter on a page, once its script is there."""
+        self.heading(text)
+        self.page.wait_for_function("document.activeElement.id === 'go'")
+        self.press("Enter")
+
     def begin(self):
         """Take all steps up to the first part."""
-        self.heading("Welcome")
-        self.press("Enter")
+        self.go_on("Welcome")
         if self.study.consent:
             self.page.locator("#consent").wait_for()
             self.go_to("agree")
             self.press("Space")
             self.go_to("go")
             self.press("Enter")
-        self.heading("What to do")
-        self.press("Enter")
+        self.go_on("What to do")
         self.heading("Your screen")
+        self.page.wait_for_function("!document.getElementById('fits').hidden")
         self.go_to("dark-0")
         self.press("Space")
         self.go_to("go")
@@ -298,8 +303,7 @@ def test_han2018(tmp_path, chromium):
         sitting = Sitting(chromium, study, server, of=100)
         sitting.begin()
         for part, mischief in ((1, MISCHIEF), (2, {})):
-            sitting.heading(f"Part {part} of 2")
-            sitting.press("Enter")
+            sitting.go_on(f"Part {part} of 2")
             sitting.read(mischief)
         sitting.heading("Thank you")
         sitting.check()
@@ -323,8 +327,7 @@ def test_han2018_pggan(tmp_path, chromium):
     with served(study.folder) as server:
         sitting = Sitting(chromium, study, server, of=200, then=("2",))
         sitting.begin()
-        sitting.heading("Now it counts")
-        sitting.press("Enter")
+        sitting.go_on("Now it counts")
         sitting.read(MISCHIEF | {40: taken_back})
         sitting.heading("Thank you")
         sitting.check()
@@ -352,11 +355,9 @@ def test_kazuhiro2018(tmp_path, chromium):
     with served(study.folder) as server:
         sitting = Sitting(chromium, study, server, of=10)
         sitting.begin()
-        sitting.heading("Practice")
-        sitting.press("Enter")
+        sitting.go_on("Practice")
         sitting.read({3: refreshed})
-        sitting.heading("Now it counts")
-        sitting.press("Enter")
+        sitting.go_on("Now it counts")
         sitting.of = 50
         sitting.read(MISCHIEF | {2: too_late, 4: cannot_tell})
         sitting.heading("Thank you")
@@ -371,8 +372,7 @@ def test_no_answer_in_time(tmp_path, chromium):
     with served(study.folder) as server:
         sitting = Sitting(chromium, study, server, of=6)
         sitting.begin()
-        sitting.heading("Now it counts")
-        sitting.press("Enter")
+        sitting.go_on("Now it counts")
 
         def nothing(sitting, number):
             sitting.said.append("none")  # the next image comes by itself
@@ -388,8 +388,7 @@ def test_a_lesson(tmp_path, chromium):
     with served(study.folder) as server:
         sitting = Sitting(chromium, study, server, of=4)
         sitting.begin()
-        sitting.heading("Now it counts")
-        sitting.press("Enter")
+        sitting.go_on("Now it counts")
 
         def told(sitting, number):
             sitting.answer(number)
