@@ -3,7 +3,7 @@
 import json
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
@@ -65,7 +65,7 @@ class Protocol(Frozen):
     source: str = ""
 
     @model_validator(mode="after")
-    def _consistent(self) -> Self:
+    def _consistent(self) -> "Protocol":
         if self.share[0] > self.share[1]:
             raise ValueError("the least share must not exceed the greatest")
         if self.questions[0] != "truth":
