@@ -1,12 +1,17 @@
 """The readers' way from the first page to the last, and that no answer is lost or changed."""
 
+import importlib.util
 import io
+import re
+import socket
+import sys
 import time
 
 import numpy as np
 import pytest
 from PIL import Image
 from sqlalchemy import func, select
+from sqlalchemy.exc import OperationalError
 
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.study import store as stores
@@ -300,12 +305,10 @@ def test_progress_of_one_answer_does_not_show_which(tmp_path):
     assert shown[0] == shown[1]
 
 
-def test_a_database_that_fails_is_told_calmly_and_nothing_is_lost(tmp_path, monkeypatch):
+def test_a_failure_is_told_calmly_and_nothing_is_lost(tmp_path, monkeypatch):
     made = make_study(tmp_path / "s")
     reader = made.enter("anna").start()
     trial = reader.show()
-    with made.store.writing():  # another program keeps the database
-        made.store.engine.dispose()
     monkeypatch.setattr(stores, "_current", lambda *_: 1 / 0)
     failed = reader.answer(trial)
     assert failed.status_code == 500 and "Nothing that was answered is lost" in failed.json()["say"]
@@ -334,12 +337,17 @@ def test_what_serve_refuses(tmp_path, monkeypatch):
         serve(made.study.folder, certificate=tmp_path / "x", private_key=tmp_path / "y")
     with pytest.raises(RunError, match="must read like"):
         serve(made.study.folder, url="study.example.org/path")
-    import socket
-
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RunError, match=f"port {port} .* --port"):
             serve(made.study.folder, port=port)
+
+
+def test_without_the_libraries_of_a_study_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    spec = importlib.util.find_spec("mrgantry.study.serve")
+    with pytest.raises(RunError, match=r"uvicorn, which .* pip install 'mrgantry\[study\]'"):
+        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
@@ -347,8 +355,24 @@ def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
     made = make_study(tmp_path / "s")
     said: list[str] = []
     serve(made.study.folder, port=0, say=said.append)
-    assert "http://127.0.0.1:0" in said[0] and "links.csv" in said[1]
+    assert re.search(r"http://127\.0\.0\.1:[1-9]\d+,", said[0]) and "links.csv" in said[1]
     assert not any("Warning" in line for line in said)
     assert not any(token in "".join(said) for token in made.tokens.values())
     serve(made.study.folder, host="0.0.0.0", port=0, say=said.append)
     assert "without https" in said[-2] and "stopped" in said[-1]
+
+
+def test_a_database_that_does_not_answer_is_asked_again(tmp_path, monkeypatch):
+    made = make_study(tmp_path / "s")
+    reader = made.enter("anna").start()
+    trial = reader.show()
+
+    def locked(*_):
+        raise OperationalError("INSERT", {}, Exception("database is locked"))
+
+    monkeypatch.setattr(stores, "_current", locked)
+    failed = reader.answer(trial)
+    assert (failed.status_code, failed.headers["retry-after"]) == (503, "2")
+    assert "locked" not in failed.text and "Nothing is lost" in failed.json()["say"]
+    monkeypatch.undo()
+    assert reader.answer(trial).json() == {"kept": "kept"}
