@@ -8,12 +8,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from sqlalchemy import func, select, update
 from sqlalchemy.exc import DBAPIError
+from starlette.responses import Response
 from starlette.testclient import TestClient
 
 from mrgantry.study import access
 from mrgantry.study import store as stores
-from mrgantry.study.access import Attempts, Origins, cookie_name
+from mrgantry.study.access import Attempts, Gate, Origins, cookie_name
 from mrgantry.study.app import make_app
+from mrgantry.study.rendering import Pages
 from mrgantry.study.tables import answers
 from reading import BOSS, SCREEN, URL, make_study
 
@@ -266,7 +268,7 @@ SENSIBLE = st.sampled_from(
 
 
 @settings(
-    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(
     method=st.sampled_from(METHODS),
@@ -284,3 +286,13 @@ def test_nothing_makes_the_server_fail(made, reader, method, path, body, extra, 
     got = client.request(method, path, content=json.dumps(body).encode(), headers=headers)
     assert got.status_code < 500
     assert got.headers["content-security-policy"]
+
+
+def test_the_gate_takes_off_what_tells_of_files(made):
+    async def leaky(scope, receive, send):
+        headers = {"ETag": '"583"', "Last-Modified": "yesterday", "Server": "x"}
+        await Response("x", headers=headers)(scope, receive, send)
+
+    gate = Gate(leaky, made.store, Pages(made.study.about), Origins(), made.study.about.id)
+    got = TestClient(gate, base_url=URL).get("/enter")
+    assert got.text == "x" and not {"etag", "last-modified", "server"} & set(got.headers)
