@@ -4,8 +4,6 @@ import csv
 import io
 import json
 import secrets
-import struct
-import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -182,12 +180,3 @@ def _write(path: Path, rows: list[dict]) -> None:
     writer.writeheader()
     writer.writerows(rows)
     path.write_text(text.getvalue())
-
-
-def png_pixels(data: bytes) -> np.ndarray:
-    """Read a grey PNG of 8 bits and one IDAT chunk, without a library's help."""
-    width, height = struct.unpack(">II", data[16:24])
-    at = data.index(b"IDAT")
-    length = struct.unpack(">I", data[at - 4 : at])[0]
-    rows = np.frombuffer(zlib.decompress(data[at + 4 : at + 4 + length]), np.uint8)
-    return rows.reshape(height, width + 1)[:, 1:]

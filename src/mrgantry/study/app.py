@@ -26,13 +26,14 @@ from starlette.exceptions import HTTPException
 from mrgantry.study.access import Attempts, Gate, Origins, RefusedError, cookie_name, said
 from mrgantry.study.asked import DARK, LIGHT, TRIAL, Answered, Displayed, Entry, Happened, Stepped
 from mrgantry.study.progress import canvas, progress, taught
-from mrgantry.study.rendering import Pages, duration, marked_up
+from mrgantry.study.rendering import Pages, duration, marked_up, scripts
 from mrgantry.study.shown import png
 from mrgantry.study.steps import STEPS, Place, place_of
 from mrgantry.study.store import Person, Store, Trial, hashed
 from mrgantry.study.study import Study
 
 NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
+UNREAD = "This cannot be taken: something is missing or out of range."
 GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
 
 router = APIRouter()
@@ -86,16 +87,17 @@ def make_app(study: Study, store: Store, origins: Origins | None = None) -> Fast
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
+    say = UNREAD if error.status_code == 400 else NOWHERE
     headers = dict(error.headers or {})
-    return said(request.app.state.desk.pages, request, error.status_code, NOWHERE, headers)
+    return said(request.app.state.desk.pages, request, error.status_code, say, headers)
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # A path that cannot be one is unknown; what stands in a body can be wrong.
     asked = any(part["loc"][0] == "path" for part in error.errors())
-    say = NOWHERE if asked else "This cannot be taken: something is missing or out of range."
-    return said(request.app.state.desk.pages, request, 404 if asked else 422, say, {})
+    status, say = (404, NOWHERE) if asked else (422, UNREAD)
+    return said(request.app.state.desk.pages, request, status, say, {})
 
 
 async def _desk(request: Request) -> Desk:
@@ -120,11 +122,11 @@ TrialId = Annotated[str, Path(pattern=TRIAL)]
 
 
 @router.get("/pages/{name}")
-async def file(name: str, desk: AtDesk) -> Response:
+async def file(name: str) -> Response:
     """Give a script or a style."""
-    if name not in desk.pages.files:
+    if name not in scripts():
         raise RefusedError(404, NOWHERE)
-    data, kind = desk.pages.files[name]
+    data, kind = scripts()[name]
     return Response(data, media_type=kind)
 
 

@@ -1,6 +1,7 @@
 """The readers' pages: templates, scripts and styles, read once and served from memory."""
 
-from functools import cached_property
+from dataclasses import dataclass
+from functools import cache
 from importlib.resources import files
 from typing import Any
 
@@ -12,33 +13,38 @@ from mrgantry.study.study import About
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
 
+@cache
+def _environment() -> Environment:
+    return Environment(
+        loader=PackageLoader("mrgantry.study", "pages"),
+        autoescape=select_autoescape(["html"]),
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+@cache
+def scripts() -> dict[str, tuple[bytes, str]]:
+    """Give scripts and styles by their names, with their types."""
+    found = {}
+    for one in (files("mrgantry.study") / "pages").iterdir():
+        kind = KINDS.get(f".{one.name.rpartition('.')[2]}")
+        if kind:
+            found[one.name] = (one.read_bytes(), kind)
+    return found
+
+
+@dataclass(frozen=True)
 class Pages:
     """The pages of one study."""
 
-    def __init__(self, about: About):
-        self.about = about
-        self.environment = Environment(
-            loader=PackageLoader("mrgantry.study", "pages"),
-            autoescape=select_autoescape(["html"]),
-            undefined=StrictUndefined,
-            trim_blocks=True,
-            lstrip_blocks=True,
-        )
+    about: About
 
     def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
         """Fill a page in."""
         about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf}
-        return self.environment.get_template(template).render(**about, **values)
-
-    @cached_property
-    def files(self) -> dict[str, tuple[bytes, str]]:
-        """Give scripts and styles by their names, with their types."""
-        found = {}
-        for one in (files("mrgantry.study") / "pages").iterdir():
-            kind = KINDS.get(f".{one.name.rpartition('.')[2]}")
-            if kind:
-                found[one.name] = (one.read_bytes(), kind)
-        return found
+        return _environment().get_template(template).render(**about, **values)
 
 
 def marked_up(text: str) -> str:

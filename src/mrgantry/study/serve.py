@@ -44,7 +44,7 @@ def serve(
     Args:
         folder: The study.
         host: Address of this machine to listen at; 0.0.0.0 is all of them.
-        port: Where to listen.
+        port: Where to listen; 0 lets the system choose.
         database: URL of the PostgreSQL server, if the study has its answers there.
         certificate: Chain of certificates for https, a PEM file.
         private_key: Its key.
@@ -61,6 +61,7 @@ def serve(
     study = Study.open(folder)
     store = study.store(database)
     listening = _listen(host, port)
+    port = listening.getsockname()[1]  # where it was 0, the system has chosen one
     config = uvicorn.Config(
         make_app(study, store, origins),
         access_log=False,

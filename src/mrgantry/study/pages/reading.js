@@ -88,9 +88,11 @@ async function feedback(trial, given) {
   if (told.status !== 200) return;
   const names = { real: "real", synthetic: asked.word };
   const right = told.truth === given.truth;
+  const guessed = given.truth in names;
+  const verdict = guessed ? (right ? "Right: this" : "Not right: this") : "This";
   const tumour = { yes: ", with a tumour", no: ", without a tumour" }[told.tumour] || "";
-  element("feedback-say").textContent = `${right ? "Right" : "Not right"}: this image is ${names[told.truth]}${tumour}.`;
-  element("feedback").className = right ? "right" : "wrong";
+  element("feedback-say").textContent = `${verdict} image is ${names[told.truth]}${tumour}.`;
+  element("feedback").className = guessed ? (right ? "right" : "wrong") : "";
   element("feedback").hidden = false;
   score(told.score);
   await answerKeys("Enter", element("feedback-go"));
@@ -104,13 +106,14 @@ async function read(told) {
   const gone = limited && told.remaining <= 0;
   const image = gone ? null : await fetched(told.trial);
   if (!image && !gone) return sleep(500); // the loop asks what is current, once the server answers
+  await resumed(); // no image is shown, and no time begins, under a pause
   if (image) {
     place(image);
     await painted();
   }
   clock.start(told.displayed, () => {
     clear();
-    say("Time is up: please answer");
+    say(asked.late === "no answer" ? "Time is up" : "Time is up: please answer");
   });
   const answer = await judged(told, image, clock);
   clock.stop();
