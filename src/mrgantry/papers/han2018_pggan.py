@@ -78,7 +78,7 @@ _FILTERED = (
 
 PRINTED = Printed(
     study="han2018-pggan",
-    title="Visual Turing test by one expert physician, 100 real and 100 synthetic images, half "
+    title="Visual Turing test by one reader, 100 real and 100 synthetic images, half "
     "of each with a tumour",
     citation=_CITATION,
     classes=("real", "synthetic"),

@@ -64,7 +64,7 @@ PRINTED = Printed(
         "The printed accuracy is the mean of TP and TN, rounded either way: 0.555, 0.295, 0.83, "
         "0.715 and 0.645 before rounding.",
         "The share of created images was drawn from 40 to 60 % for each session. Sessions of 50 "
-        "images fit the rates of NNR1 (21 real) and NR2 (30 real) but not those of the others, so "
+        "images fit the rates of NNR1 (21 or 29 real) and NNR2 (30 real), and no other reader's: "
         "the numbers of images are unknown and no interval can be given.",
     ),
 )

@@ -20,7 +20,7 @@ class Interval(Frozen):
     Attributes:
         low: Lower end; None if undefined.
         high: Upper end.
-        n: Answers that it rests on.
+        n: What it rests on: answers, or images where the method draws images.
         method: Its name.
     """
 
@@ -152,7 +152,7 @@ class ChanceTest(Frozen):
         below_chance: The alarm: the reader tells the classes apart and names them the wrong
             way round, which is discrimination and not realism.
         rule: When the alarm is raised.
-        note: What unequal classes do to the accuracy; empty if they are equal.
+        note: What unequal classes do to the accuracy; empty if they are about equal.
     """
 
     k: int

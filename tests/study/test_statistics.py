@@ -1,0 +1,358 @@
+"""The statistics of the reader study return what papers print and what can be worked by hand."""
+
+from math import comb
+
+import krippendorff
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import binom, norm
+from sklearn.metrics import roc_auc_score
+from statsmodels.stats.inter_rater import aggregate_raters, fleiss_kappa
+from statsmodels.stats.multitest import multipletests
+
+from answers import answers_of, read_by, tumour_answers
+from mrgantry.common.errors import RecipeError
+from mrgantry.papers import han2018, han2018_pggan, kazuhiro2018
+from mrgantry.study.analysis import analyse
+from mrgantry.study.concordance import alpha, fleiss
+from mrgantry.study.contrasts import holm, paired, unpaired
+from mrgantry.study.detection import auc_interval, detection, roc
+from mrgantry.study.measured import Confusion
+from mrgantry.study.proportions import (
+    balanced_accuracy,
+    chance_test,
+    equivalence,
+    least_n,
+    power,
+    proportion,
+)
+
+HAN = pd.concat(
+    [answers_of(row.counts, block=row.label) for row in han2018.PRINTED.rows], ignore_index=True
+)
+# The denominators are unknown: 100 images of each class give the printed rates.
+KAZUHIRO = pd.concat(
+    [
+        answers_of(row.counts, reader=row.label, group=row.group, cases=row.label)
+        for row in kazuhiro2018.PRINTED.rows
+    ],
+    ignore_index=True,
+)
+
+
+def table(*counts):
+    return Confusion(**dict(zip(("rr", "rs", "sr", "ss"), counts)))
+
+
+@pytest.fixture(scope="module")
+def han():
+    return analyse(HAN, draws=200)
+
+
+@pytest.fixture(scope="module")
+def kazuhiro():
+    return analyse(KAZUHIRO, draws=400)
+
+
+class TestPapers:
+    def test_han2018_accuracies_are_those_printed(self, han):
+        blocks = {one.block: one for one in han.readings if one.block}
+        assert len(blocks) == 12
+        for row in han2018.PRINTED.rows:
+            assert blocks[row.label].accuracy.value == row.accuracy
+            assert blocks[row.label].accuracy.n == 100
+            found = blocks[row.label].confusion
+            assert (found.rr, found.rs, found.sr, found.ss) == row.counts
+
+    def test_han2018_hides_bias_behind_accuracy(self, han):
+        whole = next(one for one in han.readings if one.block == "")
+        assert (whole.confusion.rs, whole.confusion.sr, whole.confusion.real) == (352, 100, 600)
+        t1 = next(one for one in han.readings if one.block == "T1 DCGAN 128")
+        assert t1.detection.d_prime.value == pytest.approx(1.19, abs=0.005)
+        assert t1.detection.criterion.value == pytest.approx(0.54, abs=0.005)
+        assert (t1.fool_rate.value, t1.real_recall.value) == (0.12, 0.52)
+
+    def test_no_row_of_han2018_passes_equivalence(self, han):
+        blocks = [one for one in han.readings if one.block]
+        assert not any(one.equivalence.verdict == "pass" for one in blocks)
+        assert {one.block: one.equivalence.verdict for one in blocks}["T1 DCGAN 128"] == "fail"
+        low = next(one for one in blocks if one.block == "Concat WGAN 64")
+        assert low.accuracy.value == 0.53 and low.equivalence.verdict == "inconclusive"
+
+    def test_han2018_pggan(self):
+        (row,) = han2018_pggan.PRINTED.rows
+        (found,) = analyse(answers_of(row.counts), draws=50).readings
+        assert found.accuracy.value == row.accuracy == 0.785
+
+    def test_han2018_pggan_tumours(self):
+        whole, real, synthetic = han2018_pggan.PRINTED_TUMOUR.rows
+        assert [a + b for a, b in zip(real.counts, synthetic.counts)] == list(whole.counts)
+        rows = [tumour_answers(real.counts, "real"), tumour_answers(synthetic.counts, "synthetic")]
+        (found,) = analyse(pd.concat(rows, ignore_index=True), draws=50).readings
+        counts = {one.images: (one.tt, one.tn, one.nt, one.nn) for one in found.tumour}
+        assert counts == {one.label: one.counts for one in (whole, real, synthetic)}
+        assert found.tumour[0].accuracy.value == whole.accuracy == 0.905
+        assert found.tumour[0].sensitivity.value == 0.82
+
+    def test_kazuhiro2018_within_rounding(self, kazuhiro):
+        for row, found in zip(kazuhiro2018.PRINTED.rows, kazuhiro.readings):
+            assert found.reader == row.label
+            assert found.balanced_accuracy.value == pytest.approx(row.accuracy, abs=0.006)
+
+    @pytest.mark.parametrize("images", [25, 100])
+    def test_a_reader_below_chance_raises_the_alarm(self, images):
+        rows = {one.label: one.counts for one in kazuhiro2018.PRINTED.rows}
+        alarms = {
+            name: chance_test(table(*(round(n * images / 100) for n in counts))).below_chance
+            for name, counts in rows.items()
+        }
+        assert alarms == {name: name == "NR2" for name in rows}
+
+    def test_always_real_is_no_discrimination(self):
+        found = chance_test(table(80, 0, 120, 0))
+        assert found.p_below < 0.01 and not found.below_chance and found.p_independent == 1
+        assert "0.60" in found.note
+
+    def test_groups_of_kazuhiro2018(self, kazuhiro):
+        (found,) = kazuhiro.group_differences
+        assert (found.first_readers, found.second_readers) == (2, 3)
+        rates = [(a + d) / 200 for a, _, _, d in (row.counts for row in kazuhiro2018.PRINTED.rows)]
+        assert found.accuracy.value == pytest.approx(np.mean(rates[:2]) - np.mean(rates[2:]))
+        assert found.accuracy.interval.high < 0
+        assert len(found.notes) == 2 and "2 readers are few" in found.notes[0]
+        means = {one.group: one for one in kazuhiro.means}
+        assert set(means) == {"", kazuhiro2018.NEURO, kazuhiro2018.OTHER}
+        assert means[""].design == "own cases" and not kazuhiro.concordances
+
+
+class TestProportions:
+    def test_published_intervals(self):
+        """Newcombe 1998, Statistics in Medicine 17:857, table I."""
+        found = proportion(81, 263)
+        assert (found.wilson.low, found.wilson.high) == pytest.approx((0.2553, 0.3662), abs=5e-5)
+        assert (found.exact.low, found.exact.high) == pytest.approx((0.2527, 0.3676), abs=5e-5)
+
+    def test_square_and_add_of_equal_shares_is_narrower_by_root_two(self):
+        one = proportion(30, 50).wilson
+        found = balanced_accuracy(table(30, 20, 20, 30))
+        assert found.value == 0.6
+        assert 0.6 - found.interval.low == pytest.approx((0.6 - one.low) / 2**0.5)
+        assert found.interval.high - 0.6 == pytest.approx((one.high - 0.6) / 2**0.5)
+
+    def test_binomial_test_by_hand(self):
+        found = chance_test(table(4, 1, 0, 5))
+        assert found.p == pytest.approx(2 * (1 + 10) / 2**10)
+        assert found.p_below == pytest.approx(1 - 1 / 2**10)
+
+    def test_power_of_equivalence(self):
+        found = equivalence(50, 100)
+        assert found.power == pytest.approx(0.24, abs=0.005)
+        assert found.needed == 227 == least_n(0.10)
+        assert (power(np.arange(227, 2000), 0.10) > 0.8).all()
+        assert power(np.array([226]), 0.10)[0] <= 0.8
+        assert power(np.arange(1, 20), 0.10).tolist() == [0.0] * 19
+
+    @pytest.mark.parametrize(
+        ("k", "n", "verdict"),
+        [
+            (50, 100, "pass"),
+            (52, 100, "inconclusive"),
+            (30, 100, "fail"),
+            (70, 100, "fail"),
+            (0, 0, "inconclusive"),
+            (1, 2, "inconclusive"),
+            (500, 1000, "pass"),
+        ],
+    )
+    def test_verdicts(self, k, n, verdict):
+        assert equivalence(k, n).verdict == verdict
+
+    def test_verdict_by_hand(self):
+        tail = sum(comb(100, i) * 0.6**i * 0.4 ** (100 - i) for i in range(51))
+        assert equivalence(50, 100).p == pytest.approx(tail)
+
+    @pytest.mark.parametrize("margin", [0.0, 0.004, 0.5, -1.0])
+    def test_margins_out_of_range_are_refused(self, margin):
+        with pytest.raises(RecipeError, match="margin of equivalence"):
+            equivalence(1, 2, margin)
+
+
+class TestDetection:
+    def test_by_hand(self):
+        found = detection(table(30, 19, 9, 40))
+        hit, alarm = norm.ppf(30.5 / 50), norm.ppf(9.5 / 50)
+        assert found.d_prime.value == pytest.approx(hit - alarm)
+        assert found.criterion.value == pytest.approx(-(hit + alarm) / 2)
+        spread = sum(p * (1 - p) / (49 * norm.pdf(norm.ppf(p)) ** 2) for p in (0.61, 0.19))
+        half = 1.959964 * spread**0.5
+        assert found.d_prime.interval.high - found.d_prime.value == pytest.approx(half, rel=1e-6)
+        assert found.criterion.value - found.criterion.interval.low == pytest.approx(half / 2)
+
+    def test_bias_has_the_sign_of_its_name(self):
+        assert detection(table(10, 40, 10, 40)).criterion.value > 0  # says "synthetic"
+        assert detection(table(10, 40, 10, 40)).d_prime.value == 0
+
+    def test_swapped_classes(self):
+        rr, rs, sr, ss = 26, 24, 6, 44
+        one, other = detection(table(rr, rs, sr, ss)), detection(table(ss, sr, rs, rr))
+        assert other.d_prime.value == pytest.approx(one.d_prime.value)
+        assert other.criterion.value == pytest.approx(-one.criterion.value)
+        assert balanced_accuracy(table(ss, sr, rs, rr)) == balanced_accuracy(table(rr, rs, sr, ss))
+        rows = read_by(np.random.default_rng(3), 1.0, 0.4)
+        swap = {"real": "synthetic", "synthetic": "real"}
+        swapped = rows.assign(truth=rows["truth"].map(swap), answer=rows["answer"].map(swap))
+        one, other = roc(rows).auc, roc(swapped).auc
+        assert other.value == pytest.approx(one.value)
+        assert other.interval.low == pytest.approx(one.interval.low)
+
+    def test_simulated_readers_are_recovered(self):
+        """Intervals of d', c and accuracy hold the truth at their nominal rate."""
+        random = np.random.default_rng(5)
+        d_prime, c, n, studies = 1.0, 0.3, 100, 200
+        hit, alarm = norm.cdf(d_prime / 2 - c), norm.cdf(-d_prime / 2 - c)
+        right = (hit + 1 - alarm) / 2
+        held = dict.fromkeys(("d_prime", "criterion", "wilson", "exact", "balanced"), 0)
+        for _ in range(studies):
+            rr, sr = (int(k) for k in random.binomial(n, (hit, alarm)))
+            found = table(rr, n - rr, sr, n - sr)
+            signal, accuracy = detection(found), proportion(found.right, found.n)
+            held["d_prime"] += holds(signal.d_prime.interval, d_prime)
+            held["criterion"] += holds(signal.criterion.interval, c)
+            held["wilson"] += holds(accuracy.wilson, right)
+            held["exact"] += holds(accuracy.exact, right)
+            held["balanced"] += holds(balanced_accuracy(found).interval, right)
+        least, most = binom.ppf((0.001, 0.999), studies, 0.95)
+        assert held.pop("exact") >= least
+        assert all(least <= times <= most for times in held.values()), held
+
+    def test_auc_by_library_and_its_interval_by_its_equation(self):
+        rows = read_by(np.random.default_rng(0), 1.0)
+        found = roc(rows)
+        sign = np.where(rows["answer"] == "real", 1, -1)
+        area = roc_auc_score(rows["truth"] == "real", sign * rows["confidence"])
+        assert found.auc.value == area
+        assert (found.points[0].false_alarm, found.points[0].hit) == (0, 0)
+        assert (found.points[-1].false_alarm, found.points[-1].hit) == (1, 1)
+        steps = [(one.false_alarm, one.hit) for one in found.points]
+        assert np.trapezoid(*reversed(list(zip(*steps)))) == pytest.approx(area)
+        for true in (found.auc.interval.low, found.auc.interval.high):
+            q1, q2 = true / (2 - true), 2 * true**2 / (1 + true)  # Hanley and McNeil 1982
+            half = (50 + 50) / 2 - 1  # Newcombe takes the mean of both numbers for each
+            spread = true * (1 - true) + half * (q1 - true**2 + q2 - true**2)
+            assert abs(area - true) / (spread / 2500) ** 0.5 == pytest.approx(1.96, abs=1e-3)
+
+    def test_auc_interval_of_perfect_readers_is_not_a_point(self):
+        low, high = auc_interval(1.0, 50, 50)
+        assert 0.9 < low < 0.99 and high == 1.0
+        assert auc_interval(0.0, 50, 50) == pytest.approx((0.0, 1 - low))
+
+    def test_auc_intervals_cover(self):
+        random = np.random.default_rng(2)
+        truth = roc(read_by(random, 1.0, n=20_000)).auc.value
+        found = [roc(read_by(random, 1.0, n=40)).auc.interval for _ in range(60)]
+        assert sum(holds(one, truth) for one in found) >= binom.ppf(0.001, 60, 0.95)
+
+
+def holds(interval, value):
+    return interval.low <= value <= interval.high
+
+
+class TestContrasts:
+    def test_published_difference(self):
+        """Newcombe 1998, Statistics in Medicine 17:873, table II (a), method 10."""
+        found = unpaired(56, 70, 48, 80)
+        assert found.value == pytest.approx(0.2)
+        ends = (found.interval.low, found.interval.high)
+        assert ends == pytest.approx((0.0524, 0.3339), abs=5e-5)
+
+    def test_fisher_by_hand(self):
+        """Fisher's lady tasting tea: 3 of 4 against 1 of 4 gives 34/70."""
+        rows = [answers_of((3, 1, 0, 0), block="a"), answers_of((1, 3, 0, 0), block="b")]
+        (found,) = analyse(pd.concat(rows, ignore_index=True), draws=20).block_differences
+        assert found.p == found.p_holm == pytest.approx(34 / 70)
+        assert found.difference.value == 0.5 and found.family == 1
+
+    def test_holm_by_hand(self):
+        assert holm([0.01, None, 0.04, 0.03]) == pytest.approx([0.03, None, 0.06, 0.06])
+        assert holm([]) == [] and holm([None]) == [None]
+        ps = np.random.default_rng(0).random(20)
+        assert holm(list(ps)) == pytest.approx(multipletests(ps, method="holm")[1])
+
+    def test_blocks_are_compared_by_reader_and_pooled(self):
+        rows = [
+            answers_of((5, 5, 5, 5), reader=reader, block=block)
+            for reader in ("x", "y")
+            for block in ("a", "b", "c")
+        ]
+        found = analyse(pd.concat(rows, ignore_index=True), draws=20).block_differences
+        assert [one.reader for one in found] == ["x"] * 3 + ["y"] * 3 + [""] * 3
+        assert all(one.family == 3 for one in found)
+        assert found[-1].first_n == 40 and "too narrow" in found[-1].note and not found[0].note
+
+    def test_mcnemar_by_hand(self):
+        """Eight images only the first got right, two only the second."""
+        one, other = answers_of((20, 0, 0, 0), reader="x"), answers_of((20, 0, 0, 0), reader="y")
+        one.loc[[0, 1], "answer"] = other.loc[range(2, 10), "answer"] = "synthetic"
+        found = analyse(pd.concat([one, other], ignore_index=True), draws=20)
+        (pair,) = found.reader_differences
+        assert (pair.both, pair.first_only, pair.second_only, pair.neither) == (10, 8, 2, 0)
+        assert pair.p == pytest.approx(2 * (1 + 10 + 45) / 2**10)
+        assert pair.difference.value == pytest.approx(0.3)
+
+    def test_paired_interval_by_hand(self):
+        found = paired(8, 2, 20).interval
+        half = norm.ppf(0.975) * ((11 - 36 / 22) ** 0.5) / 22
+        assert (found.low, found.high) == pytest.approx((6 / 22 - half, 6 / 22 + half))
+
+    def test_readers_of_other_images_are_not_paired(self, kazuhiro):
+        assert kazuhiro.reader_differences == ()
+
+
+class TestConcordance:
+    # Krippendorff 2011, Computing Krippendorff's alpha-reliability, section A: alpha is 0.095.
+    MEG = (0, 1, 0, 0, 0, 0, 0, 0, 1, 0)
+    OWEN = (1, 1, 1, 0, 0, 1, 0, 0, 0, 0)
+
+    def coders(self):
+        rows = answers_of((10, 0, 0, 0))
+        said = [np.where(np.array(one), "real", "synthetic") for one in (self.MEG, self.OWEN)]
+        both = [rows.assign(reader=name, answer=one) for name, one in zip("mo", said)]
+        return pd.concat(both, ignore_index=True)
+
+    def test_published_alpha_and_kappa_by_hand(self):
+        (found,) = analyse(self.coders(), draws=50).concordances
+        assert found.alpha.value == pytest.approx(1 - 19 * 8 / (2 * 14 * 6))
+        assert round(found.alpha.value, 3) == 0.095
+        assert found.observed.value == pytest.approx(0.6)
+        assert found.fleiss.value == pytest.approx((0.6 - 0.58) / 0.42)
+
+    def test_samples_agree_with_the_libraries(self):
+        random = np.random.default_rng(0)
+        ratings = random.integers(0, 2, (30, 4))
+        called = aggregate_raters(ratings, n_cat=2)[0]
+        times = random.multinomial(30, np.full(30, 1 / 30), 20)
+        for sample, kappa, reliability in zip(times, fleiss(called, times), alpha(called, times)):
+            drawn = np.repeat(called, sample, axis=0)
+            assert kappa == pytest.approx(fleiss_kappa(drawn))
+            library = krippendorff.alpha(value_counts=drawn, level_of_measurement="nominal")
+            assert reliability == pytest.approx(library)
+
+    def test_missing_answers(self):
+        rows = self.coders()
+        third = rows[rows["reader"] == "m"].assign(reader="third")
+        third.loc[:3, "answer"] = ["unknown", "none", "unknown", "none"]
+        rows = pd.concat([rows, third], ignore_index=True)
+        (found,) = analyse(rows, draws=50).concordances
+        assert (found.images, found.complete, found.missing) == (10, 6, 4)
+        codes = rows["answer"].map({"real": 1.0, "synthetic": 0.0}).to_numpy().reshape(3, 10)
+        library = krippendorff.alpha(codes, level_of_measurement="nominal")
+        assert found.alpha.value == pytest.approx(library)
+        complete = aggregate_raters(codes[:, 4:].T.astype(int), n_cat=2)[0]
+        assert found.fleiss.value == pytest.approx(fleiss_kappa(complete))
+
+    def test_one_answer_only_is_undefined(self):
+        rows = [answers_of((5, 0, 5, 0), reader=name) for name in "xy"]
+        (found,) = analyse(pd.concat(rows, ignore_index=True), draws=20).concordances
+        assert found.fleiss.value is found.alpha.value is None
+        assert found.observed.value == 1 and "only one answer" in found.alpha.note
