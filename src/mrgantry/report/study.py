@@ -6,12 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from mrgantry.common.files import write_text
+from mrgantry.common.files import read_json, write_text
 from mrgantry.report import checklists, study_charts, study_images, study_methods, study_tables
 from mrgantry.report import study_words as words
 from mrgantry.report.rendering import render
 from mrgantry.report.study_images import Pictures
-from mrgantry.report.study_words import Cell, Finding
+from mrgantry.report.study_words import Cell
 from mrgantry.study.printed import Printed
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 from mrgantry.study.study import About, Study
@@ -38,11 +38,11 @@ def write_study(
         answers: With the columns of `readings.COLUMNS`.
         analysis: Of the answers.
         printed: Tables of the paper that the protocol is from.
-        cues: The audit of trivial cues of each block.
+        cues: The audit of trivial cues of each block; unless given, the study's cues.json.
         pictures: Of the cases, as readers saw them.
         command: The shell command that writes this page.
     """
-    about = study.about
+    about, cues = study.about, read_cues(study) if cues is None else cues
     drawn = charts(about, answers, analysis)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "readings.csv", study_tables.readings_csv(analysis))
@@ -55,7 +55,7 @@ def write_study(
         found=analysis,
         command=command,
         word=about.protocol.synthetic_word,
-        **head(about, answers, analysis, cues or {}),
+        **head(about, answers, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),
         tumour=study_tables.tumour_tables(analysis),
         printed=[study_tables.printed_table(one, analysis.margin) for one in printed],
@@ -63,9 +63,15 @@ def write_study(
         **tables(analysis),
         **images(about, answers, pictures or {}),
         flow=study_methods.flow(about, answers),
-        **texts(about, answers, analysis, cues or {}),
+        **texts(about, answers, analysis, cues),
     )
     write_text(out / "study.html", page)
+
+
+def read_cues(study: Study) -> dict[str, dict[str, Any]]:
+    """Read the audit of trivial cues that a study was made with; nothing if it has none."""
+    path = study.folder / "cues.json"
+    return dict(read_json(path)) if path.is_file() else {}
 
 
 def texts(
@@ -135,7 +141,7 @@ def _alone(one: Reading, word: str) -> dict[str, Any]:
 def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict[str, Any]:
     passed = sum(one.equivalence.verdict == "pass" for one in mine)
     return {
-        "finding": words.finding_of_many(many, margin),
+        "finding": words.finding_of_many(many, mine, margin),
         "lean": "",
         "fool_rate": words.mean_share(many.fool_rate),
         "real_recall": words.mean_share(many.real_recall),
@@ -198,8 +204,8 @@ def power(found: Analysis) -> str:
     each = " for a reader and block" if len(found.blocks) > 1 else " of each reader"
     return (
         f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
-        f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers on it "
-        "stays above 80 %."
+        f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
+        "on it stays above 80 %."
     )
 
 
@@ -264,6 +270,3 @@ def images(about: About, answers: pd.DataFrame, pictures: Pictures) -> dict[str,
         ],
         "reasons": list(study_images.reasons(answers, pictures, word)),
     }
-
-
-__all__ = ["Finding", "write_study"]

@@ -4,6 +4,8 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from scipy.stats import binom
+
 from mrgantry.study.measured import Estimate, Interval, Proportion
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 
@@ -139,8 +141,17 @@ def finding(one: Reading) -> Finding:
     return _guessing(margin) if one.equivalence.verdict == "pass" else _open(margin)
 
 
-def finding_of_many(one: ManyReaders, margin: float) -> Finding:
-    """Say whether readers can tell on average, from the interval of their balanced accuracy."""
+def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float) -> Finding:
+    """Say whether readers can tell on average, from the interval of their balanced accuracy.
+
+    Where the mean does not say so, but more readers tell than chance would give, these are
+    what is said: some above and some below chance have a mean that looks like guessing.
+
+    Args:
+        one: The means over readers.
+        readings: Of these readers.
+        margin: Of equivalence.
+    """
     low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
     if low is None or high is None:
         return _nothing()
@@ -148,9 +159,17 @@ def finding_of_many(one: ManyReaders, margin: float) -> Finding:
         return _inverted()
     if low > 0.5:
         return _told_by_many(low, high, margin)
+    kinds = Counter(finding(one).kind for one in readings)
+    told = kinds["told"] + kinds["inverted"]
+    if binom.sf(told - 1, len(readings), LEVEL) < LEVEL:
+        sentence = (
+            f"Readers differ: {told} of {len(readings)} told images apart, more than by chance, "
+            "while the mean over readers does not show it."
+        )
+        return Finding("told", "−", "told apart by some", sentence)
     if low >= 0.5 - margin and high <= 0.5 + margin:
-        return _guessing(points(margin))
-    return _open(points(margin))
+        return _guessing(points(margin) + " on average")
+    return _open(points(margin), " on average")
 
 
 def _told_by_many(low: float, high: float, margin: float) -> Finding:
@@ -186,13 +205,13 @@ def _guessing(margin: str) -> Finding:
     )
 
 
-def _open(margin: str) -> Finding:
+def _open(margin: str, average: str = "") -> Finding:
     return Finding(
         "open",
         "?",
         "not shown to be guessing",
-        "Images were not shown to be told apart, and answers not shown to be guesses to within "
-        f"{margin}.",
+        f"Images were not shown to be told apart{average}, and answers not shown to be guesses to "
+        f"within {margin}.",
     )
 
 
