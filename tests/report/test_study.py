@@ -126,7 +126,7 @@ def test_counts_and_accuracies_are_those_that_the_paper_prints(han, row):
     ]
     assert ours == [f"{100 * row.accuracy:g} %", *map(str, row.counts)]
     assert theirs[: len(ours)] == ours
-    assert theirs[-1] == ("not guessing" if row.accuracy > 0.69 else "not shown to be guessing")
+    assert theirs[-1].endswith("fail" if row.accuracy > 0.69 else "inconclusive")
 
 
 def test_the_head_tells_bias_from_skill(han):
@@ -138,6 +138,16 @@ def test_the_head_tells_bias_from_skill(han):
     verdict, fool, recall, *_ = page.row("FLAIR DCGAN 128")[0]
     assert (verdict, fool[:4], recall[:4]) == ("? not shown to be guessing", "16 %", "24 %")
     assert page.row("T1 DCGAN 128")[0][0] == "− told apart"
+
+
+def test_printed_bias_is_not_taken_for_guessing(han):
+    said = [row for row in han[1].rows if row[-1:] and "; equivalence: " in row[-1]]
+    told, unclear = (
+        next(row[-1] for row in said if row[0] == block)
+        for block in ("T1 WGAN 128", "FLAIR DCGAN 128")
+    )
+    assert told == "told apart; equivalence: inconclusive"
+    assert unclear == "not shown to be guessing; equivalence: inconclusive"
 
 
 def test_no_flag_without_a_reason(han):
@@ -289,4 +299,4 @@ def test_checklists_say_what_is_known_and_leave_the_rest(han):
 
 
 def test_percent_of_nothing_is_a_dash():
-    assert (percent(None), percent(0.0), percent(1.0)) == ("–", "0 %", "100 %")
+    assert (percent(None), percent(0.0), percent(1.0)) == ("–", "0\u00a0%", "100\u00a0%")

@@ -205,7 +205,7 @@ def power(found: Analysis) -> str:
     return (
         f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
         f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
-        "on it stays above 80 %."
+        "on it stays above 80\u00a0%."
     )
 
 

@@ -11,7 +11,7 @@ from mrgantry.report.study_words import Cell
 from mrgantry.study.detection import detection
 from mrgantry.study.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.printed import Printed, PrintedRow
-from mrgantry.study.proportions import equivalence
+from mrgantry.study.proportions import balanced_accuracy, chance_test, equivalence
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.results import ALL, Analysis, Concordance, GroupDifference, Reading
 
@@ -148,19 +148,13 @@ def _printed_row(row: PrintedRow, one: Printed, margin: float | None) -> dict[st
     rr, rs, sr, ss = row.counts
     counts = Confusion(rr=rr, rs=rs, sr=sr, ss=ss)
     found = detection(counts)
-    verdict = equivalence(counts.right, counts.n, margin).verdict
+    equal = equivalence(counts.right, counts.n, margin)
+    said = words.finding_of(balanced_accuracy(counts).value, chance_test(counts), equal)
     return values | {
         "d_prime": words.figure(found.d_prime),
         "criterion": words.figure(found.criterion),
-        "verdict": EQUIVALENCE[verdict],
+        "verdict": f"{said.word}; equivalence: {equal.verdict}",
     }
-
-
-EQUIVALENCE = {
-    "pass": "guessing to within the margin",
-    "fail": "not guessing",
-    "inconclusive": "not shown to be guessing",
-}
 
 
 # --- readers --------------------------------------------------------------------------

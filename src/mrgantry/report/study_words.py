@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from scipy.stats import binom
 
-from mrgantry.study.measured import Estimate, Interval, Proportion
+from mrgantry.study.measured import ChanceTest, Equivalence, Estimate, Interval, Proportion
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
@@ -45,12 +45,12 @@ class Finding(NamedTuple):
 
 def percent(value: float | None, digits: int = 0) -> str:
     """Write a share in percent."""
-    return NOTHING if value is None else f"{100 * value:.{digits}f} %".replace("-", "−")
+    return NOTHING if value is None else f"{100 * value:.{digits}f}\u00a0%".replace("-", "−")
 
 
 def exactly(value: float | None) -> str:
     """Write a share in percent, with a decimal only where there is one."""
-    return NOTHING if value is None else f"{round(100 * value, 1):g} %"
+    return NOTHING if value is None else f"{round(100 * value, 1):g}\u00a0%"
 
 
 def decimal(value: float | None) -> str:
@@ -67,7 +67,7 @@ def range_percent(interval: Interval) -> str:
     """Write an interval of shares."""
     if interval.low is None or interval.high is None:
         return ""
-    ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f} %"
+    ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}\u00a0%"
     return ends.replace("-0 ", "0 ").replace("-", "−")
 
 
@@ -124,21 +124,25 @@ def block_name(block: str) -> str:
 
 def finding(one: Reading) -> Finding:
     """Say whether a reader can tell, from the tests of one reading."""
-    margin = points(one.equivalence.margin)
-    p, balanced = one.chance.p_independent, one.balanced_accuracy.value
+    return finding_of(one.balanced_accuracy.value, one.chance, one.equivalence)
+
+
+def finding_of(balanced: float | None, chance: ChanceTest, equal: Equivalence) -> Finding:
+    """Say whether somebody can tell, from balanced accuracy and tests."""
+    margin, p = points(equal.margin), chance.p_independent
     if balanced is None:
         return _nothing()
     # The accuracy also leaves 1/2 where classes are unequal: only p says that they are told apart.
     apart = p is not None and p < LEVEL
-    if one.chance.below_chance or (apart and balanced < 0.5):
+    if chance.below_chance or (apart and balanced < 0.5):
         return _inverted()
-    if apart and one.equivalence.verdict == "fail":
+    if apart and equal.verdict == "fail":
         return _told("told apart", f"; the accuracy is not within {margin} of 1/2")
-    if apart and one.equivalence.verdict == "pass":
+    if apart and equal.verdict == "pass":
         return _told("told apart, slightly", f", although the accuracy is within {margin} of 1/2")
     if apart:
         return _told("told apart", f"; whether the accuracy is within {margin} of 1/2 is open")
-    return _guessing(margin) if one.equivalence.verdict == "pass" else _open(margin)
+    return _guessing(margin) if equal.verdict == "pass" else _open(margin)
 
 
 def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float) -> Finding:
