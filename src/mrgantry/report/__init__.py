@@ -2,5 +2,6 @@
 
 from mrgantry.report.page import report
 from mrgantry.report.sensitivity import write_sensitivity
+from mrgantry.report.study import write_study
 
-__all__ = ["report", "write_sensitivity"]
+__all__ = ["report", "write_sensitivity", "write_study"]

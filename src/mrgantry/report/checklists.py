@@ -1,0 +1,255 @@
+"""Reporting checklists, filled as far as a reader study's own data go.
+
+Titles are ours, short; the checklists themselves are to be taken from their papers.
+
+Source: CLAIM 2024, Tejani et al., Radiology: Artificial Intelligence 6(4):e240300, 44 items;
+GRRAS, Kottner et al. 2011, Journal of Clinical Epidemiology 64:96, 15 items.
+"""
+
+from collections.abc import Iterator, Mapping
+from typing import NamedTuple
+
+import pandas as pd
+
+from mrgantry.report.study_methods import audits
+from mrgantry.report.study_words import block_name, percent, points
+from mrgantry.study.results import Analysis
+from mrgantry.study.study import About
+
+CLAIM = (
+    ("Title and abstract", (
+        "Study of AI, kind of technology named", "Structured abstract")),
+    ("Introduction", (
+        "Background, intended use and role", "Aims and hypotheses")),
+    ("Methods: design", (
+        "Prospective or retrospective", "Goal of the study")),
+    ("Methods: data", (
+        "Data sources", "Inclusion and exclusion", "Pre-processing", "Selection of subsets",
+        "De-identification", "Missing data", "Image acquisition")),
+    ("Methods: reference standard", (
+        "How it was obtained", "Why it was chosen", "Source of annotations",
+        "Annotation of the test set", "Variability within and between raters")),
+    ("Methods: partitions and sample size", (
+        "How data were assigned to partitions", "Level at which partitions are disjoint",
+        "Intended sample size")),
+    ("Methods: model and training", (
+        "Description of the model", "Software and versions", "Initialisation", "Training",
+        "Choice of the final model", "Ensembles")),
+    ("Methods: evaluation", (
+        "Measures of performance", "Significance and uncertainty", "Robustness or sensitivity",
+        "Explainability", "Internal testing", "External testing", "Trial registration")),
+    ("Results", (
+        "Numbers included and excluded", "Characteristics of cases in each partition",
+        "Performance with uncertainty", "Diagnostic performance with precision",
+        "Failure analysis")),
+    ("Discussion", ("Limitations", "Implications for practice")),
+    ("Other", ("Full protocol", "Availability of software, model and data", "Funding")),
+)  # fmt: skip
+
+GRRAS = (
+    ("Title and abstract", ("Agreement or reliability named in title or abstract",)),
+    ("Introduction", (
+        "Measurement device", "Population of subjects", "Population of raters",
+        "What is known, and why this study")),
+    ("Methods", (
+        "Sample size: raters, subjects, replicates", "Sampling", "Process of rating",
+        "Independence of ratings", "Statistical analysis")),
+    ("Results", (
+        "Actual numbers of raters, subjects and replicates",
+        "Characteristics of raters and subjects", "Estimates with uncertainty")),
+    ("Discussion", ("Practical relevance",)),
+    ("Other", ("Detailed results",)),
+)  # fmt: skip
+
+
+class Item(NamedTuple):
+    """A line of a checklist.
+
+    Attributes:
+        section: Of the paper.
+        number: In the checklist.
+        title: In short.
+        text: What this study says to it; empty if that is the author's to say.
+    """
+
+    section: str
+    number: int
+    title: str
+    text: str
+
+
+def checklist(
+    titles: tuple[tuple[str, tuple[str, ...]], ...], texts: Mapping[int, str]
+) -> list[Item]:
+    """Fill a checklist in."""
+    lines = [(section, title) for section, some in titles for title in some]
+    return [
+        Item(section, number, title, texts.get(number, ""))
+        for number, (section, title) in enumerate(lines, 1)
+    ]
+
+
+def claim(
+    about: About, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str],
+    cues: Mapping[str, dict[str, object]],
+) -> list[Item]:  # fmt: skip
+    """Fill CLAIM 2024 in.
+
+    Args:
+        about: The study.
+        found: Its statistics.
+        answers: All that were given.
+        said: The sentences of its methods.
+        cues: Its audits of trivial cues.
+    """
+    return checklist(
+        CLAIM,
+        _claim_data(about, found, answers, said) | _claim_results(about, found, said, cues),
+    )
+
+
+def _claim_data(
+    about: About, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str]
+) -> dict[int, str]:
+    tumour = "tumour" in about.protocol.questions
+    return {
+        5: "The reading is prospective: images, order and questions were fixed on "
+        f"{about.created}, before the first answer. Whether scans were collected for "
+        "it is to be filled by you.",
+        6: said["design"],
+        7: said["images"],
+        9: "All images became 8-bit grey values by one rule; intensities at or below "
+        f"{about.protocol.floor:g} (of −1 to 1) were shown black. Steps before that stand in the "
+        "about.json of the sets.",
+        10: said["draw"],
+        12: _missing(answers),
+        14: "An image is real if it was drawn from the set of scans, and synthetic if a generator "
+        "made it." + (" Tumour: as labelled in the sets." if tumour else ""),
+        15: "The origin of an image is known and needs no rating.",
+        16: "" if tumour else "None: the origin needs no annotation.",
+        18: _agreement(found),
+        19: f"Real images are from these splits: {', '.join(_splits(about))}.",
+        20: _disjoint(about),
+        21: _power(found),
+        23: ", ".join(f"{name} {version}" for name, version in about.versions.items()) + ".",
+    }
+
+
+def _claim_results(
+    about: About, found: Analysis, said: Mapping[str, str], cues: Mapping[str, dict[str, object]]
+) -> dict[int, str]:
+    tumour = any(one.tumour for one in found.readings)
+    return {
+        28: "Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c"
+        + (", area under the ROC curve" if any(one.roc for one in found.readings) else "")
+        + ". Training and choice of models are not part of this page.",
+        29: said["statistics"],
+        30: _robustness(cues),
+        31: "Readers' reasons, in their own words." if about.protocol.reason else "",
+        32: f"Real images are from these splits: {', '.join(_splits(about))}.",
+        35: "Section “From generator to answer” of this page.",
+        37: _result(found),
+        38: "Sensitivity and specificity to tumours: section “Counts” of this page."
+        if tumour
+        else "Not asked: readers judged the origin of images, not a diagnosis.",
+        39: "Section “Images most often mistaken” of this page.",
+        42: f"study.json of the study {about.id}; made by: {about.command}",
+    }
+
+
+def grras(about: About, found: Analysis, said: Mapping[str, str]) -> list[Item]:
+    """Fill GRRAS in.
+
+    Args:
+        about: The study.
+        found: Its statistics.
+        said: The sentences of its methods.
+    """
+    seen = (
+        "The same images were read by all."
+        if about.protocol.same_cases
+        else "Each reader had images of their own, so agreement on images cannot be measured."
+    )
+    several = len(found.readers) > 1
+    return checklist(
+        GRRAS,
+        {
+            2: said["design"],
+            3: said["images"],
+            4: said["readers"],
+            6: f"{said['draw']} Within a block, no reader had an image twice. {_power(found)}",
+            7: said["draw"],
+            8: f"{said['reading']} {said['blinding']}",
+            9: "Each reader answered alone, through a personal link, and saw no others' answers. "
+            "Whether they talked is to be filled by you.",
+            10: said["statistics"],
+            11: f"{len(found.readers)} readers of {len(about.readers)}, {found.trials:,} answers. "
+            + (seen if several else "One reader: there is no agreement to measure."),
+            12: f"{said['readers']} {said['images']}",
+            13: _agreement(found),
+            15: "readings.csv beside this page; the answers themselves can be exported.",
+        },
+    )
+
+
+def _splits(about: About) -> list[str]:
+    return list(dict.fromkeys(f"{one.split} of {one.real.name}" for one in about.blocks))
+
+
+def _disjoint(about: About) -> str:
+    trained = {one.training_subjects for block in about.blocks for one in block.synthetic}
+    if 0 in trained:
+        return "Subjects never cross a split. Whom a generator has seen is unknown in part."
+    seen = " or ".join(f"{count:,}" for count in sorted(trained))
+    return f"Subjects never cross a split. Generators have seen {seen} subjects."
+
+
+def _missing(answers: pd.DataFrame) -> str:
+    undecided = int(answers["answer"].isin(("unknown", "none")).sum())
+    return (
+        f"{undecided} of {len(answers):,} answers were “unknown” or not given in time. They are "
+        "left out of all shares; the accuracy that counts them as wrong is given besides."
+    )
+
+
+def _agreement(found: Analysis) -> str:
+    parts = [
+        f"{block_name(one.block)}: kappa {one.fleiss.value:.2f}, alpha {one.alpha.value:.2f} "
+        f"({one.images} images)"
+        for one in found.concordances
+        if one.fleiss.value is not None and one.alpha.value is not None
+    ]
+    if not parts:
+        return "Not measured: no image was read by two readers."
+    return "; ".join(parts) + ". Intervals in section “Agreement”. Replicates by one reader: none."
+
+
+def _power(found: Analysis) -> str:
+    one = found.readings[0].equivalence
+    return (
+        f"With {one.n} answers, a reader who guesses is shown to guess to within "
+        f"{points(one.margin)} with a chance of {percent(one.power)}; from {one.needed} on it "
+        "stays above 80 %. How the number was chosen is to be filled by you."
+    )
+
+
+def _robustness(cues: Mapping[str, dict[str, object]]) -> str:
+    told = [str(one["block"]) for one in audits(cues) if one["beats_chance"]]
+    if not cues:
+        return ""
+    if told:
+        return f"A classifier told images by trivial cues alone, in: {', '.join(told)}."
+    return "A classifier did not tell images by trivial cues alone better than chance."
+
+
+def _result(found: Analysis) -> str:
+    return "; ".join(_means(found)) + ". All numbers with intervals: section “Readers”."
+
+
+def _means(found: Analysis) -> Iterator[str]:
+    for one in found.means:
+        if not one.group:
+            yield (
+                f"{block_name(one.block)}: fool rate {percent(one.fool_rate.value)}, real recall "
+                f"{percent(one.real_recall.value)}, accuracy {percent(one.accuracy.value)}"
+            )

@@ -1,0 +1,272 @@
+"""The page of a reader study: can readers tell, how surely, and from what."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from mrgantry.common.files import read_json, write_text
+from mrgantry.report import checklists, study_charts, study_images, study_methods, study_tables
+from mrgantry.report import study_words as words
+from mrgantry.report.rendering import render
+from mrgantry.report.study_images import Pictures
+from mrgantry.report.study_words import Cell
+from mrgantry.study.printed import Printed
+from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+from mrgantry.study.study import About, Study
+
+MOST = 150  # rows that the chart of shares may have before it shows blocks alone
+INVERTED = 6  # readings that the flag of the alarm names one by one
+
+
+def write_study(
+    out: Path,
+    study: Study,
+    answers: pd.DataFrame,
+    analysis: Analysis,
+    printed: Sequence[Printed] = (),
+    cues: Mapping[str, dict[str, Any]] | None = None,
+    pictures: Pictures | None = None,
+    command: str = "",
+) -> None:
+    """Write `study.html` for people, `readings.csv` for spreadsheets, charts for a paper.
+
+    Args:
+        out: The folder.
+        study: That was read.
+        answers: With the columns of `readings.COLUMNS`.
+        analysis: Of the answers.
+        printed: Tables of the paper that the protocol is from.
+        cues: The audit of trivial cues of each block; unless given, the study's cues.json.
+        pictures: Of the cases, as readers saw them.
+        command: The shell command that writes this page.
+    """
+    about, cues = study.about, read_cues(study) if cues is None else cues
+    drawn = charts(about, answers, analysis)
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "readings.csv", study_tables.readings_csv(analysis))
+    for name in ("accuracy", "detection", "roc", "times"):
+        if drawn[name]:
+            write_text(out / f"{name}.svg", drawn[name])
+    page = render(
+        "study.html",
+        about=about,
+        found=analysis,
+        command=command,
+        word=about.protocol.synthetic_word,
+        **head(about, answers, analysis, cues),
+        counts=study_tables.confusion_table(analysis, about.protocol),
+        tumour=study_tables.tumour_tables(analysis),
+        printed=[study_tables.printed_table(one, analysis.margin) for one in printed],
+        charts=drawn,
+        **tables(analysis),
+        **images(about, answers, pictures or {}),
+        flow=study_methods.flow(about, answers),
+        **texts(about, answers, analysis, cues),
+    )
+    write_text(out / "study.html", page)
+
+
+def read_cues(study: Study) -> dict[str, dict[str, Any]]:
+    """Read the audit of trivial cues that a study was made with; nothing if it has none."""
+    path = study.folder / "cues.json"
+    return dict(read_json(path)) if path.is_file() else {}
+
+
+def texts(
+    about: About, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Give the paragraph of methods and the checklists."""
+    said = study_methods.sentences(about, found)
+    return {
+        "methods": said,
+        "audits": study_methods.audits(cues),
+        "checklists": [
+            ("CLAIM 2024", CLAIM, checklists.claim(about, found, answers, said, cues)),
+            ("GRRAS", GRRAS, checklists.grras(about, found, said)),
+        ],
+    }
+
+
+CLAIM = "Tejani et al., Radiology: Artificial Intelligence 6(4):e240300, 2024"
+GRRAS = "Kottner et al., Journal of Clinical Epidemiology 64(1):96, 2011"
+
+
+# --- head -----------------------------------------------------------------------------
+
+
+def head(
+    about: About, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+) -> dict[str, Any]:
+    """Give the answer in short: flags, a sentence, and a row for each block."""
+    rows = [_row(found, block, about.protocol.synthetic_word) for block in words.parts(found)]
+    return {
+        "headline": rows[-1]["finding"],
+        "summary": summary(found, about),
+        "head_rows": rows,
+        "inverted": list(inverted(found)),
+        "inverted_more": max(0, sum(1 for _ in inverted(found)) - INVERTED),
+        "told_by_cues": [one["block"] for one in study_methods.audits(cues) if one["beats_chance"]],
+        "no_audit": not cues,
+        "unfinished": study_methods.unfinished(about, answers),
+        "power": power(found),
+        "expected_by_chance": f"{words.LEVEL * len(found.blocks):.1g}",
+    }
+
+
+def _row(found: Analysis, block: str, word: str) -> dict[str, Any]:
+    """Give the main numbers of one block."""
+    mine = words.readings_of(found, block)
+    many = next((one for one in found.means if one.block == block and not one.group), None)
+    if len(mine) == 1:
+        return {"block": words.block_name(block)} | _alone(mine[0], word)
+    assert many is not None
+    return {"block": words.block_name(block)} | _together(many, mine, found.margin)
+
+
+def _alone(one: Reading, word: str) -> dict[str, Any]:
+    return {
+        "finding": words.finding(one),
+        "lean": words.lean(one, word),
+        "fool_rate": words.share(one.fool_rate),
+        "real_recall": words.share(one.real_recall),
+        "d_prime": words.figure(one.detection.d_prime),
+        "criterion": words.figure(one.detection.criterion),
+        "accuracy": words.share(one.accuracy),
+        "equivalence": one.equivalence.verdict,
+    }
+
+
+def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict[str, Any]:
+    passed = sum(one.equivalence.verdict == "pass" for one in mine)
+    return {
+        "finding": words.finding_of_many(many, mine, margin),
+        "lean": "",
+        "fool_rate": words.mean_share(many.fool_rate),
+        "real_recall": words.mean_share(many.real_recall),
+        "d_prime": words.spread(one.detection.d_prime.value for one in mine),
+        "criterion": words.spread(one.detection.criterion.value for one in mine),
+        "accuracy": words.mean_share(many.accuracy),
+        "equivalence": f"{passed} of {len(mine)} pass",
+    }
+
+
+def summary(found: Analysis, about: About) -> str:
+    """Say in one sentence how often images were called real."""
+    row = _row(found, words.parts(found)[-1], about.protocol.synthetic_word)
+    fool, recall = row["fool_rate"], row["real_recall"]
+    word = about.protocol.synthetic_word
+    several = len(found.readers) > 1
+    more = f" The reader {row['lean']}." if row["lean"] else ""
+    if several:
+        more = " " + words.tally(words.readings_of(found, words.parts(found)[-1]))
+    return (
+        f"{_capital(_article(word))} image was called real in {_with(fool)}"
+        f"{' on average' if several else ''}, a {'simulated' if about.simulated else 'real'} one "
+        f"in {_with(recall)}.{more}"
+    )
+
+
+def _article(word: str) -> str:
+    return f"an {word}" if word[:1].lower() in "aeiou" else f"a {word}"
+
+
+def _capital(text: str) -> str:
+    return text[:1].upper() + text[1:]
+
+
+def _with(cell: Cell) -> str:
+    inside = ", ".join(filter(None, (cell.of, cell.interval and f"95 % interval {cell.interval}")))
+    return f"{cell.value} of cases" + (f" ({inside})" if inside else "")
+
+
+def inverted(found: Analysis) -> Iterator[str]:
+    """Name the readings that raise the alarm of accuracies below chance."""
+    several = len(found.blocks) > 1
+    for one in found.readings:
+        if one.chance.below_chance:
+            where = f", {words.block_name(one.block).lower() if one.block == ALL else one.block}"
+            yield (
+                f"{one.reader}{where if several else ''}: {words.exactly(one.accuracy.value)} "
+                f"right, {one.chance.k} of {one.chance.n}"
+            )
+
+
+def power(found: Analysis) -> str:
+    """Say how well the study could have shown that readers guess."""
+    some = [one.equivalence for one in found.readings if one.block != ALL]
+    least, most = min(some, key=lambda one: one.n), max(some, key=lambda one: one.n)
+    margin = words.points(found.margin)
+    count = f"{most.n:,}" if least.n == most.n else f"{least.n:,} to {most.n:,}"
+    low, high = sorted(words.percent(one.power) for one in (least, most))
+    chance = high if low == high else f"{low} to {high}"
+    each = " for a reader and block" if len(found.blocks) > 1 else " of each reader"
+    return (
+        f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
+        f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
+        "on it stays above 80\u00a0%."
+    )
+
+
+# --- the rest -------------------------------------------------------------------------
+
+
+def charts(about: About, answers: pd.DataFrame, found: Analysis) -> dict[str, Any]:
+    """Draw all charts; those that have nothing to show are ""."""
+    looks = study_charts.group_looks(found)
+    over_blocks = len(found.blocks) > 1
+    per_block = {
+        block if over_blocks else "": study_charts.lanes(found, block, looks)
+        for block in found.blocks
+    }
+    rows = sum(map(len, per_block.values()))
+    blocks = {"": study_charts.lanes_of_blocks(found)} if over_blocks else None
+    alone = len(found.readers) == 1
+    main = blocks if blocks and (alone or rows > MOST) else per_block
+    last = words.readings_of(found, words.parts(found)[-1])
+    points = [one for one in found.readings if one.block] if alone else last
+    scored = [one for one in last if one.roc]
+    return {
+        "accuracy": study_charts.shares_chart(main, found.margin),
+        "blocks_alone": blocks is not None and not alone and rows > MOST,
+        "detection": study_charts.detection_space(points, looks),
+        "points": [one.block or one.reader if alone else one.reader for one in points],
+        "numbered": len(points) <= study_charts.FEW,
+        "groups": [
+            {"name": name, "colour": look.colour, "sign": look.sign}
+            for name, look in looks.items()
+            if name
+        ],
+        "roc": study_charts.roc_chart(scored, looks) if scored else "",
+        "times": study_charts.times_chart(
+            answers, about.protocol.synthetic_word, about.protocol.seconds
+        ),
+    }
+
+
+def tables(found: Analysis) -> dict[str, Any]:
+    """Lay the long tables out."""
+    return {
+        "reader_rows": study_tables.reader_rows(found),
+        "mean_rows": study_tables.mean_rows(found) if len(found.readers) > 1 else [],
+        "group_rows": study_tables.group_rows(found),
+        "agreement_rows": study_tables.agreement_rows(found),
+        "block_rows": study_tables.block_rows(found),
+        "pair_rows": study_tables.pair_rows(found),
+    }
+
+
+def images(about: About, answers: pd.DataFrame, pictures: Pictures) -> dict[str, Any]:
+    """Show the images most often mistaken, and what readers said."""
+    word = about.protocol.synthetic_word
+    origin = "Simulated" if about.simulated else "Real"
+    return {
+        "galleries": [
+            {"title": f"{_capital(word)}, called real", "kind": "synthetic"}
+            | study_images.mistaken(answers, pictures, "synthetic"),
+            {"title": f"{origin}, called {word}", "kind": "real"}
+            | study_images.mistaken(answers, pictures, "real"),
+        ],
+        "reasons": list(study_images.reasons(answers, pictures, word)),
+    }

@@ -1,0 +1,268 @@
+"""Charts of a reader study: shares of right answers, discrimination, response times."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import norm
+
+from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, Look, blank, looks, svg
+from mrgantry.study.measured import Interval
+from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+
+PER_CENT = 100
+FAINT_INK = "#6b757d"
+WIDTH = 9.6  # inches
+GAP = 0.05  # between panels, of the width
+LANE = 0.26  # inches: the height of a row
+TRUTHS = {"real": REAL, "synthetic": SYNTHETIC}
+FEW = 12  # points up to which each bears its name
+OUTER, INNER = (10, 90), (25, 75)  # percentiles
+
+
+class Lane(NamedTuple):
+    """A row of the chart of shares: a reader, a block, or a mean.
+
+    Attributes:
+        label: At the left.
+        accuracy: Value and interval.
+        fool_rate: The same.
+        real_recall: The same.
+        look: How it is drawn.
+        mean: Whether it is one over several.
+    """
+
+    label: str
+    accuracy: tuple[float | None, Interval]
+    fool_rate: tuple[float | None, Interval]
+    real_recall: tuple[float | None, Interval]
+    look: Look
+    mean: bool
+
+
+def group_looks(found: Analysis) -> dict[str, Look]:
+    """Give each group of readers its look; without groups all have the same."""
+    return looks([*found.groups, ""]) if found.groups else {"": LOOKS[3]}
+
+
+def lanes(found: Analysis, block: str, drawn: Mapping[str, Look]) -> list[Lane]:
+    """Give the rows of one block: its readers by group, then the means."""
+    mine = sorted(
+        (one for one in found.readings if one.block == block),
+        key=lambda one: list(drawn).index(one.group),
+    )
+    rows = [_lane(one.reader, one, drawn[one.group]) for one in mine]
+    if len(mine) < 2:
+        return rows
+    means = sorted(
+        (one for one in found.means if one.block == block), key=lambda one: not one.group
+    )
+    return rows + [
+        _mean(one, drawn[one.group] if one.group else Look(INK, "D", "◆")) for one in means
+    ]
+
+
+def lanes_of_blocks(found: Analysis) -> list[Lane]:
+    """Give a row for each block, of the one reader or of the mean over readers."""
+    alone, look = len(found.readers) == 1, Look(INK, "D", "◆")
+    of = {one.block: one for one in (found.readings if alone else ())}
+    means = {one.block: one for one in found.means if not one.group}
+    blocks = (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
+    if alone:
+        return [_lane(block or "all blocks", of[block], look) for block in blocks if block in of]
+    return [
+        _mean(means[block], look)._replace(label=block or "all blocks")
+        for block in blocks
+        if block in means
+    ]
+
+
+def _lane(label: str, one: Reading, look: Look) -> Lane:
+    accuracy, fool_rate, real_recall = (
+        (part.value, part.wilson) for part in (one.accuracy, one.fool_rate, one.real_recall)
+    )
+    return Lane(label, accuracy, fool_rate, real_recall, look, mean=one.block == ALL)
+
+
+def _mean(one: ManyReaders, look: Look) -> Lane:
+    label = f"mean, {one.group}" if one.group else "mean, all readers"
+    accuracy, fool_rate, real_recall = (
+        (part.value, part.interval) for part in (one.accuracy, one.fool_rate, one.real_recall)
+    )
+    return Lane(label, accuracy, fool_rate, real_recall, look, mean=True)
+
+
+def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float) -> str:
+    """Draw accuracy at the left, real recall and fool rate at the right, a row a reader.
+
+    Args:
+        panels: Rows of each block; a single one needs no name.
+        margin: Of equivalence, drawn as a band round 1/2.
+    """
+    heights = [LANE * len(rows) + 0.15 for rows in panels.values()]
+    extra = 0.3 if len(panels) > 1 else 0.0
+    total = sum(heights) + extra * len(panels) + 0.6
+    # Placed by hand: rows are of one height, however many a panel has.
+    figure, axes = blank(WIDTH, total, rows=len(panels), columns=2, placed=True)
+    longest = max(len(lane.label) for rows in panels.values() for lane in rows)
+    left = min(0.34, 0.02 + 0.0088 * longest)
+    width = (0.96 - left - GAP) / 2
+    top = total - 0.3
+    for number, ((name, rows), height) in enumerate(zip(panels.items(), heights, strict=True)):
+        top -= extra + height
+        pair = axes[2 * number : 2 * number + 2]
+        for side, one in enumerate(pair):
+            place = (left + side * (width + GAP), top / total, width, height / total)
+            one.set_position(place)
+        _accuracy_panel(pair[0], rows, margin)
+        _rates_panel(pair[1], rows)
+        for one in pair:
+            _dress(one, rows, last=number == len(panels) - 1)
+        pair[1].tick_params(labelleft=False)
+        if name:
+            pair[0].text(0, 1.02, name, transform=pair[0].transAxes, weight="bold", va="bottom")
+    _titles(figure, left, width, total)
+    return svg(figure)
+
+
+def _titles(figure: Any, left: float, width: float, total: float) -> None:
+    y, right = 1 - 0.2 / total, left + width + GAP
+    figure.text(left, y, "Accuracy", weight="bold", fontsize=9.5)
+    figure.text(right, y, "Called real:", weight="bold", fontsize=9.5)
+    figure.text(right + 0.1, y, "● real images", color=REAL, fontsize=9.5)
+    figure.text(right + 0.22, y, "■ synthetic images", color=SYNTHETIC, fontsize=9.5)
+
+
+def _accuracy_panel(axes: Any, rows: Sequence[Lane], margin: float) -> None:
+    axes.axvspan(50 - PER_CENT * margin, 50 + PER_CENT * margin, color="#8a949c", alpha=0.18, lw=0)
+    axes.axvline(50, color=FAINT_INK, lw=1.2, ls=(0, (4, 3)))
+    for y, lane in enumerate(rows):
+        _mark(axes, y, *lane.accuracy, lane.look.colour, lane.look.mark, 7 if lane.mean else 5.5)
+
+
+def _rates_panel(axes: Any, rows: Sequence[Lane]) -> None:
+    for y, lane in enumerate(rows):
+        size = 6.5 if lane.mean else 5
+        ends = [value for value, _ in (lane.real_recall, lane.fool_rate) if value is not None]
+        if len(ends) == 2:
+            axes.plot([PER_CENT * v for v in ends], [y, y], color="#c9d0d5", lw=4, zorder=1)
+        _mark(axes, y - 0.17, *lane.real_recall, REAL, "o", size)
+        _mark(axes, y + 0.17, *lane.fool_rate, SYNTHETIC, "s", size)
+
+
+def _mark(
+    axes: Any, y: float, value: float | None, ends: Interval, colour: str, mark: str, size: float
+) -> None:
+    if value is None:
+        return
+    if ends.low is not None and ends.high is not None:
+        axes.plot([PER_CENT * ends.low, PER_CENT * ends.high], [y, y], color=colour, lw=1.5)
+    axes.plot(PER_CENT * value, y, mark, color=colour, ms=size, mew=0, zorder=3)
+
+
+def _dress(axes: Any, rows: Sequence[Lane], *, last: bool) -> None:
+    axes.set_xlim(-1, 101)
+    axes.set_xticks(range(0, 101, 25))
+    axes.xaxis.set_major_formatter(lambda x, _: f"{x:g} %")
+    axes.tick_params(labelbottom=last, length=0)
+    axes.set_ylim(len(rows) - 0.45, -0.55)
+    axes.set_yticks(range(len(rows)), [lane.label for lane in rows])
+    for tick, lane in zip(axes.get_yticklabels(), rows, strict=True):
+        tick.set_fontweight("bold" if lane.mean else "normal")
+    axes.grid(visible=False, axis="y")
+    axes.spines["left"].set_visible(False)
+    axes.set_axisbelow(True)
+    for y in range(1, len(rows)):
+        if rows[y].mean and not rows[y - 1].mean:
+            axes.axhline(y - 0.5, color="#9aa3ab", lw=0.7)
+
+
+def detection_space(readings: Sequence[Reading], drawn: Mapping[str, Look]) -> str:
+    """Draw each reading by its share of false alarms and of hits, over curves of equal d'."""
+    figure, (axes,) = blank(4.6, 4.4)
+    alarms = np.linspace(0.001, 0.999, 200)
+    for d_prime in (0, 1, 2):
+        line = norm.cdf(norm.ppf(alarms) + d_prime)
+        axes.plot(PER_CENT * alarms, PER_CENT * line, color="#9aa3ab", lw=1,
+                  ls=(0, (4, 3)) if d_prime == 0 else "-")  # fmt: skip
+        at = (1 - d_prime) / 2  # up and right of the other diagonal, where points are few
+        x, y = PER_CENT * norm.cdf(at), PER_CENT * norm.cdf(at + d_prime)
+        axes.annotate(f"d′ = {d_prime}", (x, y), color=FAINT_INK, fontsize=7.5, ha="center",
+                      va="center", bbox={"fc": "#fbfcfc", "ec": "none", "pad": 0.8})  # fmt: skip
+    for number, one in enumerate(readings):
+        if one.fool_rate.value is None or one.real_recall.value is None:
+            continue
+        look = drawn[one.group]
+        x, y = PER_CENT * one.fool_rate.value, PER_CENT * one.real_recall.value
+        axes.plot(x, y, look.mark, color=look.colour, ms=6.5, mew=0, alpha=0.85)
+        if len(readings) <= FEW:
+            axes.annotate(str(number + 1), (x, y), (4, 4), textcoords="offset points", fontsize=8)
+    for x, y, text in ((101, 103.5, "all called real"), (42, 1.5, "all called synthetic"),
+                       (98, 7, "wrong way round")):  # fmt: skip
+        axes.text(x, y, text, color=FAINT_INK, fontsize=8, ha="right", style="italic")
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="synthetic called real, % (fool rate)",
+             ylabel="real called real, %")  # fmt: skip
+    return svg(figure)
+
+
+def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, Look]) -> str:
+    """Draw the ROC of signed confidence, a line a reader."""
+    figure, (axes,) = blank(4.6, 4.4)
+    axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))
+    known = [one for one in readings if one.roc]
+    several = len({one.group for one in known}) > 1
+    own = looks([one.reader for one in known])
+    for one in known:
+        look = drawn[one.group] if several or len(known) > len(LOOKS) else own[one.reader]
+        assert one.roc is not None
+        x, y = (
+            [PER_CENT * getattr(p, key) for p in one.roc.points] for key in ("false_alarm", "hit")
+        )
+        axes.plot(x, y, color=look.colour, lw=1.3, ls=own[one.reader].dash, marker=look.mark,
+                  ms=3.5, mew=0, alpha=0.9,
+                  label=f"{one.reader}: {one.roc.auc.value:.2f}")  # fmt: skip
+    if len(known) <= FEW:
+        axes.legend(loc="lower right", fontsize=7.5, title="area under the curve",
+                    title_fontsize=7.5, handlelength=3)  # fmt: skip
+    axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="synthetic called real, %",
+             ylabel="real called real, %")  # fmt: skip
+    return svg(figure)
+
+
+def times_chart(answers: pd.DataFrame, word: str, seconds: float | None) -> str:
+    """Draw response times by truth and answer: median, quartiles, and the middle 80 %.
+
+    Args:
+        answers: With truth, answer and response_s.
+        word: What readers call a synthetic image.
+        seconds: How long images are shown.
+    """
+    groups = []
+    for truth in TRUTHS:
+        for answer, said in (("real", "real"), ("synthetic", word), ("unknown", "unknown")):
+            rows = answers[(answers["truth"] == truth) & (answers["answer"] == answer)]
+            times = rows["response_s"].dropna().to_numpy(dtype=float)
+            if len(times):
+                title = "real" if truth == "real" else word
+                groups.append((f"{title} called {said} ({len(times)})", truth, times))
+    if not groups:
+        return ""
+    figure, (axes,) = blank(7.4, 0.3 * len(groups) + 0.7)
+    for y, (_, truth, times) in enumerate(groups):
+        colour = TRUTHS[truth]
+        axes.plot(np.percentile(times, OUTER), [y, y], color=colour, lw=1.2)
+        axes.plot(np.percentile(times, INNER), [y, y], color=colour, lw=6, alpha=0.45,
+                  solid_capstyle="butt")  # fmt: skip
+        axes.plot(np.median(times), y, "o", color=colour, ms=6, mew=0)
+    if seconds is not None:
+        axes.axvline(seconds, color=INK, lw=1, ls=(0, (4, 3)))
+        axes.annotate("image vanishes", (seconds, -0.62), (4, 0), textcoords="offset points",
+                      fontsize=7.5, va="top")  # fmt: skip
+    axes.set_yticks(range(len(groups)), [name for name, *_ in groups])
+    axes.set_ylim(len(groups) - 0.4, -0.7)
+    axes.set_xlim(left=0)
+    axes.grid(visible=False, axis="y")
+    axes.tick_params(length=0)
+    axes.set_xlabel("response time, s")
+    return svg(figure)

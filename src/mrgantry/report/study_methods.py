@@ -1,0 +1,246 @@
+"""What a reader study's page says of its methods: sentences for authors, and flow numbers."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pandas as pd
+
+from mrgantry.report.study_words import counted, listed, percent, points
+from mrgantry.study.cues import CueAudit
+from mrgantry.study.results import Analysis
+from mrgantry.study.study import About, Reader, Source
+
+
+def sentences(about: About, found: Analysis) -> dict[str, str]:
+    """Say in sentences how a study was made, for its methods and for checklists."""
+    return {
+        "design": design(about),
+        "readers": readers(about.readers),
+        "images": " ".join(images(about)),
+        "draw": draw(about),
+        "reading": reading(about),
+        "blinding": BLINDING,
+        "statistics": " ".join(statistics(found)),
+        "software": software(about),
+    }
+
+
+BLINDING = (
+    "Readers were blinded: images bore random names, all files had one format without metadata and "
+    "without compression, nobody was told the truth or a score during the study, and the key to "
+    "which image is real was kept apart from the program that showed them, until scoring."
+)
+
+
+def design(about: About) -> str:
+    """Say what kind of study it was."""
+    one = about.protocol
+    asked = "real or " + one.synthetic_word
+    also = ", and whether it shows a tumour" if "tumour" in one.questions else ""
+    changes = f" with changes ({', '.join(one.changes)})" if one.changes else ""
+    return (
+        f"In a blinded reader study (visual Turing test, protocol {one.name}{changes}), readers "
+        f"said of each image whether it is {asked}{also}."
+    )
+
+
+def readers(people: Sequence[Reader]) -> str:
+    """Say who read."""
+    if len(people) == 1:
+        return f"One reader took part{_experience(people)}."
+    groups = Counter(one.group for one in people)
+    if set(groups) == {""}:
+        return f"{len(people)} readers took part{_experience(people)}."
+    parts = [
+        f"{count} {group or 'without a group'}"
+        f"{_experience([one for one in people if one.group == group])}"
+        for group, count in groups.items()
+    ]
+    return f"{len(people)} readers took part: {listed(parts)}."
+
+
+def _experience(people: Sequence[Reader]) -> str:
+    years = [one.years for one in people if one.years is not None]
+    if not years:
+        return ""
+    ends = f"{min(years):g}" if min(years) == max(years) else f"{min(years):g} to {max(years):g}"
+    known = f", of {len(years)} known" if len(years) < len(people) else ""
+    return f" ({ends} years of experience{known})"
+
+
+def images(about: About) -> Iterator[str]:
+    """Say where images are from."""
+    kind = "Simulated" if about.simulated else "Real"
+    for block in about.blocks:
+        where = f"In block {block.name}, {kind.lower()}" if len(about.blocks) > 1 else kind
+        split = f"the {block.split} split" if block.split != "all" else "all splits"
+        yield (
+            f"{where} images were drawn from {counted(block.real.images, 'slice')} of "
+            f"{counted(block.real.subjects, 'subject')} ({split} of the set {block.real.name}), "
+            f"synthetic ones from {listed([_synthetic(one) for one in block.synthetic])}."
+        )
+
+
+def _synthetic(one: Source) -> str:
+    by = f" by {one.made_by}" if one.made_by else ""
+    rule = (
+        f", kept out of {one.generated:,} by the rule {one.filter}"
+        if one.filter
+        else ", none recorded as discarded"
+    )
+    return f"{counted(one.images, 'image')}{by} (set {one.name}{rule})"
+
+
+def draw(about: About) -> str:
+    """Say how images were drawn and ordered."""
+    one = about.protocol
+    least, most = one.share
+    share = (
+        f"of which {percent(least)} were synthetic"
+        if least == most
+        else f"of which a share drawn evenly from {100 * least:g} to {percent(most)} was synthetic"
+    )
+    block = "a block" if len(about.blocks) > 1 else "in all"
+    same = (
+        "All readers saw the same images, each in a random order of their own."
+        if one.same_cases
+        else "Each reader had a random sample and order of their own."
+    )
+    if len(about.readers) == 1:
+        same = "Their order was random."
+    return (
+        f"There were {one.cases} images {block} for each reader, {share}. They were drawn without "
+        f"replacement (seed {about.seed}), in equal numbers of each "
+        f"{listed(list(one.balance)) or 'kind'} where there are several, and from as many subjects "
+        f"as possible. {same}"
+    )
+
+
+def reading(about: About) -> str:
+    """Say how images were read."""
+    one = about.protocol
+    said = []
+    if one.practice:
+        said.append(f"{counted(one.practice, 'practice image')} came first and were not scored.")
+    if one.seconds is None:
+        said.append("Reading time was not limited.")
+    else:
+        late = "counted as no answer" if one.late == "no answer" else "were kept and marked"
+        said.append(f"Each image was shown for {one.seconds:g} s; answers after that {late}.")
+    if one.unknown:
+        said.append("“Unknown” could be answered.")
+    if one.confidence:
+        said.append("Readers gave their confidence from 1 to 5.")
+    if one.reason:
+        said.append("They could write a reason.")
+    tools = [word for word, on in (("contrast", one.window), ("zoom", one.zoom)) if on]
+    said.append(f"They could change {listed(tools)}." if tools else "")
+    said.append("Answers could not be changed once given.")
+    return " ".join(filter(None, said))
+
+
+def statistics(found: Analysis) -> Iterator[str]:
+    """Name the statistics that were used."""
+    yield (
+        "Shares are given with 95 % intervals by Wilson and by Clopper and Pearson. Sensitivity d′ "
+        "and criterion c (signal: real; c above 0 leans to synthetic) have the log-linear "
+        "correction. Answers were tested against guessing by an exact binomial test and by "
+        "Fisher's exact test of answer against truth, and equivalence to guessing by two one-sided "
+        f"exact binomial tests with a margin of {points(found.margin)} of accuracy."
+    )
+    if any(one.roc for one in found.readings):
+        yield "Areas under the ROC curve are of signed confidence."
+    if len(found.readers) > 1:
+        yield (
+            "Means over readers have percentile intervals from a bootstrap over readers and images "
+            f"({found.draws:,} samples, seed {found.seed})."
+        )
+    if found.concordances:
+        yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
+    if found.block_differences:
+        yield "Blocks were compared by Fisher's exact test with Holm's correction."
+    if found.reader_differences:
+        yield (
+            "Readers of the same images were compared by McNemar's exact test (Holm's correction)."
+        )
+    if found.group_differences:
+        yield "Groups of readers were compared by their mean accuracies, with bootstrap intervals."
+    if any(one.confusion.undecided for one in found.readings):
+        yield (
+            "“Unknown” and missing answers were left out of all shares; the accuracy that counts "
+            "them as wrong is given besides."
+        )
+
+
+def software(about: About) -> str:
+    """Name the software."""
+    return f"The study was made and scored with mrgantry {about.versions.get('mrgantry', '')}."
+
+
+# --- flow -----------------------------------------------------------------------------
+
+
+def flow(about: About, answers: pd.DataFrame) -> list[dict[str, Any]]:
+    """Count what went through each block, from generator to answer."""
+    return [
+        {
+            "block": block.name,
+            "split": block.split,
+            "real": block.real,
+            "synthetic": block.synthetic,
+            **_answered(answers[answers["block"] == block.name]),
+            "expected": about.protocol.cases * len(about.readers),
+        }
+        for block in about.blocks
+    ]
+
+
+def _answered(rows: pd.DataFrame) -> dict[str, Any]:
+    shown = rows.drop_duplicates("case")
+    real, synthetic = (shown[shown["truth"] == truth] for truth in ("real", "synthetic"))
+    return {
+        "shown_real": len(real),
+        "shown_synthetic": len(synthetic),
+        "shown_subjects": int(real["subject"].replace("", pd.NA).nunique()),
+        "answers": len(rows),
+        "unknown": int((rows["answer"] == "unknown").sum()),
+        "none": int((rows["answer"] == "none").sum()),
+        "late": int(rows["late"].sum()),
+        "again": int((rows["sent"] > 1).sum()),
+    }
+
+
+def unfinished(about: About, answers: pd.DataFrame) -> list[str]:
+    """Name the readers who have not answered all images."""
+    wanted = about.protocol.cases * len(about.blocks)
+    given = answers["reader"].value_counts()
+    return [
+        f"{one.name} ({int(given.get(one.name, 0))} of {wanted})"
+        for one in about.readers
+        if given.get(one.name, 0) < wanted
+    ]
+
+
+def audits(cues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """Write the audits of trivial cues."""
+    read = {name: CueAudit.of(values, f"the cues of {name}") for name, values in cues.items()}
+    return [
+        {
+            "block": name,
+            "beats_chance": one.beats_chance,
+            "sentences": one.sentences(),
+            "method": one.method,
+            "groups": [
+                {
+                    "name": group.name,
+                    "accuracy": percent(group.accuracy),
+                    "interval": f"{100 * group.low:.0f} to {100 * group.high:.0f} %",
+                    "tells": group.beats_chance,
+                    "cue": group.cue.sentence() if group.cue else "",
+                }
+                for group in one.groups
+            ],
+        }
+        for name, one in read.items()
+    ]

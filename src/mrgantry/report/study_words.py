@@ -1,0 +1,269 @@
+"""How the page of a reader study says things: shares, intervals and verdicts."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from typing import NamedTuple
+
+from scipy.stats import binom
+
+from mrgantry.study.measured import ChanceTest, Equivalence, Estimate, Interval, Proportion
+from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+
+NOTHING = "–"
+LEVEL = 0.05
+
+
+class Cell(NamedTuple):
+    """A number as it stands in a table.
+
+    Attributes:
+        value: The number.
+        interval: Of 95 %.
+        of: What it was counted from, or its percentage.
+    """
+
+    value: str
+    interval: str = ""
+    of: str = ""
+
+
+class Finding(NamedTuple):
+    """What may be said of whether readers can tell.
+
+    Attributes:
+        kind: "told", "inverted", "guessing" or "open".
+        sign: Of the badge.
+        word: For a table.
+        sentence: For the head of the page.
+    """
+
+    kind: str
+    sign: str
+    word: str
+    sentence: str
+
+
+def percent(value: float | None, digits: int = 0) -> str:
+    """Write a share in percent."""
+    return NOTHING if value is None else f"{100 * value:.{digits}f}\u00a0%".replace("-", "−")
+
+
+def exactly(value: float | None) -> str:
+    """Write a share in percent, with a decimal only where there is one."""
+    return NOTHING if value is None else f"{round(100 * value, 1):g}\u00a0%"
+
+
+def decimal(value: float | None) -> str:
+    """Write a number with two decimals."""
+    return NOTHING if value is None else f"{value:.2f}".replace("-0.00", "0.00").replace("-", "−")
+
+
+def probability(p: float | None) -> str:
+    """Write a p-value."""
+    return NOTHING if p is None else "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def range_percent(interval: Interval) -> str:
+    """Write an interval of shares."""
+    if interval.low is None or interval.high is None:
+        return ""
+    ends = f"{100 * interval.low:.0f} to {100 * interval.high:.0f}\u00a0%"
+    return ends.replace("-0 ", "0 ").replace("-", "−")
+
+
+def range_decimal(interval: Interval) -> str:
+    """Write an interval of numbers."""
+    if interval.low is None or interval.high is None:
+        return ""
+    return f"{decimal(interval.low)} to {decimal(interval.high)}"
+
+
+def share(one: Proportion) -> Cell:
+    """Write a share with Wilson's interval and its counts."""
+    return Cell(percent(one.value), range_percent(one.wilson), f"{one.k}/{one.n}")
+
+
+def mean_share(one: Estimate) -> Cell:
+    """Write a mean of shares with its interval."""
+    return Cell(percent(one.value), range_percent(one.interval))
+
+
+def figure(one: Estimate) -> Cell:
+    """Write a number with its interval."""
+    return Cell(decimal(one.value), range_decimal(one.interval))
+
+
+def spread(values: Iterable[float | None]) -> Cell:
+    """Write the mean of several readers' numbers, and the least and greatest."""
+    known = [value for value in values if value is not None]
+    if not known:
+        return Cell(NOTHING)
+    ends = f"readers: {decimal(min(known))} to {decimal(max(known))}" if len(known) > 1 else ""
+    return Cell(decimal(sum(known) / len(known)), ends)
+
+
+def points(margin: float) -> str:
+    """Write the margin of equivalence."""
+    return f"±{100 * margin:g} points"
+
+
+def counted(count: int, noun: str) -> str:
+    """Write a number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def listed(words: Sequence[str]) -> str:
+    """Write words in a row, with "and" before the last."""
+    return " and ".join([", ".join(words[:-1]), words[-1]] if len(words) > 1 else words)
+
+
+def block_name(block: str) -> str:
+    """Name a block, or all of them."""
+    return "All blocks" if block == ALL else block
+
+
+def finding(one: Reading) -> Finding:
+    """Say whether a reader can tell, from the tests of one reading."""
+    return finding_of(one.balanced_accuracy.value, one.chance, one.equivalence)
+
+
+def finding_of(balanced: float | None, chance: ChanceTest, equal: Equivalence) -> Finding:
+    """Say whether somebody can tell, from balanced accuracy and tests."""
+    margin, p = points(equal.margin), chance.p_independent
+    if balanced is None:
+        return _nothing()
+    # The accuracy also leaves 1/2 where classes are unequal: only p says that they are told apart.
+    apart = p is not None and p < LEVEL
+    if chance.below_chance or (apart and balanced < 0.5):
+        return _inverted()
+    if apart and equal.verdict == "fail":
+        return _told("told apart", f"; the accuracy is not within {margin} of 1/2")
+    if apart and equal.verdict == "pass":
+        return _told("told apart, slightly", f", although the accuracy is within {margin} of 1/2")
+    if apart:
+        return _told("told apart", f"; whether the accuracy is within {margin} of 1/2 is open")
+    return _guessing(margin) if equal.verdict == "pass" else _open(margin)
+
+
+def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float) -> Finding:
+    """Say whether readers can tell on average, from the interval of their balanced accuracy.
+
+    Where the mean does not say so, but more readers tell than chance would give, these are
+    what is said: some above and some below chance have a mean that looks like guessing.
+
+    Args:
+        one: The means over readers.
+        readings: Of these readers.
+        margin: Of equivalence.
+    """
+    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    if low is None or high is None:
+        return _nothing()
+    if high < 0.5:
+        return _inverted()
+    if low > 0.5:
+        return _told_by_many(low, high, margin)
+    kinds = Counter(finding(one).kind for one in readings)
+    told = kinds["told"] + kinds["inverted"]
+    if binom.sf(told - 1, len(readings), LEVEL) < LEVEL:
+        sentence = (
+            f"Readers differ: {told} of {len(readings)} told images apart, more than by chance, "
+            "while the mean over readers does not show it."
+        )
+        return Finding("told", "−", "told apart by some", sentence)
+    if low >= 0.5 - margin and high <= 0.5 + margin:
+        return _guessing(points(margin) + " on average")
+    return _open(points(margin), " on average")
+
+
+def _told_by_many(low: float, high: float, margin: float) -> Finding:
+    if high <= 0.5 + margin:
+        return _told(
+            "told apart, slightly", f", by no more than {100 * margin:g} points on average"
+        )
+    if low > 0.5 + margin:
+        return _told("told apart", f", by more than {100 * margin:g} points on average")
+    return _told("told apart", f" on average; whether by more than {100 * margin:g} points is open")
+
+
+def _told(word: str, how: str) -> Finding:
+    return Finding("told", "−", word, f"Real and synthetic images were told apart{how}.")
+
+
+def _inverted() -> Finding:
+    return Finding(
+        "inverted",
+        "!",
+        "told apart, inverted",
+        "Real and synthetic images were told apart and named the wrong way round. That is no sign "
+        "of realism.",
+    )
+
+
+def _guessing(margin: str) -> Finding:
+    return Finding(
+        "guessing",
+        "=",
+        f"guessing to within {margin}",
+        f"Answers were as right as guessing, to within {margin}.",
+    )
+
+
+def _open(margin: str, average: str = "") -> Finding:
+    return Finding(
+        "open",
+        "?",
+        "not shown to be guessing",
+        f"Images were not shown to be told apart{average}, and answers not shown to be guesses to "
+        f"within {margin}.",
+    )
+
+
+def _nothing() -> Finding:
+    return Finding(
+        "open",
+        "?",
+        "nothing can be said",
+        "Nothing can be said: one class of images has no answers.",
+    )
+
+
+def tally(readings: Sequence[Reading]) -> str:
+    """Count the readers by what was found of each."""
+    kinds = Counter(finding(one).kind for one in readings)
+    told = kinds["told"] + kinds["inverted"]
+    inverted = f" ({kinds['inverted']} the wrong way round)" if kinds["inverted"] else ""
+    return (
+        f"Of {len(readings)} readers, {told} told images apart{inverted}, {kinds['guessing']} "
+        f"{'was' if kinds['guessing'] == 1 else 'were'} shown to guess, and for {kinds['open']} "
+        "neither was shown."
+    )
+
+
+def lean(one: Reading, word: str) -> str:
+    """Say to which answer a reader leans, where the interval of the criterion leaves 0 out.
+
+    Args:
+        one: The reading.
+        word: What readers call a synthetic image.
+    """
+    ends = one.detection.criterion.interval
+    if ends.low is not None and ends.low > 0:
+        return f"leans to “{word}”"
+    if ends.high is not None and ends.high < 0:
+        return "leans to “real”"
+    return ""
+
+
+def parts(found: Analysis) -> tuple[str, ...]:
+    """Give the blocks, and all of several last."""
+    return (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
+
+
+def readings_of(found: Analysis, block: str) -> list[Reading]:
+    """Give all readers' readings of a block, or of all; a reader of one block has that one."""
+    mine = [one for one in found.readings if one.block == block]
+    if block == ALL:
+        there = {one.reader for one in mine}
+        mine += [one for one in found.readings if one.reader not in there]
+    return mine
