@@ -5,10 +5,10 @@ import pandas as pd
 import pytest
 
 from mrgantry.papers import han2018, han2018_pggan, kazuhiro2018
-from mrgantry.report import checklists, study_images
-from mrgantry.report.study import write_study
-from mrgantry.report.study_tables import printed_table
-from mrgantry.report.study_words import finding, finding_of_many, percent
+from mrgantry.report.study import checklists, write_study
+from mrgantry.report.study import images as study_images
+from mrgantry.report.study.tables import printed_table
+from mrgantry.report.study.words import finding, finding_of_many, percent
 from mrgantry.study.analysis import analyse
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.readings import COLUMNS
@@ -65,7 +65,7 @@ def answers(counts, **more):
                 rows[-1] |= {"answer": answer, "subject": "s1" if truth == "real" else ""}
     table = pd.DataFrame(rows).assign(
         group="", years=np.nan, position=1, tumour="", tumour_answer="", confidence=np.nan,
-        reason="", response_s=2.0, client_s=1.9, late=False, sent=1, answered="2026-01-02",
+        reason="", response_s=2.0, server_s=2.1, late=False, sent=1, answered="2026-01-02",
         sequence="T1", set="slices", slice="a",
     )  # fmt: skip
     return table.assign(**more)[list(COLUMNS)]

@@ -215,12 +215,22 @@ def test_tokens_cannot_be_tried_for_long(made, monkeypatch):
     assert client.post("/enter", **right).status_code == 429
 
 
+def test_a_class_opens_its_links_from_one_address(made):
+    client = made.client()
+    for _ in range(Attempts().each + 5):
+        made.enter("anna", client)
+
+
 def test_attempts_are_forgotten_after_a_while(monkeypatch):
     now = [0.0]
     monkeypatch.setattr(access.time, "monotonic", lambda: now[0])
     attempts = Attempts(each=2, together=3, seconds=60)
-    assert [attempts.wait("a") for _ in range(3)] == [0, 0, 61]
-    assert [attempts.wait("b") for _ in range(2)] == [0, 61]  # all of them together
+    waits = []
+    for client in "aaab":
+        waits.append(attempts.wait(client))
+        attempts.failed(client)
+    assert waits == [0, 0, 61, 61]  # "b": all of them together
+    assert attempts.wait("c") == 61
     now[0] = 59.0
     assert attempts.wait("a") == 2
     now[0] = 61.0

@@ -25,14 +25,14 @@ def chunks(file: bytes) -> list[tuple[bytes, bytes]]:
 
 
 def test_shown_floors_and_rounds():
-    got = shown(images_of(-1, -0.97, -0.96, -0.95, 0, 1, 1.5))
-    assert got.tolist() == [[[0, 0, 0, 6, 128, 255, 255]]]
+    got = shown(images_of(-1, -0.93, -0.92, -0.91, 0, 1, 1.5))
+    assert got.tolist() == [[[0, 0, 0, 11, 128, 255, 255]]]
     assert got.dtype == np.uint8
 
 
 def test_both_classes_lose_the_grey_values_under_the_floor():
     ramp = np.linspace(-1, 1, 60_000, dtype=np.float16).reshape(1, 1, 1, -1)
-    assert sorted(np.unique(shown(ramp))) == [0, *range(5, 256)]
+    assert sorted(np.unique(shown(ramp))) == [0, *range(10, 256)]
 
 
 def test_channels_lie_side_by_side():

@@ -10,6 +10,7 @@ import typer
 from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
 from mrgantry.common.errors import DataError
+from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
     from mrgantry.study.results import Analysis
@@ -123,6 +124,9 @@ def serve(
     behind_proxy: Annotated[
         bool, typer.Option("--behind-proxy", help="A proxy of yours on this machine does https.")
     ] = False,
+    url: Annotated[
+        str, typer.Option(help="Public address; unless given, the one the links were made with.")
+    ] = "",
 ) -> None:
     """Let readers read, in their browsers, until Ctrl-C.
 
@@ -140,6 +144,7 @@ def serve(
             certificate=certificate,
             private_key=private_key,
             behind_proxy=behind_proxy,
+            url=url,
             say=say,
         )
     say_next("study", "score", study, "scored")
@@ -164,7 +169,15 @@ def score(
         from mrgantry.study.score import score
 
         found = score(study, out, key=key, database=_place(database), seed=seed)
-        write_study(out, found, printed(found.study.about.protocol.name))
+        write_study(
+            out,
+            found.study,
+            found.answers,
+            found.analysis,
+            printed(found.study.about.protocol.name),
+            pictures=found.pictures,
+            command=command_line("study score", study, out, key=key, seed=seed),
+        )
     head, rows = _summary(found.analysis)
     print_table(head, rows)
     say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")

@@ -18,7 +18,7 @@ def command_line(verb: str, *words: Any, **options: Any) -> str:
     >>> command_line("sample", "run", "out dir", count=8, seed=0)
     "mrgantry sample run 'out dir' --count 8 --seed 0"
     """
-    parts = ["mrgantry", verb, *map(str, words)]
+    parts = ["mrgantry", *verb.split(), *map(str, words)]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
         for one in value if isinstance(value, list | tuple) else [value]:

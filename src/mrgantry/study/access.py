@@ -11,7 +11,7 @@ import ipaddress
 import json
 import logging
 import time
-from collections import defaultdict, deque
+from collections import deque
 from dataclasses import dataclass, field
 from threading import Lock
 from urllib.parse import urlsplit
@@ -110,37 +110,38 @@ class Origins:
 
 @dataclass
 class Attempts:
-    """Limits how often tokens are tried, by each client and by all.
+    """Limits how often wrong tokens are tried, by each client and by all.
+
+    Right ones do not count: a class of students opens its links at once, from one address.
 
     Attributes:
-        each: Attempts of one client within `seconds`.
-        together: Attempts of all clients.
+        each: Wrong tokens of one client within `seconds`.
+        together: Wrong tokens of all clients.
         seconds: How long an attempt counts.
     """
 
     each: int = 30
     together: int = 300
     seconds: float = 60.0
-    _made: dict[str, deque[float]] = field(default_factory=lambda: defaultdict(deque))
+    _failed: deque[tuple[float, str]] = field(default_factory=deque)
     _lock: Lock = field(default_factory=Lock)
 
+    def failed(self, client: str) -> None:
+        """Count a wrong token."""
+        with self._lock:
+            self._failed.append((time.monotonic(), client))
+
     def wait(self, client: str) -> int:
-        """Count an attempt; give the seconds to wait if it was one too many, else 0."""
+        """Give the seconds that a client has to wait before another attempt; 0 if none."""
         now = time.monotonic()
         with self._lock:
-            for name in list(self._made):
-                while self._made[name] and self._made[name][0] <= now - self.seconds:
-                    self._made[name].popleft()
-                if not self._made[name]:
-                    del self._made[name]
-            mine = self._made[client]
-            total = sum(len(one) for one in self._made.values())
-            if len(mine) < self.each and total < self.together:
-                mine.append(now)
+            while self._failed and self._failed[0][0] <= now - self.seconds:
+                self._failed.popleft()
+            mine = [at for at, who in self._failed if who == client]
+            if len(mine) < self.each and len(self._failed) < self.together:
                 return 0
-            oldest = min(one[0] for one in self._made.values() if one)
-            first = mine[0] if len(mine) >= self.each else oldest
-            return max(1, int(first + self.seconds - now) + 1)
+            first = mine[0] if len(mine) >= self.each else self._failed[0][0]
+        return max(1, int(first + self.seconds - now) + 1)
 
 
 def csrf_of(secret: str) -> str:

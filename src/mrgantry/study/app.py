@@ -139,12 +139,14 @@ async def entrance(desk: AtDesk) -> HTMLResponse:
 @router.post("/enter")
 def enter(request: Request, entry: Entry, desk: AtDesk) -> Response:
     """Begin a session with the token of a personal link."""
-    wait = desk.attempts.wait(request.client.host if request.client else "")
+    client = request.client.host if request.client else ""
+    wait = desk.attempts.wait(client)
     if wait:
         say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
         raise RefusedError(429, say, Retry_After=str(wait))
     person = desk.store.person_of(entry.token)
     if person is None:
+        desk.attempts.failed(client)
         desk.store.record(None, "wrong token")
         raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")
     secret = desk.store.begin_session(person)

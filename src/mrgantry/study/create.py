@@ -219,4 +219,4 @@ def _command(
         against=against,
         only=list(only),
         seed=seed,
-    ).replace("'study create'", "study create")
+    )

@@ -10,6 +10,7 @@ from pydantic import Field, model_validator
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.study.shown import FLOOR
 
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
@@ -61,7 +62,7 @@ class Protocol(Frozen):
     reason: bool = False
     window: bool = False
     zoom: bool = False
-    floor: Annotated[float, Field(ge=-1, lt=1)] = -0.92
+    floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
     source: str = ""
     changes: tuple[str, ...] = ()

@@ -8,7 +8,7 @@ from sqlalchemy import select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
-from mrgantry.study.store import Store
+from mrgantry.study.store import GRACE, Store
 from mrgantry.study.study import Study
 from mrgantry.study.tables import answers, people, sendings, trials
 
@@ -26,7 +26,7 @@ COLUMNS = (
     "confidence",
     "reason",
     "response_s",
-    "client_s",
+    "server_s",
     "late",
     "sent",
     "answered",
@@ -104,8 +104,8 @@ def _answered(store: Store) -> pd.DataFrame:
             answers.c.tumour.label("tumour_answer"),
             answers.c.confidence,
             answers.c.reason,
-            (answers.c.at - answers.c.started).label("response_s"),
-            answers.c.client_seconds.label("client_s"),
+            (answers.c.at - answers.c.started).label("server_s"),
+            answers.c.client_seconds,
             answers.c.late,
             answers.c.at.label("answered"),
         )
@@ -122,4 +122,8 @@ def _answered(store: Store) -> pd.DataFrame:
     counts = sent["trial"].value_counts()
     table["sent"] = [int(counts.get(trial, 0)) for trial in table["trial"]]
     table["late"] = table["late"].astype(bool)
+    # The browser's clock knows nothing of the network and leaves pauses out; but it is not ours,
+    # so it is believed only as far as the server's bears it out.
+    own = table["client_seconds"].astype(float)
+    table["response_s"] = own.where(own <= table["server_s"] + GRACE, table["server_s"])
     return table

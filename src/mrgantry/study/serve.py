@@ -49,7 +49,7 @@ def serve(
         certificate: Chain of certificates for https, a PEM file.
         private_key: Its key.
         behind_proxy: Whether a proxy on this machine speaks https with the readers.
-        url: Public address, where it is neither this machine's address nor `host`.
+        url: Public address, which a proxy may hide; unless given, that of the links.
         say: Tells the user where to look.
 
     Raises:
@@ -57,8 +57,8 @@ def serve(
         RunError: The port is taken, or the certificate or the public address will not do.
     """
     secure = _check_https(certificate, private_key)
-    origins = Origins(_checked(url), frozenset({host.lower()}))
     study = Study.open(folder)
+    origins = Origins(_checked(url or study.about.url), frozenset({host.lower()}))
     store = study.store(database)
     listening = _listen(host, port)
     port = listening.getsockname()[1]  # where it was 0, the system has chosen one

@@ -6,7 +6,7 @@ from typing import Any
 
 import pandas as pd
 
-from mrgantry.report.study_words import counted, listed, percent, points
+from mrgantry.report.study.words import counted, listed, percent, points
 from mrgantry.study.cues import CueAudit
 from mrgantry.study.results import Analysis
 from mrgantry.study.study import About, Reader, Source

@@ -11,8 +11,8 @@ from typing import NamedTuple
 
 import pandas as pd
 
-from mrgantry.report.study_methods import audits
-from mrgantry.report.study_words import block_name, percent, points
+from mrgantry.report.study.methods import audits
+from mrgantry.report.study.words import block_name, percent, points
 from mrgantry.study.results import Analysis
 from mrgantry.study.study import About
 

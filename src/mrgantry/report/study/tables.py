@@ -6,8 +6,8 @@ from typing import Any, Literal
 import pandas as pd
 from scipy.stats import norm
 
-from mrgantry.report import study_words as words
-from mrgantry.report.study_words import Cell
+from mrgantry.report.study import words
+from mrgantry.report.study.words import Cell
 from mrgantry.study.detection import detection
 from mrgantry.study.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.printed import Printed, PrintedRow

@@ -7,11 +7,14 @@ from typing import Any
 import pandas as pd
 
 from mrgantry.common.files import read_json, write_text
-from mrgantry.report import checklists, study_charts, study_images, study_methods, study_tables
-from mrgantry.report import study_words as words
 from mrgantry.report.rendering import render
-from mrgantry.report.study_images import Pictures
-from mrgantry.report.study_words import Cell
+from mrgantry.report.study import charts as study_charts
+from mrgantry.report.study import checklists, words
+from mrgantry.report.study import images as study_images
+from mrgantry.report.study import methods as study_methods
+from mrgantry.report.study import tables as study_tables
+from mrgantry.report.study.images import Pictures
+from mrgantry.report.study.words import Cell
 from mrgantry.study.printed import Printed
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 from mrgantry.study.study import About, Study
@@ -50,7 +53,7 @@ def write_study(
         if drawn[name]:
             write_text(out / f"{name}.svg", drawn[name])
     page = render(
-        "study.html",
+        "study/page.html",
         about=about,
         found=analysis,
         command=command,
