@@ -1,6 +1,7 @@
 """Whole sessions in a real browser, by keyboard alone, with all that can go wrong in one."""
 
 import csv
+import re
 import shutil
 import signal
 import socket
@@ -146,7 +147,7 @@ class Sitting:
     def go_on(self, text):
         """Press Enter on a page, once its script is there."""
         self.heading(text)
-        self.page.wait_for_function("document.activeElement.id === 'go'")
+        self.page.locator("#go:focus").wait_for()
         self.press("Enter")
 
     def begin(self):
@@ -160,7 +161,7 @@ class Sitting:
             self.press("Enter")
         self.go_on("What to do")
         self.heading("Your screen")
-        self.page.wait_for_function("!document.getElementById('fits').hidden")
+        self.page.locator("#fits").wait_for()
         self.go_to("dark-0")
         self.press("Space")
         self.go_to("go")
@@ -168,11 +169,9 @@ class Sitting:
 
     def wait_for(self, number, page=None):
         """Wait until an image is displayed and asked about, and for the calm after it."""
-        (page or self.page).wait_for_function(
-            "where => document.getElementById('where')?.textContent.endsWith(where)"
-            " && !document.getElementById('ask-truth').hidden",
-            arg=f"mage {number} of {self.of}",
-        )
+        page = page or self.page
+        page.locator("#where", has_text=re.compile(f"mage {number} of {self.of}$")).wait_for()
+        page.locator("#ask-truth").wait_for()
         self.page.wait_for_timeout(330)
 
     def answer(self, number):
