@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -23,6 +23,7 @@ CLASSES = {"no": 0, "yes": 1}  # of the column "tumour"
 Batch = tuple[Float[Tensor, "n c h w"], Int[Tensor, " n"]]
 
 
+@runtime_checkable
 class Source(Protocol):
     """Items by number, from 0: an image on the device, and its class."""
 
@@ -72,8 +73,8 @@ class Images:
                 f"{data.folder} has no stored slices with tumour=yes or tumour=no to learn from; "
                 "prepare a cohort that has tumour label maps."
             )
-        labels = words[known].map(CLASSES).to_numpy(dtype=np.int64)
-        return cls(data.where(known).pixels(device), torch.from_numpy(labels))
+        labels = torch.tensor([CLASSES[word] for word in words[known]])
+        return cls(data.where(known).pixels(device), labels)
 
 
 @dataclass(frozen=True, eq=False)
