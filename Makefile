@@ -34,6 +34,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/simulate.py
 	$(BIN)/python benchmarks/measures.py frechet
 	$(BIN)/python benchmarks/measures.py all
+	$(BIN)/python benchmarks/augmentation.py
 
 sensitivity: $(VENV)/installed
 	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2

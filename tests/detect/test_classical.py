@@ -35,6 +35,19 @@ def test_flips_are_exact_and_half_of_all(name, axis):
     assert torch.equal(other, flips.changes(numbers, 0).mirrored[:, 0 if axis == -1 else 1])
 
 
+def test_flips_and_small_changes_keep_sides(count=40):
+    """What a flip does alone, it also does within the whole."""
+    images = torch.full((count, 1, 33, 33), -1.0)
+    images[:, :, 6:9, 24:27] = 1  # above and right of the middle
+    numbers = torch.arange(count)
+    drawn = Classical().draw(images, numbers, 0)[:, 0] + 1
+    sides = torch.arange(33) - 16.0
+    right, down = (drawn.sum(1) * sides).sum(1) > 0, (drawn.sum(2) * sides).sum(1) > 0
+    mirrored = Classical().changes(numbers, 0).mirrored
+    assert torch.equal(right, ~mirrored[:, 0]) and torch.equal(down, mirrored[:, 1])
+    assert 0 < mirrored.sum() < 2 * count
+
+
 def test_published_ranges_are_reached_and_never_exceeded():
     changes = Classical().changes(ITEMS, 0)
     for value, middle, most in (
@@ -60,9 +73,7 @@ def test_a_marked_pixel_lands_where_the_matrix_says(number, x, y, seed):
     numbers = torch.tensor([number])
     drawn = Classical().draw(image, numbers, seed)[0, 0] + 1
     changes = Classical().changes(numbers, seed)
-    mirrored = torch.where(changes.mirrored[0], -1.0, 1.0) * torch.tensor([x, y])
-    matrix = changes.matrices(size, size)[0]
-    place = matrix.inverse() @ torch.tensor([*mirrored.tolist(), 1.0])
+    place = changes.matrices(size, size)[0].inverse() @ torch.tensor([x, y, 1.0])
     # Bilinear interpolation spreads it over the pixels around; their centre stays near.
     sides = torch.arange(size) - 20.0
     mass = drawn.sum()

@@ -3,16 +3,15 @@
 They name the changes and not the program; the words and the ranges are those of Keras's
 ImageDataGenerator, so its conventions are taken:
 
-- An image is looked at through rotation, then shift, shear and zoom (as a product of matrices
-  in this order, from output to input), all about its middle.
+- An image is looked at through rotation, then shift, shear, zoom and flips (as a product of
+  matrices in this order, from output to input), all about its middle.
 - Shear is an angle in radians, as early versions of Keras read it; those since 2018 read
   degrees, in which 0.08 would change nothing. Horizontal lines slant by it, so a column
   slides by at most 8 % of its distance from the middle.
 - Zoom is drawn for width and height apart, so proportions change too, from 0.92 to 1.08 times
   as many pixels seen.
 
-Flips come first here and last in Keras, which changes no distribution, since all ranges are
-symmetric. Values are interpolated linearly.
+Values are interpolated linearly.
 """
 
 import math
@@ -56,12 +55,13 @@ class Changes:
     along: Float[Tensor, " n"]
 
     def matrices(self, height: int, width: int) -> spatial.Matrices:
-        """Give the matrices, from output to input, of all but the flips."""
+        """Give the matrices, from output to input."""
+        left, up = (1 - 2 * self.mirrored.float()).unbind(1)
         return spatial.compose(
             spatial.turn(self.angle),
             spatial.shift(self.right * width, self.down * height),
             spatial.shear(self.shear),
-            spatial.scale(self.across, self.along),
+            spatial.scale(self.across * left, self.along * up),
         )
 
 
@@ -108,11 +108,11 @@ class Classical(Frozen):
             seed: Of all items.
         """
         changes = self.changes(numbers, seed, images.device)
+        if self.turn or self.shift or self.shear or self.zoom:
+            return spatial.sample(images, changes.matrices(*images.shape[-2:]))
         for flip, axis in zip(changes.mirrored.unbind(1), (-1, -2), strict=True):
             images = torch.where(flip[:, None, None, None], images.flip(axis), images)
-        if not (self.turn or self.shift or self.shear or self.zoom):
-            return images
-        return spatial.sample(images, changes.matrices(*images.shape[-2:]))
+        return images
 
 
 def balanced_rows(labels: Int[np.ndarray, " n"], each: int, seed: int) -> Int[np.ndarray, " m"]:
