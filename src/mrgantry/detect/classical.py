@@ -11,7 +11,8 @@ ImageDataGenerator, so its conventions are taken:
 - Zoom is drawn for width and height apart, so proportions change too, from 0.92 to 1.08 times
   as many pixels seen.
 
-Values are interpolated linearly.
+Values are interpolated linearly, which smooths noise: a classifier that has seen changed images
+alone can fail on unchanged ones. So train on a mixture with the real images.
 """
 
 import math
