@@ -7,14 +7,11 @@ convert to 8 bits first, and saturate 16-bit images on the way.
 
 import hashlib
 import importlib
-import os
 import pickle
-import sys
 import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Literal
 
@@ -27,10 +24,9 @@ from torch import Tensor, nn
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
-from mrgantry.common.speaker import speaks
+from mrgantry.common.weights import fetched
 from mrgantry.evaluate.features import Extractor, Features, Images
 
-FOLDER = "MRGANTRY_WEIGHTS"  # environment variable: where weights are kept
 BATCH = 32  # images of one channel; Inception's first layers hold some 10 MB of each
 IMAGENET = ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 
@@ -119,7 +115,7 @@ def load_extractor(name: str, weights: Path | None = None) -> Extractor:
     network = NETWORKS[name]
     if network.extra:
         _transformers()  # before anything is fetched for it
-    path = weights or _kept(network)
+    path = weights or fetched(network.file, network.url, network.sha256)
     try:
         with path.open("rb") as file:
             digest = hashlib.file_digest(file, "sha256").hexdigest()
@@ -166,26 +162,7 @@ def _check(network: Network, module: nn.Module) -> None:
         raise ValueError(f"{tuple(found.shape)} features")
 
 
-# --- where weights are kept -----------------------------------------------------------
-
-
-def _kept(network: Network) -> Path:
-    """Find the file of weights, or fetch it: whole, and with the hash it should have."""
-    folder = os.environ.get(FOLDER)
-    path = (Path(folder) if folder else Path.home() / ".cache" / "mrgantry") / network.file
-    if path.is_file():
-        return path
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        torch.hub.download_url_to_file(
-            network.url, str(path), network.sha256, progress=speaks() and sys.stderr.isatty()
-        )
-    except (OSError, RuntimeError, HTTPException) as error:
-        raise DataError(
-            f"The weights {path} are missing and cannot be fetched ({error}); get them from "
-            f"{network.url} and save them under that name, or in a folder that {FOLDER} names."
-        ) from error
-    return path
+# --- where weights come from ----------------------------------------------------------
 
 
 def _transformers() -> Any:

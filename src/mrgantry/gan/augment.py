@@ -9,12 +9,11 @@ ADA). The changes stay within what positioning and scanners do: no flips, no rig
 import math
 from typing import Annotated
 
-import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
+from mrgantry.common import spatial
 from mrgantry.common.frozen import Frozen
 from mrgantry.gan.latents import Uniform
 
@@ -58,12 +57,14 @@ class Augment(Frozen):
         drawn = uniform((7,)).to(images)
         moved, dimmed = (drawn[:, :2] < p).to(images).unbind(1)
         right, down, angle, zoom, gain = (2 * drawn[:, 2:] - 1).unbind(1)
-        angle, zoom = moved * angle * math.radians(self.turn), 1 + moved * zoom * self.zoom
-        cos, sin = angle.cos() * zoom, angle.sin() * zoom
-        reach = 2 * self.shift * moved  # the side is 2 long
-        rows = torch.stack([cos, -sin, right * reach, sin, cos, down * reach], 1)
-        grid = F.affine_grid(rows.reshape(-1, 2, 3), list(images.shape), align_corners=False)
-        images = F.grid_sample(images + 1, grid, padding_mode="zeros", align_corners=False) - 1
+        height, width = images.shape[-2:]
+        reach, zoom = self.shift * moved, 1 + moved * zoom * self.zoom
+        matrices = spatial.compose(
+            spatial.shift(right * reach * width, down * reach * height),
+            spatial.turn(moved * angle * math.radians(self.turn)),
+            spatial.scale(zoom, zoom),
+        )
+        images = spatial.sample(images, matrices)
         return (images + 1) * (1 + dimmed * gain * self.gain)[:, None, None, None] - 1
 
     def adapt(

@@ -1,0 +1,1 @@
+"""Tumour detection: does a classifier gain by synthetic images?"""
