@@ -28,6 +28,14 @@ def evaluate(
         typer.Option(help="Column, such as tumour, whose values the t-SNE map shows apart."),
     ] = "",
     maps: Annotated[bool, typer.Option(help="Lay the images out by t-SNE, for the report.")] = True,
+    draws: Annotated[
+        int | None,
+        typer.Option(
+            help="Half-samples at most; unless given, 40, or 10 for costly scores. Fewer are "
+            "faster, and intervals rougher.",
+            min=2,
+        ),
+    ] = None,
     seed: Seed = 0,
 ) -> None:
     """Measure synthetic slices against held-out real ones, each score with its interval.
@@ -50,6 +58,7 @@ def evaluate(
         features=features or [],
         groups=groups,
         maps=maps,
+        draws=draws,
     )
     for name in dict.fromkeys(one.synthetic for one in scores):
         print_table(

@@ -27,6 +27,7 @@ from mrgantry.evaluate.reference import Reference, check_finite, check_subjects,
 from mrgantry.evaluate.scoring import Candidate, Floors, count_draws, score
 
 FEWEST_IMAGES = 2 * (K + 1)  # of a synthetic set: half of them are drawn, with k neighbours
+FEWEST_DRAWS = 2
 
 
 def evaluate(
@@ -40,6 +41,7 @@ def evaluate(
     features: Sequence[str] = (),
     groups: str = "",
     maps: bool = True,
+    draws: int | None = None,
     floors: Floors | None = None,
 ) -> list[Score]:
     """Score synthetic sets against held-out real slices.
@@ -59,19 +61,23 @@ def evaluate(
         features: Pretrained extractors beside the two that need no download.
         groups: A column, such as "tumour": the map shows images with each of its values apart.
         maps: Whether to lay the images out by t-SNE, which takes a while.
+        draws: Half-samples at most, 2 or more; None takes each measure's own number, 10 or 40.
+            Fewer are faster, and give rougher intervals.
         floors: Filled with what real images score, and read where a call before this one
             filled it: half of an evaluation's time. The scores are the same.
 
     Raises:
         DataError: Sizes or channels differ, a generator has seen a subject it is to
-            be compared with, there are too few images, or some are not finite.
+            be compared with, there are too few images or draws, or some are not finite.
     """
+    if draws is not None and draws < FEWEST_DRAWS:
+        raise DataError(f"An interval needs {FEWEST_DRAWS} draws or more, not {draws}.")
     everything = SliceSet.open(real)
     train = choose_rows(everything.split("train"), only)
     held = held_out(everything, against, only)
     sets = open_sets(synthetic, held)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
-    reference = refer(held, train, features, only)
+    reference = refer(held, train, features, only, draws)
     known: Floors = {} if floors is None else floors
     most = min(map(len, sets)) // 2  # as many of each set, or they could not be compared
     scores: list[Score] = []
@@ -98,6 +104,8 @@ def evaluate(
         "only": tuple(only),
         "features": tuple(features),
         "groups": groups or None,
+        "no_maps": not maps,
+        "draws": draws,
     }
     write_json(
         out / "evaluation.json",

@@ -56,7 +56,11 @@ class Reference:
 
 
 def refer(
-    held: SliceSet, train: SliceSet, features: Sequence[str] = (), conditions: Sequence[str] = ()
+    held: SliceSet,
+    train: SliceSet,
+    features: Sequence[str] = (),
+    conditions: Sequence[str] = (),
+    draws: int | None = None,
 ) -> Reference:
     """Fit the extractors on the training split, and compute the real images' features.
 
@@ -65,6 +69,7 @@ def refer(
         train: Real training images.
         features: Pretrained extractors beside the two that need no download.
         conditions: What the rows of both had to meet, for the record.
+        draws: Half-samples at most; None takes each measure's own number.
 
     Raises:
         DataError: A split has too few subjects or images, holds values that are not finite, or
@@ -87,7 +92,10 @@ def refer(
     known = make_cloud(train.images, subjects_of(train), extractors)
     unknown = beside(make_cloud(held.images, subjects_of(held), extractors), known)
     apart = not set(held.table["subject"]) & set(train.table["subject"])
-    measures = list(all_measures(directions, extractors, held.about.size, copies=apart))
+    measures = [
+        replace(one, draws=min(one.draws, draws or one.draws))
+        for one in all_measures(directions, extractors, held.about.size, copies=apart)
+    ]
     return Reference(held, train, unknown, known, extractors, measures, conditions)
 
 
