@@ -6,6 +6,7 @@ from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import unknown
 from mrgantry.gan.recipe import Recipe
 from mrgantry.papers import delplace2020, demo, gantry, han2018, han2018_pggan, kazuhiro2018
+from mrgantry.papers.reproduction import Reproduction
 from mrgantry.study.printed import Printed
 from mrgantry.study.protocol import Protocol, read_protocol
 
@@ -28,6 +29,10 @@ PRINTED: dict[str, tuple[Printed, ...]] = {
     han2018.PROTOCOL.name: (han2018.PRINTED,),
     han2018_pggan.PROTOCOL.name: (han2018_pggan.PRINTED, han2018_pggan.PRINTED_TUMOUR),
     kazuhiro2018.PROTOCOL.name: (kazuhiro2018.PRINTED,),
+}
+
+STUDIES: dict[str, Reproduction] = {
+    one.STUDY.study: one.STUDY for one in (*READER_STUDIES, delplace2020)
 }
 
 
@@ -59,3 +64,14 @@ def find_protocol(name: str) -> Protocol:
     if Path(name).is_file():
         return read_protocol(Path(name))
     raise RecipeError(unknown("protocol", name, list(PROTOCOLS), "list of protocols"))
+
+
+def find_study(name: str) -> Reproduction:
+    """Look a published study up by its name.
+
+    Raises:
+        RecipeError: There is none of that name.
+    """
+    if name not in STUDIES:
+        raise RecipeError(unknown("study", name, list(STUDIES), "list of studies"))
+    return STUDIES[name]

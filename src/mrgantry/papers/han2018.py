@@ -11,6 +11,17 @@ from mrgantry.gan.losses import Original, Wasserstein
 from mrgantry.gan.networks import Dcgan
 from mrgantry.gan.recipe import Adam, Recipe, RmsProp
 from mrgantry.gan.schedule import Steps
+from mrgantry.papers.reproduction import (
+    Block,
+    Cohort,
+    ImageType,
+    Model,
+    Reading,
+    Reproduction,
+    Said,
+    Scale,
+    Seat,
+)
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
 
@@ -112,5 +123,91 @@ PRINTED = Printed(
     notes=(
         "Low accuracy comes from bias here: the reader called 352 of 600 real images synthetic, "
         "and only 100 of 600 synthetic images real.",
+    ),
+)
+
+
+def _image_type(name: str) -> ImageType:
+    word = name.partition("-")[0]
+    label = word.capitalize() if word in ("t1", "t1c", "t2", "concat") else word.upper()
+    size = IMAGE_TYPES[name][1]
+    models = (
+        Model(name=f"{name}-dcgan", label=f"{label} DCGAN {size}", recipe=_dcgan(size)),
+        Model(name=f"{name}-wgan", label=f"{label} WGAN {size}", recipe=_wgan(size)),
+    )
+    return ImageType(name=name, label=f"{label} {size}", plan=plan(name), models=models)
+
+
+_TYPES = tuple(map(_image_type, IMAGE_TYPES))
+
+STUDY = Reproduction(
+    study="han2018",
+    title="DCGAN and WGAN, six types of images, one reader",
+    citation=PRINTED.citation,
+    cohort=Cohort(subjects=220, sequences=SEQUENCES),
+    image_types=_TYPES,
+    samples=5000,  # unsaid; 50 of each model were shown
+    reading=Reading(
+        protocol=PROTOCOL,
+        # All DCGANs first, as printed.
+        blocks=tuple(
+            Block(name=one.models[gan].label, image_type=one.name, models=(one.models[gan].name,))
+            for gan in (0, 1)
+            for one in _TYPES
+        ),
+        seats=(Seat(),),
+        printed=(PRINTED,),
+    ),
+    said=Said(
+        scans="220 patients with high-grade glioma, BRATS 2016",
+        slices="70 a patient: 15,400 of each sequence, 61,600 pooled",
+        training="unsaid",
+        time="2 h (128 pixels) and 1 h (64 pixels) a sequence, GTX 980",
+        samples="50 of each model, shown to the reader; nothing else is measured",
+        readers="one expert physician, 12 blocks of 50 real and 50 synthetic images",
+    ),
+    notes=(
+        "The paper asks one reader and gives accuracy alone. Of 600 real images 352 were called "
+        "synthetic, and of 600 synthetic ones 100 real: accuracy near 50 % comes from doubt of "
+        "everything here, and no block shows that the reader guesses (equivalence within 10 "
+        "points).",
+        "The paper trains on all its patients and shows slices of the same. Here subjects are "
+        "held out, and all real images that are compared with or shown are theirs.",
+        "Unsaid in the paper: scaling of intensities, length of training, Adam's beta1, clipping "
+        "and critic steps of WGAN. Values of the papers that it follows are taken.",
+        "Concat: 50 real images of four sequences in equal parts is not whole; 13, 13, 12 and 12 "
+        "by a seeded draw.",
+    ),
+    scales=(
+        Scale(
+            name="smoke",
+            limits="Networks of a fraction of the paper's width have seen a few hundred images of "
+            "eight subjects: the run shows that every step works, and no number on this page says "
+            "anything about the paper's methods.",
+            subjects=8,
+            sizes={128: 64, 64: 32},
+            plan={"slices": "80:150:7", "splits": (0.5, 0.0, 0.5)},
+            images=320,
+            recipe={"batch": "16", "precision": "fp32"},
+            networks={"dcgan": {"network.width": "64"}},
+            samples=40,
+            draws=3,
+            reading=("cases=20",),
+        ),
+        Scale(
+            name="laptop",
+            limits="Half the paper's resolution and a thirtieth of our reading of its training: "
+            "the order of the models may hint at the paper's, its numbers cannot be compared.",
+            subjects=40,
+            sizes={128: 64, 64: 32},
+            images=50_000,
+            recipe={"precision": "fp32"},
+            samples=1000,
+        ),
+        Scale(
+            name="paper",
+            limits="The paper's sizes and lengths as far as it gives them, with one seed a model: "
+            "a difference between two models can still be luck.",
+        ),
     ),
 )

@@ -1,4 +1,4 @@
-"""What a paper prints of its reader study, to lay beside one's own."""
+"""What a paper prints of its readers and its measures, to lay beside one's own."""
 
 from typing import Literal
 
@@ -45,4 +45,26 @@ class Printed(Frozen):
     columns: tuple[str, str, str, str]
     unit: Literal["images", "percent"]
     rows: tuple[PrintedRow, ...]
+    notes: tuple[str, ...] = ()
+
+
+class PrintedValues(Frozen):
+    """A table of numbers as its paper prints it.
+
+    Attributes:
+        title: What was measured of what.
+        citation: Of the paper.
+        rows_are: What a row is.
+        columns: The paper's own names of the numbers.
+        measures: The scores of `evaluate` that are laid beside them, one a column.
+        rows: The rows in the paper's order: label and numbers.
+        notes: What is wrong or unsaid in it.
+    """
+
+    title: str
+    citation: str
+    rows_are: str
+    columns: tuple[str, ...]
+    measures: tuple[str, ...]
+    rows: tuple[tuple[str, tuple[float, ...]], ...]
     notes: tuple[str, ...] = ()

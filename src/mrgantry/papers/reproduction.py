@@ -1,0 +1,274 @@
+"""What a published study is, as one value: its slices, models, readers and printed tables.
+
+Each paper's file holds its own, at the numbers of the paper; a scale makes it smaller.
+"""
+
+from typing import Any, Literal
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.data.plan import SlicePlan
+from mrgantry.gan.recipe import Recipe
+from mrgantry.study.printed import Printed, PrintedValues
+from mrgantry.study.protocol import Protocol
+
+ScaleName = Literal["smoke", "laptop", "paper"]
+SCALES: tuple[ScaleName, ...] = ("smoke", "laptop", "paper")
+
+
+class Cohort(Frozen):
+    """The simulated scans that stand in for the paper's; see `simulate`.
+
+    Attributes:
+        subjects: How many people.
+        sequences: What is scanned.
+        healthy: Share without a tumour.
+        high_grade: Share of the tumours that are high grade.
+        t1: Protocol of T1; None mixes them.
+        visits: Times that each is scanned.
+    """
+
+    subjects: int
+    sequences: tuple[str, ...]
+    healthy: float = 0.0
+    high_grade: float = 1.0
+    t1: str | None = None
+    visits: int = 1
+
+
+class Model(Frozen):
+    """One network that the paper trains.
+
+    Attributes:
+        name: Of its folder; different from all others of the study.
+        label: In tables; as printed, where a printed row is of it.
+        recipe: As the paper has it.
+        only: Conditions on the training slices.
+        changes: What the paper changes in the recipe, by key.
+    """
+
+    name: str
+    label: str
+    recipe: Recipe
+    only: tuple[str, ...] = ()
+    changes: dict[str, str] = {}
+
+    @property
+    def trained(self) -> Recipe:
+        """Give the recipe with its changes, so that the run's command repeats it."""
+        words = [f"{key}={value}" for key, value in self.changes.items()]
+        return self.recipe.set(words) if words else self.recipe
+
+
+class ImageType(Frozen):
+    """A set of slices, and what is trained on it.
+
+    Attributes:
+        name: Of its folder.
+        label: In tables.
+        plan: Its slices.
+        models: Trained on it.
+        groups: A column whose values the t-SNE map shows apart; "" draws no map.
+    """
+
+    name: str
+    label: str
+    plan: SlicePlan
+    models: tuple[Model, ...]
+    groups: str = ""
+
+
+class Block(Frozen):
+    """A block of the reader study.
+
+    Attributes:
+        name: As the printed row, where rows are blocks.
+        image_type: Where real images are from.
+        models: Whose images are shown.
+    """
+
+    name: str
+    image_type: str
+    models: tuple[str, ...]
+
+
+class Seat(Frozen):
+    """A place for a reader to come, who is called R1, R2 and so on until then.
+
+    Attributes:
+        group: Of readers, as in the paper.
+        years: Of experience of the paper's reader, at least; None if unsaid.
+    """
+
+    group: str = ""
+    years: float | None = None
+
+
+class Reading(Frozen):
+    """The reader study.
+
+    Attributes:
+        protocol: What is asked.
+        blocks: In the order of the paper.
+        seats: For as many readers as the paper had.
+        printed: What the paper's readers answered.
+    """
+
+    protocol: Protocol
+    blocks: tuple[Block, ...]
+    seats: tuple[Seat, ...]
+    printed: tuple[Printed, ...]
+
+
+class Scale(Frozen):
+    """How large a reproduction is. What is None or empty stays as in the paper.
+
+    Attributes:
+        name: Of the scale.
+        limits: What a run at this scale can show and what it cannot, in one sentence.
+        subjects: Of a simulated cohort.
+        sizes: What the paper's sizes of images become.
+        plan: Fields of all plans that change.
+        images: Length of each training.
+        recipe: Changes of all recipes, by key.
+        networks: Changes of the recipes with one kind of network.
+        samples: Synthetic images of each model.
+        draws: Half-samples of each measure at most.
+        reading: Changes of the protocol.
+        detection: Changes of the detection experiment, by key.
+    """
+
+    name: ScaleName
+    limits: str
+    subjects: int | None = None
+    sizes: dict[int, int] = {}
+    plan: dict[str, Any] = {}
+    images: int | None = None
+    recipe: dict[str, str] = {}
+    networks: dict[str, dict[str, str]] = {}
+    samples: int | None = None
+    draws: int | None = None
+    reading: tuple[str, ...] = ()
+    detection: dict[str, Any] = {}
+
+    def size(self, size: int) -> int:
+        """Give the size that images get instead of the paper's."""
+        return self.sizes.get(size, size)
+
+
+class Said(Frozen):
+    """What the paper says of its own doing; the page lays this run's beside it.
+
+    Attributes:
+        scans: Whose scans.
+        slices: How many of which.
+        training: How long each network was trained.
+        time: How long that took, and on what.
+        samples: How many synthetic images were looked at.
+        readers: Who read, and how; "" without a reader study.
+    """
+
+    scans: str
+    slices: str
+    training: str
+    time: str
+    samples: str
+    readers: str = ""
+
+
+class Reproduction(Frozen):
+    """A published study, whole.
+
+    Attributes:
+        study: Short name.
+        title: Of the page.
+        citation: Of the paper.
+        cohort: Simulated scans, where there are no others.
+        image_types: Slices and models.
+        samples: Synthetic images of each model.
+        said: What the paper says of its doing.
+        notes: Known defects of the paper's numbers, and what it leaves unsaid.
+        scales: Smaller ones, and "paper".
+        reading: The reader study, if there was one.
+        values: A printed table of measures, if there is one.
+        selected: Whether implausible images are discarded by a rule, as the paper did by hand.
+        detected: The image type of the detection experiment; "" if there was none.
+        detection: Arguments of the detection experiment, by name.
+        scale: Which this is.
+        draws: Half-samples of each measure at most; None takes each measure's own number.
+    """
+
+    study: str
+    title: str
+    citation: str
+    cohort: Cohort
+    image_types: tuple[ImageType, ...]
+    samples: int
+    said: Said
+    notes: tuple[str, ...]
+    scales: tuple[Scale, ...]
+    reading: Reading | None = None
+    values: PrintedValues | None = None
+    selected: bool = False
+    detected: str = ""
+    detection: dict[str, Any] = {}
+    scale: ScaleName = "paper"
+    draws: int | None = None
+
+    def scale_of(self, name: str) -> Scale:
+        """Look a scale up.
+
+        Raises:
+            RecipeError: There is none of that name.
+        """
+        for one in self.scales:
+            if one.name == name:
+                return one
+        raise RecipeError(unknown("scale", name, [one.name for one in self.scales], self.study))
+
+    def at(self, name: str) -> "Reproduction":
+        """Give the same study at another scale.
+
+        Raises:
+            RecipeError: There is none of that name, or a change does not fit a recipe.
+        """
+        scale = self.scale_of(name)
+        reading = self.reading
+        if reading and scale.reading:
+            protocol = reading.protocol.set(scale.reading)
+            reading = reading.model_copy(update={"protocol": protocol})
+        return self.model_copy(
+            update={
+                "scale": scale.name,
+                "cohort": self.cohort.model_copy(
+                    update={"subjects": scale.subjects or self.cohort.subjects}
+                ),
+                "image_types": tuple(_smaller(one, scale) for one in self.image_types),
+                "samples": scale.samples or self.samples,
+                "reading": reading,
+                "detection": self.detection | scale.detection,
+                "draws": scale.draws,
+            }
+        )
+
+    def models(self) -> list[tuple[ImageType, Model]]:
+        """List all models, each with its slices."""
+        return [(one, model) for one in self.image_types for model in one.models]
+
+
+def _smaller(one: ImageType, scale: Scale) -> ImageType:
+    size = {"size": scale.size(one.plan.size)}
+    plan = SlicePlan.of(one.plan.model_dump() | size | scale.plan, f"plan of {one.name}")
+    models = tuple(_shorter(model, scale) for model in one.models)
+    return one.model_copy(update={"plan": plan, "models": models})
+
+
+def _shorter(model: Model, scale: Scale) -> Model:
+    """Change a model's recipe as the scale says: its size, its length, its widths."""
+    recipe, changes = model.recipe, dict(model.changes)
+    if scale.size(recipe.size) != recipe.size:
+        changes["size"] = str(scale.size(recipe.size))
+    if scale.images is not None:
+        changes["images"] = str(scale.images)
+    changes |= scale.recipe | scale.networks.get(recipe.network.kind, {})
+    return model.model_copy(update={"changes": changes})
