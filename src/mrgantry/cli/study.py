@@ -81,7 +81,7 @@ def create(
     Cases come in equal proportions, from as many subjects as there are. An audit says whether
     something trivial, such as a background that is not quite black, would give the answers away.
     """
-    with _installed():
+    with installed():
         from mrgantry.papers import find_protocol
         from mrgantry.study.create import audited, create
         from mrgantry.study.pools import Sources
@@ -133,7 +133,7 @@ def serve(
     It can be stopped, killed and started again at any time: no answer is lost, and readers go on
     where they were. The key is never opened.
     """
-    with _installed():
+    with installed():
         from mrgantry.study.serve import serve
 
         serve(
@@ -163,7 +163,7 @@ def score(
 
     It can be done at any time, on what has been answered so far; --database also takes a backup.
     """
-    with _installed():
+    with installed():
         from mrgantry.papers import printed
         from mrgantry.report import write_study
         from mrgantry.study.score import score
@@ -195,7 +195,7 @@ def quiz(
     seed: Seed = 0,
 ) -> None:
     """Write a quiz with its answer key on one HTML page, for teaching or for print."""
-    with _installed():
+    with installed():
         from mrgantry.study.lesson import make_quiz
         from mrgantry.study.pools import Sources
 
@@ -216,7 +216,7 @@ def backup(
     The copy can be scored with --database FILE; as study.sqlite in the study's folder it can be
     served.
     """
-    with _installed():
+    with installed():
         from mrgantry.study.backup import backup
 
         count = backup(study, out, database)
@@ -245,7 +245,7 @@ for _name, (_verb, _example) in VERBS.items():
 
 
 @contextmanager
-def _installed() -> Iterator[None]:
+def installed() -> Iterator[None]:
     """Say what to install where the optional part is not."""
     try:
         yield

@@ -1,0 +1,376 @@
+"""A whole published study by one command, in steps that the other verbs do as well.
+
+cohort/                  simulated scans, unless there are others
+TYPE/slices              one type of images
+TYPE/runs/MODEL          what is trained on them
+TYPE/synthetic/MODEL     what it draws, and MODEL-selected, what a rule has left
+TYPE/scores              all measures
+TYPE/report.html         all of that
+study/                   the reader study, ready to serve; scored/ once somebody has read
+report.html              the paper's tables, printed and ours
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mrgantry.common.errors import DataError, DivergedError, RunError
+from mrgantry.common.files import read_json, write_json
+from mrgantry.data import prepare
+from mrgantry.data.slices import read_about
+from mrgantry.evaluate import evaluate, select
+from mrgantry.evaluate.evaluate import FEWEST_IMAGES
+from mrgantry.gan import sample, train
+from mrgantry.papers.reproduction import Block, ImageType, Model, Reproduction
+from mrgantry.report import report
+from mrgantry.simulate import simulate
+from mrgantry.study.create import create
+from mrgantry.study.pools import Sources
+from mrgantry.study.study import Reader
+
+Scores = tuple[Path, tuple[str, ...], list[Model]]  # folder, conditions, models
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a public function: what it is, whether it was done, and the call."""
+
+    words: str
+    done: Callable[[], bool]
+    go: Callable[[], object]
+
+
+@dataclass(frozen=True)
+class Work:
+    """A study at its scale and the folders that it is done in.
+
+    Attributes:
+        study: At its scale.
+        out: The folder of all.
+        scans: A user's own; None simulates.
+    """
+
+    study: Reproduction
+    out: Path
+    scans: Path | None
+
+    @property
+    def cohort(self) -> Path:
+        """Give the folder of scans."""
+        return self.scans or self.out / "cohort"
+
+    def slices(self, one: ImageType) -> Path:
+        """Give the folder of a real set."""
+        return self.out / one.name / "slices"
+
+    def run(self, one: ImageType, model: Model) -> Path:
+        """Give the folder of a run."""
+        return self.out / one.name / "runs" / model.name
+
+    def failure(self, one: ImageType, model: Model) -> Path:
+        """Give the file that says why a run diverged."""
+        return self.out / one.name / "runs" / f"{model.name}-failed.json"
+
+    def synthetic(self, one: ImageType, model: Model) -> Path:
+        """Give the folder of what a model draws."""
+        return self.out / one.name / "synthetic" / model.name
+
+    def selected(self, one: ImageType, model: Model) -> Path:
+        """Give the folder of what a rule has left of it."""
+        return self.out / one.name / "synthetic" / f"{model.name}-selected"
+
+    def rejected(self, one: ImageType, model: Model) -> Path:
+        """Give the file that says why nothing usable is left of it."""
+        return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
+
+    def page(self, one: ImageType) -> Path:
+        """Give the page of one type of images."""
+        return self.out / one.name / "report.html"
+
+    def failed(self, one: ImageType, model: Model) -> str:
+        """Say why a model diverged; empty if it did not."""
+        return reason_in(self.failure(one, model))
+
+    def used(self, one: ImageType, model: Model) -> Path:
+        """Give the images that readers and classifiers get: the selected ones, if there are any."""
+        chosen = self.selected(one, model)
+        fits = complete(chosen) and not self.rejected(one, model).is_file()
+        return chosen if fits else self.synthetic(one, model)
+
+    def sets(self, one: ImageType, model: Model) -> list[tuple[str, Path]]:
+        """List the synthetic sets of a model that can be measured."""
+        if not complete(self.synthetic(one, model)):
+            return []
+        used = self.used(one, model)
+        drawn = ("", self.synthetic(one, model))
+        return [drawn] if used == drawn[1] else [drawn, ("selected", used)]
+
+    def scores(self, one: ImageType) -> list[Scores]:
+        """List the folders of scores: one for all models that were trained on the same slices."""
+        groups: dict[tuple[str, ...], list[Model]] = {}
+        for model in one.models:
+            groups.setdefault(model.only, []).append(model)
+        return [
+            (self.out / one.name / "-".join(["scores", *only]).replace("=", "-"), only, models)
+            for only, models in groups.items()
+        ]
+
+
+def reproduce(
+    study: Reproduction,
+    out: Path,
+    *,
+    scans: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Repeat a published study and give the page; the same call goes on where it stopped.
+
+    Args:
+        study: At the scale that is wanted, as `STUDY.at("smoke")`.
+        out: Folder to write everything to.
+        scans: A folder of scans; None simulates a cohort.
+        say: Told what is about to be done, with its number.
+
+    Raises:
+        RunError: The folder holds another reproduction, or other things.
+        DataError: The scans cannot be used.
+    """
+    from mrgantry.papers.results import gather
+    from mrgantry.report.reproduction import write_reproduction
+
+    claim(out, study, scans)
+    work = Work(study, out, scans)
+    todo = list(steps(work))
+    for number, step in enumerate(todo, 1):
+        if not step.done():
+            say(f"{number}/{len(todo) + 1}  {step.words}")
+            step.go()
+    page = out / "report.html"
+    say(f"{len(todo) + 1}/{len(todo) + 1}  Writing {page}")
+    write_reproduction(page, gather(work))
+    return page
+
+
+def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
+    """Take the folder for this study, or refuse one that holds something else.
+
+    Raises:
+        RunError: It does.
+    """
+    terms = {
+        "study": study.study,
+        "scale": study.scale,
+        "scans": str(scans.resolve()) if scans else None,
+        "plan": study.model_dump(mode="json", exclude={"said", "notes", "scales", "values"}),
+    }
+    path = out / "reproduction.json"
+    if path.is_file():
+        before = read_json(path)
+        changed = [key for key in terms if before.get(key) != terms[key]]
+        if changed:
+            raise RunError(
+                f"{out} was begun with another {' and '.join(changed)}. Repeat the first command "
+                "to go on with it, or choose another folder."
+            )
+    elif any(one.name[0] != "." for one in out.glob("*")):
+        raise RunError(f"{out} is not empty and holds no reproduction; choose another folder.")
+    else:
+        write_json(path, terms)
+
+
+# --- steps ----------------------------------------------------------------------------
+
+
+def steps(work: Work) -> Iterator[Step]:
+    """List all that is to be done, in order."""
+    if work.scans is None:
+        subjects = work.study.cohort.subjects
+        yield Step(
+            f"Simulating {subjects} subjects in {work.cohort}",
+            (work.cohort / "preview.png").is_file,
+            partial(simulate_scans, work),
+        )
+    for one in work.study.image_types:
+        slices = work.slices(one)
+        yield Step(
+            f"Cutting {one.label} into {slices}",
+            partial(complete, slices),
+            partial(prepare, work.cohort, slices, one.plan),
+        )
+        for model in one.models:
+            yield from steps_of(work, one, model)
+        for folder, only, models in work.scores(one):
+            yield Step(
+                f"Measuring {', '.join(model.label for model in models)}",
+                partial(measured, work, one, folder, models),
+                partial(measure, work, one, folder, only, models),
+            )
+        yield Step(
+            f"Writing {work.page(one)}",
+            partial(written, work, one),
+            partial(write_page, work, one),
+        )
+    if work.study.reading:
+        yield Step(
+            f"Drawing the cases of the reader study in {work.out / 'study'}",
+            (work.out / "study/study.json").is_file,
+            partial(make_reader_study, work),
+        )
+
+
+def steps_of(work: Work, one: ImageType, model: Model) -> Iterator[Step]:
+    """List what is to be done for one model."""
+    run, synthetic = work.run(one, model), work.synthetic(one, model)
+    yield Step(
+        f"Training {model.label}: {model.trained.images:,} images",
+        lambda: complete(synthetic) or bool(work.failed(one, model)),
+        partial(train_one, work, one, model),
+    )
+    yield Step(
+        f"Drawing {work.study.samples:,} images of {model.label}",
+        lambda: complete(synthetic) or bool(work.failed(one, model)),
+        lambda: sample(run, synthetic, work.study.samples),
+    )
+    if work.study.selected:
+        yield Step(
+            f"Discarding implausible images of {model.label}",
+            lambda: (
+                complete(work.selected(one, model))
+                or work.rejected(one, model).is_file()
+                or bool(work.failed(one, model))
+            ),
+            partial(select_one, work, one, model),
+        )
+
+
+def complete(folder: Path) -> bool:
+    """Say whether a set of slices is there, all of it."""
+    return (folder / "about.json").is_file() and read_about(folder).complete
+
+
+def reason_in(path: Path) -> str:
+    """Read why something is not there; empty if nothing says so."""
+    return str(read_json(path)["reason"]) if path.is_file() else ""
+
+
+def simulate_scans(work: Work) -> None:
+    """Simulate the cohort."""
+    options: dict[str, Any] = work.study.cohort.model_dump()
+    simulate(work.cohort, options.pop("subjects"), **options)
+
+
+def train_one(work: Work, one: ImageType, model: Model) -> None:
+    """Train a model; one that diverges is noted and not tried again."""
+    try:
+        train(work.slices(one), work.run(one, model), model.trained, only=model.only)
+    except DivergedError as error:
+        write_json(work.failure(one, model), {"reason": str(error)})
+
+
+def select_one(work: Work, one: ImageType, model: Model) -> None:
+    """Discard implausible images; where too few are left, note it: all are used then."""
+    out = work.selected(one, model)
+    fewest = FEWEST_IMAGES
+    if work.study.reading:
+        fewest = max(fewest, work.study.reading.protocol.cases // 2)
+    try:
+        made = select(work.synthetic(one, model), out, work.slices(one), only=model.only)
+    except DataError as error:
+        write_json(work.rejected(one, model), {"reason": str(error)})
+        return
+    if len(made) < fewest:
+        reason = f"The rule has left {len(made)} images, and {fewest} are needed."
+        write_json(work.rejected(one, model), {"reason": reason})
+
+
+def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> bool:
+    """Say whether the scores are there, and are those of these images."""
+    marks = [read_about(place).fingerprint for m in models for _, place in work.sets(one, m)]
+    if not marks:
+        return all(work.failed(one, model) for model in models)
+    if not (folder / "scores.json").is_file():
+        return False
+    scored = read_json(folder / "evaluation.json")["synthetic"]
+    return [row["fingerprint"] for row in scored] == marks
+
+
+def measure(
+    work: Work, one: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
+) -> None:
+    """Measure all sets of some models."""
+    evaluate(
+        work.slices(one),
+        folder,
+        [place for model in models for _, place in work.sets(one, model)],
+        only=only,
+        maps=bool(one.groups),
+        groups=one.groups,
+        draws=work.study.draws,
+    )
+
+
+def folders_of(work: Work, one: ImageType) -> list[Path]:
+    """List what the page of one type of images shows."""
+    cohort = [] if work.scans else [work.cohort]
+    runs = [work.run(one, model) for model in one.models]
+    sets = [place for model in one.models for _, place in work.sets(one, model)]
+    scores = [folder for folder, _, _ in work.scores(one) if (folder / "scores.json").is_file()]
+    return [*cohort, work.slices(one), *runs, *sets, *scores]
+
+
+def written(work: Work, one: ImageType) -> bool:
+    """Say whether the page is there, and younger than the scores that it shows."""
+    page = work.page(one)
+    scores = [folder / "scores.json" for folder, _, _ in work.scores(one)]
+    return page.is_file() and all(
+        path.stat().st_mtime_ns <= page.stat().st_mtime_ns for path in scores if path.is_file()
+    )
+
+
+def write_page(work: Work, one: ImageType) -> None:
+    """Write the page of one type of images."""
+    report(work.page(one), folders_of(work, one))
+
+
+# --- readers --------------------------------------------------------------------------
+
+
+def blocks_of(work: Work) -> Iterator[tuple[Block, Sources | None]]:
+    """Give the blocks of the reader study; None for one of whose models one diverged."""
+    assert work.study.reading is not None
+    models = {model.name: (one, model) for one, model in work.study.models()}
+    for block in work.study.reading.blocks:
+        pairs = [models[name] for name in block.models]
+        if not all(work.sets(*pair) for pair in pairs):
+            yield block, None
+            continue
+        real = work.slices(pairs[0][0])
+        yield block, Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+
+
+def make_reader_study(work: Work) -> None:
+    """Draw the cases for readers to come; where that cannot be, the page says why."""
+    reading = work.study.reading
+    assert reading is not None
+    readers = [
+        Reader(name=f"R{number}", group=seat.group, years=seat.years)
+        for number, seat in enumerate(reading.seats, 1)
+    ]
+    blocks = [sources for _, sources in blocks_of(work) if sources is not None]
+    missing = work.out / "study-not-made.json"
+    try:
+        create(
+            work.out / "study",
+            reading.protocol,
+            blocks,
+            readers,
+            title=f"Reading study after {work.study.study}",
+        )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
+        return
+    with suppress(OSError):
+        missing.unlink()

@@ -1,0 +1,208 @@
+"""What the folders of a reproduction hold, collected for its page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.score import Score, read_scores
+from mrgantry.data.plan import SlicePlan
+from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.gan import Run
+from mrgantry.papers import find_study
+from mrgantry.papers.reproduce import Work, blocks_of, folders_of, reason_in
+from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.report import write_study
+from mrgantry.report.page import commands, find
+from mrgantry.report.reproduction import (
+    Fact,
+    ModelResult,
+    ReaderStudy,
+    Reproduced,
+    TypeResult,
+)
+from mrgantry.study.create import audited
+from mrgantry.study.score import score
+from mrgantry.study.study import Study
+
+
+def gather(work: Work) -> Reproduced:
+    """Collect all that the page shows."""
+    study = work.study
+    published = find_study(study.study)
+    reading = reader_study(work) if study.reading else None
+    return Reproduced(
+        study=study.study,
+        title=study.title,
+        citation=study.citation,
+        scale=study.scale,
+        limits=study.scale_of(study.scale).limits,
+        simulated=any(
+            read_about(work.slices(one)).source == "simulated" for one in study.image_types
+        ),
+        facts=tuple(facts(work)),
+        types=tuple(
+            type_result(work, one, before)
+            for one, before in zip(study.image_types, published.image_types, strict=True)
+        ),
+        reading=reading,
+        values=study.values,
+        notes=study.notes,
+        remarks=tuple(remarks(work)),
+        command=command_line(
+            "reproduce", study.study, work.out, scans=work.scans, scale=study.scale
+        ),
+        commands=tuple(commands_of(work, reading)),
+        versions=versions(),
+    )
+
+
+# --- what was done --------------------------------------------------------------------
+
+
+def facts(work: Work) -> Iterator[Fact]:
+    """Lay what the paper says of its doing beside what this run did."""
+    said, study = work.study.said, work.study
+    sets = {one.name: SliceSet.open(work.slices(one)) for one in study.image_types}
+    people = {person for data in sets.values() for person in data.table["subject"]}
+    origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
+    yield Fact("Scans", said.scans, (f"{len(people)} subjects, {origin}",))
+    yield Fact(
+        "Slices", said.slices, tuple(counted(one, sets[one.name]) for one in study.image_types)
+    )
+    lengths = dict.fromkeys(f"{model.trained.images:,} images" for _, model in study.models())
+    yield Fact("Training of each network", said.training, tuple(lengths))
+    minutes = sum(seconds(work, *pair) for pair in study.models()) / 60
+    yield Fact("Time of training", said.time, (f"{minutes:.1f} minutes in all",), timed=True)
+    yield Fact(
+        "Synthetic images", said.samples, (f"{study.samples:,} of each model, all measured",)
+    )
+    if study.reading:
+        cases, seats = study.reading.protocol.cases, len(study.reading.seats)
+        blocks = len(study.reading.blocks)
+        here = (
+            f"{seats} {'places' if seats > 1 else 'place'} for readers to come, {blocks} "
+            f"{'blocks' if blocks > 1 else 'block'} of {cases} images"
+        )
+        yield Fact("Readers", said.readers, (here,))
+
+
+def counted(one: ImageType, data: SliceSet) -> str:
+    """Count the slices of a set by their use."""
+    train, test = (data.table[data.table["split"] == split] for split in ("train", "test"))
+    some = f"{one.label}, {data.about.size} pixels: {len(train):,} of {train['subject'].nunique()} "
+    if data.about.poses:
+        some = f"{one.label}, {data.about.size} pixels: any pose of {train['subject'].nunique()} "
+    return some + (
+        f"subjects to train on, {len(test):,} of {test['subject'].nunique()} others held out"
+    )
+
+
+def seconds(work: Work, one: ImageType, model: Model) -> float:
+    """Give how long a model was trained."""
+    log = Run.open(work.run(one, model)).log()
+    return float(log[-1]["seconds"]) if log else 0.0
+
+
+def plan_changes(now: SlicePlan, before: SlicePlan) -> tuple[str, ...]:
+    """List in what a plan differs from the paper's."""
+    return tuple(
+        f"{key} was {getattr(before, key)!r}, now {getattr(now, key)!r}"
+        for key in SlicePlan.model_fields
+        if getattr(now, key) != getattr(before, key)
+    )
+
+
+# --- what came of it ------------------------------------------------------------------
+
+
+def type_result(work: Work, one: ImageType, before: ImageType) -> TypeResult:
+    """Collect what came of one set of slices."""
+    scores: dict[str, list[Score]] = {}
+    for folder, _, _ in work.scores(one):
+        for some in read_scores(folder) if (folder / "scores.json").is_file() else ():
+            scores.setdefault(some.synthetic, []).append(some)
+    return TypeResult(
+        label=one.label,
+        slices=work.slices(one),
+        page=work.page(one),
+        models=tuple(
+            model_result(work, one, model, published, scores)
+            for model, published in zip(one.models, before.models, strict=True)
+        ),
+        changes=plan_changes(one.plan, before.plan),
+    )
+
+
+def model_result(
+    work: Work, one: ImageType, model: Model, published: Model, scores: dict[str, list[Score]]
+) -> ModelResult:
+    """Collect what came of one model."""
+    sets = tuple(work.sets(one, model))
+    blocks = work.study.reading.blocks if work.study.reading else ()
+    return ModelResult(
+        label=model.label,
+        block=next((block.name for block in blocks if model.name in block.models), ""),
+        sets=sets,
+        scores={place.name: scores.get(place.name, []) for _, place in sets},
+        failed=work.failed(one, model),
+        changes=tuple(model.trained.differences(published.trained)),
+    )
+
+
+def remarks(work: Work) -> Iterator[str]:
+    """Say what went otherwise than planned."""
+    for one, model in work.study.models():
+        if reason := work.failed(one, model):
+            yield f"{model.label} diverged and has no images. {reason}"
+        if reason := reason_in(work.rejected(one, model)):
+            yield f"{model.label}: all images are used, none is discarded. {reason}"
+    for one in work.study.image_types:
+        if skipped := read_about(work.slices(one)).notes.get("skipped"):
+            yield f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why."
+    if work.study.reading:
+        for block, sources in blocks_of(work):
+            if sources is None:
+                yield f"The reader study lacks the block {block.name}, whose model diverged."
+    if not (work.out / "study/study.json").is_file():
+        if reason := reason_in(work.out / "study-not-made.json"):
+            yield f"The reader study was not made. {reason}"
+
+
+def reader_study(work: Work) -> ReaderStudy:
+    """Open the reader study, and score it once somebody has read."""
+    assert work.study.reading is not None
+    folder, out = work.out / "study", work.out / "scored"
+    printed = work.study.reading.printed
+    if not (folder / "study.json").is_file():
+        return ReaderStudy(folder, False, printed, None, out / "study.html", ())
+    cues = tuple(audited(Study.open(folder)))
+    try:
+        found = score(folder, out)
+    except DataError:  # nobody has read yet, or the key lies elsewhere
+        return ReaderStudy(folder, True, printed, None, out / "study.html", cues)
+    write_study(
+        out,
+        found.study,
+        found.answers,
+        found.analysis,
+        printed,
+        pictures=found.pictures,
+        command=command_line("study score", folder, out),
+    )
+    return ReaderStudy(folder, True, printed, found.analysis, out / "study.html", cues)
+
+
+def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
+    """List the commands that do the same by hand, in order."""
+    listed: dict[str, None] = {}
+    for one in work.study.image_types:
+        folders = folders_of(work, one)
+        listed |= dict.fromkeys(commands(find(folders)))
+        listed[command_line("report", work.page(one), *folders)] = None
+    yield from listed
+    if reading and reading.ready:
+        yield str(read_json(reading.folder / "study.json")["command"])
+    if reading and reading.analysis is not None:
+        yield command_line("study score", reading.folder, reading.page.parent)

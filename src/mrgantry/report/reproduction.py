@@ -1,0 +1,397 @@
+"""The page of a repeated study: what the paper printed, and what this run gave."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrgantry.common.files import write_text
+from mrgantry.common.score import Score
+from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.comparison import JUDGED
+from mrgantry.evaluate.explained import title_of
+from mrgantry.report import figures
+from mrgantry.report.rendering import render
+from mrgantry.report.scores import anchor_of, between, cell, glossary, number
+from mrgantry.report.study import words
+from mrgantry.report.study.words import Cell
+from mrgantry.study.measured import Confusion
+from mrgantry.study.printed import Printed, PrintedValues
+from mrgantry.study.results import Analysis, Reading
+
+SHOWN = 12  # images in a grid
+COLUMNS = 6
+CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
+CORRECTED = ("rho_formula", "sigma", "delta")  # Delplace's measures in their other form
+
+
+@dataclass(frozen=True)
+class Fact:
+    """Something that the paper says of its doing, and what this run did.
+
+    Attributes:
+        what: It is about.
+        printed: In the paper.
+        ours: Here, a line each.
+        timed: Whether it is a time, which another run need not repeat.
+    """
+
+    what: str
+    printed: str
+    ours: tuple[str, ...]
+    timed: bool = False
+
+
+@dataclass(frozen=True)
+class ModelResult:
+    """What came of one model.
+
+    Attributes:
+        label: In tables.
+        block: Of the reader study in which its images are; "" if they are in none.
+        sets: Its synthetic sets, each with a word such as "selected"; "" for all images.
+        scores: Of these sets, by the names of their folders.
+        failed: Why it diverged; empty if it did not.
+        changes: In what its recipe differs from the published one.
+    """
+
+    label: str
+    block: str
+    sets: tuple[tuple[str, Path], ...]
+    scores: Mapping[str, Sequence[Score]]
+    failed: str
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class TypeResult:
+    """What came of one set of slices.
+
+    Attributes:
+        label: In tables.
+        slices: The real set.
+        page: The report of all of it.
+        models: Trained on it.
+        changes: In what its plan differs from the paper's.
+    """
+
+    label: str
+    slices: Path
+    page: Path
+    models: tuple[ModelResult, ...]
+    changes: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ReaderStudy:
+    """The reader study of a reproduction.
+
+    Attributes:
+        folder: Where it lies.
+        ready: Whether it could be made.
+        printed: What the paper's readers answered.
+        analysis: Of the answers given here; None before there are any.
+        page: Of that analysis.
+        cues: What the audit of trivial cues found.
+    """
+
+    folder: Path
+    ready: bool
+    printed: tuple[Printed, ...]
+    analysis: Analysis | None
+    page: Path
+    cues: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Reproduced:
+    """All that the page shows.
+
+    Attributes:
+        study: Short name.
+        title: Of the page.
+        citation: Of the paper.
+        scale: Name of the scale.
+        limits: What a run at this scale can show and what it cannot.
+        simulated: Whether the scans were drawn by a computer.
+        facts: What was done.
+        types: What came of it.
+        reading: The reader study, if the paper had one.
+        values: A printed table of measures, if there is one.
+        detection: The page of the detection experiment, if there is one.
+        detected: Its table, printed beside ours, as dictionaries; see the template.
+        notes: Known defects of the paper.
+        remarks: What went otherwise than planned.
+        command: That makes all of it.
+        commands: That do the same by hand.
+        versions: Of the libraries.
+    """
+
+    study: str
+    title: str
+    citation: str
+    scale: str
+    limits: str
+    simulated: bool
+    facts: tuple[Fact, ...]
+    types: tuple[TypeResult, ...]
+    reading: ReaderStudy | None
+    values: PrintedValues | None
+    notes: tuple[str, ...]
+    remarks: tuple[str, ...]
+    command: str
+    commands: tuple[str, ...]
+    versions: Mapping[str, str]
+    detection: Path | None = None
+    detected: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def models(self) -> list[ModelResult]:
+        """List all models."""
+        return [model for one in self.types for model in one.models]
+
+
+def write_reproduction(out: Path, found: Reproduced) -> None:
+    """Write the page; its links are relative, so the folder can be moved.
+
+    Args:
+        out: The HTML file.
+        found: What it shows.
+    """
+    scores = [score for model in found.models for some in model.scores.values() for score in some]
+    page = render(
+        "reproduction.html",
+        found=found,
+        readers=[readers(one, found) for one in found.reading.printed] if found.reading else [],
+        values=measures(found.values, found.models) if found.values else None,
+        scores=overview(found.types),
+        galleries=list(galleries(found)),
+        changes=changes(found.types),
+        links={path: relative(path, out) for path in linked(found)},
+        glossary=glossary(
+            dict.fromkeys(one.name for one in scores), dict.fromkeys(one.features for one in scores)
+        ),
+    )
+    write_text(out, page)
+
+
+def linked(found: Reproduced) -> Iterator[Path]:
+    """List what the page links to."""
+    yield from (one.page for one in found.types)
+    if found.detection:
+        yield found.detection
+    if found.reading:
+        yield found.reading.page
+
+
+def relative(path: Path, out: Path) -> str:
+    """Write a link from the page, which lies above all others."""
+    return path.relative_to(out.parent).as_posix()
+
+
+# --- readers --------------------------------------------------------------------------
+
+
+def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
+    """Lay a printed table of a reader study out, this run's answers beside it."""
+    assert found.reading is not None
+    analysis = found.reading.analysis
+    tumour = printed.classes[0] != "real"
+    rows = []
+    for place, row in enumerate(printed.rows):
+        ours = None
+        if analysis is not None:
+            ours = answers(analysis, printed, place, tumour=tumour)
+        rows.append(
+            {
+                "label": row.label,
+                "group": row.group,
+                "accuracy": words.exactly(row.accuracy),
+                "counts": row.counts,
+                "ours": ours,
+                "classifier": judged_as(row.label, found.models) if not tumour else [],
+            }
+        )
+    return {
+        "title": printed.title,
+        "citation": printed.citation,
+        "rows_are": printed.rows_are,
+        "columns": printed.columns,
+        "unit": printed.unit,
+        "groups": any(row.group for row in printed.rows),
+        "classifier": printed.rows_are == "block" and not tumour,
+        "read": analysis is not None,
+        "rows": rows,
+        "notes": printed.notes,
+    }
+
+
+def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -> dict[str, Any]:
+    """Give what readers here answered in the place of one printed row."""
+    row = printed.rows[place]
+    if tumour:
+        tables = [table for one in analysis.readings for table in one.tumour]
+        mine = [one for one in tables if one.images == row.label]
+        if not mine:
+            return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+        one = mine[0]
+        return {"counts": [one.tt, one.tn, one.nt, one.nn], "accuracy": words.share(one.accuracy)}
+    some = fitting(analysis, printed, place)
+    if some is None:
+        return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+    counts: Confusion = some.confusion
+    return {
+        "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
+        "accuracy": words.share(some.accuracy),
+    }
+
+
+def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
+    """Find the reading that stands for a printed row: of the same block, or the next reader."""
+    if printed.rows_are == "reader":
+        name = f"R{place + 1}"
+        return next((one for one in analysis.readings if one.reader == name), None)
+    label = printed.rows[place].label
+    return next((one for one in analysis.readings if one.block == label), None)
+
+
+def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
+    """Give what a classifier scores on the images of a block, in a reader's place."""
+    return [
+        cell(score) | {"floor": number(score.floor), "of": words_of(model, word, len(models))}
+        for model in models
+        if model.block == block
+        for word, folder in model.sets[-1:]
+        for score in model.scores.get(folder.name, ())
+        if score.name == CLASSIFIER
+    ]
+
+
+def words_of(model: ModelResult, word: str, models: int) -> str:
+    """Say whose images these are, where that is not clear."""
+    name = model.label if models <= 2 else ""
+    return " ".join(filter(None, (name, word)))
+
+
+# --- measures -------------------------------------------------------------------------
+
+
+def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str, Any]:
+    """Lay a printed table of measures out, a row for every model, ours beside."""
+    known = dict(printed.rows)
+    names = (*printed.measures, *CORRECTED)
+    measured = [model for model in models if model.scores]
+    rows = []
+    if measured:
+        floors = by_name(measured[0])
+        label = printed.rows[0][0]
+        rows.append(
+            {
+                "label": label,
+                "note": "here: held-out real images",
+                "printed": known[label],
+                "ours": [floor(floors[name]) for name in names],
+            }
+        )
+    for model in models:
+        mine = by_name(model)
+        rows.append(
+            {
+                "label": model.label,
+                "note": "diverged" if model.failed else "",
+                "printed": known.get(model.label),
+                "ours": [cell(mine[name]) if name in mine else None for name in names],
+            }
+        )
+    return {
+        "printed": printed,
+        "ours": [title_of(name) for name in names],
+        "anchors": [anchor_of(name) for name in names],
+        "n": f"{by_name(measured[0])[names[0]].n_synthetic:,}" if measured else "",
+        "rows": rows,
+    }
+
+
+def by_name(model: ModelResult) -> dict[str, Score]:
+    """Give the scores of a model's first set by name."""
+    if not model.sets:
+        return {}
+    return {one.name: one for one in model.scores.get(model.sets[0][1].name, ())}
+
+
+def floor(one: Score) -> dict[str, Any]:
+    """Write what real images score."""
+    return {"value": number(one.floor), "interval": between(one.floor_low, one.floor_high)}
+
+
+def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
+    """Lay the main scores of all models out: a row a set, a column a score."""
+    kinds: dict[tuple[str, str], None] = {}
+    for one in types:
+        for model in one.models:
+            for some in model.scores.values():
+                kinds |= {(s.name, s.features): None for s in some if s.name in JUDGED}
+    order = sorted(kinds, key=lambda kind: JUDGED.index(kind[0]))
+    return {
+        "columns": [(title_of(*kind), anchor_of(kind[0])) for kind in order],
+        "rows": [
+            {"label": model.label, "word": word, "failed": model.failed, "page": one.page}
+            | {"cells": [_cell(model.scores.get(name, ()), kind) for kind in order]}
+            for one in types
+            for model in one.models
+            for word, name in [(word, folder.name) for word, folder in model.sets] or [("", "")]
+        ],
+    }
+
+
+def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | None:
+    for one in scores:
+        if (one.name, one.features) == kind:
+            return cell(one) | {"floor": number(one.floor)}
+    return None
+
+
+# --- pictures and differences ---------------------------------------------------------
+
+
+def galleries(found: Reproduced) -> Iterator[dict[str, Any]]:
+    """Show held-out real images of each type, and the first ones of each of its models."""
+    origin = "Simulated" if found.simulated else "Real"
+    for one in found.types:
+        held = SliceSet.open(one.slices).split("test")
+        rows = np.sort(np.random.default_rng(0).permutation(len(held))[:SHOWN])
+        yield {
+            "title": f"{origin}: {one.label}",
+            "kind": "real",
+            "caption": "held out from training",
+            "picture": figures.image_grid(_some(held, rows), COLUMNS),
+        }
+        for model in one.models:
+            for word, folder in model.sets:
+                made = SliceSet.open(folder)
+                yield {
+                    "title": f"Synthetic: {model.label}",
+                    "kind": "synthetic",
+                    "caption": f"the first {word or 'drawn'} ones of {len(made):,}",
+                    "picture": figures.image_grid(_some(made, np.arange(len(made))), COLUMNS),
+                }
+
+
+def _some(data: SliceSet, rows: np.ndarray) -> Any:
+    chosen = np.zeros(len(data), dtype=bool)
+    chosen[rows[:SHOWN]] = True
+    return data.where(chosen).images
+
+
+def changes(types: Sequence[TypeResult]) -> list[tuple[str, list[str]]]:
+    """List what differs from the published plans and recipes, and of which models."""
+    whose: dict[str, list[str]] = {}
+    for one in types:
+        for change in one.changes:
+            whose.setdefault(f"slices: {change}", []).append(one.label)
+        for model in one.models:
+            for change in model.changes:
+                whose.setdefault(f"training: {change}", []).append(model.label)
+    return list(whose.items())
