@@ -1,13 +1,6 @@
 """A whole published study by one command, in steps that the other verbs do as well.
 
-cohort/                  simulated scans, unless there are others
-TYPE/slices              one type of images
-TYPE/runs/MODEL          what is trained on them
-TYPE/synthetic/MODEL     what it draws, and MODEL-selected, what a rule has left
-TYPE/scores              all measures
-TYPE/report.html         all of that
-study/                   the reader study, ready to serve; scored/ once somebody has read
-report.html              the paper's tables, printed and ours
+Every step leaves a folder (`work.py` lists them), and one that was done is not done again.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,18 +13,20 @@ from typing import Any
 from mrgantry.common.errors import DataError, DivergedError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data import prepare
+from mrgantry.data.prepare import choose
 from mrgantry.data.slices import read_about
+from mrgantry.data.subjects import find_subjects
 from mrgantry.evaluate import evaluate, select
 from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.gan import sample, train
-from mrgantry.papers.reproduction import Block, ImageType, Model, Reproduction
+from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.papers.results import gather
+from mrgantry.papers.work import Work, blocks_of, complete, folders_of
 from mrgantry.report import report
+from mrgantry.report.reproduction import write_reproduction
 from mrgantry.simulate import simulate
 from mrgantry.study.create import create
-from mrgantry.study.pools import Sources
 from mrgantry.study.study import Reader
-
-Scores = tuple[Path, tuple[str, ...], list[Model]]  # folder, conditions, models
 
 
 @dataclass(frozen=True)
@@ -41,82 +36,6 @@ class Step:
     words: str
     done: Callable[[], bool]
     go: Callable[[], object]
-
-
-@dataclass(frozen=True)
-class Work:
-    """A study at its scale and the folders that it is done in.
-
-    Attributes:
-        study: At its scale.
-        out: The folder of all.
-        scans: A user's own; None simulates.
-    """
-
-    study: Reproduction
-    out: Path
-    scans: Path | None
-
-    @property
-    def cohort(self) -> Path:
-        """Give the folder of scans."""
-        return self.scans or self.out / "cohort"
-
-    def slices(self, one: ImageType) -> Path:
-        """Give the folder of a real set."""
-        return self.out / one.name / "slices"
-
-    def run(self, one: ImageType, model: Model) -> Path:
-        """Give the folder of a run."""
-        return self.out / one.name / "runs" / model.name
-
-    def failure(self, one: ImageType, model: Model) -> Path:
-        """Give the file that says why a run diverged."""
-        return self.out / one.name / "runs" / f"{model.name}-failed.json"
-
-    def synthetic(self, one: ImageType, model: Model) -> Path:
-        """Give the folder of what a model draws."""
-        return self.out / one.name / "synthetic" / model.name
-
-    def selected(self, one: ImageType, model: Model) -> Path:
-        """Give the folder of what a rule has left of it."""
-        return self.out / one.name / "synthetic" / f"{model.name}-selected"
-
-    def rejected(self, one: ImageType, model: Model) -> Path:
-        """Give the file that says why nothing usable is left of it."""
-        return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
-
-    def page(self, one: ImageType) -> Path:
-        """Give the page of one type of images."""
-        return self.out / one.name / "report.html"
-
-    def failed(self, one: ImageType, model: Model) -> str:
-        """Say why a model diverged; empty if it did not."""
-        return reason_in(self.failure(one, model))
-
-    def used(self, one: ImageType, model: Model) -> Path:
-        """Give the images that readers and classifiers get: the selected ones, if there are any."""
-        chosen = self.selected(one, model)
-        fits = complete(chosen) and not self.rejected(one, model).is_file()
-        return chosen if fits else self.synthetic(one, model)
-
-    def sets(self, one: ImageType, model: Model) -> list[tuple[str, Path]]:
-        """List the synthetic sets of a model that can be measured."""
-        if not complete(self.synthetic(one, model)):
-            return []
-        used = self.used(one, model)
-        drawn = ("", self.synthetic(one, model))
-        return [drawn] if used == drawn[1] else [drawn, ("selected", used)]
-
-    def scores(self, one: ImageType) -> list[Scores]:
-        """List the folders of scores: one for all models that were trained on the same slices."""
-        groups: dict[tuple[str, ...], list[Model]] = {}
-        for model in one.models:
-            groups.setdefault(model.only, []).append(model)
-        return [
-            (self.out / one.name / "-".join(["scores", *only]).replace("=", "-"), only, models)
-            for only, models in groups.items()
-        ]
 
 
 def reproduce(
@@ -138,9 +57,9 @@ def reproduce(
         RunError: The folder holds another reproduction, or other things.
         DataError: The scans cannot be used.
     """
-    from mrgantry.papers.results import gather
-    from mrgantry.report.reproduction import write_reproduction
-
+    if scans is not None:  # what is wrong with them is told before anything is written
+        for one in study.image_types:
+            choose(find_subjects(scans, one.plan.sequences), one.plan, scans)
     claim(out, study, scans)
     work = Work(study, out, scans)
     todo = list(steps(work))
@@ -246,16 +165,6 @@ def steps_of(work: Work, one: ImageType, model: Model) -> Iterator[Step]:
         )
 
 
-def complete(folder: Path) -> bool:
-    """Say whether a set of slices is there, all of it."""
-    return (folder / "about.json").is_file() and read_about(folder).complete
-
-
-def reason_in(path: Path) -> str:
-    """Read why something is not there; empty if nothing says so."""
-    return str(read_json(path)["reason"]) if path.is_file() else ""
-
-
 def simulate_scans(work: Work) -> None:
     """Simulate the cohort."""
     options: dict[str, Any] = work.study.cohort.model_dump()
@@ -312,15 +221,6 @@ def measure(
     )
 
 
-def folders_of(work: Work, one: ImageType) -> list[Path]:
-    """List what the page of one type of images shows."""
-    cohort = [] if work.scans else [work.cohort]
-    runs = [work.run(one, model) for model in one.models]
-    sets = [place for model in one.models for _, place in work.sets(one, model)]
-    scores = [folder for folder, _, _ in work.scores(one) if (folder / "scores.json").is_file()]
-    return [*cohort, work.slices(one), *runs, *sets, *scores]
-
-
 def written(work: Work, one: ImageType) -> bool:
     """Say whether the page is there, and younger than the scores that it shows."""
     page = work.page(one)
@@ -336,19 +236,6 @@ def write_page(work: Work, one: ImageType) -> None:
 
 
 # --- readers --------------------------------------------------------------------------
-
-
-def blocks_of(work: Work) -> Iterator[tuple[Block, Sources | None]]:
-    """Give the blocks of the reader study; None for one of whose models one diverged."""
-    assert work.study.reading is not None
-    models = {model.name: (one, model) for one, model in work.study.models()}
-    for block in work.study.reading.blocks:
-        pairs = [models[name] for name in block.models]
-        if not all(work.sets(*pair) for pair in pairs):
-            yield block, None
-            continue
-        real = work.slices(pairs[0][0])
-        yield block, Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
 
 
 def make_reader_study(work: Work) -> None:

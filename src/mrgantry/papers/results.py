@@ -1,7 +1,6 @@
 """What the folders of a reproduction hold, collected for its page."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
@@ -11,8 +10,8 @@ from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SliceSet, read_about
 from mrgantry.gan import Run
 from mrgantry.papers import find_study
-from mrgantry.papers.reproduce import Work, blocks_of, folders_of, reason_in
-from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.papers.reproduction import ImageType, Model
+from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
 from mrgantry.report import write_study
 from mrgantry.report.page import commands, find
 from mrgantry.report.reproduction import (
@@ -165,9 +164,8 @@ def remarks(work: Work) -> Iterator[str]:
         for block, sources in blocks_of(work):
             if sources is None:
                 yield f"The reader study lacks the block {block.name}, whose model diverged."
-    if not (work.out / "study/study.json").is_file():
-        if reason := reason_in(work.out / "study-not-made.json"):
-            yield f"The reader study was not made. {reason}"
+    if reason := reason_in(work.out / "study-not-made.json"):
+        yield f"The reader study was not made. {reason}"
 
 
 def reader_study(work: Work) -> ReaderStudy:

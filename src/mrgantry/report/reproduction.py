@@ -13,8 +13,8 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
-from mrgantry.report.rendering import render
-from mrgantry.report.scores import anchor_of, between, cell, glossary, number
+from mrgantry.report.rendering import between, number, render
+from mrgantry.report.scores import anchor_of, cell, glossary
 from mrgantry.report.study import words
 from mrgantry.report.study.words import Cell
 from mrgantry.study.measured import Confusion
@@ -283,7 +283,7 @@ def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str,
     known = dict(printed.rows)
     names = (*printed.measures, *CORRECTED)
     measured = [model for model in models if model.scores]
-    rows = []
+    rows: list[dict[str, Any]] = []
     if measured:
         floors = by_name(measured[0])
         label = printed.rows[0][0]
