@@ -1,0 +1,248 @@
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from itertools import groupby
+
+import pytest
+from typer.testing import CliRunner
+
+from conftest import blobs, write_slices
+from mrgantry.cli import app
+from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
+from mrgantry.common.files import read_json, write_json
+from mrgantry.common.score import Score
+from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
+from mrgantry.papers.reproduce import claim, reproduce, steps
+from mrgantry.papers.reproduction import SCALES
+from mrgantry.papers.results import plan_changes
+from mrgantry.papers.work import Work, blocks_of
+from mrgantry.report.reproduction import (
+    Fact,
+    ModelResult,
+    ReaderStudy,
+    Reproduced,
+    TypeResult,
+    write_reproduction,
+)
+
+module = sys.modules["mrgantry.papers.reproduce"]
+
+
+class TestTheFourStudiesAreComplete:
+    def test_their_models(self):
+        counts = {name: len(study.models()) for name, study in STUDIES.items()}
+        assert counts == {
+            "han2018": 12,
+            "han2018-pggan": 2,
+            "kazuhiro2018": 1,
+            "delplace2020": 15,
+        }
+
+    def test_han2018_has_six_types_of_images_under_two_networks(self):
+        study = find_study("han2018")
+        assert [one.label for one in study.image_types] == [
+            "T1 128", "T1c 128", "T2 128", "FLAIR 128", "Concat 128", "Concat 64"
+        ]  # fmt: skip
+        assert {model.recipe.name for _, model in study.models()} == {
+            "han2018-dcgan-128", "han2018-wgan-128", "han2018-dcgan-64", "han2018-wgan-64"
+        }  # fmt: skip
+        printed = [row.label for row in han2018.PRINTED.rows]
+        assert [block.name for block in study.reading.blocks] == printed
+        labels = {model.name: model.label for _, model in study.models()}
+        assert [labels[block.models[0]] for block in study.reading.blocks] == printed
+
+    def test_pggan_trains_on_either_half_of_the_slices(self):
+        study = find_study("han2018-pggan")
+        lengths = {model.only[0]: model.trained.images for _, model in study.models()}
+        assert lengths == {"tumour=yes": 503_600, "tumour=no": 385_300}
+        assert study.selected
+
+    def test_kazuhiro2018_has_five_readers_in_two_groups(self):
+        seats = find_study("kazuhiro2018").reading.seats
+        assert [seat.group for seat in seats] == [row.group for row in kazuhiro2018.PRINTED.rows]
+        assert [seat.years for seat in seats] == [15, 15, 10, 10, 4]
+
+    def test_delplace2020_has_every_loss_under_every_network(self):
+        study = find_study("delplace2020")
+        pairs = {(m.recipe.network.kind, m.recipe.loss.kind) for _, m in study.models()}
+        assert len(pairs) == 15
+        labels = {model.label for _, model in study.models()}
+        printed = dict(delplace2020.MEASURES.rows)
+        assert printed["Training data"] == (0.739, 409, 15)
+        assert printed.keys() - labels == {"Training data"}
+        assert study.samples == 11_328
+
+    @pytest.mark.parametrize("name", STUDIES)
+    @pytest.mark.parametrize("scale", SCALES)
+    def test_every_recipe_fits_its_slices_at_every_scale(self, name, scale):
+        study = find_study(name).at(scale)
+        assert study.scale == scale and study.scale_of(scale).limits.endswith(".")
+        for one, model in study.models():
+            recipe = model.trained
+            assert recipe.size == one.plan.size
+            if scale == "smoke":  # no other change of a network's widths is made
+                recipe.network.generator(recipe.size, 1)
+                recipe.network.critic(recipe.size, 1)
+        names = [model.name for _, model in study.models()]
+        assert len(set(names)) == len(names)
+
+    def test_the_paper_scale_is_the_paper(self):
+        for study in STUDIES.values():
+            paper = study.at("paper")
+            assert paper == study
+            for now, before in zip(paper.models(), study.models(), strict=True):
+                assert now[1].trained.differences(before[1].recipe) in (
+                    [], ["images was 503600, now 385300"]
+                )  # fmt: skip
+
+    def test_types_of_images_stay_apart_where_they_shrink(self):
+        sizes = [one.plan.size for one in find_study("han2018").at("smoke").image_types]
+        assert sizes == [64, 64, 64, 64, 64, 32]
+
+    def test_what_changes_with_the_scale_is_listed(self):
+        before = find_study("kazuhiro2018").image_types[0].plan
+        now = find_study("kazuhiro2018").at("smoke").image_types[0].plan
+        assert "size was 128, now 64" in plan_changes(now, before)
+
+    def test_unknown_names_are_told(self):
+        with pytest.raises(RecipeError, match="Did you mean 'han2018'"):
+            find_study("han218")
+        with pytest.raises(RecipeError, match="Did you mean 'laptop'"):
+            find_study("han2018").at("laptp")
+
+
+# --- going on -------------------------------------------------------------------------
+
+
+class Verbs:
+    """Stand-ins for the verbs: each leaves what tells that it was done, and is counted."""
+
+    def __init__(self, monkeypatch, real, diverging=(), picky=()):
+        self.calls, self.stop_at = [], None
+        self.real, self.diverging, self.picky = real, diverging, picky
+        for name in (
+            "simulate", "prepare", "train", "sample", "select", "evaluate", "report", "create"
+        ):  # fmt: skip
+            monkeypatch.setattr(module, name, self.counted(name))
+        monkeypatch.setattr(module, "gather", lambda work: work)
+        monkeypatch.setattr(module, "write_reproduction", lambda page, found: page.touch())
+
+    def counted(self, name):
+        def call(*args, **options):
+            if len(self.calls) == self.stop_at:
+                raise KeyboardInterrupt
+            self.calls.append(name)
+            return getattr(self, name)(*args, **options)
+
+        return call
+
+    def simulate(self, cohort, subjects, **options):
+        cohort.mkdir()
+        (cohort / "preview.png").touch()
+
+    def prepare(self, cohort, slices, plan):
+        subjects = [f"s{number // 4}" for number in range(32)]
+        splits = ["train" if number < 16 else "test" for number in range(32)]
+        write_slices(slices, blobs(32), subjects, splits)
+
+    def train(self, slices, run, recipe, *, only=()):
+        if run.name in self.diverging:
+            raise DivergedError("Training stopped.")
+        run.mkdir(parents=True, exist_ok=True)
+
+    def sample(self, run, synthetic, count):
+        seed = sum(map(ord, synthetic.name))
+        write_slices(synthetic, blobs(16, seed=seed), ["g"] * 16, [""] * 16, synthetic=True)
+
+    def select(self, slices, out, against, *, only):
+        if slices.name in self.picky:
+            raise DataError("Not one is plausible.")
+        return write_slices(out, blobs(14), ["g"] * 14, [""] * 14, synthetic=True)
+
+    def evaluate(self, real, out, synthetic, **options):
+        marks = [read_json(one / "about.json")["fingerprint"] for one in synthetic]
+        write_json(out / "evaluation.json", {"synthetic": [{"fingerprint": m} for m in marks]})
+        write_json(out / "scores.json", [])
+
+    def report(self, page, folders):
+        page.touch()
+
+    def create(self, out, protocol, blocks, readers, **options):
+        self.blocks, self.readers = blocks, readers
+        write_json(out / "study.json", {})
+
+
+def smoke(name):
+    return find_study(name).at("smoke")
+
+
+@pytest.mark.parametrize("name", STUDIES)
+def test_it_goes_on_where_it_stopped(name, tmp_path, monkeypatch):
+    whole = Verbs(monkeypatch, tmp_path)
+    reproduce(smoke(name), tmp_path / "whole", say=lambda _: None)
+    verbs, said = Verbs(monkeypatch, tmp_path), []
+    for stop in (3, 7, len(whole.calls) - 1):
+        verbs.stop_at = min(stop, len(whole.calls) - 1)
+        with pytest.raises(KeyboardInterrupt):
+            reproduce(smoke(name), tmp_path / "parts", say=said.append)
+    verbs.stop_at = None
+    reproduce(smoke(name), tmp_path / "parts", say=said.append)
+    # Nothing twice, nothing left out; but a run is asked whether it is whole until it is sampled.
+    assert [name for name, _ in groupby(verbs.calls)] == [name for name, _ in groupby(whole.calls)]
+    done = len(verbs.calls)
+    again = []
+    reproduce(smoke(name), tmp_path / "parts", say=again.append)
+    assert len(verbs.calls) == done and len(again) == 1  # but the page
+    total = len(list(steps(Work(smoke(name), tmp_path / "parts", None)))) + 1
+    assert said[0].startswith(f"1/{total}  Simulating")
+    assert again[0].startswith(f"{total}/{total}  Writing")
+
+
+def test_what_diverges_is_noted_and_stops_nobody(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path, diverging=("t2-128-wgan",))
+    reproduce(smoke("han2018"), tmp_path / "out", say=lambda _: None)
+    assert verbs.calls.count("train") == 12 and verbs.calls.count("sample") == 11
+    names = [one.name for one in verbs.blocks]
+    assert len(names) == 11 and "T2 WGAN 128" not in names
+    work = Work(smoke("han2018"), tmp_path / "out", None)
+    assert [block.name for block, sources in blocks_of(work) if sources is None] == ["T2 WGAN 128"]
+    reproduce(smoke("han2018"), tmp_path / "out", say=lambda _: None)
+    assert verbs.calls.count("train") == 12  # what failed once is not tried again
+
+
+def test_where_a_rule_leaves_nothing_all_images_are_used(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path, picky=("tumour",))
+    reproduce(smoke("han2018-pggan"), tmp_path / "out", say=lambda _: None)
+    work = Work(smoke("han2018-pggan"), tmp_path / "out", None)
+    assert [place.name for place in verbs.blocks[0].synthetic] == ["tumour", "non-tumour-selected"]
+    reason = read_json(tmp_path / "out/t1c/synthetic/tumour-not-selected.json")["reason"]
+    assert reason == "Not one is plausible."
+    (one,) = work.study.image_types
+    assert [len(work.sets(one, model)) for model in one.models] == [1, 2]
+    assert [reader.name for reader in verbs.readers] == ["R1"]
+
+
+def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path)
+    reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=lambda _: None)
+    assert [reader.name for reader in verbs.readers] == ["R1", "R2", "R3", "R4", "R5"]
+    assert [reader.years for reader in verbs.readers] == [15, 15, 10, 10, 4]
+
+
+def test_another_study_or_scale_is_refused(tmp_path):
+    claim(tmp_path / "out", smoke("han2018"), None)
+    claim(tmp_path / "out", smoke("han2018"), None)
+    with pytest.raises(RunError, match="begun with another scale and plan"):
+        claim(tmp_path / "out", find_study("han2018").at("laptop"), None)
+    with pytest.raises(RunError, match="begun with another study"):
+        claim(tmp_path / "out", smoke("kazuhiro2018"), None)
+    with pytest.raises(RunError, match="begun with another scans"):
+        claim(tmp_path / "out", smoke("han2018"), tmp_path)
+    (tmp_path / "other").mkdir()
+    (tmp_path / "other/file").touch()
+    with pytest.raises(RunError, match="is not empty"):
+        claim(tmp_path / "other", smoke("han2018"), None)
