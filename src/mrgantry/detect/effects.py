@@ -311,9 +311,7 @@ def difference(
     return judged(values, (count - 1) * (values - without))
 
 
-def judged(
-    values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]
-) -> Difference:
+def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]) -> Difference:
     """Judge a mean over seeds, given how much each person moves each seed's value.
 
     Args:
