@@ -1,0 +1,372 @@
+"""How good classifiers are, and which differences between conditions are larger than chance.
+
+Slices of one person are alike, so persons are what is drawn, never slices; and a classifier
+trained again with another seed answers otherwise, so seeds are drawn too. Every measure is a
+function of how often each person counts: all once (the value), some several times and some not
+at all (the bootstrap), all but one (the jackknife).
+
+A difference between two conditions is judged by Student's t. Its variance is that over persons,
+plus that over seeds, less what both count (Cameron et al. 2011, equation 2.11), and its
+degrees of freedom are Satterthwaite's. Percentiles of a bootstrap over persons and seeds are
+not used: with three seeds they call equal conditions different too often, since three values
+drawn with replacement vary by a third less than they should.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+from jaxtyping import Bool, Float, Int
+from scipy.stats import norm, t
+
+from mrgantry.common.errors import DataError
+
+BINS = 10  # of equal width, from 0 to 1, for the expected calibration error
+DRAWS = 2000  # bootstrap samples
+SIZES = ("small", "medium", "large")
+ALPHA = 0.05
+
+Weights = Float[np.ndarray, "b m"]
+Statistic = Callable[[Weights], Float[np.ndarray, " b"]]
+Verdict = Literal["helps", "hurts", "not shown"]
+
+
+@dataclass(frozen=True, eq=False)
+class Truth:
+    """What is known of the test images.
+
+    Attributes:
+        label: 1 with tumour, 0 without.
+        subject: Number of the person, from 0; every number up to the last occurs.
+        mm2: Area of the tumour; NaN where it is not known.
+    """
+
+    label: Int[np.ndarray, " n"]
+    subject: Int[np.ndarray, " n"]
+    mm2: Float[np.ndarray, " n"]
+
+    @property
+    def subjects(self) -> int:
+        """Give the number of persons."""
+        return int(self.subject.max()) + 1
+
+    @property
+    def limits(self) -> tuple[float, float] | None:
+        """Give the areas, in mm2, that part small, medium and large tumours: the tertiles."""
+        areas = self.mm2[self.label == 1]
+        if len(areas) < len(SIZES) or np.isnan(areas).any():
+            return None
+        low, high = np.percentile(areas, (100 / 3, 200 / 3))
+        return float(low), float(high)
+
+    def of_size(self, size: str) -> Bool[np.ndarray, " n"]:
+        """Mark the tumours of a third, or none where areas are not known."""
+        tumour = self.label == 1
+        if self.limits is None:
+            return tumour & False
+        return tumour & (np.digitize(self.mm2, self.limits, right=True) == SIZES.index(size))
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What one classifier says of the test images.
+
+    Attributes:
+        probability: Of a tumour.
+        threshold: From which on it says "tumour", as chosen on validation images.
+    """
+
+    probability: Float[np.ndarray, " n"]
+    threshold: float = 0.5
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score of a classifier.
+
+    Attributes:
+        title: What people call it.
+        statistic: Makes the function of the persons' weights.
+        better: Which values are better.
+        compared: Whether differences between conditions are judged by it.
+    """
+
+    title: str
+    statistic: Callable[[Truth, Answers], Statistic]
+    better: Literal["higher", "lower"] = "higher"
+    compared: bool = True
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A measure of one condition.
+
+    Attributes:
+        value: Mean over seeds; NaN where no image bears on it.
+        low: Lower end of its 95 % interval over persons.
+        high: Upper end.
+        seeds: What each seed's classifier scores.
+    """
+
+    value: float
+    low: float
+    high: float
+    seeds: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A measure of one condition minus that of another, on the same images and seeds.
+
+    Attributes:
+        value: Mean over seeds.
+        low: Lower end of its 95 % interval over persons and seeds.
+        high: Upper end.
+        p: Of no difference, two-sided.
+        freedom: Degrees of freedom of t.
+        seeds: What each seed gives.
+    """
+
+    value: float
+    low: float
+    high: float
+    p: float
+    freedom: float
+    seeds: tuple[float, ...]
+
+
+def youden(probability: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -> float:
+    """Choose the threshold with the greatest sum of sensitivity and specificity.
+
+    Between the two probabilities at which the sum is greatest, its middle is taken; of several
+    such places, the one nearest to 0.5.
+
+    Source: Youden 1950, Index for rating diagnostic tests.
+    """
+    values = np.unique(probability)
+    edges = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2])
+    positive, negative = (np.sort(probability[label == one]) for one in (1, 0))
+    missed = np.searchsorted(positive, edges) / max(1, len(positive))
+    passed = np.searchsorted(negative, edges) / max(1, len(negative))
+    best = edges[np.isclose(passed - missed, (passed - missed).max())]
+    return float(best[np.abs(best - 0.5).argmin()])
+
+
+def by_subject(truth: Truth, values: np.ndarray) -> Float[np.ndarray, " m"]:
+    """Sum over each person's images."""
+    return np.bincount(truth.subject, values.astype(np.float64), truth.subjects)
+
+
+def share(truth: Truth, what: np.ndarray, where: Bool[np.ndarray, " n"]) -> Statistic:
+    """Give the mean of something over some images, each as often as its person counts."""
+    top, bottom = by_subject(truth, what * where), by_subject(truth, where)
+
+    def weighted(weights: Weights) -> Float[np.ndarray, " b"]:
+        with np.errstate(invalid="ignore"):  # a sample may lack such images: NaN
+            return (weights @ top) / (weights @ bottom)
+
+    return weighted
+
+
+def right(truth: Truth, answers: Answers, threshold: float) -> Bool[np.ndarray, " n"]:
+    """Mark the images that are called what they are; at the threshold it is called a tumour."""
+    return (answers.probability >= threshold) == (truth.label == 1)
+
+
+def auc(truth: Truth, answers: Answers) -> Statistic:
+    """Give the share of pairs, tumour and none, in which the tumour is found likelier.
+
+    Pairs within persons and between them count alike, each as often as both persons do.
+    """
+    count = truth.subjects
+    tumour, positive = truth.label == 1, truth.label == 1
+    likely, whose = answers.probability[positive], truth.subject[positive]
+    won = np.zeros((count, count))  # pairs of a person's tumours and another's other images
+    for other in range(count):
+        rest = np.sort(answers.probability[~tumour & (truth.subject == other)])
+        wins = (np.searchsorted(rest, likely) + np.searchsorted(rest, likely, "right")) / 2
+        won[:, other] = np.bincount(whose, wins, count)
+    with_tumour, without = by_subject(truth, tumour), by_subject(truth, ~tumour)
+
+    def weighted(weights: Weights) -> Float[np.ndarray, " b"]:
+        with np.errstate(invalid="ignore"):
+            pairs = (weights @ with_tumour) * (weights @ without)
+            return np.einsum("bs,bs->b", weights @ won, weights) / pairs
+
+    return weighted
+
+
+def bin_of(probability: Float[np.ndarray, " n"]) -> Int[np.ndarray, " n"]:
+    """Give the bin of each probability; 1 falls into the last."""
+    return np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+
+
+def calibration_error(truth: Truth, answers: Answers) -> Statistic:
+    """Give the mean distance of bins' mean probability to their share of tumours.
+
+    Source: Naeini et al. 2015 (expected calibration error), here with 10 bins of equal width.
+    """
+    bins = bin_of(answers.probability)
+    excess = answers.probability - truth.label
+    gaps = np.stack([by_subject(truth, excess * (bins == one)) for one in range(BINS)], 1)
+    counts = by_subject(truth, np.ones(len(bins)))
+    return lambda weights: np.abs(weights @ gaps).sum(1) / (weights @ counts)
+
+
+def _share_right(kind: str, chosen: bool = False) -> Callable[[Truth, Answers], Statistic]:
+    """Make accuracy ("all"), sensitivity (1), specificity (0), or sensitivity to a size."""
+
+    def statistic(truth: Truth, answers: Answers) -> Statistic:
+        where = {
+            "all": truth.label >= 0,
+            "1": truth.label == 1,
+            "0": truth.label == 0,
+        }
+        rows = where[kind] if kind in where else truth.of_size(kind)
+        return share(truth, right(truth, answers, answers.threshold if chosen else 0.5), rows)
+
+    return statistic
+
+
+def _brier(truth: Truth, answers: Answers) -> Statistic:
+    return share(truth, (answers.probability - truth.label) ** 2, truth.label >= 0)
+
+
+MEASURES: Mapping[str, Measure] = {
+    "accuracy": Measure("Accuracy", _share_right("all")),
+    "sensitivity": Measure("Sensitivity", _share_right("1")),
+    "specificity": Measure("Specificity", _share_right("0")),
+    "auc": Measure("AUC", auc),
+    "brier": Measure("Brier score", _brier, "lower"),
+    "ece": Measure("Calibration error", calibration_error, "lower"),
+    "accuracy_youden": Measure("Accuracy", _share_right("all", True)),
+    "sensitivity_youden": Measure("Sensitivity", _share_right("1", True)),
+    "specificity_youden": Measure("Specificity", _share_right("0", True)),
+    **{
+        f"sensitivity_{size}": Measure(f"Sensitivity, {size}", _share_right(size), compared=False)
+        for size in SIZES
+    },
+}
+
+
+def bootstrap(subjects: int, seed: int, draws: int = DRAWS) -> Weights:
+    """Draw persons with replacement: how often each counts in every sample."""
+    random = np.random.default_rng(seed)
+    return random.multinomial(subjects, np.full(subjects, 1 / subjects), draws).astype(np.float64)
+
+
+def estimate(
+    truth: Truth, answers: Sequence[Answers], measure: Measure, drawn: Weights
+) -> Estimate:
+    """Score a condition: the mean over its seeds, and percentiles over samples of persons.
+
+    Args:
+        truth: Of the test images.
+        answers: Of each seed's classifier.
+        measure: What is measured.
+        drawn: Bootstrap samples of the persons; the same for all conditions.
+    """
+    statistics = [measure.statistic(truth, one) for one in answers]
+    values = tuple(float(one(np.ones((1, truth.subjects)))[0]) for one in statistics)
+    value = float(np.mean(values))
+    samples = np.mean([one(drawn) for one in statistics], 0)
+    known = samples[np.isfinite(samples)]
+    if not np.isfinite(value) or not len(known):
+        return Estimate(float("nan"), float("nan"), float("nan"), values)
+    low, high = (float(end) for end in np.percentile(known, (2.5, 97.5)))
+    return Estimate(value, min(low, value), max(high, value), values)
+
+
+def difference(
+    truth: Truth, one: Sequence[Answers], other: Sequence[Answers], measure: Measure
+) -> Difference:
+    """Compare two conditions, seed by seed, on the same test images.
+
+    With a single seed, only persons vary, and the interval holds for that seed alone.
+
+    Args:
+        truth: Of the test images.
+        one: Answers of each seed's classifier.
+        other: The same of the other condition, in the same order of seeds.
+        measure: What is measured.
+
+    Raises:
+        DataError: There are fewer than two persons, or one holds all images that matter.
+    """
+    count = truth.subjects
+    everyone = np.ones((1, count))
+    weights = np.concatenate([everyone, everyone - np.eye(count)])
+    pairs = [
+        measure.statistic(truth, ours)(weights) - measure.statistic(truth, theirs)(weights)
+        for ours, theirs in zip(one, other, strict=True)
+    ]
+    table = np.stack(pairs, 1)
+    if count < 2 or not np.isfinite(table).all():
+        raise DataError(
+            "A difference needs at least two test subjects with tumour slices, and two with "
+            "slices without."
+        )
+    values, without = table[0], table[1:]
+    return judged(values, (count - 1) * (values - without))
+
+
+def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]) -> Difference:
+    """Judge a mean over seeds, given how much each person moves each seed's value.
+
+    Args:
+        values: Of each seed.
+        influence: Of each person: (m - 1) times what the value loses without that person.
+
+    Source: Cameron et al. 2011, Robust inference with multiway clustering; Satterthwaite 1946.
+    """
+    subjects, seeds = influence.shape
+    of_subjects = influence.mean(1).var(ddof=1) / subjects
+    variance, freedom = of_subjects, float(subjects - 1)
+    if seeds > 1:
+        of_seeds = values.var(ddof=1) / seeds
+        rest = influence - influence.mean(1, keepdims=True) - influence.mean(0) + influence.mean()
+        of_both = (rest**2).sum() / ((subjects - 1) * (seeds - 1)) / (subjects * seeds)
+        variance = max(of_subjects + of_seeds - of_both, of_subjects)
+        parts = of_subjects**2 / (subjects - 1) + of_seeds**2 / (seeds - 1)
+        freedom = float(variance**2 / parts) if parts else freedom
+        freedom = min(max(freedom, seeds - 1), subjects + seeds - 2)
+    value, spread = float(values.mean()), float(np.sqrt(variance))
+    half = spread * float(t.ppf(1 - ALPHA / 2, freedom))
+    if spread > 0:
+        p = float(2 * t.sf(abs(value) / spread, freedom))
+    else:
+        p = float(value == 0)
+    seen = tuple(float(one) for one in values)
+    return Difference(value, value - half, value + half, p, freedom, seen)
+
+
+def holm(p: Sequence[float]) -> list[float]:
+    """Adjust p values for how many there are (Holm 1979)."""
+    order = np.argsort(p, kind="stable")
+    raised = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
+    adjusted = np.empty(len(p))
+    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
+    return [float(one) for one in adjusted]
+
+
+def verdict(value: float, p: float, better: Literal["higher", "lower"]) -> Verdict:
+    """Say what a difference shows, by its p value after Holm."""
+    if p >= ALPHA:
+        return "not shown"
+    return "helps" if (value > 0) == (better == "higher") else "hurts"
+
+
+def unpaired(right: int, others: int, n: int) -> tuple[float, float, float]:
+    """Give a difference of two shares of n images and its 95 % interval, as if independent.
+
+    For printed counts, of which nothing else is known: neither pairs nor persons.
+
+    Args:
+        right: Images that one condition has right.
+        others: Those that the other has right.
+        n: Images of each.
+    """
+    one, other = right / n, others / n
+    half = float(norm.ppf(0.975)) * np.sqrt((one * (1 - one) + other * (1 - other)) / n)
+    return one - other, float(one - other - half), float(one - other + half)

@@ -1,0 +1,231 @@
+"""What the experiment may use: real images by subject, and synthetic ones that know no test.
+
+Nothing that is judged was seen by whatever learnt: neither by a classifier nor by the
+generator behind its synthetic images.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mrgantry.common.errors import DataError
+from mrgantry.data.rows import choose_rows
+from mrgantry.data.slices import SPLITS, SliceSet, StoredPixels
+from mrgantry.detect.effects import Truth
+from mrgantry.detect.sources import CLASSES, Images
+
+FEWEST = 2  # test subjects with slices of a class; fewer tell nothing of others
+UNLIKE = 0.5  # a share of tumour slices in synthetic images so far from the real one is remarked
+
+
+@dataclass(frozen=True, eq=False)
+class Real:
+    """The real slices with a known label, by split.
+
+    Attributes:
+        whole: The set that they are from.
+        train: What classifiers learn from.
+        validation: What tells when to stop, and which threshold to take.
+        test: What they are judged by.
+    """
+
+    whole: SliceSet
+    train: SliceSet
+    validation: SliceSet
+    test: SliceSet
+
+    @property
+    def truth(self) -> Truth:
+        """Give what is known of the test images."""
+        table = self.test.table
+        return Truth(
+            label=table["tumour"].map(CLASSES).to_numpy(dtype=np.int64),
+            subject=np.unique(table["subject"].astype(str), return_inverse=True)[1],
+            mm2=table["tumour_mm2"].to_numpy(dtype=np.float64, na_value=np.nan),
+        )
+
+    def at(self, share: float, seed: int) -> SliceSet:
+        """Keep the training slices of a share of the training subjects.
+
+        Raises:
+            DataError: Their slices have one label alone.
+        """
+        drawn = draw_subjects(subjects_of(self.train), share, seed)
+        kept = self.train.where(self.train.table["subject"].isin(drawn).to_numpy())
+        need_both(kept, f"{share:g} of the training subjects ({len(drawn)}, seed {seed})")
+        return kept
+
+
+def subjects_of(data: SliceSet) -> list[str]:
+    """List the people of a set in the order of their names."""
+    return sorted(set(data.table["subject"].astype(str)) - {""})
+
+
+def draw_subjects(subjects: Sequence[str], share: float, seed: int) -> list[str]:
+    """Draw a share of the subjects; a smaller share of one seed lies within a greater one.
+
+    Args:
+        subjects: All, in a fixed order.
+        share: In (0, 1]; rounded up to whole people.
+        seed: Of the order in which they are drawn.
+    """
+    order = np.random.default_rng(seed).permutation(len(subjects))
+    count = math.ceil(round(share * len(subjects), 9))  # 0.1 times 30 is 3, not 4
+    return sorted(subjects[place] for place in order[:count])
+
+
+def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
+    """Open the real set, and keep of each split the slices with tumour=yes and tumour=no.
+
+    Raises:
+        DataError: The images are synthetic or oblique, a split is empty or lacks a label, or
+            too few test subjects have one.
+    """
+    whole = SliceSet.open(folder)
+    if whole.about.synthetic or (whole.table["source"] == "synthetic").any():
+        raise DataError(
+            f"{folder} holds synthetic images; classifiers are judged by real ones alone. Name "
+            "the real set first, and synthetic sets with --synthetic."
+        )
+    if whole.about.poses:
+        raise DataError(f"{folder} is oblique; prepare the scans with --plane axial to detect.")
+    splits = []
+    for name in SPLITS:
+        rows = choose_rows(whole.split(name), only)
+        known = rows.where(rows.table["tumour"].astype(str).isin(list(CLASSES)).to_numpy())
+        need_both(known, f"The split {name!r}")
+        splits.append(known)
+    for word in CLASSES:
+        test = splits[-1]
+        people = subjects_of(test.where((test.table["tumour"] == word).to_numpy()))
+        if len(people) < FEWEST:
+            raise DataError(
+                f"Only {len(people)} test subject of {folder} has slices with tumour={word}; "
+                f"{FEWEST} are the fewest, and tens tell something. Prepare with another --splits."
+            )
+    return Real(whole, *splits)
+
+
+def need_both(data: SliceSet, what: str) -> None:
+    """Refuse slices of one label alone.
+
+    Raises:
+        DataError: They have but one, or none.
+    """
+    words = set(data.table["tumour"].astype(str)) & set(CLASSES)
+    if len(words) < len(CLASSES):
+        have = f"only tumour={words.pop()}" if words else "neither"
+        raise DataError(
+            f"{what} of {data.folder} must have slices with tumour=yes and with tumour=no, and "
+            f"has {have}. Prepare a cohort with tumour label maps, or more of its subjects."
+        )
+
+
+def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
+    """Open the synthetic sets; together they have both labels.
+
+    Raises:
+        DataError: One does not fit, or its generator has seen a person of the validation or
+            the test split, or a label is missing.
+    """
+    sets = [SliceSet.open(folder) for folder in folders]
+    ours = real.whole.about
+    for one in sets:
+        theirs = one.about
+        if (ours.size, len(ours.channels)) != (theirs.size, len(theirs.channels)):
+            raise DataError(
+                f"{one.folder} has {len(theirs.channels)} channel(s) of {theirs.size} pixels, "
+                f"{real.whole.folder} has {len(ours.channels)} of {ours.size}; they must be alike."
+            )
+        refuse_leak(one, real)
+    words = {word for one in sets for word in set(one.table["tumour"].astype(str))}
+    missing = set(CLASSES) - words
+    if sets and missing:
+        raise DataError(
+            f"The synthetic images have none with tumour={sorted(missing)[0]}. Sample a generator "
+            "that is told the label (--label tumour=...), or train one with --only "
+            f"tumour={sorted(missing)[0]} and name its images with another --synthetic."
+        )
+    return sets
+
+
+def seen_by(data: SliceSet) -> set[str]:
+    """Name the people behind a set: whom its generator has seen, and who stand in its rows."""
+    return set(data.about.training_subjects) | set(subjects_of(data))
+
+
+def refuse_leak(synthetic: SliceSet, real: Real) -> None:
+    """Refuse images that may show people by whom classifiers are stopped or judged.
+
+    Raises:
+        DataError: The generator has seen one.
+    """
+    everyone = real.whole.table
+    for split in ("test", "validation"):
+        held = set(everyone.loc[everyone["split"] == split, "subject"].astype(str))
+        shared = seen_by(synthetic) & held
+        if shared:
+            raise DataError(
+                f"The generator of {synthetic.folder} has seen {min(shared)} of the {split} split "
+                f"of {real.whole.folder} ({len(shared)} such people), so what its images gain "
+                "would be no gain. Train it on this set's training split."
+            )
+
+
+def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
+    """Put the images of several synthetic sets together, in an order drawn once.
+
+    So the first ones have both labels, as all of them have.
+    """
+    some = [Images.of(one, device) for one in sets]
+    pixels: list[Float[Tensor, "n c h w"]] = []
+    for one in some:
+        assert isinstance(one.pixels, StoredPixels)  # Images.of refuses others
+        pixels.append(one.pixels.images)
+    labels = torch.cat([one.labels for one in some])
+    order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
+    return Images(StoredPixels(torch.cat(pixels)[order.to(device)]), labels[order])
+
+
+def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) -> Iterator[str]:
+    """Say what makes a gain by synthetic images something else than it seems."""
+    own = set(subjects_of(real.train))
+    for one in sets:
+        seen = seen_by(one)
+        if not seen:
+            yield (
+                f"{one.name} does not tell whom its generator has seen. If it was a person of the "
+                "validation or test split, what its images gain is no gain."
+            )
+            continue
+        if seen - own:
+            yield (
+                f"The generator of {one.name} has seen {len(seen - own)} people outside this set's "
+                "training split, from whom the classifiers without its images do not learn."
+            )
+        for share in sorted(shares):
+            count = len(draw_subjects(sorted(own), share, 0))
+            if share < 1 and len(seen) > count:
+                yield (
+                    f"At a share of {share:.0%} classifiers learn from {count} real subjects, but "
+                    f"the generator of {one.name} has seen {len(seen)}: what its images gain there "
+                    "may be those people's doing."
+                )
+    yield from unlike(sets, real)
+
+
+def unlike(sets: Sequence[SliceSet], real: Real) -> Iterator[str]:
+    """Say when synthetic images have tumours much more often, or rarely, than real ones."""
+    words = [word for one in sets for word in one.table["tumour"].astype(str) if word in CLASSES]
+    ours, theirs = np.mean(real.train.table["tumour"] == "yes"), np.mean(np.array(words) == "yes")
+    if words and abs(np.log(theirs / (1 - theirs)) - np.log(ours / (1 - ours))) > 2 * UNLIKE:
+        yield (
+            f"{theirs:.0%} of the synthetic images have a tumour, and {ours:.0%} of the real "
+            "training slices: that alone moves sensitivity, specificity and calibration."
+        )

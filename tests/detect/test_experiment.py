@@ -1,0 +1,225 @@
+import shutil
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+
+from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.detect.classifier import Training
+from mrgantry.detect.detection import Cell, read_detection
+from mrgantry.detect.experiment import USUAL, cells_of, changes_of, detect
+from mrgantry.detect.maps import read_map
+from mrgantry.detect.sets import draw_subjects, open_real
+from squares import as_synthetic, heads, write
+
+module = sys.modules["mrgantry.detect.experiment"]
+maps = sys.modules["mrgantry.detect.maps"]
+QUICK = Training(
+    network="small", weights="scratch", batch=16, epoch=32, epochs=2, precision="fp32", crop=1
+)
+
+
+def SAY(text):
+    pass
+
+
+@pytest.fixture
+def real(tmp_path):
+    return write(tmp_path / "real", 12, 4, (5, 3, 4)).folder
+
+
+@pytest.fixture
+def synthetic(tmp_path):
+    """Two sets, as two generators make them: one of tumours, one without."""
+    images, tumours = heads(6, 4, seed=9)
+    rows = np.array(tumours) == "yes"
+    seen = [f"p{number:03d}" for number in range(5)]
+    for word, some in (("yes", rows), ("no", ~rows)):
+        as_synthetic(tmp_path / word, images[some], [word] * int(some.sum()), seen)
+    return [tmp_path / "yes", tmp_path / "no"]
+
+
+@pytest.fixture
+def quick_map(monkeypatch):
+    places = {"real, tumour": np.zeros((2, 2)), "real, no tumour": np.ones((3, 2))}
+    monkeypatch.setattr(maps, "tsne", lambda groups, **options: places)
+
+
+def test_the_whole_experiment_and_again_after_a_stop(
+    real, synthetic, tmp_path, monkeypatch, quick_map
+):
+    said, everything = [], module.train_classifier
+    options = {"training": QUICK, "shares": (0.5, 1.0), "seeds": 1, "ratios": (0.5,)}
+
+    def stopping(*args):
+        if len(said) == 4:
+            raise KeyboardInterrupt
+        return everything(*args)
+
+    monkeypatch.setattr(module, "train_classifier", stopping)
+    with pytest.raises(KeyboardInterrupt):
+        detect(real, tmp_path / "out", synthetic, say=said.append, **options)
+    assert len(list((tmp_path / "out/parts").iterdir())) == 3
+    assert said[0] == "1/8  none, share 0.5, seed 0: 3 subjects, 12 slices"
+    monkeypatch.setattr(module, "train_classifier", everything)
+    found = detect(real, tmp_path / "out", synthetic, say=said.append, **options)
+    assert len(said) == 4 + 5
+    again = detect(real, tmp_path / "again", synthetic, say=SAY, **options)
+    assert [one.value for one in again.effects] == [one.value for one in found.effects]
+    assert again.scores == found.scores
+    assert read_detection(tmp_path / "out") == found
+
+    assert [one.condition for one in found.main] == list(USUAL)
+    assert found.seeds == (0,) and len(found.runs) == 8
+    assert found.answer.one.condition == "classical+synthetic"
+    assert found.answer.other.condition == "classical" and found.answer.one.share == 1
+    assert any("At a share of 50% classifiers learn from 3" in one for one in found.remarks)
+    answers = pd.read_csv(tmp_path / "out/answers.csv")
+    ours = answers["none, share 1, seed 0"]
+    right = ((ours >= 0.5) == (answers["tumour"] == "yes")).mean()
+    assert right == pytest.approx(found.score(found.main[0], "accuracy").seeds[0])
+    assert list(read_map(tmp_path / "out")) == ["real, tumour", "real, no tumour"]
+    assert "--set network=small" in found.command and "--shares 0.5:1" in found.command
+
+    calls = len(said)
+    more = detect(
+        real,
+        tmp_path / "out",
+        synthetic,
+        say=said.append,
+        **options | {"conditions": USUAL[:2], "seeds": 2, "shares": [1]},
+    )
+    assert len(said) - calls == 2 and more.seeds == (0, 1)
+    with pytest.raises(RunError, match="begun with other real_share"):
+        detect(real, tmp_path / "out", synthetic, say=SAY, real_share=0.2, **options)
+    with pytest.raises(RunError, match="begun with other synthetic"):
+        detect(real, tmp_path / "out", synthetic[::-1], say=SAY, **options)
+    with pytest.raises(RunError, match="is not an experiment"):
+        detect(real, real, synthetic, say=SAY, **options)
+
+
+def test_classifiers_of_a_seed_differ_only_by_their_images(
+    real, synthetic, tmp_path, monkeypatch, quick_map
+):
+    calls, everything = [], module.train_classifier
+
+    def looking(source, validation, training, where):
+        some = source.batch(torch.linspace(0, len(source) - 1, 40).long())[0]
+        calls.append((training.model_dump_json(), float(some.sum())))
+        return everything(source, validation, training, where)
+
+    monkeypatch.setattr(module, "train_classifier", looking)
+    training = QUICK.model_copy(update={"epoch": None, "epochs": 1})
+    conditions = [*USUAL, "synthetic alone"]
+    detect(
+        real, tmp_path / "o", synthetic, conditions=conditions, training=training, seeds=1, say=SAY
+    )
+    assert len(calls) == 5 and len({one for one, _ in calls}) == 1
+    assert '"epoch":20' in calls[0][0]  # as many as there are real ones to learn from
+    assert len({total for _, total in calls}) == 5
+
+
+def test_a_generator_that_knows_the_test_is_refused(real, tmp_path):
+    images, tumours = heads(2, 4)
+    for name, split in (("p011", "test"), ("p006", "validation")):
+        folder = tmp_path / split
+        as_synthetic(folder, images, tumours, ["p000", name])
+        with pytest.raises(DataError, match=f"has seen {name} of the {split} split"):
+            detect(real, tmp_path / "out", [folder], training=QUICK, say=SAY)
+    assert not (tmp_path / "out").exists()
+
+
+def test_real_images_of_test_subjects_are_refused_too(real, tmp_path):
+    shutil.copytree(real, tmp_path / "copy")
+    with pytest.raises(DataError, match="has seen p008 of the test split"):
+        detect(real, tmp_path / "out", [tmp_path / "copy"], training=QUICK, say=SAY)
+
+
+def test_both_labels_must_be_there(real, synthetic, tmp_path):
+    with pytest.raises(DataError, match="have none with tumour=no"):
+        detect(real, tmp_path / "out", synthetic[:1], training=QUICK, say=SAY)
+
+
+def test_synthetic_images_judge_nothing(synthetic, tmp_path):
+    with pytest.raises(DataError, match="judged by real ones alone"):
+        detect(synthetic[0], tmp_path / "out", synthetic, training=QUICK, say=SAY)
+
+
+def test_a_set_of_other_size_is_refused(real, tmp_path):
+    as_synthetic(tmp_path / "small", *heads(2, 4, size=16), [])
+    with pytest.raises(DataError, match="1 channel.* of 16 pixels"):
+        detect(real, tmp_path / "out", [tmp_path / "small"], training=QUICK, say=SAY)
+
+
+@pytest.mark.parametrize(
+    ("options", "sentence"),
+    [
+        ({"conditions": ["none"]}, "two or more conditions"),
+        ({"conditions": ["none", "clasical"]}, "Did you mean 'classical'"),
+        ({}, "needs synthetic images"),
+        ({"conditions": ["none", "classical"], "shares": [0]}, r"lie in \(0, 1\]"),
+        ({"conditions": ["none", "classical"], "seeds": 0}, "1 seed or more"),
+        ({"conditions": ["none", "classical"], "ratios": [-1]}, "greater than 0"),
+        ({"conditions": ["none", "classical"], "real_share": 2}, "it is 2"),
+        ({"conditions": ["none", "classical"], "training": Training(seed=2)}, "take --seed"),
+    ],
+)
+def test_options_that_cannot_be(options, sentence, tmp_path):
+    with pytest.raises(RecipeError, match=sentence):
+        detect(tmp_path / "absent", tmp_path / "out", say=SAY, **options)
+
+
+def test_shares_are_nested_and_by_subject(real):
+    names = [f"s{number}" for number in range(30)]
+    few, some, all_of_them = (draw_subjects(names, share, 4) for share in (0.1, 0.5, 1))
+    assert len(few) == 3 and len(some) == 15 and set(few) < set(some)
+    assert all_of_them == sorted(names)
+    assert draw_subjects(names, 0.1, 5) != few
+    data = open_real(real)
+    part = data.at(0.5, 0)
+    assert part.table["subject"].nunique() == 3 and len(part) == 12
+
+
+def test_nothing_is_trained_twice():
+    conditions = ["none", "synthetic", "synthetic alone"]
+    cells = cells_of(conditions, 2, [1, 0.5, 1], [1, 0.5])
+    assert len(cells) == len(set(cells)) == 2 * (2 + 4 + 1)
+    assert cells[0] == Cell(condition="none", share=0.5, seed=0)
+    assert {one.share for one in cells if one.condition == "synthetic alone"} == {1}
+
+
+def test_changes_repeat_the_training():
+    assert changes_of(QUICK) == (
+        "network=small", "weights=scratch", "crop=1.0", "batch=16", "epoch=32", "epochs=2",
+        "precision=fp32",
+    )  # fmt: skip
+
+
+SLOW = Training(
+    network="small", weights="scratch", batch=32, lr=2e-3, epoch=512, epochs=10, patience=10,
+    precision="fp32", crop=1, dropout=0.2,
+)  # fmt: skip
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("swapped", [False, True])
+def test_it_says_when_images_help_and_when_they_hurt(swapped, tmp_path):
+    """Real images of 60 further people as synthetic ones help; with labels swapped they hurt."""
+    real = write(tmp_path / "real", 49, 8, (4, 5, 40), size=32)
+    images, tumours = heads(60, 8, 32, seed=5)
+    if swapped:
+        tumours = ["no" if one == "yes" else "yes" for one in tumours]
+    as_synthetic(tmp_path / "more", images, tumours, [f"q{number}" for number in range(60)])
+    found = detect(
+        real.folder,
+        tmp_path / "out",
+        [tmp_path / "more"],
+        conditions=("none", "synthetic"),
+        ratios=(4.0,),
+        training=SLOW,
+        say=SAY,
+    )
+    assert found.answer.verdict == ("hurts" if swapped else "helps")
+    assert found.differences_in("auc")[0].verdict == ("hurts" if swapped else "helps")
