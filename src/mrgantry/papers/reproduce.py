@@ -4,24 +4,25 @@ Every step leaves a folder (`work.py` lists them), and one that was done is not 
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from mrgantry.common.errors import DataError, DivergedError, RunError
+from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data import prepare
 from mrgantry.data.prepare import choose
 from mrgantry.data.slices import read_about
 from mrgantry.data.subjects import find_subjects
+from mrgantry.detect.detection import read_detection
+from mrgantry.detect.experiment import detect
 from mrgantry.evaluate import evaluate, select
 from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.gan import sample, train
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.papers.results import gather
-from mrgantry.papers.work import Work, blocks_of, complete, folders_of
+from mrgantry.papers.work import Work, blocks_of, complete, detected_with, folders_of
 from mrgantry.report import report
 from mrgantry.report.reproduction import write_reproduction
 from mrgantry.simulate import simulate
@@ -132,6 +133,12 @@ def steps(work: Work) -> Iterator[Step]:
             partial(written, work, one),
             partial(write_page, work, one),
         )
+    if work.study.detection:
+        yield Step(
+            f"Training classifiers of tumours in {work.detection}",
+            partial(experimented, work),
+            partial(experiment, work),
+        )
     if work.study.reading:
         yield Step(
             f"Drawing the cases of the reader study in {work.out / 'study'}",
@@ -235,6 +242,43 @@ def write_page(work: Work, one: ImageType) -> None:
     report(work.page(one), folders_of(work, one))
 
 
+# --- detection ------------------------------------------------------------------------
+
+
+def experimented(work: Work) -> bool:
+    """Say whether the detection experiment is done, with these images."""
+    path = work.detection / "detection.json"
+    if not path.is_file():
+        return False
+    marks = [read_about(place).fingerprint for place in detected_with(work)[1]]
+    return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
+
+
+def experiment(work: Work) -> None:
+    """Train classifiers with and without synthetic images; where it cannot be, note why."""
+    asked = work.study.detection
+    assert asked is not None
+    real, synthetic = detected_with(work)
+    missing = work.out / "detection-not-made.json"
+    missing.unlink(missing_ok=True)
+    try:
+        detect(
+            real,
+            work.detection,
+            synthetic,
+            seeds=asked.seeds,
+            training=asked.training,
+            real_share=asked.real_share,
+            say=quietly,
+        )
+    except (DataError, RecipeError, DivergedError) as error:
+        write_json(missing, {"reason": str(error)})
+
+
+def quietly(text: str) -> None:
+    """Say nothing of the parts of a step."""
+
+
 # --- readers --------------------------------------------------------------------------
 
 
@@ -248,6 +292,7 @@ def make_reader_study(work: Work) -> None:
     ]
     blocks = [sources for _, sources in blocks_of(work) if sources is not None]
     missing = work.out / "study-not-made.json"
+    missing.unlink(missing_ok=True)
     try:
         create(
             work.out / "study",
@@ -258,6 +303,3 @@ def make_reader_study(work: Work) -> None:
         )
     except DataError as error:
         write_json(missing, {"reason": str(error)})
-        return
-    with suppress(OSError):
-        missing.unlink()

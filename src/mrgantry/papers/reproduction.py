@@ -8,6 +8,8 @@ from typing import Any, Literal
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.data.plan import SlicePlan
+from mrgantry.detect.classifier import Training
+from mrgantry.detect.printed import PrintedDetection
 from mrgantry.gan.recipe import Recipe
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.protocol import Protocol
@@ -120,6 +122,24 @@ class Reading(Frozen):
     printed: tuple[Printed, ...]
 
 
+class Experiment(Frozen):
+    """The detection experiment; see `detect`.
+
+    Attributes:
+        image_type: Whose slices and models.
+        training: How classifiers are trained.
+        seeds: Classifiers of each condition.
+        real_share: Share of unchanged images beside classically changed ones.
+        printed: What the paper prints.
+    """
+
+    image_type: str
+    training: Training
+    seeds: int = 3
+    real_share: float = 0.5
+    printed: PrintedDetection
+
+
 class Scale(Frozen):
     """How large a reproduction is. What is None or empty stays as in the paper.
 
@@ -135,7 +155,7 @@ class Scale(Frozen):
         samples: Synthetic images of each model.
         draws: Half-samples of each measure at most.
         reading: Changes of the protocol.
-        detection: Changes of the detection experiment, by key.
+        detection: Fields of the detection experiment that change.
     """
 
     name: ScaleName
@@ -192,8 +212,7 @@ class Reproduction(Frozen):
         reading: The reader study, if there was one.
         values: A printed table of measures, if there is one.
         selected: Whether implausible images are discarded by a rule, as the paper did by hand.
-        detected: The image type of the detection experiment; "" if there was none.
-        detection: Arguments of the detection experiment, by name.
+        detection: The detection experiment, if there was one.
         scale: Which this is.
         draws: Half-samples of each measure at most; None takes each measure's own number.
     """
@@ -210,8 +229,7 @@ class Reproduction(Frozen):
     reading: Reading | None = None
     values: PrintedValues | None = None
     selected: bool = False
-    detected: str = ""
-    detection: dict[str, Any] = {}
+    detection: Experiment | None = None
     scale: ScaleName = "paper"
     draws: int | None = None
 
@@ -237,6 +255,9 @@ class Reproduction(Frozen):
         if reading and scale.reading:
             protocol = reading.protocol.set(scale.reading)
             reading = reading.model_copy(update={"protocol": protocol})
+        detection = self.detection
+        if detection:
+            detection = Experiment.of(detection.model_dump() | scale.detection, "experiment")
         return self.model_copy(
             update={
                 "scale": scale.name,
@@ -246,7 +267,7 @@ class Reproduction(Frozen):
                 "image_types": tuple(_smaller(one, scale) for one in self.image_types),
                 "samples": scale.samples or self.samples,
                 "reading": reading,
-                "detection": self.detection | scale.detection,
+                "detection": detection,
                 "draws": scale.draws,
             }
         )

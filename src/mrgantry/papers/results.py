@@ -8,6 +8,7 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.detect.detection import Detection, read_detection
 from mrgantry.gan import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model
@@ -54,6 +55,8 @@ def gather(work: Work) -> Reproduced:
         ),
         commands=tuple(commands_of(work, reading)),
         versions=versions(),
+        detected=experiment(work),
+        printed_detection=study.detection.printed if study.detection else None,
     )
 
 
@@ -164,8 +167,16 @@ def remarks(work: Work) -> Iterator[str]:
         for block, sources in blocks_of(work):
             if sources is None:
                 yield f"The reader study lacks the block {block.name}, whose model diverged."
-    if reason := reason_in(work.out / "study-not-made.json"):
-        yield f"The reader study was not made. {reason}"
+    for what, name in (("reader study", "study"), ("detection experiment", "detection")):
+        if reason := reason_in(work.out / f"{name}-not-made.json"):
+            yield f"The {what} was not made. {reason}"
+
+
+def experiment(work: Work) -> Detection | None:
+    """Read what the detection experiment has found, if there is one."""
+    if not (work.detection / "detection.json").is_file():
+        return None
+    return read_detection(work.detection)
 
 
 def reader_study(work: Work) -> ReaderStudy:
@@ -200,6 +211,8 @@ def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
         listed |= dict.fromkeys(commands(find(folders)))
         listed[command_line("report", work.page(one), *folders)] = None
     yield from listed
+    if found := experiment(work):
+        yield found.command
     if reading and reading.ready:
         yield str(read_json(reading.folder / "study.json")["command"])
     if reading and reading.analysis is not None:

@@ -6,6 +6,7 @@ TYPE/runs/MODEL          what is trained on them
 TYPE/synthetic/MODEL     what it draws, and MODEL-selected, what a rule has left
 TYPE/scores              all measures
 TYPE/report.html         all of that
+detection/               the detection experiment, if the paper has one
 study/                   the reader study, ready to serve; scored/ once somebody has read
 report.html              the paper's tables, printed and ours
 """
@@ -69,6 +70,11 @@ class Work:
         """Give the page of one type of images."""
         return self.out / one.name / "report.html"
 
+    @property
+    def detection(self) -> Path:
+        """Give the folder of the detection experiment."""
+        return self.out / "detection"
+
     def failed(self, one: ImageType, model: Model) -> str:
         """Say why a model diverged; empty if it did not."""
         return reason_in(self.failure(one, model))
@@ -128,3 +134,12 @@ def blocks_of(work: Work) -> Iterator[tuple[Block, Sources | None]]:
             continue
         real = work.slices(pairs[0][0])
         yield block, Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+
+
+def detected_with(work: Work) -> tuple[Path, list[Path]]:
+    """Give the real set of the detection experiment, and its synthetic sets."""
+    assert work.study.detection is not None
+    name = work.study.detection.image_type
+    one = next(each for each in work.study.image_types if each.name == name)
+    drawn = [work.used(one, model) for model in one.models if work.sets(one, model)]
+    return work.slices(one), drawn

@@ -1,7 +1,7 @@
 """The page of a repeated study: what the paper printed, and what this run gave."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,8 @@ import numpy as np
 from mrgantry.common.files import write_text
 from mrgantry.common.score import Score
 from mrgantry.data.slices import SliceSet
+from mrgantry.detect.detection import Arm, Detection, Effect
+from mrgantry.detect.printed import PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
@@ -120,13 +122,14 @@ class Reproduced:
         types: What came of it.
         reading: The reader study, if the paper had one.
         values: A printed table of measures, if there is one.
-        detection: The page of the detection experiment, if there is one.
-        detected: Its table, printed beside ours, as dictionaries; see the template.
         notes: Known defects of the paper.
         remarks: What went otherwise than planned.
         command: That makes all of it.
         commands: That do the same by hand.
         versions: Of the libraries.
+        detection: The page of the detection experiment, if there is one.
+        detected: What it has found.
+        printed_detection: What the paper prints of its own.
     """
 
     study: str
@@ -145,7 +148,8 @@ class Reproduced:
     commands: tuple[str, ...]
     versions: Mapping[str, str]
     detection: Path | None = None
-    detected: Mapping[str, Any] = field(default_factory=dict)
+    detected: Detection | None = None
+    printed_detection: PrintedDetection | None = None
 
     @property
     def models(self) -> list[ModelResult]:
@@ -166,6 +170,7 @@ def write_reproduction(out: Path, found: Reproduced) -> None:
         found=found,
         readers=[readers(one, found) for one in found.reading.printed] if found.reading else [],
         values=measures(found.values, found.models) if found.values else None,
+        detected=detection(found.printed_detection, found.detected),
         scores=overview(found.types),
         galleries=list(galleries(found)),
         changes=changes(found.types),
@@ -351,6 +356,59 @@ def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | No
         if (one.name, one.features) == kind:
             return cell(one) | {"floor": number(one.floor)}
     return None
+
+
+# --- detection ------------------------------------------------------------------------
+
+
+def detection(printed: PrintedDetection | None, found: Detection | None) -> dict[str, Any] | None:
+    """Lay the printed table of detection out, ours beside."""
+    if printed is None or found is None:
+        return None
+    test = next(one for one in found.splits if one.split == "test")
+    arms: dict[str, Arm] = {arm.condition: arm for arm in found.main}
+    return {
+        "seeds": len(found.seeds),
+        "images": f"{test.tumour + test.none:,}",
+        "subjects": test.subjects,
+        "rows": [
+            {
+                "label": row.label,
+                "condition": row.condition,
+                "printed": (row.accuracy, row.sensitivity, row.specificity),
+                "ours": [
+                    scored(found, arms.get(row.condition), name)
+                    for name in ("accuracy", "sensitivity", "specificity")
+                ],
+            }
+            for row in printed.rows
+        ],
+        "effects": [effect(one) for one in found.differences_in("accuracy")],
+        "notes": (*printed.notes, *found.remarks),
+    }
+
+
+def scored(found: Detection, arm: Arm | None, measure: str) -> Cell | None:
+    """Write a measure of a condition, in percent."""
+    if arm is None:
+        return None
+    one = found.score(arm, measure)
+    if one.value is None or one.low is None or one.high is None:
+        return None
+    return Cell(f"{100 * one.value:.1f}", f"{100 * one.low:.1f} to {100 * one.high:.1f}")
+
+
+def effect(one: Effect) -> dict[str, str]:
+    """Write a difference in points."""
+    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in (one.low, one.high))
+    return {
+        "one": one.one.condition,
+        "other": one.other.condition,
+        "points": f"{100 * one.value:+.1f}".replace("-", "−"),
+        "interval": f"{low} to {high}",
+        "p": words.probability(one.p_holm),
+        "verdict": one.verdict,
+    }
 
 
 # --- pictures and differences ---------------------------------------------------------
