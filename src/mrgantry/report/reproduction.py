@@ -204,21 +204,17 @@ def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
     assert found.reading is not None
     analysis = found.reading.analysis
     tumour = printed.classes[0] != "real"
-    rows = []
-    for place, row in enumerate(printed.rows):
-        ours = None
-        if analysis is not None:
-            ours = answers(analysis, printed, place, tumour=tumour)
-        rows.append(
-            {
-                "label": row.label,
-                "group": row.group,
-                "accuracy": words.exactly(row.accuracy),
-                "counts": row.counts,
-                "ours": ours,
-                "classifier": judged_as(row.label, found.models) if not tumour else [],
-            }
-        )
+    rows = [
+        {
+            "label": row.label,
+            "group": row.group,
+            "accuracy": words.exactly(row.accuracy),
+            "counts": row.counts,
+            "ours": answers(analysis, printed, place, tumour=tumour) if analysis else None,
+            "classifier": judged_as(row.label, found.models) if not tumour else [],
+        }
+        for place, row in enumerate(printed.rows)
+    ]
     return {
         "title": printed.title,
         "citation": printed.citation,
@@ -264,20 +260,18 @@ def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
 
 def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
     """Give what a classifier scores on the images of a block, in a reader's place."""
+    mine = [model for model in models if model.block == block]
     return [
-        cell(score) | {"floor": number(score.floor), "of": words_of(model, word, len(models))}
-        for model in models
-        if model.block == block
+        cell(score)
+        | {
+            "floor": number(score.floor),
+            "of": " ".join(filter(None, (model.label if len(mine) > 1 else "", word))),
+        }
+        for model in mine
         for word, folder in model.sets[-1:]
         for score in model.scores.get(folder.name, ())
         if score.name == CLASSIFIER
     ]
-
-
-def words_of(model: ModelResult, word: str, models: int) -> str:
-    """Say whose images these are, where that is not clear."""
-    name = model.label if models <= 2 else ""
-    return " ".join(filter(None, (name, word)))
 
 
 # --- measures -------------------------------------------------------------------------

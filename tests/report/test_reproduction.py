@@ -1,0 +1,177 @@
+"""The page of a repeated study, from results with known numbers."""
+
+import re
+
+import pytest
+
+from conftest import blobs, write_slices
+from mrgantry.common.score import Score
+from mrgantry.detect.detection import Arm, Detection, Effect, Scored, Split
+from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
+from mrgantry.report.reproduction import (
+    Fact,
+    ModelResult,
+    ReaderStudy,
+    Reproduced,
+    TypeResult,
+    detection,
+    write_reproduction,
+)
+
+MEASURED = ("rho_coded", "sigma_coded", "delta_coded", "rho_formula", "sigma", "delta")
+
+
+def score(name, value, synthetic="net", better="real", floor=0.5, features="pixels"):
+    return Score(
+        name, features, synthetic, better, value, value - 0.1, value + 0.1, floor, floor - 0.05,
+        floor + 0.05, 30, 30, "made up", 0, "", "",
+    )  # fmt: skip
+
+
+@pytest.fixture
+def folders(tmp_path):
+    subjects = [f"s{number // 4}" for number in range(16)]
+    splits = ["train" if number < 8 else "test" for number in range(16)]
+    write_slices(tmp_path / "t1/slices", blobs(16), subjects, splits)
+    write_slices(tmp_path / "t1/synthetic/net", blobs(8), ["g"] * 8, [""] * 8, synthetic=True)
+    return tmp_path
+
+
+def reproduced(folder, label, scores, *, failed="", **others):
+    sets = () if failed else (("", folder / "t1/synthetic/net"),)
+    model = ModelResult(
+        label=label,
+        block=label,
+        sets=sets,
+        scores={} if failed else {"net": scores},
+        failed=failed,
+        changes=("size was 128, now 16",),
+    )
+    one = TypeResult(
+        label="T1 128",
+        slices=folder / "t1/slices",
+        page=folder / "t1/report.html",
+        models=(model,),
+        changes=("slices was '80:150', now '80:150:7'",),
+    )
+    values = {
+        "study": "a-study",
+        "title": "A study",
+        "citation": "Somebody, 2018",
+        "scale": "smoke",
+        "limits": "It shows nothing.",
+        "simulated": True,
+        "facts": (Fact("Scans", "220 patients", ("8 subjects",)),
+                  Fact("Time of training", "2 h", ("0.1 minutes",), timed=True)),
+        "types": (one,),
+        "reading": None,
+        "values": None,
+        "notes": ("A defect.",),
+        "remarks": (),
+        "command": "mrgantry reproduce a-study OUT",
+        "commands": ("mrgantry simulate OUT",),
+        "versions": {"mrgantry": "1"},
+    }  # fmt: skip
+    return Reproduced(**values | others)
+
+
+def page_of(folder, found):
+    write_reproduction(folder / "report.html", found)
+    return (folder / "report.html").read_text()
+
+
+def cells(page, row):
+    """Give the cells of the table row that begins with a word, as text."""
+    found = re.search(rf"<tr><th>{re.escape(row)}.*?</tr>", page, re.DOTALL)
+    texts = re.findall(r"<td[^>]*>(.*?)</td>", found[0], re.DOTALL)
+    return [" ".join(re.sub(r"<[^>]+>", " ", text).split()) for text in texts]
+
+
+def test_printed_measures_stand_beside_ours_with_intervals(folders):
+    scores = [score(name, 0.7) for name in MEASURED]
+    found = reproduced(folders, "DCGAN, DRAGAN", scores, values=delplace2020.MEASURES)
+    page = page_of(folders, found)
+    row = cells(page, "DCGAN, DRAGAN")
+    assert row[:3] == ["0.718", "352", "15"]
+    assert row[3] == "0.700 − worse 0.600 to 0.800"
+    assert len(row) == 9
+    real = cells(page, "Training data")
+    assert real[:4] == ["0.739", "409", "15", "0.500 0.450 to 0.550"]
+
+
+def test_blocks_show_what_the_reader_and_a_classifier_said(folders):
+    reading = ReaderStudy(
+        folders / "study", True, (han2018.PRINTED,), None, folders / "scored/study.html", ("Cue.",)
+    )
+    scores = [score("c2st_cnn", 0.9, better="half")]
+    page = page_of(folders, reproduced(folders, "T1 DCGAN 128", scores, reading=reading))
+    row = cells(page, "T1 DCGAN 128")
+    assert row[:6] == ["70 %", "26", "24", "6", "44", "not read yet"]
+    assert row[6] == "0.900 0.800 to 1.00 real: 0.500"
+    assert cells(page, "T1 WGAN 128")[6] == "–"
+    assert "Nobody has read yet." in page
+
+
+def test_readers_are_listed_with_their_groups(folders):
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), None, folders / "scored/study.html", ()
+    )
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    assert cells(page, "NR2")[:6] == ["neuroradiologists", "30 %", "30", "70", "71", "29"]
+
+
+def test_the_scale_and_the_simulation_are_said_first(folders):
+    found = reproduced(folders, "DCGAN", [score("c2st_cnn", 0.9)], remarks=("It diverged.",))
+    page = page_of(folders, found)
+    head = page[page.index("<header>") : page.index("</header>")]
+    assert "It shows nothing." in head and "Simulated data." in head and "It diverged." in head
+    assert "Simulated data." not in page_of(
+        folders, reproduced(folders, "DCGAN", [], simulated=False)
+    )
+    assert cells(page, "Scans") == ["220 patients", "8 subjects"]
+    assert 'href="t1/report.html"' in page  # the folder can be moved
+    assert "slices was &#39;80:150&#39;, now &#39;80:150:7&#39;" in page
+    assert "A defect." in page and "mrgantry simulate OUT" in page
+
+
+def test_a_model_that_diverged_is_a_row_without_numbers(folders):
+    found = reproduced(folders, "DCGAN, DRAGAN", [], failed="NaN.", values=delplace2020.MEASURES)
+    page = page_of(folders, found)
+    row = cells(page, "DCGAN, DRAGAN")
+    assert row[:3] == ["0.718", "352", "15"] and set(row[3:]) == {"–"}
+    assert "diverged" in page
+
+
+def experiment():
+    """Give an experiment of two conditions."""
+    none, changed = Arm(condition="none", share=1.0), Arm(condition="classical", share=1.0)
+    names = ("accuracy", "sensitivity", "specificity")
+    return Detection.model_construct(
+        arms=(none, changed),
+        seeds=(0, 1),
+        remarks=("Keep in mind.",),
+        splits=(Split(split="test", tumour=30, none=70, subjects=5),),
+        scores=tuple(
+            Scored(arm=arm, measure=name, value=0.8, low=0.75, high=0.9, seeds=(0.8,))
+            for arm in (none, changed)
+            for name in names
+        ),
+        effects=(
+            Effect(
+                measure="accuracy", one=changed, other=none, value=-0.012, low=-0.03, high=0.01,
+                p=0.2, p_holm=0.4, freedom=3.0, seeds=(-0.012,),
+            ),
+        ),
+    )  # fmt: skip
+
+
+def test_detection_is_in_percent_with_differences_in_points():
+    table = detection(han2018_pggan.PRINTED_DETECTION, experiment())
+    first, _, third, _ = table["rows"]
+    assert first["printed"] == (90.06, 85.27, 97.04)
+    assert first["ours"][0] == ("80.0", "75.0 to 90.0", "")
+    assert third["ours"] == [None, None, None]  # a condition that was not trained
+    (effect,) = table["effects"]
+    assert (effect["points"], effect["interval"]) == ("−1.2", "−3.0 to +1.0")
+    assert table["images"] == "100" and table["notes"][-1] == "Keep in mind."
+    assert detection(None, None) is None
