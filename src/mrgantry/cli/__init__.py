@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from mrgantry import __version__
-from mrgantry.cli import exchange, networks, reproduction, results, scans, study
+from mrgantry.cli import detection, exchange, networks, reproduction, results, scans, study
 from mrgantry.cli.output import say
 from mrgantry.common.errors import MrgantryError
 from mrgantry.common.speaker import speaks
@@ -39,6 +39,11 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
         results.compare,
         "mrgantry compare slices comparison --recipe gantry-64 --recipe han2018-dcgan-64 "
         "--recipe han2018-wgan-64 --seeds 3 --minutes 10",
+    ),
+    "detect": (
+        detection.detect,
+        "mrgantry detect slices detection --synthetic yes --synthetic no --seeds 3 --set "
+        "network=small --set weights=scratch",
     ),
     "reproduce": (
         reproduction.reproduce,

@@ -43,3 +43,8 @@ def numbers(text: str, option: str, count: int) -> tuple[float, ...]:
     if len(given) != count:
         raise typer.BadParameter(f"{option} takes {count} numbers between colons, not {text!r}")
     return given
+
+
+def some_numbers(text: str, option: str) -> tuple[float, ...]:
+    """Read one number or more between colons, or refuse them as wrong usage of the option."""
+    return numbers(text, option, text.count(":") + 1)

@@ -333,10 +333,8 @@ def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"])
         freedom = min(max(freedom, seeds - 1), subjects + seeds - 2)
     value, spread = float(values.mean()), float(np.sqrt(variance))
     half = spread * float(t.ppf(1 - ALPHA / 2, freedom))
-    if spread > 0:
-        p = float(2 * t.sf(abs(value) / spread, freedom))
-    else:
-        p = float(value == 0)
+    # Without any spread, a difference is either none or certain.
+    p = float(2 * t.sf(abs(value) / spread, freedom)) if spread > 0 else float(value == 0)
     seen = tuple(float(one) for one in values)
     return Difference(value, value - half, value + half, p, freedom, seen)
 

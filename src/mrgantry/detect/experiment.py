@@ -39,7 +39,6 @@ from mrgantry.detect.sources import shares as divide
 
 USUAL: tuple[Condition, ...] = ("none", "classical", "synthetic", "classical+synthetic")
 VIRTUAL = 100_000  # classically changed images a class, as published
-OURS = {"seed"}  # of the training, which the experiment sets itself
 
 
 class Terms(Frozen):
@@ -201,6 +200,29 @@ def check(
         raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
     if training.seed:
         raise RecipeError("The training's seed is not yours to set here; take --seed instead.")
+
+
+def change(changes: Sequence[str]) -> tuple[Training, Classical]:
+    """Give training and classical changes with some values changed, each as `key=value`.
+
+    Raises:
+        RecipeError: A key is unknown, or its value will not do.
+    """
+    given: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
+    for one in changes:
+        key, sign, text = one.partition("=")
+        if not sign:
+            raise RecipeError(f"The change {one!r} must read key=value.")
+        if key in (*Training.keys(), *Classical.keys()):
+            kind = "training" if key in Training.keys() else "classical"  # noqa: SIM118
+            given[kind][key] = None if text == "null" else text
+        else:
+            known = [*Training.keys(), *Classical.keys()]
+            raise RecipeError(unknown("key", key, known, "detection"))
+    return (
+        Training.of(dict(given["training"]), "training"),
+        Classical.of(dict(given["classical"]), "classical changes"),
+    )
 
 
 def changes_of(value: Frozen) -> tuple[str, ...]:

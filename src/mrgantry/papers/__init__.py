@@ -1,9 +1,11 @@
 """The published studies, one file each, our own recipes, and all of them by name."""
 
+from collections.abc import Iterable
 from pathlib import Path
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import unknown
+from mrgantry.detect.printed import PrintedDetection
 from mrgantry.gan.recipe import Recipe
 from mrgantry.papers import delplace2020, demo, gantry, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.papers.reproduction import Reproduction
@@ -50,6 +52,12 @@ def find_recipe(name: str) -> Recipe:
 def printed(protocol: str) -> tuple[Printed, ...]:
     """Give what the paper of a protocol prints of its reader study; nothing for one's own."""
     return PRINTED.get(protocol, ())
+
+
+def printed_detection(recipes: Iterable[str]) -> PrintedDetection | None:
+    """Give the printed table of tumour detection, if synthetic images are by its recipes."""
+    table = han2018_pggan.PRINTED_DETECTION
+    return table if any(one.startswith(table.recipes) for one in recipes) else None
 
 
 def find_protocol(name: str) -> Protocol:

@@ -1,7 +1,8 @@
 """Figures and the page: what lies in folders, for people."""
 
+from mrgantry.report.detection import write_detection
 from mrgantry.report.page import report
 from mrgantry.report.sensitivity import write_sensitivity
 from mrgantry.report.study import write_study
 
-__all__ = ["report", "write_sensitivity", "write_study"]
+__all__ = ["report", "write_detection", "write_sensitivity", "write_study"]

@@ -1,0 +1,247 @@
+"""The page of the detection experiment: whether synthetic images help, and how far that goes."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mrgantry.common.files import write_text
+from mrgantry.data.slices import SliceSet
+from mrgantry.detect.detection import PAIRS, Arm, Condition, Detection, Effect
+from mrgantry.detect.effects import BINS, MEASURES, unpaired
+from mrgantry.detect.maps import read_map
+from mrgantry.detect.printed import PrintedDetection
+from mrgantry.report import detection_charts as charts
+from mrgantry.report import figures
+from mrgantry.report.charts import map_of_images
+from mrgantry.report.detection_charts import LOOK, NAMES
+from mrgantry.report.rendering import render
+
+TABLE = ("accuracy", "sensitivity", "specificity", "auc", "brier", "ece")
+CHOSEN = ("accuracy_youden", "sensitivity_youden", "specificity_youden")
+PLAIN = {"auc", "brier", "ece"}  # not in percent
+SUBJECT: dict[tuple[Condition, Condition], str] = {
+    ("classical+synthetic", "classical"): "Synthetic images beside classical ones",
+    ("synthetic", "none"): "Synthetic images",
+    ("classical+synthetic", "none"): "Classical and synthetic images",
+    ("classical", "none"): "Classically changed images",
+    ("synthetic alone", "none"): "Synthetic images in place of real ones",
+}
+KINDS = {
+    "missed by all": "Missed under every condition",
+    "found with synthetic": "Found only with synthetic images",
+    "lost with synthetic": "Found only without synthetic images",
+}
+
+
+def write_detection(out: Path, found: Detection, printed: PrintedDetection | None = None) -> str:
+    """Write `detection.html`, and give the sentence that it begins with.
+
+    Args:
+        out: Folder of the experiment.
+        found: What came of it.
+        printed: A paper's table to stand beside it.
+    """
+    groups = read_map(out)
+    looks = charts.looks_of_groups(list(groups))
+    several = {
+        over: len({getattr(one, over) for one in found.arms} - {None}) > 1
+        for over in ("share", "ratio")
+    }
+    page = render(
+        "detection.html",
+        found=found,
+        answer=answer(found),
+        simulated=found.source == "simulated",
+        learnt=[learnt(found, arm) for arm in found.arms],
+        titles=[MEASURES[name].title for name in TABLE],
+        chosen=[MEASURES[name].title for name in CHOSEN],
+        rows=[row(found, arm, (*TABLE, *CHOSEN)) for arm in found.arms],
+        dots=charts.scores_of_arms(found),
+        effects=[effects(found, one, other) for one, other in pairs(found)],
+        family=len(found.differences_in("accuracy")),
+        curves=[(over, charts.curves(found, over)) for over, many in several.items() if many],
+        sizes=charts.by_size(found) if found.limits else "",
+        calibration=charts.calibration(found),
+        bins=BINS,
+        galleries=list(galleries(found)),
+        printed=printed,
+        gains=list(gains(printed)) if printed else [],
+        map=map_of_images(groups, looks) if groups else "",
+        keys=[{"name": name, "colour": look.colour, "sign": look.sign} for name, look in
+              looks.items()],
+    )  # fmt: skip
+    write_text(out / "detection.html", page)
+    return answer(found)["sentence"]
+
+
+def points(value: float, sign: bool = True) -> str:
+    """Write a share as percentage points, with a true minus."""
+    return f"{100 * value:{'+' if sign else ''}.1f}".replace("-", "−")
+
+
+def shown(value: float | None, measure: str, sign: bool = False) -> str:
+    """Write a value of a measure: in percent, or as it is."""
+    if value is None:
+        return "—"
+    if measure in PLAIN:
+        return f"{value:{'+' if sign else ''}.3f}".replace("-", "−")
+    return points(value, sign)
+
+
+def answer(found: Detection) -> dict[str, str]:
+    """Say in a sentence what the experiment found, and how sure that is."""
+    one = found.answer
+    if one is None:
+        return {
+            "sentence": "No two of these conditions differ by synthetic images alone",
+            "more": "",
+        }
+    what = SUBJECT[one.one.condition, one.other.condition]
+    words = {"helps": "helped", "hurts": "hurt", "not shown": "were not shown to help"}
+    half = (one.high - one.low) / 2
+    more = {
+        "helps": "The interval leaves out that they do nothing.",
+        "hurts": "The interval leaves out that they do nothing.",
+        "not shown": "That is no proof that they do nothing: the interval holds every effect that "
+        f"these data agree with, and a gain of less than about {points(half, False)} points could "
+        "not have been told from none.",
+    }
+    if one.verdict == "not shown" and (one.low > 0 or one.high < 0):
+        more["not shown"] = (
+            f"The interval leaves 0 out, but of {len(found.differences_in('accuracy'))} "
+            "differences looked at, one like this is to be expected by chance too easily: "
+            f"p = {one.p_holm:.2g} after Holm."
+        )
+    return {
+        "sentence": f"{what} {words[one.verdict]}: accuracy {points(one.value)} points, 95 % "
+        f"interval {points(one.low)} to {points(one.high)}",
+        "more": more[one.verdict],
+    }
+
+
+def name_of(found: Detection, arm: Arm) -> str:
+    """Name an arm, with its share and ratio where there are several."""
+    name = NAMES[arm.condition]
+    if len({one.share for one in found.arms}) > 1 and arm.condition != "synthetic alone":
+        name += f", {arm.share:.0%} of subjects"
+    if arm.ratio is not None and len({one.ratio for one in found.arms} - {None}) > 1:
+        name += f", ratio {arm.ratio:g}"
+    return name
+
+
+def learnt(found: Detection, arm: Arm) -> dict[str, str]:
+    """Say what an arm's classifiers have learnt from."""
+    runs = [
+        one
+        for one in found.runs
+        if (one.cell.condition, one.cell.share, one.cell.ratio)
+        == (arm.condition, arm.share, arm.ratio)
+    ]
+    share = float(found.choices["real_share"])
+    mix = "real slices as they are"
+    if "classical" in arm.condition:
+        mix = f"{share:.0%} real slices as they are, {1 - share:.0%} changed"
+    if arm.condition == "synthetic alone":
+        mix = "synthetic images"
+    elif arm.ratio is not None:
+        mix += f"; {arm.ratio:g} synthetic to each of these"
+    images = sorted({one.images for one in runs})
+    best = sorted(one.best for one in runs)
+    epochs = sorted(one.epochs for one in runs)
+    return {
+        "name": name_of(found, arm),
+        "colour": LOOK[arm.condition].colour,
+        "sign": LOOK[arm.condition].sign,
+        "mix": mix,
+        "subjects": str(runs[0].subjects),
+        "images": span([float(one) for one in images]),
+        "seen": span([float(one.seen) for one in runs]),
+        "epochs": f"{span([float(one) for one in best])} of {span([float(one) for one in epochs])}",
+        "minutes": f"{sum(one.seconds for one in runs) / 60 / len(runs):.1f}",
+    }
+
+
+def span(values: list[float]) -> str:
+    """Write the least and the greatest, or the one."""
+    low, high = f"{min(values):,.0f}", f"{max(values):,.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]:
+    """Write all scores of an arm."""
+    cells = []
+    for name in measures:
+        one = found.score(arm, name)
+        cells.append(
+            {
+                "value": shown(one.value, name),
+                "interval": f"{shown(one.low, name)} to {shown(one.high, name)}",
+                "seeds": " · ".join(shown(value, name) for value in one.seeds),
+            }
+        )
+    return {
+        "name": name_of(found, arm),
+        "colour": LOOK[arm.condition].colour,
+        "sign": LOOK[arm.condition].sign,
+        "cells": cells[: len(TABLE)],
+        "chosen": cells[len(TABLE) :],
+    }
+
+
+def pairs(found: Detection) -> list[tuple[Arm, Arm]]:
+    """Give the arms that are compared."""
+    return [(one.one, one.other) for one in found.differences_in("accuracy")]
+
+
+def effects(found: Detection, one: Arm, other: Arm) -> dict[str, Any]:
+    """Write the differences between two arms."""
+    return {
+        "one": name_of(found, one),
+        "other": name_of(found, other),
+        "main": (one.condition, other.condition) == PAIRS[0],
+        "cells": [
+            cell(effect)
+            for name in (*TABLE, "accuracy_youden")
+            for effect in found.differences_in(name)
+            if (effect.one, effect.other) == (one, other)
+        ],
+    }
+
+
+def cell(one: Effect) -> dict[str, str]:
+    """Write a difference."""
+    return {
+        "value": shown(one.value, one.measure, True),
+        "interval": f"{shown(one.low, one.measure, True)} to {shown(one.high, one.measure, True)}",
+        "p": "p < 0.001" if one.p_holm < 0.001 else f"p = {one.p_holm:.3f}",
+        "verdict": one.verdict,
+        "kind": {"helps": "better", "hurts": "worse", "not shown": "alike"}[one.verdict],
+    }
+
+
+def galleries(found: Detection) -> Iterator[dict[str, str]]:
+    """Show tumours by who finds them."""
+    test = SliceSet.open(Path(found.real)).split("test")
+    ids = test.table["id"].astype(str).to_numpy()
+    for one in found.examples:
+        rows = np.isin(ids, one.ids)
+        yield {
+            "title": KINDS[one.kind],
+            "caption": f"{one.count:,} slice{'' if one.count == 1 else 's'}"
+            + (f"; the largest tumour of each of {len(one.ids)} people" if one.ids else ""),
+            "picture": figures.image_grid(test.where(rows).images, 4) if rows.any() else "",
+        }
+
+
+def gains(printed: PrintedDetection) -> Iterator[str]:
+    """Say how large the printed differences are, with unpaired intervals."""
+    rows = {one.label: one for one in printed.rows}
+    for label, other in printed.compared:
+        value, low, high = unpaired(rows[label].right, rows[other].right, rows[label].n)
+        yield (
+            f"{label} minus {other}: {points(value)} points ({rows[label].right:,} against "
+            f"{rows[other].right:,} of {rows[label].n:,}), 95 % interval {points(low)} to "
+            f"{points(high)}, as if unpaired"
+        )

@@ -1,0 +1,168 @@
+"""Figures of the detection experiment: scores, curves, sizes, calibration."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from mrgantry.detect.detection import Arm, Condition, Detection
+from mrgantry.detect.effects import MEASURES, SIZES
+from mrgantry.report.drawing import INK, LOOKS, REAL, Look, blank, svg
+
+LOOK: Mapping[Condition, Look] = {
+    "none": Look(REAL, "D", "◆"),
+    "classical": LOOKS[1],
+    "synthetic": LOOKS[0],
+    "classical+synthetic": LOOKS[2],
+    "synthetic alone": LOOKS[4],
+}
+NAMES: Mapping[Condition, str] = {
+    "none": "no augmentation",
+    "classical": "classical",
+    "synthetic": "synthetic",
+    "classical+synthetic": "classical + synthetic",
+    "synthetic alone": "synthetic alone",
+}
+PANELS = ("accuracy", "sensitivity", "specificity", "auc")
+
+
+def scores_of_arms(found: Detection) -> str:
+    """Draw a panel a measure and a row an arm: mean, interval over subjects, a dot a seed."""
+    arms = found.main
+    figure, panels = blank(11, 0.34 * len(arms) + 0.9, columns=len(PANELS), sharey=True)
+    for axes, measure in zip(panels, PANELS, strict=True):
+        for y, arm in enumerate(arms):
+            one, look = found.score(arm, measure), LOOK[arm.condition]
+            if one.value is None:
+                continue
+            scale = 1 if measure == "auc" else 100
+            ends = [scale * (one.low or 0), scale * (one.high or 0)]
+            axes.plot(ends, [y, y], color=look.colour, lw=2)
+            axes.plot(scale * one.value, y, look.mark, color=look.colour, ms=7, mew=0)
+            seeds = scale * np.array(one.seeds)
+            axes.plot(seeds, np.full(len(seeds), y + 0.27), "o", color=INK, ms=3, mew=0, alpha=0.7)
+        unit = "" if measure == "auc" else ", %"
+        axes.set_title(MEASURES[measure].title + unit, loc="left", fontsize=9, weight="bold")
+        axes.set_yticks(range(len(arms)), [NAMES[arm.condition] for arm in arms])
+        axes.set_ylim(len(arms) - 0.4, -0.6)
+        axes.tick_params(axis="y", length=0)
+        axes.locator_params(axis="x", nbins=4)
+    return svg(figure)
+
+
+def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
+    """Draw a measure over the share of the subjects, or over the ratio of synthetic images.
+
+    Args:
+        found: The experiment.
+        over: "share" or "ratio".
+        measure: What is drawn.
+    """
+    figure, (axes,) = blank(5.4, 3.3)
+    scale = 1 if measure == "auc" else 100
+    lines = lines_of(found, over)
+    places = sorted({x for line in lines.values() for x, _ in line})
+    for number, (condition, line) in enumerate(lines.items()):
+        look = LOOK[condition]
+        spread = 1 + 0.02 * (number - (len(lines) - 1) / 2)  # so that intervals do not cover others
+        scores = [(x * spread, found.score(arm, measure)) for x, arm in line]
+        known = [(x, one) for x, one in scores if one.value is not None]
+        x = [one[0] for one in known]
+        y = [scale * (one[1].value or 0) for one in known]
+        if len(line) == 1:  # it has no share or ratio: a level
+            axes.axhline(y[0], color=look.colour, lw=1.4, ls=(0, (3, 2)), label=NAMES[condition])
+            continue
+        axes.plot(x, y, color=look.colour, marker=look.mark, ms=6, mew=0, label=NAMES[condition])
+        for place, (_, one) in zip(x, known, strict=True):
+            ends = [scale * (one.low or 0), scale * (one.high or 0)]
+            axes.plot([place, place], ends, color=look.colour, lw=1.1)
+    axes.set_xscale("log")
+    words = [f"{one:.0%}" if over == "share" else f"{one:g}" for one in places]
+    axes.set_xticks(places, words)
+    axes.set_xticks([], minor=True)
+    what = "share of the training subjects" if over == "share" else "synthetic images to each other"
+    axes.set_xlabel(what)
+    axes.set_ylabel(MEASURES[measure].title + ("" if measure == "auc" else ", %"))
+    axes.legend(fontsize=8)
+    return svg(figure)
+
+
+def lines_of(found: Detection, over: str) -> dict[Condition, list[tuple[float, Arm]]]:
+    """Find the arms of each line: at the main ratio over shares, or the reverse."""
+    main = found.main
+    share = main[0].share
+    ratios = {one.ratio for one in main} | {None}
+    lines: dict[Condition, list[tuple[float, Arm]]] = {}
+    for arm in found.arms:
+        if over == "share" and arm.ratio in ratios:
+            lines.setdefault(arm.condition, []).append((arm.share, arm))
+        elif over == "ratio" and arm.share == share:
+            lines.setdefault(arm.condition, []).append((arm.ratio or 1.0, arm))
+    return lines
+
+
+def by_size(found: Detection) -> str:
+    """Draw the sensitivity to small, medium and large tumours."""
+    figure, (axes,) = blank(5.4, 3.3)
+    arms = found.main
+    for number, arm in enumerate(arms):
+        look = LOOK[arm.condition]
+        x = np.arange(len(SIZES)) + 0.13 * (number - (len(arms) - 1) / 2)
+        for place, size in zip(x, SIZES, strict=True):
+            one = found.score(arm, f"sensitivity_{size}")
+            ends = [100 * (one.low or 0), 100 * (one.high or 0)]
+            axes.plot([place, place], ends, color=look.colour, lw=1.6)
+            label = NAMES[arm.condition] if size == SIZES[0] else None
+            axes.plot(place, 100 * (one.value or 0), look.mark, color=look.colour, ms=6, mew=0,
+                      label=label)  # fmt: skip
+    low, high = found.limits or (0, 0)
+    words = [f"up to {low:,.0f} mm²", f"to {high:,.0f} mm²", f"over {high:,.0f} mm²"]
+    axes.set_xticks(range(3), [f"{size}\n{word}" for size, word in zip(SIZES, words, strict=True)])
+    axes.set_ylabel("Sensitivity, %")
+    axes.grid(visible=False, axis="x")
+    axes.legend(fontsize=8)
+    return svg(figure)
+
+
+def calibration(found: Detection) -> str:
+    """Draw the share of tumours over the mean probability of each bin, larger with more images."""
+    figure, (axes,) = blank(5.4, 3.3)
+    axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (3, 2)))
+    main = found.main
+    for one in found.calibration:
+        if one.arm not in main:
+            continue
+        look = LOOK[one.arm.condition]
+        some = [
+            (x, y, n)
+            for x, y, n in zip(one.mean, one.tumours, one.counts, strict=True)
+            if x is not None
+        ]
+        x, y, counts = (np.array(values, dtype=np.float64) for values in zip(*some, strict=True))
+        axes.plot(x, y, color=look.colour, lw=1.1, ls=look.dash)
+        sizes = 8 + 90 * counts / counts.sum()
+        axes.scatter(x, y, s=sizes, color=look.colour, marker=look.mark, lw=0,
+                     label=NAMES[one.arm.condition])  # fmt: skip
+    axes.set_xlabel("mean probability of a tumour")
+    axes.set_ylabel("share that has one")
+    axes.legend(fontsize=8)
+    _square(axes)
+    return svg(figure)
+
+
+def looks_of_groups(groups: Sequence[str]) -> dict[str, Look]:
+    """Give the groups of the map their looks: a mark a source, dark with a tumour."""
+    marks = {"real": ("o", "●"), "classical": ("s", "■"), "synthetic": ("^", "▲")}
+    dark = {"real": REAL, "classical": LOOKS[1].colour, "synthetic": LOOKS[0].colour}
+    pale = {"real": "#9cc0d8", "classical": "#8ccfbb", "synthetic": "#efb795"}
+    found = {}
+    for name in groups:
+        source, _, word = name.partition(", ")
+        colour = (dark if word == "tumour" else pale)[source]
+        found[name] = Look(colour, *marks[source])
+    return found
+
+
+def _square(axes: Any) -> None:
+    axes.set_xlim(-0.03, 1.03)
+    axes.set_ylim(-0.03, 1.03)
