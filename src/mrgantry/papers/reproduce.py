@@ -23,7 +23,7 @@ from mrgantry.gan import sample, train
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.papers.results import gather
 from mrgantry.papers.work import Work, blocks_of, complete, detected_with, folders_of
-from mrgantry.report import report
+from mrgantry.report import report, write_detection
 from mrgantry.report.reproduction import write_reproduction
 from mrgantry.simulate import simulate
 from mrgantry.study.create import create
@@ -247,8 +247,7 @@ def write_page(work: Work, one: ImageType) -> None:
 
 def experimented(work: Work) -> bool:
     """Say whether the detection experiment is done, with these images."""
-    path = work.detection / "detection.json"
-    if not path.is_file():
+    if not (work.detection / "detection.html").is_file():
         return False
     marks = [read_about(place).fingerprint for place in detected_with(work)[1]]
     return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
@@ -262,7 +261,7 @@ def experiment(work: Work) -> None:
     missing = work.out / "detection-not-made.json"
     missing.unlink(missing_ok=True)
     try:
-        detect(
+        found = detect(
             real,
             work.detection,
             synthetic,
@@ -273,6 +272,8 @@ def experiment(work: Work) -> None:
         )
     except (DataError, RecipeError, DivergedError) as error:
         write_json(missing, {"reason": str(error)})
+        return
+    write_detection(work.detection, found, asked.printed)
 
 
 def quietly(text: str) -> None:

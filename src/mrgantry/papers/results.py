@@ -55,6 +55,7 @@ def gather(work: Work) -> Reproduced:
         ),
         commands=tuple(commands_of(work, reading)),
         versions=versions(),
+        detection=work.detection / "detection.html" if experiment(work) else None,
         detected=experiment(work),
         printed_detection=study.detection.printed if study.detection else None,
     )

@@ -1,5 +1,6 @@
 """The page of a repeated study: what the paper printed, and what this run gave."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -331,7 +332,7 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     for one in types:
         for model in one.models:
             for some in model.scores.values():
-                kinds |= {(s.name, s.features): None for s in some if s.name in JUDGED}
+                kinds |= {kind_of(s): None for s in some if s.name in JUDGED}
     order = sorted(kinds, key=lambda kind: JUDGED.index(kind[0]))
     return {
         "columns": [(title_of(*kind), anchor_of(kind[0])) for kind in order],
@@ -345,9 +346,14 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     }
 
 
+def kind_of(one: Score) -> tuple[str, str]:
+    """Name a score; principal components are one kind, however many a small set allows."""
+    return one.name, re.sub(r"^pca\d+$", "pca64", one.features)
+
+
 def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | None:
     for one in scores:
-        if (one.name, one.features) == kind:
+        if kind_of(one) == kind:
             return cell(one) | {"floor": number(one.floor)}
     return None
 
