@@ -165,6 +165,21 @@ def test_fewer_images_than_features_are_remarked(real, tmp_path, few_draws, capl
     assert remarks[1].startswith("A draw has 20 images, but random-net has 224 features")
 
 
+def test_fewer_draws_are_the_first_of_all(real, tmp_path, few_draws):
+    good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
+    every = evaluate(real.folder, tmp_path / "out", [good.folder], maps=False)
+    few = evaluate(real.folder, tmp_path / "few", [good.folder], maps=False, draws=2)
+    assert {len(one.values) for one in few} == {2}
+    assert max(len(one.values) for one in every) == 8
+    for one, more in zip(few, every, strict=True):
+        if one.name in ("c2st_logistic", "coverage"):  # not relative to the floor's mean
+            assert one.values == more.values[:2]
+    command = json.loads((tmp_path / "few/evaluation.json").read_text())["command"]
+    assert command.endswith("--no-maps --draws 2")
+    with pytest.raises(DataError, match="2 draws or more, not 1"):
+        evaluate(real.folder, tmp_path / "one", [good.folder], draws=1)
+
+
 def test_differences_between_sets_are_paired_by_draw(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     other = synthetic_set(tmp_path, blobs(60, 32, seed=10), "other")

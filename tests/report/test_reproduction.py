@@ -2,21 +2,17 @@
 
 import re
 
+import pandas as pd
 import pytest
 
+from answers import answers_of, tumour_answers
 from conftest import blobs, write_slices
 from mrgantry.common.score import Score
 from mrgantry.detect.detection import Arm, Detection, Effect, Scored, Split
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
-from mrgantry.report.reproduction import (
-    Fact,
-    ModelResult,
-    ReaderStudy,
-    Reproduced,
-    TypeResult,
-    detection,
-    write_reproduction,
-)
+from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
+from mrgantry.report.reproduction import detection, write_reproduction
+from mrgantry.study.analysis import analyse
 
 MEASURED = ("rho_coded", "sigma_coded", "delta_coded", "rho_formula", "sigma", "delta")
 
@@ -175,3 +171,48 @@ def test_detection_is_in_percent_with_differences_in_points():
     assert (effect["points"], effect["interval"]) == ("−1.2", "−3.0 to +1.0")
     assert table["images"] == "100" and table["notes"][-1] == "Keep in mind."
     assert detection(None, None) is None
+
+
+def test_answers_stand_beside_the_printed_ones_once_somebody_has_read(folders):
+    said = pd.concat(
+        [
+            answers_of((9, 1, 4, 6), reader="R1", group="neuroradiologists", block="T1"),
+            answers_of((5, 5, 5, 5), reader="R2", group="neuroradiologists", block="T1"),
+        ]
+    )
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), analyse(said, draws=20),
+        folders / "scored/study.html", (),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    first = cells(page, "NR1")
+    assert first[1:6] == ["55 %", "56", "44", "45", "55"]
+    assert first[6].startswith("75 %") and "15/20" in first[6]
+    assert first[7:] == ["9", "1", "4", "6"]
+    assert cells(page, "NR2")[7:] == ["5", "5", "5", "5"]
+    assert cells(page, "NNR1")[7:] == ["–"] * 4  # who has not read yet
+    assert 'href="scored/study.html"' in page and "not read yet" not in page
+
+
+def test_a_block_is_found_by_its_name(folders):
+    said = answers_of((8, 2, 3, 7), reader="R1", block="T2 WGAN 128")
+    reading = ReaderStudy(
+        folders / "study", True, (han2018.PRINTED,), analyse(said, draws=20),
+        folders / "scored/study.html", (),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "T2 WGAN 128", [], reading=reading))
+    row = cells(page, "T2 WGAN 128")
+    assert row[:5] == ["58 %", "19", "31", "11", "39"] and row[6:10] == ["8", "2", "3", "7"]
+
+
+def test_the_other_question_has_its_own_table(folders):
+    said = pd.concat(
+        [tumour_answers((8, 2, 1, 9), "real"), tumour_answers((6, 4, 0, 10), "synthetic")]
+    )
+    reading = ReaderStudy(
+        folders / "study", True, (han2018_pggan.PRINTED_TUMOUR,), analyse(said, draws=20),
+        folders / "scored/study.html", (),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "PGGAN", [], reading=reading))
+    assert cells(page, "all")[6:] == ["14", "6", "1", "19"]
+    assert cells(page, "real")[6:] == ["8", "2", "1", "9"]

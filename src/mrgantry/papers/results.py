@@ -15,7 +15,7 @@ from mrgantry.papers.reproduction import ImageType, Model
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
 from mrgantry.report import write_study
 from mrgantry.report.page import commands, find
-from mrgantry.report.reproduction import (
+from mrgantry.report.reproduced import (
     Fact,
     ModelResult,
     ReaderStudy,

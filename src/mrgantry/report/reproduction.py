@@ -1,8 +1,7 @@
 """The page of a repeated study: what the paper printed, and what this run gave."""
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
 from mrgantry.report.rendering import between, number, render
+from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
 from mrgantry.report.scores import anchor_of, cell, glossary
 from mrgantry.report.study import words
 from mrgantry.report.study.words import Cell
@@ -28,134 +28,6 @@ SHOWN = 12  # images in a grid
 COLUMNS = 6
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 CORRECTED = ("rho_formula", "sigma", "delta")  # Delplace's measures in their other form
-
-
-@dataclass(frozen=True)
-class Fact:
-    """Something that the paper says of its doing, and what this run did.
-
-    Attributes:
-        what: It is about.
-        printed: In the paper.
-        ours: Here, a line each.
-        timed: Whether it is a time, which another run need not repeat.
-    """
-
-    what: str
-    printed: str
-    ours: tuple[str, ...]
-    timed: bool = False
-
-
-@dataclass(frozen=True)
-class ModelResult:
-    """What came of one model.
-
-    Attributes:
-        label: In tables.
-        block: Of the reader study in which its images are; "" if they are in none.
-        sets: Its synthetic sets, each with a word such as "selected"; "" for all images.
-        scores: Of these sets, by the names of their folders.
-        failed: Why it diverged; empty if it did not.
-        changes: In what its recipe differs from the published one.
-    """
-
-    label: str
-    block: str
-    sets: tuple[tuple[str, Path], ...]
-    scores: Mapping[str, Sequence[Score]]
-    failed: str
-    changes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class TypeResult:
-    """What came of one set of slices.
-
-    Attributes:
-        label: In tables.
-        slices: The real set.
-        page: The report of all of it.
-        models: Trained on it.
-        changes: In what its plan differs from the paper's.
-    """
-
-    label: str
-    slices: Path
-    page: Path
-    models: tuple[ModelResult, ...]
-    changes: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class ReaderStudy:
-    """The reader study of a reproduction.
-
-    Attributes:
-        folder: Where it lies.
-        ready: Whether it could be made.
-        printed: What the paper's readers answered.
-        analysis: Of the answers given here; None before there are any.
-        page: Of that analysis.
-        cues: What the audit of trivial cues found.
-    """
-
-    folder: Path
-    ready: bool
-    printed: tuple[Printed, ...]
-    analysis: Analysis | None
-    page: Path
-    cues: tuple[str, ...]
-
-
-@dataclass(frozen=True)
-class Reproduced:
-    """All that the page shows.
-
-    Attributes:
-        study: Short name.
-        title: Of the page.
-        citation: Of the paper.
-        scale: Name of the scale.
-        limits: What a run at this scale can show and what it cannot.
-        simulated: Whether the scans were drawn by a computer.
-        facts: What was done.
-        types: What came of it.
-        reading: The reader study, if the paper had one.
-        values: A printed table of measures, if there is one.
-        notes: Known defects of the paper.
-        remarks: What went otherwise than planned.
-        command: That makes all of it.
-        commands: That do the same by hand.
-        versions: Of the libraries.
-        detection: The page of the detection experiment, if there is one.
-        detected: What it has found.
-        printed_detection: What the paper prints of its own.
-    """
-
-    study: str
-    title: str
-    citation: str
-    scale: str
-    limits: str
-    simulated: bool
-    facts: tuple[Fact, ...]
-    types: tuple[TypeResult, ...]
-    reading: ReaderStudy | None
-    values: PrintedValues | None
-    notes: tuple[str, ...]
-    remarks: tuple[str, ...]
-    command: str
-    commands: tuple[str, ...]
-    versions: Mapping[str, str]
-    detection: Path | None = None
-    detected: Detection | None = None
-    printed_detection: PrintedDetection | None = None
-
-    @property
-    def models(self) -> list[ModelResult]:
-        """List all models."""
-        return [model for one in self.types for model in one.models]
 
 
 def write_reproduction(out: Path, found: Reproduced) -> None:
