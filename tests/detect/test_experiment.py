@@ -75,7 +75,7 @@ def test_the_whole_experiment_and_again_after_a_stop(
     assert found.seeds == (0,) and len(found.runs) == 8
     assert found.answer.one.condition == "classical+synthetic"
     assert found.answer.other.condition == "classical" and found.answer.one.share == 1
-    assert any("At a share of 50% classifiers learn from 3" in one for one in found.remarks)
+    assert any("At shares of 50% classifiers learn from 3" in one for one in found.remarks)
     answers = pd.read_csv(tmp_path / "out/answers.csv")
     ours = answers["none, share 1, seed 0"]
     right = ((ours >= 0.5) == (answers["tumour"] == "yes")).mean()

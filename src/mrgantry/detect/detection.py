@@ -44,7 +44,8 @@ METHOD = (
     "Intervals of scores: percentiles of 2,000 bootstrap samples of the test subjects, of the mean "
     "over seeds. Differences: paired by image and seed; Student's t on the variance over subjects "
     "(jackknife) plus that over seeds less what both count (Cameron et al. 2011), Satterthwaite's "
-    "degrees of freedom; p values after Holm over all differences in one measure."
+    "degrees of freedom; p values after Holm over the differences in one measure: those at the "
+    "greatest share and the ratio nearest to 1 are one family, all others another."
 )
 SHOWN = 8  # examples of a kind
 
@@ -148,7 +149,7 @@ class Effect(Frozen):
         low: Lower end of the 95 % interval over test subjects and seeds.
         high: Upper end.
         p: Of no difference.
-        p_holm: After Holm over all differences in this measure.
+        p_holm: After Holm over the differences in this measure, as `METHOD` says.
         freedom: Degrees of freedom of t.
         verdict: Whether the first helps, at p_holm < 0.05.
         seeds: Values of the seeds.
@@ -286,10 +287,7 @@ class Detection(Frozen):
     @property
     def main(self) -> list[Arm]:
         """Give the arms at the greatest share and the ratio nearest to one."""
-        share = max(one.share for one in self.arms)
-        ratios = {one.ratio for one in self.arms if one.ratio is not None}
-        ratio = min(ratios, key=lambda one: abs(math.log(one)), default=None)
-        return [one for one in self.arms if one.share == share and one.ratio in (None, ratio)]
+        return main_arms(self.arms)
 
     @property
     def answer(self) -> Effect | None:
@@ -299,6 +297,14 @@ class Detection(Frozen):
             one for one in self.differences_in("accuracy") if one.one in arms and one.other in arms
         ]
         return found[0] if found else None
+
+
+def main_arms(arms: Sequence[Arm]) -> list[Arm]:
+    """Keep the arms at the greatest share and the ratio nearest to one."""
+    share = max(one.share for one in arms)
+    ratios = {one.ratio for one in arms if one.ratio is not None}
+    ratio = min(sorted(ratios), key=lambda one: abs(math.log(one)), default=None)
+    return [one for one in arms if one.share == share and one.ratio in (None, ratio)]
 
 
 def read_detection(out: Path) -> Detection:
@@ -420,11 +426,13 @@ def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
 def effects_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Effect]:
     """Judge all differences; p values are adjusted within each measure."""
     pairs = pairs_of(list(answers))
+    main = set(main_arms(list(answers)))
     for name, measure in MEASURES.items():
         if not measure.compared:
             continue
         found = [difference(truth, answers[a], answers[b], measure) for a, b in pairs]
-        adjusted = holm([one.p for one in found])
+        families = [{a, b} <= main for a, b in pairs]
+        adjusted = holm_within([one.p for one in found], families)
         for (one, other), seen, p in zip(pairs, found, adjusted, strict=True):
             yield Effect(
                 measure=name,
@@ -434,6 +442,15 @@ def effects_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Effe
                 verdict=verdict(seen.value, p, measure.better),
                 **vars(seen),
             )
+
+
+def holm_within(p: Sequence[float], families: Sequence[bool]) -> list[float]:
+    """Adjust p values within two families, so that curves do not blunt the main question."""
+    adjusted = {
+        kind: iter(holm([one for one, own in zip(p, families, strict=True) if own == kind]))
+        for kind in (True, False)
+    }
+    return [next(adjusted[own]) for own in families]
 
 
 def calibrate(truth: Truth, arm: Arm, answers: Sequence[Answers]) -> Calibration:
