@@ -7,8 +7,9 @@ from scipy.stats import norm
 
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training
-from mrgantry.detect.detection import Part, gather
+from mrgantry.detect.detection import Part
 from mrgantry.detect.experiment import USUAL, cells_of
+from mrgantry.detect.gather import gather
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
 from mrgantry.report import write_detection

@@ -75,7 +75,7 @@ def detect(
         real,
         out,
         synthetic or [],
-        conditions=condition or (USUAL if synthetic else USUAL[:2]),  # type: ignore[arg-type]
+        conditions=condition or (USUAL if synthetic else USUAL[:2]),
         seeds=seeds,
         shares=some_numbers(shares, "--shares"),
         ratios=some_numbers(ratios, "--ratios"),
