@@ -13,6 +13,7 @@ from mrgantry.detect.gather import gather
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
 from mrgantry.report import write_detection
+from mrgantry.report.detection import answer
 from squares import as_synthetic, heads, write
 
 CHOICES = {
@@ -82,8 +83,10 @@ def test_the_page_begins_with_the_answer(sets, tmp_path):
 
 
 def test_the_answer_is_that_of_the_numbers(sets, tmp_path):
-    better = write_detection(tmp_path, found_with(sets, EQUAL | {"classical+synthetic": 3.0}))
-    assert better.startswith("Synthetic images beside classical ones helped: accuracy +")
+    better = answer(found_with(sets, EQUAL | {"classical+synthetic": 3.0}))
+    assert better["sentence"].startswith(
+        "Synthetic images beside classical ones helped: accuracy +"
+    )
     worse = write_detection(tmp_path, found_with(sets, EQUAL | {"classical+synthetic": -1.0}))
     assert worse.startswith("Synthetic images beside classical ones hurt: accuracy −")
     page = (tmp_path / "detection.html").read_text()
@@ -95,3 +98,8 @@ def test_one_seed_is_said_to_be_little(sets, tmp_path):
     said = write_detection(tmp_path, found)
     assert said.startswith("Synthetic images in place of real ones were not shown to help")
     assert "One seed." in (tmp_path / "detection.html").read_text()
+
+
+def test_guessing_is_said_to_tell_nothing(sets):
+    (remark,) = found_with(sets, EQUAL | {"classical": 0.0}).remarks
+    assert remark.startswith("Classifiers with classical changes are not shown to be better")

@@ -102,7 +102,28 @@ def gather(
         runs=tuple(one.model_copy(update={"probability": ()}) for one in parts),
         remarks=tuple(remarks_on(sets, data, [one.share for one in arms])),
     )
-    return made.model_copy(update={"examples": tuple(examples(data, made.main, answers))})
+    update = {
+        "examples": tuple(examples(data, made.main, answers)),
+        "remarks": (*guessing(made), *made.remarks),
+    }
+    return made.model_copy(update=update)
+
+
+def guessing(found: Detection) -> Iterator[str]:
+    """Say when what synthetic images are compared with has learnt nothing."""
+    for one in found.main:
+        if one.condition in ("none", "classical"):
+            auc = found.score(one, "auc")
+            if auc.value is not None and auc.low is not None and auc.low <= 0.5:
+                words = (
+                    "with no augmentation" if one.condition == "none" else "with classical changes"
+                )
+                yield (
+                    f"Classifiers {words} are not shown to be better than guessing (AUC "
+                    f"{auc.value:.2f}, its interval begins at {auc.low:.2f}): comparing with them "
+                    "tells little. Take more people, a sequence that shows tumours, longer "
+                    "training, or labels that are less one-sided."
+                )
 
 
 def arm_of(cell: Cell) -> Arm:

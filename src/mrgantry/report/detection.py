@@ -213,7 +213,7 @@ def effects(found: Detection, one: Arm, other: Arm) -> dict[str, Any]:
         "other": name_of(found, other),
         "cells": [
             cell(effect)
-            for name in (*TABLE, "accuracy_youden")
+            for name in TABLE
             for effect in found.differences_in(name)
             if (effect.one, effect.other) == (one, other)
         ],
