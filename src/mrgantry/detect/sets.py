@@ -209,14 +209,18 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
                 f"The generator of {one.name} has seen {len(seen - own)} people outside this set's "
                 "training split, from whom the classifiers without its images do not learn."
             )
-        for share in sorted(shares):
-            count = len(draw_subjects(sorted(own), share, 0))
-            if share < 1 and len(seen) > count:
-                yield (
-                    f"At a share of {share:.0%} classifiers learn from {count} real subjects, but "
-                    f"the generator of {one.name} has seen {len(seen)}: what its images gain there "
-                    "may be those people's doing."
-                )
+        counts = {
+            share: count
+            for share in sorted(set(shares))
+            if share < 1 and (count := len(draw_subjects(sorted(own), share, 0))) < len(seen)
+        }
+        if counts:
+            yield (
+                f"The generator of {one.name} has seen {len(seen)} people. At shares of "
+                f"{', '.join(f'{share:.0%}' for share in counts)} classifiers learn from "
+                f"{', '.join(map(str, counts.values()))} real subjects: what its images gain "
+                "there may be the other people's doing."
+            )
     yield from unlike(sets, real)
 
 

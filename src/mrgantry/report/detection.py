@@ -8,7 +8,7 @@ import numpy as np
 
 from mrgantry.common.files import write_text
 from mrgantry.data.slices import SliceSet
-from mrgantry.detect.detection import PAIRS, Arm, Condition, Detection, Effect
+from mrgantry.detect.detection import Arm, Condition, Detection, Effect
 from mrgantry.detect.effects import BINS, MEASURES, unpaired
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedDetection
@@ -21,6 +21,7 @@ from mrgantry.report.rendering import render
 TABLE = ("accuracy", "sensitivity", "specificity", "auc", "brier", "ece")
 CHOSEN = ("accuracy_youden", "sensitivity_youden", "specificity_youden")
 PLAIN = {"auc", "brier", "ece"}  # not in percent
+UNSPREAD = {"brier", "ece"}  # whose seeds the page leaves to measures.csv
 SUBJECT: dict[tuple[Condition, Condition], str] = {
     ("classical+synthetic", "classical"): "Synthetic images beside classical ones",
     ("synthetic", "none"): "Synthetic images",
@@ -49,18 +50,25 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
         over: len({getattr(one, over) for one in found.arms} - {None}) > 1
         for over in ("share", "ratio")
     }
+    main = found.main
+    of_main = [pair for pair in pairs(found) if set(pair) <= set(main)]
     page = render(
         "detection.html",
         found=found,
         answer=answer(found),
         simulated=found.source == "simulated",
-        learnt=[learnt(found, arm) for arm in found.arms],
+        learnt=[learnt(found, arm) for arm in main],
+        other_learnt=[learnt(found, arm) for arm in found.arms if arm not in main],
+        share=f"{max(arm.share for arm in main):.0%}",
+        ratio=next((f"{arm.ratio:g}" for arm in main if arm.ratio is not None), ""),
         titles=[MEASURES[name].title for name in TABLE],
         chosen=[MEASURES[name].title for name in CHOSEN],
-        rows=[row(found, arm, (*TABLE, *CHOSEN)) for arm in found.arms],
+        rows=[row(found, arm, (*TABLE, *CHOSEN)) for arm in main],
+        other_rows=[row(found, arm, TABLE) for arm in found.arms if arm not in main],
         dots=charts.scores_of_arms(found),
-        effects=[effects(found, one, other) for one, other in pairs(found)],
-        family=len(found.differences_in("accuracy")),
+        effects=[effects(found, *pair) for pair in of_main],
+        other_effects=[effects(found, *pair) for pair in pairs(found) if pair not in of_main],
+        family=len(of_main),
         curves=[(over, charts.curves(found, over)) for over, many in several.items() if many],
         sizes=charts.by_size(found) if found.limits else "",
         calibration=charts.calibration(found),
@@ -110,9 +118,8 @@ def answer(found: Detection) -> dict[str, str]:
     }
     if one.verdict == "not shown" and (one.low > 0 or one.high < 0):
         more["not shown"] = (
-            f"The interval leaves 0 out, but of {len(found.differences_in('accuracy'))} "
-            "differences looked at, one like this is to be expected by chance too easily: "
-            f"p = {one.p_holm:.2g} after Holm."
+            "The interval leaves 0 out, but where several differences are looked at, chance gives "
+            f"one like this too easily: p = {one.p_holm:.2g} after Holm."
         )
     return {
         "sentence": f"{what} {words[one.verdict]}: accuracy {points(one.value)} points, 95 % "
@@ -122,8 +129,10 @@ def answer(found: Detection) -> dict[str, str]:
 
 
 def name_of(found: Detection, arm: Arm) -> str:
-    """Name an arm, with its share and ratio where there are several."""
+    """Name an arm, with its share and ratio where it is none of the main ones."""
     name = NAMES[arm.condition]
+    if arm in found.main:
+        return name
     if len({one.share for one in found.arms}) > 1 and arm.condition != "synthetic alone":
         name += f", {arm.share:.0%} of subjects"
     if arm.ratio is not None and len({one.ratio for one in found.arms} - {None}) > 1:
@@ -178,7 +187,9 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
             {
                 "value": shown(one.value, name),
                 "interval": f"{shown(one.low, name)} to {shown(one.high, name)}",
-                "seeds": " · ".join(shown(value, name) for value in one.seeds),
+                "seeds": " · ".join(shown(value, name) for value in one.seeds)
+                if name not in UNSPREAD
+                else "",
             }
         )
     return {
@@ -200,10 +211,9 @@ def effects(found: Detection, one: Arm, other: Arm) -> dict[str, Any]:
     return {
         "one": name_of(found, one),
         "other": name_of(found, other),
-        "main": (one.condition, other.condition) == PAIRS[0],
         "cells": [
             cell(effect)
-            for name in (*TABLE, "accuracy_youden")
+            for name in TABLE
             for effect in found.differences_in(name)
             if (effect.one, effect.other) == (one, other)
         ],

@@ -58,7 +58,7 @@ def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
         over: "share" or "ratio".
         measure: What is drawn.
     """
-    figure, (axes,) = blank(5.4, 3.3)
+    figure, (axes,) = blank(5.4, 3.6)
     scale = 1 if measure == "auc" else 100
     lines = lines_of(found, over)
     places = sorted({x for line in lines.values() for x, _ in line})
@@ -83,7 +83,7 @@ def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
     what = "share of the training subjects" if over == "share" else "synthetic images to each other"
     axes.set_xlabel(what)
     axes.set_ylabel(MEASURES[measure].title + ("" if measure == "auc" else ", %"))
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     return svg(figure)
 
 
@@ -103,7 +103,7 @@ def lines_of(found: Detection, over: str) -> dict[Condition, list[tuple[float, A
 
 def by_size(found: Detection) -> str:
     """Draw the sensitivity to small, medium and large tumours."""
-    figure, (axes,) = blank(5.4, 3.3)
+    figure, (axes,) = blank(5.4, 3.6)
     arms = found.main
     for number, arm in enumerate(arms):
         look = LOOK[arm.condition]
@@ -120,13 +120,13 @@ def by_size(found: Detection) -> str:
     axes.set_xticks(range(3), [f"{size}\n{word}" for size, word in zip(SIZES, words, strict=True)])
     axes.set_ylabel("Sensitivity, %")
     axes.grid(visible=False, axis="x")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     return svg(figure)
 
 
 def calibration(found: Detection) -> str:
     """Draw the share of tumours over the mean probability of each bin, larger with more images."""
-    figure, (axes,) = blank(5.4, 3.3)
+    figure, (axes,) = blank(5.4, 3.6)
     axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (3, 2)))
     main = found.main
     for one in found.calibration:
@@ -145,7 +145,7 @@ def calibration(found: Detection) -> str:
                      label=NAMES[one.arm.condition])  # fmt: skip
     axes.set_xlabel("mean probability of a tumour")
     axes.set_ylabel("share that has one")
-    axes.legend(fontsize=8)
+    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
     _square(axes)
     return svg(figure)
 

@@ -1,0 +1,105 @@
+import re
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.stats import norm
+
+from mrgantry.detect.classical import Classical
+from mrgantry.detect.classifier import Training
+from mrgantry.detect.detection import Part
+from mrgantry.detect.experiment import USUAL, cells_of
+from mrgantry.detect.gather import gather
+from mrgantry.detect.sets import open_real, open_synthetic
+from mrgantry.papers import printed_detection
+from mrgantry.report import write_detection
+from mrgantry.report.detection import answer
+from squares import as_synthetic, heads, write
+
+CHOICES = {
+    "training": Training().model_dump(),
+    "classical": Classical().model_dump(),
+    "real_share": 0.5,
+    "only": (),
+    "precision": "fp32",
+}
+
+
+@pytest.fixture
+def sets(tmp_path):
+    real = open_real(write(tmp_path / "real", 24, 4, (6, 4, 14)).folder)
+    as_synthetic(tmp_path / "made", *heads(3, 4), ["p000", "p001", "p002", "p003"])
+    return real, open_synthetic([tmp_path / "made"], real)
+
+
+def found_with(sets, skill, seeds=3, shares=(1,), ratios=(1,), conditions=USUAL):
+    """An experiment whose classifiers have these skills, and whose answers are drawn."""
+    real, synthetic = sets
+    label = real.truth.label
+    parts = []
+    for cell in cells_of(conditions, seeds, shares, ratios):
+        random = np.random.default_rng(cell.seed)
+        score = (2 * label - 1) * skill[cell.condition] + random.normal(0, 1, len(label))
+        part = Part(
+            cell=cell, subjects=5, images=20, epochs=3, best=2, seen=60, seconds=60.0,
+            losses=(0.5, 0.4, 0.5), threshold=0.4, probability=tuple(norm.cdf(score).tolist()),
+        )  # fmt: skip
+        parts.append(part)
+    return gather(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
+
+
+EQUAL = dict.fromkeys((*USUAL, "synthetic alone"), 1.0)
+
+
+def test_the_page_begins_with_the_answer(sets, tmp_path):
+    pd.DataFrame(
+        {"group": ["real, tumour", "synthetic, no tumour"] * 3, "x": range(6), "y": range(6)}
+    ).to_csv(tmp_path / "map.csv", index=False)
+    found = found_with(
+        sets, EQUAL | {"synthetic": 1.1, "classical+synthetic": 0.95}, 3, (0.5, 1), (0.5, 1)
+    )
+    said = write_detection(tmp_path, found, printed_detection(["han2018-pggan-64"]))
+    assert said.startswith("Synthetic images beside classical ones were not shown to help: ")
+    assert re.search(r"accuracy [+−]\d\.\d points, 95 % interval −\d+\.\d to \+\d+\.\d$", said)
+    page = (tmp_path / "detection.html").read_text()
+    assert page.index(said) < page.index("<p>")
+    # Self-contained: nothing is loaded from anywhere.
+    assert not re.search(r"(src|href)=[\"'](?!data:|#)", page)
+    assert "http" not in re.sub(r"http://www\.w3\.org/\S+", "", page)
+    for words in (
+        "Missed under every condition",
+        "t-SNE",
+        "Calibration",
+        "at most 2,222, not 2,657",
+        "−1.2 to +1.9",
+        "−0.6 to +2.6",
+        "Over the share of the training subjects",
+        "At shares of 50% classifiers learn from 3 real subjects",
+        "mrgantry detect real out",
+    ):
+        assert words in page, words
+    assert "Simulated data." not in page and "One seed." not in page
+    assert "NaN" not in page and "None" not in page
+
+
+def test_the_answer_is_that_of_the_numbers(sets, tmp_path):
+    better = answer(found_with(sets, EQUAL | {"classical+synthetic": 3.0}))
+    assert better["sentence"].startswith(
+        "Synthetic images beside classical ones helped: accuracy +"
+    )
+    worse = write_detection(tmp_path, found_with(sets, EQUAL | {"classical+synthetic": -1.0}))
+    assert worse.startswith("Synthetic images beside classical ones hurt: accuracy −")
+    page = (tmp_path / "detection.html").read_text()
+    assert "As printed" not in page and "t-SNE" not in page
+
+
+def test_one_seed_is_said_to_be_little(sets, tmp_path):
+    found = found_with(sets, EQUAL, seeds=1, conditions=("none", "synthetic alone"))
+    said = write_detection(tmp_path, found)
+    assert said.startswith("Synthetic images in place of real ones were not shown to help")
+    assert "One seed." in (tmp_path / "detection.html").read_text()
+
+
+def test_guessing_is_said_to_tell_nothing(sets):
+    (remark,) = found_with(sets, EQUAL | {"classical": 0.0}).remarks
+    assert remark.startswith("Classifiers with classical changes are not shown to be better")
