@@ -40,6 +40,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/measures.py frechet
 	$(BIN)/python benchmarks/measures.py all
 	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/study.py --pace 1
 	$(BIN)/python benchmarks/augmentation.py
 
 sensitivity: $(VENV)/installed
