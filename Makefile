@@ -15,8 +15,9 @@ BIN = $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
 
+# A process a core: every test computes with one thread.
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist loadfile
 
 slow: $(VENV)/installed
 	$(BIN)/pytest -m slow --timeout 1200
