@@ -68,7 +68,7 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
         if not one.about.synthetic:
             raise DataError(
                 f"{one.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
-                "`mrgantry import --synthetic` for other generators."
+                "`mrgantry import` without --real takes those of other generators in."
             )
         if one.about.size != real.about.size or len(one.about.channels) != len(real.about.channels):
             raise DataError(
