@@ -147,6 +147,20 @@ def test_the_same_seed_draws_the_same_cases(tmp_path, sources):
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_the_seed_does_not_tell_what_stands_where(tmp_path, sources):
+    protocol = PROTOCOL.set(["share=[0.3, 0.7]"])
+    orders = []
+    for name in ("a", "b"):  # as if somebody made the study once more, to see the truth
+        study = make(tmp_path, sources, protocol, name=name, seed=0)
+        store, key = study.store(), read_key(study).set_index("case")
+        trials = sorted(rows_of(store, tables.trials), key=lambda one: one["number"])
+        ids = {p["id"]: p["name"] for p in rows_of(store, tables.people)}
+        told = [(ids[t["reader"]], t["number"], key["truth"][t["case_id"]]) for t in trials]
+        orders.append(sorted(told))
+        store.engine.dispose()
+    assert orders[0] != orders[1]
+
+
 def test_a_teaching_study_has_its_key_within(tmp_path, sources):
     study = make(tmp_path, sources, kind="teaching")
     store = study.store()

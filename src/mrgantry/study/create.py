@@ -57,7 +57,8 @@ def create(
         consent: A text, in Markdown, that readers must agree to.
         against: Split of the real sets to draw from.
         only: Conditions such as "tumour=yes" for the real slices.
-        seed: Of the draw and of all orders.
+        seed: Of the draw of images. How many are synthetic and in which order they are read is
+            drawn without one: it would tell the truth of every position.
         database: URL of a PostgreSQL server; unless given, an SQLite file in the folder.
         url: Address that readers will find the server at, for their links.
 
@@ -113,9 +114,11 @@ def audited(study: Study) -> list[str]:
 def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int) -> list[Parts]:
     """Give the parts of every reader, in the order of reading."""
     sets = 1 if protocol.same_cases else readers
-    picks = [draw(pools, protocol, (seed, number)) for number in range(sets)]
+    # The seed is no secret: study.json has it, and where nobody chose one it is 0.
+    secret = secrets.randbits(128)
+    picks = [draw(pools, protocol, (seed, number), (secret, number, 0)) for number in range(sets)]
     return [
-        order(picks[reader % sets], len(pools), protocol, (seed, reader, 1))
+        order(picks[reader % sets], len(pools), protocol, (secret, reader, 1))
         for reader in range(readers)
     ]
 

@@ -89,7 +89,7 @@ class About(Frozen):
         protocol: What is asked, and how.
         blocks: What is compared.
         readers: Who reads.
-        seed: Of the draw and of all orders.
+        seed: Of the draw of images; orders have none that could be told.
         simulated: Whether the "real" images stem from simulated scans.
         created: Date, as 2026-01-31.
         command: The shell command that made the study.
