@@ -21,7 +21,7 @@ from mrgantry.study.draw import Pool, draw, order
 from mrgantry.study.pools import Sources, check_names, describe, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import fill, hashed
-from mrgantry.study.study import About, Reader, Study
+from mrgantry.study.study import About, Reader, Study, checked_url
 from mrgantry.study.tables import protect
 
 Kind = Literal["blinded", "teaching"]
@@ -64,11 +64,13 @@ def create(
 
     Raises:
         DataError: A set will not do, there are too few images, or the folder exists.
+        RunError: The address will not do.
     """
     check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
     check_names([one.name for one in readers], "reader", "--readers NAME")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists; a study is never made over. Choose another folder.")
+    url = checked_url(url)
     pools = [open_pool(one, protocol, against, only) for one in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
@@ -85,7 +87,7 @@ def create(
         command=_command(out, protocol, blocks, readers, kind, against, only, seed),
         versions=versions(),
         key_fingerprint=fingerprint([as_csv(KEY, cases.key)]),
-        url=url.rstrip("/"),
+        url=url,
         server=database is not None,
     )
     aside = out.with_name(f".{os.getpid()}.{out.name}")
@@ -180,7 +182,7 @@ def _people(
         people.append(
             {"id": secrets.token_hex(8), "role": role, "name": name, "token_hash": hashed(token)}
         )
-        links.append({"name": name, "role": role, "link": f"{url.rstrip('/')}/enter#{token}"})
+        links.append({"name": name, "role": role, "link": f"{url}/enter#{token}"})
     return people, links
 
 
