@@ -269,6 +269,12 @@ def test_a_mean_does_not_hide_readers_on_both_sides_of_chance():
     assert "2 of 2" in said.sentence
 
 
+@pytest.mark.parametrize(("each", "kind"), [(10, "open"), (125, "guessing")])
+def test_a_few_answers_that_are_all_the_same_are_no_proof_of_guessing(each, kind):
+    found = analyse(answers({("A", "x"): (0, each, 0, each)}), draws=20)
+    assert finding_of_many(found.means[0], found.readings, 0.1).kind == kind
+
+
 def test_images_most_often_mistaken_come_first():
     counts = {("A", "x"): (3, 0, 3, 0), ("B", "x"): (3, 0, 2, 1), ("C", "x"): (3, 0, 1, 2)}
     table = answers(counts, reason="grain")

@@ -353,11 +353,15 @@ def test_without_the_libraries_of_a_study_it_says_what_to_install(monkeypatch):
 def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     made = make_study(tmp_path / "s")
+    (made.study.folder / "key.csv").unlink(missing_ok=True)
     said: list[str] = []
     serve(made.study.folder, port=0, say=said.append)
     assert re.search(r"http://127\.0\.0\.1:[1-9]\d+,", said[0]) and "links.csv" in said[1]
     assert not any("Warning" in line for line in said)
     assert not any(token in "".join(said) for token in made.tokens.values())
+    (made.study.folder / "key.csv").touch()
+    serve(made.study.folder, port=0, say=said.append)
+    assert "Warning" in said[-2] and "key.csv" in said[-2]
     serve(made.study.folder, host="0.0.0.0", port=0, say=said.append)
     assert "without https" in said[-2] and "stopped" in said[-1]
 

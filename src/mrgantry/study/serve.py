@@ -7,7 +7,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from mrgantry.common.errors import RunError
 
@@ -16,7 +15,7 @@ try:
 
     from mrgantry.study.access import Origins
     from mrgantry.study.app import make_app
-    from mrgantry.study.study import Study
+    from mrgantry.study.study import Study, checked_url
 except ModuleNotFoundError as error:
     missing = (error.name or "").partition(".")[0]
     raise RunError(
@@ -58,7 +57,7 @@ def serve(
     """
     secure = _check_https(certificate, private_key)
     study = Study.open(folder)
-    origins = Origins(_checked(url or study.about.url), frozenset({host.lower()}))
+    origins = Origins(checked_url(url or study.about.url), frozenset({host.lower()}))
     store = study.store(database)
     listening = _listen(host, port)
     port = listening.getsockname()[1]  # where it was 0, the system has chosen one
@@ -97,14 +96,6 @@ def _check_https(certificate: Path | None, private_key: Path | None) -> bool:
     return certificate is not None
 
 
-def _checked(url: str) -> str:
-    """Check a public address; it has a scheme and a name, and no path."""
-    parts = urlsplit(url.rstrip("/"))
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
-        raise RunError(f"The public address {url!r} must read like https://study.example.org.")
-    return url.rstrip("/")
-
-
 def _listen(host: str, port: int) -> socket.socket:
     """Take the port.
 
@@ -141,6 +132,11 @@ def _told(
         f"The personal links are in {study.folder / 'links.csv'}: send each reader their own. "
         "Yours shows how far they are.",
     ]
+    if study.about.kind == "blinded" and (study.folder / "key.csv").exists():
+        lines.append(
+            f"Warning: {study.folder / 'key.csv'} tells which images are real. Move it where "
+            "neither readers nor this machine see it; `mrgantry study score` takes it by --key."
+        )
     if not _loopback(host) and not (secure or behind_proxy):
         lines.append(
             f"Warning: {host} can be reached from other machines, and without https others on the "

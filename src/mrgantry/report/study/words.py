@@ -7,6 +7,7 @@ from typing import NamedTuple
 from scipy.stats import binom
 
 from mrgantry.study.measured import ChanceTest, Equivalence, Estimate, Interval, Proportion
+from mrgantry.study.proportions import equivalence
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
@@ -171,7 +172,11 @@ def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float
             "while the mean over readers does not show it."
         )
         return Finding("told", "−", "told apart by some", sentence)
-    if low >= 0.5 - margin and high <= 0.5 + margin:
+    # Readers who always say the same have an interval without width, from however few answers: at
+    # least as many are asked for as let a half of them right pass the exact test.
+    n = one.balanced_accuracy.interval.n or 0
+    enough = equivalence(n // 2, n, margin).verdict == "pass"
+    if enough and low >= 0.5 - margin and high <= 0.5 + margin:
         return _guessing(points(margin) + " on average")
     return _open(points(margin), " on average")
 
