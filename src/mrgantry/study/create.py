@@ -71,6 +71,7 @@ def create(
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists; a study is never made over. Choose another folder.")
     url = checked_url(url)
+    agreement = None if consent is None else _read_consent(consent)
     pools = [open_pool(one, protocol, against, only) for one in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
@@ -92,7 +93,7 @@ def create(
     )
     aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
-        _write(aside, about, cases, drawn, pools, consent, database, url)
+        _write(aside, about, cases, drawn, pools, agreement, database, url)
         if out.exists():
             out.rmdir()
         aside.rename(out)
@@ -111,6 +112,17 @@ def audited(study: Study) -> list[str]:
         for name, values in found.items()
         for sentence in CueAudit.of(values, f"cues.json of {study.folder}").sentences()
     ]
+
+
+def _read_consent(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"The text of consent {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The text of consent {path} is no plain text in UTF-8; save it as such (Markdown)."
+        ) from error
 
 
 def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int) -> list[Parts]:
@@ -143,7 +155,7 @@ def _write(
     cases: Cases,
     drawn: Sequence[Parts],
     pools: Sequence[Pool],
-    consent: Path | None,
+    consent: str | None,
     database: str | None,
     url: str,
 ) -> None:
@@ -153,10 +165,7 @@ def _write(
     write_json(folder / "cues.json", cues)
     write_json(folder / "study.json", about.model_dump())
     if consent is not None:
-        try:
-            write_text(folder / "consent.md", consent.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"The text of consent {consent} cannot be read: {error}.") from error
+        write_text(folder / "consent.md", consent)
     _write_secret(folder / "key.csv", as_csv(KEY, cases.key))
     people, links = _people(about.readers, url)
     _write_secret(folder / "links.csv", as_csv(LINKS, links))

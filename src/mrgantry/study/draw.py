@@ -142,10 +142,10 @@ def spread(
         if wanted > len(kind):
             labels = " ".join(f"{column}={kind[column].iloc[0]}" for column in by)
             truth = "" if kind.empty else f" {kind['truth'].iloc[0]}"
+            more = "Draw more with `mrgantry sample`" if "syn" in truth else "Take --against all"
             raise DataError(
                 f"The {where} needs {wanted}{truth} images{' of ' + labels if labels else ''}, and "
-                f"there are {len(kind)}. Draw more synthetic ones, take --against all, or ask "
-                "for fewer with --set cases=NUMBER."
+                f"there are {len(kind)}. {more}, or ask for fewer with --set cases=NUMBER."
             )
         drawn += _least_used(kind, wanted, used, random)
     return drawn

@@ -157,23 +157,25 @@ def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float
         readings: Of these readers.
         margin: Of equivalence.
     """
-    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
-    if low is None or high is None:
+    if one.balanced_accuracy.value is None:
         return _nothing()
-    if high < 0.5:
+    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    if high is not None and high < 0.5:
         return _inverted()
-    if low > 0.5:
+    if low is not None and high is not None and low > 0.5:
         return _told_by_many(low, high, margin)
-    kinds = Counter(finding(one).kind for one in readings)
-    told = kinds["told"] + kinds["inverted"]
+    own = [finding(reading) for reading in readings]
+    told = sum(each.kind in ("told", "inverted") for each in own)
+    if low is None or high is None:  # readers who answer alike have no interval, but themselves
+        return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
     if binom.sf(told - 1, len(readings), LEVEL) < LEVEL:
         sentence = (
             f"Readers differ: {told} of {len(readings)} told images apart, more than by chance, "
             "while the mean over readers does not show it."
         )
         return Finding("told", "−", "told apart by some", sentence)
-    # Readers who always say the same have an interval without width, from however few answers: at
-    # least as many are asked for as let a half of them right pass the exact test.
+    # From few answers, an interval can be narrow by luck: at least as many are asked for as let
+    # a half of them right pass the exact test.
     n = one.balanced_accuracy.interval.n or 0
     enough = equivalence(n // 2, n, margin).verdict == "pass"
     if enough and low >= 0.5 - margin and high <= 0.5 + margin:
