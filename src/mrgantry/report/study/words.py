@@ -164,13 +164,18 @@ def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float
         return _inverted()
     if low is not None and high is not None and low > 0.5:
         return _told_by_many(low, high, margin)
-    own = [finding(reading) for reading in readings]
+    return _finding_of_few(one, [finding(reading) for reading in readings], margin)
+
+
+def _finding_of_few(one: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
+    """Say what readers show, each for themselves, where their mean does not tell."""
+    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
     told = sum(each.kind in ("told", "inverted") for each in own)
     if low is None or high is None:  # readers who answer alike have no interval, but themselves
         return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
-    if binom.sf(told - 1, len(readings), LEVEL) < LEVEL:
+    if binom.sf(told - 1, len(own), LEVEL) < LEVEL:
         sentence = (
-            f"Readers differ: {told} of {len(readings)} told images apart, more than by chance, "
+            f"Readers differ: {told} of {len(own)} told images apart, more than by chance, "
             "while the mean over readers does not show it."
         )
         return Finding("told", "−", "told apart by some", sentence)
