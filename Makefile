@@ -30,7 +30,7 @@ check: $(VENV)/installed
 
 # Playwright's own, or, where it cannot be had, Debian's.
 browser: $(VENV)/installed
-	command -v chromium || $(BIN)/playwright install --with-deps chromium || apt-get install -y chromium
+	command -v chromium || $(BIN)/playwright install --with-deps chromium || (apt-get update && apt-get install -y chromium)
 
 bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
