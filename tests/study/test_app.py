@@ -1,10 +1,8 @@
 """The readers' way from the first page to the last, and that no answer is lost or changed."""
 
-import importlib.util
 import io
 import re
 import socket
-import sys
 import time
 
 import numpy as np
@@ -341,13 +339,6 @@ def test_what_serve_refuses(tmp_path, monkeypatch):
         port = taken.getsockname()[1]
         with pytest.raises(RunError, match=f"port {port} .* --port"):
             serve(made.study.folder, port=port)
-
-
-def test_without_the_libraries_of_a_study_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    spec = importlib.util.find_spec("mrgantry.study.serve")
-    with pytest.raises(RunError, match=r"uvicorn, which .* pip install 'mrgantry\[study\]'"):
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
 
 
 def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):

@@ -8,20 +8,12 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import uvicorn
+
 from mrgantry.common.errors import RunError
-
-try:
-    import uvicorn
-
-    from mrgantry.study.access import Origins
-    from mrgantry.study.app import make_app
-    from mrgantry.study.study import Study, checked_url
-except ModuleNotFoundError as error:
-    missing = (error.name or "").partition(".")[0]
-    raise RunError(
-        f"A reader study needs {missing}, which is not installed. Run: pip install "
-        "'mrgantry[study]'."
-    ) from error
+from mrgantry.study.access import Origins
+from mrgantry.study.app import make_app
+from mrgantry.study.study import Study, checked_url
 
 GOODBYE = 5  # seconds that requests have to end when the server is stopped
 
