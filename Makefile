@@ -15,8 +15,9 @@ BIN = $(VENV)/bin
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
 
+# A process a core: every test computes with one thread.
 test: $(VENV)/installed
-	$(BIN)/pytest
+	$(BIN)/pytest -n logical --dist loadfile
 
 slow: $(VENV)/installed
 	$(BIN)/pytest -m slow --timeout 1200
@@ -29,7 +30,7 @@ check: $(VENV)/installed
 
 # Playwright's own, or, where it cannot be had, Debian's.
 browser: $(VENV)/installed
-	command -v chromium || $(BIN)/playwright install --with-deps chromium || apt-get install -y chromium
+	command -v chromium || $(BIN)/playwright install --with-deps chromium || (apt-get update && apt-get install -y chromium)
 
 bench: $(VENV)/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[bench]'
@@ -40,6 +41,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/measures.py frechet
 	$(BIN)/python benchmarks/measures.py all
 	$(BIN)/python benchmarks/study.py
+	$(BIN)/python benchmarks/study.py --pace 1
 	$(BIN)/python benchmarks/augmentation.py
 
 sensitivity: $(VENV)/installed

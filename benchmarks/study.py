@@ -1,12 +1,14 @@
 """How a study's server bears many readers at once: errors, and "submit and next image".
 
-    python benchmarks/study.py [sqlite|URL of a PostgreSQL server]
+    python benchmarks/study.py [URL of an empty PostgreSQL database] [--pace SECONDS]
 
-Each of the readers answers all images as fast as the server lets them, which no person does:
-client and server share this machine. A round is what a reader waits for between two images: the
-answer is sent and kept, the next trial is told of, and its image arrives whole.
+Fifty readers answer a hundred images each. Without a pace they do so as fast as the server lets
+them, which no person does: it is always at its limit, and clients and server share this machine.
+With one, each looks at an image for so long. A round is what a reader waits for between two
+images: the answer is sent and kept, the next trial is told of, and its image arrives whole.
 """
 
+import argparse
 import csv
 import json
 import re
@@ -37,6 +39,7 @@ class Browser:
 
     token: str
     rounds: list[float]
+    pace: float
     answered: int = 0
 
     def ask(self, path: str, body: dict | None = None) -> bytes:
@@ -67,6 +70,7 @@ class Browser:
         self.ask(f"/image/{told['trial']}")
         while told["page"] == "reading":
             self.ask("/display", {"trial": told["trial"]})
+            time.sleep(self.pace)
             start = time.perf_counter()
             self.ask("/answer", {"trial": told["trial"], "truth": "real", "client_seconds": 1.0})
             self.answered += 1
@@ -97,7 +101,7 @@ def images(folder: Path, synthetic: bool) -> Path:
     return folder
 
 
-def main(database: str | None) -> None:
+def main(database: str | None, pace: float) -> None:
     """Make a study, serve it, let all read at once, and count."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
@@ -113,13 +117,13 @@ def main(database: str | None) -> None:
         command += ["--port", str(PORT)] + (["--database", database] if database else [])
         server = subprocess.Popen(command, stderr=subprocess.DEVNULL)
         try:
-            report(read_all(tokens[:READERS]), database)
+            report(read_all(tokens[:READERS], pace), database)
         finally:
             server.terminate()
             server.wait()
 
 
-def read_all(tokens: list[str]) -> tuple[list[Browser], float]:
+def read_all(tokens: list[str], pace: float) -> tuple[list[Browser], float]:
     """Let all readers read at once; give them, and the seconds it took."""
     for _ in range(300):
         try:
@@ -127,12 +131,12 @@ def read_all(tokens: list[str]) -> tuple[list[Browser], float]:
             break
         except OSError:
             time.sleep(0.1)
-    browsers = [Browser(token, []) for token in tokens]
+    browsers = [Browser(token, [], pace) for token in tokens]
     threads = [threading.Thread(target=one.read) for one in browsers]
     start = time.perf_counter()
     for thread in threads:
         thread.start()
-        time.sleep(0.25)  # no more than the server admits by link in a minute from one address
+        time.sleep(0.1)  # they do not come in the same instant
     for thread in threads:
         thread.join()
     return browsers, time.perf_counter() - start
@@ -151,4 +155,8 @@ def report(found: tuple[list[Browser], float], database: str | None) -> None:
 
 
 if __name__ == "__main__":
-    main(None if sys.argv[1:2] in ([], ["sqlite"]) else sys.argv[1])
+    parser = argparse.ArgumentParser()
+    parser.add_argument("database", nargs="?")
+    parser.add_argument("--pace", type=float, default=0.0)
+    given = parser.parse_args()
+    main(given.database, given.pace)

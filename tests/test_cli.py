@@ -53,6 +53,16 @@ def test_help_of_the_reader_study_teaches_with_an_example(verb):
     assert verb in CliRunner().invoke(app, ["study", "--help"]).output
 
 
+def test_a_missing_optional_part_is_named(tmp_path, monkeypatch, capsys):
+    monkeypatch.delitem(sys.modules, "mrgantry.study.serve", raising=False)
+    monkeypatch.setitem(sys.modules, "uvicorn", None)
+    monkeypatch.setattr(sys, "argv", ["mrgantry", "study", "serve", str(tmp_path)])
+    with pytest.raises(SystemExit, match="1"):
+        main()
+    said = capsys.readouterr().err
+    assert "needs uvicorn, which is not installed. Run: pip install 'mrgantry[study]'." in said
+
+
 def test_every_verb_stands_in_the_help_and_in_this_test():
     shown = CliRunner().invoke(app, ["--help"]).output
     assert [command.name for command in app.registered_commands] == VERBS

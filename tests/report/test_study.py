@@ -65,8 +65,8 @@ def answers(counts, **more):
                 rows[-1] |= {"answer": answer, "subject": "s1" if truth == "real" else ""}
     table = pd.DataFrame(rows).assign(
         group="", years=np.nan, position=1, tumour="", tumour_answer="", confidence=np.nan,
-        reason="", response_s=2.0, server_s=2.1, late=False, sent=1, answered="2026-01-02",
-        sequence="T1", set="slices", slice="a",
+        reason="", response_s=2.0, server_s=2.1, late=False, waited_s=0.1, sent=1,
+        answered="2026-01-02", sequence="T1", set="slices", slice="a",
     )  # fmt: skip
     return table.assign(**more)[list(COLUMNS)]
 
@@ -267,6 +267,12 @@ def test_a_mean_does_not_hide_readers_on_both_sides_of_chance():
     said = finding_of_many(found.means[0], found.readings, 0.1)
     assert (said.kind, said.word) == ("told", "told apart by some")
     assert "2 of 2" in said.sentence
+
+
+@pytest.mark.parametrize(("each", "kind"), [(10, "open"), (125, "guessing")])
+def test_a_few_answers_that_are_all_the_same_are_no_proof_of_guessing(each, kind):
+    found = analyse(answers({("A", "x"): (0, each, 0, each)}), draws=20)
+    assert finding_of_many(found.means[0], found.readings, 0.1).kind == kind
 
 
 def test_images_most_often_mistaken_come_first():

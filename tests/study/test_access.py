@@ -212,7 +212,7 @@ def test_tokens_cannot_be_tried_for_long(made, monkeypatch):
     assert got[-1].status_code == 429 and "Too many" in got[-1].json()["say"]
     assert 0 < int(got[-1].headers["retry-after"]) <= 61
     right = {"json": {"token": made.tokens["anna"]}, "headers": {"Origin": URL}}
-    assert client.post("/enter", **right).status_code == 429
+    assert client.post("/enter", **right).status_code == 200  # nobody is shut out by others
 
 
 def test_a_class_opens_its_links_from_one_address(made):

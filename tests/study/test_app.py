@@ -1,10 +1,8 @@
 """The readers' way from the first page to the last, and that no answer is lost or changed."""
 
-import importlib.util
 import io
 import re
 import socket
-import sys
 import time
 
 import numpy as np
@@ -343,21 +341,18 @@ def test_what_serve_refuses(tmp_path, monkeypatch):
             serve(made.study.folder, port=port)
 
 
-def test_without_the_libraries_of_a_study_it_says_what_to_install(monkeypatch):
-    monkeypatch.setitem(sys.modules, "uvicorn", None)
-    spec = importlib.util.find_spec("mrgantry.study.serve")
-    with pytest.raises(RunError, match=r"uvicorn, which .* pip install 'mrgantry\[study\]'"):
-        spec.loader.exec_module(importlib.util.module_from_spec(spec))
-
-
 def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
     monkeypatch.setattr("uvicorn.Server.run", lambda *_, **__: None)
     made = make_study(tmp_path / "s")
+    (made.study.folder / "key.csv").unlink(missing_ok=True)
     said: list[str] = []
     serve(made.study.folder, port=0, say=said.append)
     assert re.search(r"http://127\.0\.0\.1:[1-9]\d+,", said[0]) and "links.csv" in said[1]
     assert not any("Warning" in line for line in said)
     assert not any(token in "".join(said) for token in made.tokens.values())
+    (made.study.folder / "key.csv").touch()
+    serve(made.study.folder, port=0, say=said.append)
+    assert "Warning" in said[-2] and "key.csv" in said[-2]
     serve(made.study.folder, host="0.0.0.0", port=0, say=said.append)
     assert "without https" in said[-2] and "stopped" in said[-1]
 

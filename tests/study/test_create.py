@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import select
 
 from conftest import blobs, write_slices
-from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.study import create as creating
 from mrgantry.study import tables
 from mrgantry.study.backup import backup
@@ -147,6 +147,20 @@ def test_the_same_seed_draws_the_same_cases(tmp_path, sources):
     assert keys[0] == keys[1] != keys[2]
 
 
+def test_the_seed_does_not_tell_what_stands_where(tmp_path, sources):
+    protocol = PROTOCOL.set(["share=[0.3, 0.7]"])
+    orders = []
+    for name in ("a", "b"):  # as if somebody made the study once more, to see the truth
+        study = make(tmp_path, sources, protocol, name=name, seed=0)
+        store, key = study.store(), read_key(study).set_index("case")
+        trials = sorted(rows_of(store, tables.trials), key=lambda one: one["number"])
+        ids = {p["id"]: p["name"] for p in rows_of(store, tables.people)}
+        told = [(ids[t["reader"]], t["number"], key["truth"][t["case_id"]]) for t in trials]
+        orders.append(sorted(told))
+        store.engine.dispose()
+    assert orders[0] != orders[1]
+
+
 def test_a_teaching_study_has_its_key_within(tmp_path, sources):
     study = make(tmp_path, sources, kind="teaching")
     store = study.store()
@@ -264,8 +278,12 @@ def test_sets_that_will_not_do(tmp_path, sources):
     asks = PROTOCOL.set(['questions=["truth","tumour"]'])
     with pytest.raises(DataError, match="no image of .* is labelled"):
         make(tmp_path, Sources("T1", real, (unlabelled.folder,)), asks)
+    with pytest.raises(RunError, match="must read like https"):  # before links bear it
+        make(tmp_path, sources, url="reading.example.org")
     with pytest.raises(DataError, match="at least one reader"):
         create(tmp_path / "study", PROTOCOL, [sources], [])
+    with pytest.raises(DataError, match="is synthetic; the first"):
+        make(tmp_path, Sources("T1", made, (real,)), against="test")
     with pytest.raises(DataError, match="no images in the split"):
         make(tmp_path, sources, against="train")
     with pytest.raises(DataError, match="must read NAME=REAL,SYNTHETIC"):
@@ -285,6 +303,15 @@ def test_readers_come_from_a_table(tmp_path):
         read_readers(path)
     with pytest.raises(DataError, match="not a readable table"):
         read_readers(tmp_path / "absent.csv")
+
+
+def test_readers_come_from_a_spreadsheet(tmp_path):
+    path = tmp_path / "readers.csv"
+    path.write_bytes("\ufeffname;group;years\r\nMü;neuro;3,5\r\n;;\r\n".encode())
+    assert read_readers(path) == [Reader(name="Mü", group="neuro", years=3.5)]
+    path.write_bytes("name;group\r\nMü;neuro\r\n".encode("cp1252"))
+    with pytest.raises(DataError, match="CSV UTF-8"):
+        read_readers(path)
 
 
 def test_a_folder_that_is_no_study(tmp_path):

@@ -273,6 +273,8 @@ def _place(database: str | None) -> str | Path | None:
 
 def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out the first table of the page."""
+    from mrgantry.report.study.words import finding
+
     rows: list[tuple[str, ...]] = []
     for one in found.readings:
         if one.block == "" and len(found.blocks) > 1:
@@ -286,10 +288,18 @@ def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]
                 _share(fooled.value, fooled.wilson.low, fooled.wilson.high),
                 _share(recall.value, recall.wilson.low, recall.wilson.high),
                 "" if sensitivity.value is None else f"{sensitivity.value:.2f}",
-                "below chance!" if one.chance.below_chance else one.equivalence.verdict,
+                finding(one).word,
             )
         )
-    head = ("reader", "block", "right", "synthetic called real", "real called real", "d'", "guess?")
+    head = (
+        "reader",
+        "block",
+        "right",
+        "synthetic called real",
+        "real called real",
+        "d'",
+        "finding",
+    )
     return head, rows
 
 

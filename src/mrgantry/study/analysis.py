@@ -147,7 +147,7 @@ def _notes(rows: pd.DataFrame) -> Iterator[str]:
     if undecided:
         yield (
             f'{undecided} of {len(rows)} answers are "unknown" or were not given in time; they are '
-            "left out of all rates, and accuracy_all counts them as wrong."
+            "left out of all rates, and one accuracy more counts them as wrong."
         )
     times = rows.groupby(["reader", "block", "case"]).size()
     again = int((times > 1).sum())

@@ -140,12 +140,11 @@ async def entrance(desk: AtDesk) -> HTMLResponse:
 def enter(request: Request, entry: Entry, desk: AtDesk) -> Response:
     """Begin a session with the token of a personal link."""
     client = request.client.host if request.client else ""
-    wait = desk.attempts.wait(client)
-    if wait:
-        say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
-        raise RefusedError(429, say, Retry_After=str(wait))
     person = desk.store.person_of(entry.token)
     if person is None:
+        if wait := desk.attempts.wait(client):
+            say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
+            raise RefusedError(429, say, Retry_After=str(wait))
         desk.attempts.failed(client)
         desk.store.record(None, "wrong token")
         raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")

@@ -21,7 +21,7 @@ from mrgantry.study.draw import Pool, draw, order
 from mrgantry.study.pools import Sources, check_names, describe, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import fill, hashed
-from mrgantry.study.study import About, Reader, Study
+from mrgantry.study.study import About, Reader, Study, checked_url
 from mrgantry.study.tables import protect
 
 Kind = Literal["blinded", "teaching"]
@@ -57,17 +57,21 @@ def create(
         consent: A text, in Markdown, that readers must agree to.
         against: Split of the real sets to draw from.
         only: Conditions such as "tumour=yes" for the real slices.
-        seed: Of the draw and of all orders.
+        seed: Of the draw of images. How many are synthetic and in which order they are read is
+            drawn without one: it would tell the truth of every position.
         database: URL of a PostgreSQL server; unless given, an SQLite file in the folder.
         url: Address that readers will find the server at, for their links.
 
     Raises:
         DataError: A set will not do, there are too few images, or the folder exists.
+        RunError: The address will not do.
     """
     check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
     check_names([one.name for one in readers], "reader", "--readers NAME")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists; a study is never made over. Choose another folder.")
+    url = checked_url(url)
+    agreement = None if consent is None else _read_consent(consent)
     pools = [open_pool(one, protocol, against, only) for one in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
@@ -84,12 +88,12 @@ def create(
         command=_command(out, protocol, blocks, readers, kind, against, only, seed),
         versions=versions(),
         key_fingerprint=fingerprint([as_csv(KEY, cases.key)]),
-        url=url.rstrip("/"),
+        url=url,
         server=database is not None,
     )
     aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
-        _write(aside, about, cases, drawn, pools, consent, database, url)
+        _write(aside, about, cases, drawn, pools, agreement, database, url)
         if out.exists():
             out.rmdir()
         aside.rename(out)
@@ -110,12 +114,25 @@ def audited(study: Study) -> list[str]:
     ]
 
 
+def _read_consent(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except OSError as error:
+        raise DataError(f"The text of consent {path} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"The text of consent {path} is no plain text in UTF-8; save it as such (Markdown)."
+        ) from error
+
+
 def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int) -> list[Parts]:
     """Give the parts of every reader, in the order of reading."""
     sets = 1 if protocol.same_cases else readers
-    picks = [draw(pools, protocol, (seed, number)) for number in range(sets)]
+    # The seed is no secret: study.json has it, and where nobody chose one it is 0.
+    secret = secrets.randbits(128)
+    picks = [draw(pools, protocol, (seed, number), (secret, number, 0)) for number in range(sets)]
     return [
-        order(picks[reader % sets], len(pools), protocol, (seed, reader, 1))
+        order(picks[reader % sets], len(pools), protocol, (secret, reader, 1))
         for reader in range(readers)
     ]
 
@@ -138,7 +155,7 @@ def _write(
     cases: Cases,
     drawn: Sequence[Parts],
     pools: Sequence[Pool],
-    consent: Path | None,
+    consent: str | None,
     database: str | None,
     url: str,
 ) -> None:
@@ -148,10 +165,7 @@ def _write(
     write_json(folder / "cues.json", cues)
     write_json(folder / "study.json", about.model_dump())
     if consent is not None:
-        try:
-            write_text(folder / "consent.md", consent.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise DataError(f"The text of consent {consent} cannot be read: {error}.") from error
+        write_text(folder / "consent.md", consent)
     _write_secret(folder / "key.csv", as_csv(KEY, cases.key))
     people, links = _people(about.readers, url)
     _write_secret(folder / "links.csv", as_csv(LINKS, links))
@@ -177,7 +191,7 @@ def _people(
         people.append(
             {"id": secrets.token_hex(8), "role": role, "name": name, "token_hash": hashed(token)}
         )
-        links.append({"name": name, "role": role, "link": f"{url.rstrip('/')}/enter#{token}"})
+        links.append({"name": name, "role": role, "link": f"{url}/enter#{token}"})
     return people, links
 
 

@@ -60,25 +60,38 @@ class Pick:
         return self.pool, self.row
 
 
-def draw(pools: Sequence[Pool], protocol: Protocol, seed: Sequence[int]) -> list[Pick]:
+def draw(
+    pools: Sequence[Pool],
+    protocol: Protocol,
+    seed: Sequence[int],
+    shares: Sequence[int] | None = None,
+) -> list[Pick]:
     """Draw one set of cases: those of each block, then practice from what is left.
+
+    Args:
+        pools: What to draw from, a block each.
+        protocol: How many, and in what shares.
+        seed: Decides which images.
+        shares: Decides how many of them are synthetic, where the protocol draws that; unless
+            given, the seed does.
 
     Raises:
         DataError: A block has too few images.
     """
     random = np.random.default_rng(seed)
+    counting = np.random.default_rng(seed if shares is None else shares)
     tables = [pool.rows for pool in pools]
     used: Counter[Hashable] = Counter()
     picks = []
     for number, (pool, table) in enumerate(zip(pools, tables, strict=True)):
-        for truth, count in _counts(protocol.cases, protocol, random):
+        for truth, count in _counts(protocol.cases, protocol, counting):
             rows = table[table["truth"] == truth]
             drawn = spread(rows, count, protocol.balance, used, random, f"block {pool.name}")
             picks += [Pick(number, number, row) for row in drawn]
     for number, count in enumerate(_shared(protocol.practice, len(pools))):
         taken = {one.row for one in picks if one.pool == number}
         left = tables[number].drop(index=list(taken))
-        for truth, part in _counts(count, protocol, random):
+        for truth, part in _counts(count, protocol, counting):
             rows = left[left["truth"] == truth]
             where = f"practice from block {pools[number].name}"
             drawn = spread(rows, part, protocol.balance, used, random, where)
@@ -129,10 +142,10 @@ def spread(
         if wanted > len(kind):
             labels = " ".join(f"{column}={kind[column].iloc[0]}" for column in by)
             truth = "" if kind.empty else f" {kind['truth'].iloc[0]}"
+            more = "Draw more with `mrgantry sample`" if "syn" in truth else "Take --against all"
             raise DataError(
                 f"The {where} needs {wanted}{truth} images{' of ' + labels if labels else ''}, and "
-                f"there are {len(kind)}. Draw more synthetic ones, take --against all, or ask "
-                "for fewer with --set cases=NUMBER."
+                f"there are {len(kind)}. {more}, or ask for fewer with --set cases=NUMBER."
             )
         drawn += _least_used(kind, wanted, used, random)
     return drawn

@@ -261,6 +261,8 @@ def group_difference(
         random = generator(seed, "groups", block, first, second)
         value, draws = drawn.mean(measure, ours, random)
         other, others = drawn.mean(measure, theirs, random)
+        if np.ptp(draws) == 0 or np.ptp(others) == 0:  # the interval would be that of one group
+            draws, others = np.zeros_like(draws), np.zeros_like(others)
         return percentiles(value - other, draws - others, n, DRAWN[drawn.design])
 
     return GroupDifference(

@@ -58,17 +58,18 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
     Raises:
         DataError: A set is on the wrong side, differs in size, or lacks the labels asked for.
     """
-    real = SliceSet.open(sources.real).split(against)
+    real = SliceSet.open(sources.real)
+    if real.about.synthetic:
+        raise DataError(f"{real.folder} is synthetic; the first set of a block must be real.")
+    real = real.split(against)
     if only:
         real = choose_rows(real, only)
     synthetic = tuple(SliceSet.open(folder) for folder in sources.synthetic)
-    if real.about.synthetic:
-        raise DataError(f"{real.folder} is synthetic; the first set of a block must be real.")
     for one in synthetic:
         if not one.about.synthetic:
             raise DataError(
                 f"{one.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
-                "`mrgantry import --synthetic` for other generators."
+                "`mrgantry import` without --real takes those of other generators in."
             )
         if one.about.size != real.about.size or len(one.about.channels) != len(real.about.channels):
             raise DataError(

@@ -4,13 +4,13 @@ import io
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import select
+from sqlalchemy import func, select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
 from mrgantry.study.store import GRACE, Store
 from mrgantry.study.study import Study
-from mrgantry.study.tables import answers, people, sendings, trials
+from mrgantry.study.tables import answers, displays, people, sendings, trials
 
 COLUMNS = (
     "reader",
@@ -28,12 +28,18 @@ COLUMNS = (
     "response_s",
     "server_s",
     "late",
+    "waited_s",
     "sent",
     "answered",
     "sequence",
     "subject",
     "set",
     "slice",
+)
+
+# How often an image was sent, and when first.
+SENDINGS = select(sendings.c.trial, func.min(sendings.c.at), func.count()).group_by(
+    sendings.c.trial
 )
 
 
@@ -108,19 +114,23 @@ def _answered(store: Store) -> pd.DataFrame:
             answers.c.client_seconds,
             answers.c.late,
             answers.c.at.label("answered"),
+            displays.c.at.label("displayed"),
         )
         .join(trials, trials.c.id == answers.c.trial)
         .join(people, people.c.id == answers.c.reader)
+        .join(displays, displays.c.trial == answers.c.trial)
         .where(trials.c.part > 0)
         .order_by(people.c.name, trials.c.number)
     )
     with store.reading() as connection:
         table = pd.DataFrame(connection.execute(wanted).mappings().all())
-        sent = pd.DataFrame(connection.execute(select(sendings.c.trial)).all(), columns=["trial"])
+        sent = pd.DataFrame(connection.execute(SENDINGS).all(), columns=["trial", "first", "times"])
     if table.empty:
         raise DataError("Nobody has answered yet; there is nothing to score.")
-    counts = sent["trial"].value_counts()
-    table["sent"] = [int(counts.get(trial, 0)) for trial in table["trial"]]
+    sent = sent.set_index("trial").loc[table["trial"]]
+    table["sent"] = sent["times"].to_numpy()
+    # Long where the connection was lost, or where somebody looked before saying so.
+    table["waited_s"] = table["displayed"] - sent["first"].to_numpy()
     table["late"] = table["late"].astype(bool)
     # The browser's clock knows nothing of the network and leaves pauses out; but it is not ours,
     # so it is believed only as far as the server's bears it out.

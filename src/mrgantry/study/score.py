@@ -17,6 +17,9 @@ from mrgantry.study.store import Store
 from mrgantry.study.study import Study
 from mrgantry.study.tables import cases
 
+WRITTEN = ["reader", "group", "reason"]  # columns in which people's own words stand
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
+
 
 @dataclass(frozen=True, eq=False)
 class Scored:
@@ -58,10 +61,17 @@ def score(
         store.engine.dispose()
     analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
     with whole(out / "answers.csv") as aside:
-        answers.to_csv(aside, index=False)
+        answers.assign(**{name: answers[name].map(_harmless) for name in WRITTEN}).to_csv(
+            aside, index=False
+        )
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
     return Scored(study, answers, analysis, pictures)
+
+
+def _harmless(text: str) -> str:
+    """Keep a spreadsheet from running what a reader wrote as a formula."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h w"]]:

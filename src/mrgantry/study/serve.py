@@ -7,22 +7,13 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
+
+import uvicorn
 
 from mrgantry.common.errors import RunError
-
-try:
-    import uvicorn
-
-    from mrgantry.study.access import Origins
-    from mrgantry.study.app import make_app
-    from mrgantry.study.study import Study
-except ModuleNotFoundError as error:
-    missing = (error.name or "").partition(".")[0]
-    raise RunError(
-        f"A reader study needs {missing}, which is not installed. Run: pip install "
-        "'mrgantry[study]'."
-    ) from error
+from mrgantry.study.access import Origins
+from mrgantry.study.app import make_app
+from mrgantry.study.study import Study, checked_url
 
 GOODBYE = 5  # seconds that requests have to end when the server is stopped
 
@@ -58,7 +49,7 @@ def serve(
     """
     secure = _check_https(certificate, private_key)
     study = Study.open(folder)
-    origins = Origins(_checked(url or study.about.url), frozenset({host.lower()}))
+    origins = Origins(checked_url(url or study.about.url), frozenset({host.lower()}))
     store = study.store(database)
     listening = _listen(host, port)
     port = listening.getsockname()[1]  # where it was 0, the system has chosen one
@@ -97,14 +88,6 @@ def _check_https(certificate: Path | None, private_key: Path | None) -> bool:
     return certificate is not None
 
 
-def _checked(url: str) -> str:
-    """Check a public address; it has a scheme and a name, and no path."""
-    parts = urlsplit(url.rstrip("/"))
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
-        raise RunError(f"The public address {url!r} must read like https://study.example.org.")
-    return url.rstrip("/")
-
-
 def _listen(host: str, port: int) -> socket.socket:
     """Take the port.
 
@@ -141,6 +124,11 @@ def _told(
         f"The personal links are in {study.folder / 'links.csv'}: send each reader their own. "
         "Yours shows how far they are.",
     ]
+    if study.about.kind == "blinded" and (study.folder / "key.csv").exists():
+        lines.append(
+            f"Warning: {study.folder / 'key.csv'} tells which images are real. Move it where "
+            "neither readers nor this machine see it; `mrgantry study score` takes it by --key."
+        )
     if not _loopback(host) and not (secure or behind_proxy):
         lines.append(
             f"Warning: {host} can be reached from other machines, and without https others on the "

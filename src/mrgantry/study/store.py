@@ -9,32 +9,41 @@ import hashlib
 import json
 import secrets
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
 from pathlib import Path
+from threading import Lock
 from typing import Any, Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from sqlalchemy import Connection, Engine, func, insert, inspect, select
+from sqlalchemy import Connection, Engine, Select, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mrgantry.common.errors import DataError
+from mrgantry.study.queries import (
+    ANSWERED,
+    CURRENT,
+    EVENTS,
+    IN_SESSION,
+    OF_TOKEN,
+    PARTS,
+    PIXELS,
+    READERS,
+    SENT,
+    TRUTH,
+)
 from mrgantry.study.tables import (
     VERSION,
     answers,
-    cases,
     connect,
     displays,
     events,
     facts,
-    people,
     sendings,
     sessions,
     tables,
-    trials,
-    truths,
 )
 
 Role = Literal["reader", "investigator"]
@@ -106,6 +115,7 @@ class Store:
     """The database of one study, open."""
 
     engine: Engine
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
     def open(cls, database: str | Path, study: str) -> "Store":
@@ -148,26 +158,28 @@ class Store:
         """Begin to read."""
         return self.engine.begin()
 
-    def writing(self) -> AbstractContextManager[Connection]:
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
         """Begin to write; the block's rows are committed together when it ends."""
-        return self.engine.execution_options(writes=True).begin()
+        # SQLite lets one write at a time and the others try again and again, some of them for
+        # seconds. So they wait in line here; other processes are still waited for there.
+        turn = self._turn if self.engine.dialect.name == "sqlite" else nullcontext()
+        with turn, self.engine.execution_options(writes=True).begin() as connection:
+            yield connection
 
     # People.
 
     def person_of(self, token: str) -> Person | None:
         """Find whose personal link bears a token."""
-        return self._person(people.c.token_hash == hashed(token))
+        return self._person(OF_TOKEN, token=hashed(token))
 
     def person_in(self, secret: str) -> Person | None:
         """Find who is in a session that has not run out."""
-        own = sessions.c.secret_hash == hashed(secret)
-        recent = sessions.c.at > time.time() - SESSION
-        return self._person(people.c.id == sessions.c.person, own, recent)
+        return self._person(IN_SESSION, secret=hashed(secret), since=time.time() - SESSION)
 
-    def _person(self, *conditions: Any) -> Person | None:
-        wanted = select(people.c.id, people.c.role, people.c.name).where(*conditions)
+    def _person(self, wanted: Select[Any], **values: Any) -> Person | None:
         with self.reading() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.execute(wanted, values).first()
         return Person(*row) if row else None
 
     def begin_session(self, person: Person) -> str:
@@ -175,7 +187,7 @@ class Store:
         secret = secrets.token_urlsafe(32)
         with self.writing() as connection:
             values = {"secret_hash": hashed(secret), "person": person.id, "at": time.time()}
-            connection.execute(insert(sessions).values(values))
+            connection.execute(insert(sessions), values)
         self.record(person, "entered")
         return secret
 
@@ -190,28 +202,20 @@ class Store:
             "detail": json.dumps(detail),
         }
         with self.writing() as connection:
-            connection.execute(insert(events).values(values))
+            connection.execute(insert(events), values)
 
     def events(self, person: Person) -> list[Event]:
         """List what happened to a person, in order."""
-        wanted = select(events).where(events.c.person == person.id).order_by(events.c.id)
         with self.reading() as connection:
-            rows = connection.execute(wanted).all()
+            rows = connection.execute(EVENTS, {"person": person.id}).all()
         return [Event(row.kind, row.at, json.loads(row.detail)) for row in rows]
 
     # Reading.
 
     def parts(self, reader: Person) -> list[tuple[int, int, int]]:
         """Give each part of a reader's study, in order: its number, answered, all trials."""
-        wanted = (
-            select(trials.c.part, func.count(answers.c.trial), func.count())
-            .outerjoin(answers, answers.c.trial == trials.c.id)
-            .where(trials.c.reader == reader.id)
-            .group_by(trials.c.part)
-            .order_by(trials.c.part)
-        )
         with self.reading() as connection:
-            return [tuple(row) for row in connection.execute(wanted)]
+            return [tuple(row) for row in connection.execute(PARTS, {"reader": reader.id})]
 
     def current(self, reader: Person) -> Trial | None:
         """Give the first trial without an answer; None when all have one."""
@@ -232,7 +236,7 @@ class Store:
                 return None
             if seconds is not None and one.started is not None and now > one.started + seconds:
                 return None
-            connection.execute(insert(sendings).values(trial=trial, at=now))
+            connection.execute(insert(sendings), {"trial": trial, "at": now})
             return _pixels(connection, trial)
 
     def display(self, reader: Person, trial: str) -> Trial | None:
@@ -241,9 +245,9 @@ class Store:
             one = _current(connection, reader)
             if one is None or one.id != trial:
                 return None
-            sent = select(sendings.c.id).where(sendings.c.trial == trial).limit(1)
-            if not one.displayed and connection.execute(sent).first():
-                connection.execute(insert(displays).values(trial=trial, at=time.time()))
+            if one.displayed or not connection.execute(SENT, {"trial": trial}).first():
+                return one
+            connection.execute(insert(displays), {"trial": trial, "at": time.time()})
             return _current(connection, reader)
 
     def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
@@ -255,67 +259,45 @@ class Store:
             with self.writing() as connection:
                 now, one = time.time(), _current(connection, reader)
                 if one is None or one.id != trial or one.started is None:
-                    answered = (answers.c.trial == trial) & (answers.c.reader == reader.id)
-                    done = connection.execute(select(answers.c.trial).where(answered)).first()
-                    return "already" if done else "refused"
+                    mine = {"trial": trial, "reader": reader.id}
+                    return "already" if connection.execute(ANSWERED, mine).first() else "refused"
                 end = float("inf") if seconds is None else one.started + seconds
                 if given.truth == "none" and now < end - GRACE:
                     return "refused"
                 late = given.truth == "none" or now > end + GRACE
                 row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
                 row |= {"started": one.started, "at": now}
-                connection.execute(insert(answers).values(row))
+                connection.execute(insert(answers), row)
         except IntegrityError:  # two tabs at the same instant, on PostgreSQL
             return "already"
         return "kept"
 
     def truth(self, reader: Person, trial: str) -> tuple[str, str] | None:
         """Give truth and tumour of an answered trial of a teaching study; None elsewhere."""
-        wanted = (
-            select(truths.c.truth, truths.c.tumour)
-            .join(trials, trials.c.case_id == truths.c.case_id)
-            .join(answers, answers.c.trial == trials.c.id)
-            .where(trials.c.id == trial, trials.c.reader == reader.id)
-        )
         with self.reading() as connection:
-            row = connection.execute(wanted).first()
+            row = connection.execute(TRUTH, {"trial": trial, "reader": reader.id}).first()
         return (row.truth, row.tumour) if row else None
 
     def readers(self) -> list[Person]:
         """List the readers by name."""
-        wanted = select(people.c.id, people.c.role, people.c.name)
-        wanted = wanted.where(people.c.role == "reader").order_by(people.c.name)
         with self.reading() as connection:
-            return [Person(*row) for row in connection.execute(wanted)]
+            return [Person(*row) for row in connection.execute(READERS)]
 
 
 def _current(connection: Connection, reader: Person) -> Trial | None:
-    mine = trials.c.reader == reader.id
-    done = select(answers.c.trial).where(answers.c.trial == trials.c.id).exists()
-    wanted = select(trials).where(mine, ~done).order_by(trials.c.number).limit(1)
-    row = connection.execute(wanted).first()
+    row = connection.execute(CURRENT, {"reader": reader.id}).first()
     if row is None:
         return None
-    part = (trials.c.reader == reader.id) & (trials.c.part == row.part)
-    first, of = connection.execute(
-        select(func.min(trials.c.number), func.count()).where(part)
-    ).one()
-    shown = select(displays.c.at).where(displays.c.trial == row.id)
-    displayed = connection.execute(shown).scalar()
     started = None
-    if displayed is not None:
+    if row.displayed is not None:
         # An image that was sent long before its display was reported has been seen meanwhile.
-        before = (sendings.c.trial == row.id) & (sendings.c.at <= displayed)
-        sent = connection.execute(select(func.max(sendings.c.at)).where(before)).scalar_one()
-        started = min(displayed, sent + TRAVEL)
-    place = row.number - first + 1
-    return Trial(row.id, row.number, row.part, place, of, displayed is not None, started)
+        started = min(row.displayed, row.sent + TRAVEL)
+    place = row.number - row.first + 1
+    return Trial(row.id, row.number, row.part, place, row.of, row.displayed is not None, started)
 
 
 def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:
-    wanted = select(cases.c.grey, cases.c.height, cases.c.width)
-    wanted = wanted.join(trials, trials.c.case_id == cases.c.id).where(trials.c.id == trial)
-    row = connection.execute(wanted).one()
+    row = connection.execute(PIXELS, {"trial": trial}).one()
     return np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
 
 

@@ -11,11 +11,12 @@ key.csv      which image is real: to be kept from the readers and from the serve
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
 
 import pandas as pd
 from pydantic import Field
 
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.study.protocol import Protocol
@@ -89,7 +90,7 @@ class About(Frozen):
         protocol: What is asked, and how.
         blocks: What is compared.
         readers: Who reads.
-        seed: Of the draw and of all orders.
+        seed: Of the draw of images; orders have none that could be told.
         simulated: Whether the "real" images stem from simulated scans.
         created: Date, as 2026-01-31.
         command: The shell command that made the study.
@@ -119,11 +120,19 @@ class About(Frozen):
 def read_readers(path: Path) -> list[Reader]:
     """Read readers from a CSV file with the columns name, group and years; the last two may lack.
 
+    Spreadsheets write semicolons and decimal commas where a country does: both are taken.
+
     Raises:
         DataError: The file cannot be read, or a column or value will not do.
     """
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+        head = path.read_text(encoding="utf-8-sig").partition("\n")[0]
+        sign = ";" if ";" in head else ","
+        table = pd.read_csv(path, sep=sign, encoding="utf-8-sig", dtype=str, keep_default_na=False)
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{path} is not in UTF-8: save it from the spreadsheet as 'CSV UTF-8'."
+        ) from error
     except (OSError, ValueError) as error:
         raise DataError(f"{path} is not a readable table of readers: {error}.") from error
     odd = set(table.columns) - {"name", "group", "years"}
@@ -134,7 +143,25 @@ def read_readers(path: Path) -> list[Reader]:
         )
     rows = table.to_dict("records")
     values = [{str(k): v.strip() for k, v in row.items() if v.strip()} for row in rows]
-    return [Reader.of(dict(row), f"row {i} of {path}") for i, row in enumerate(values, 1)]
+    if sign == ";":
+        values = [
+            {k: v.replace(",", ".") if k == "years" else v for k, v in row.items()}
+            for row in values
+        ]
+    # A spreadsheet also writes rows that have been emptied.
+    return [Reader.of(dict(row), f"row {i} of {path}") for i, row in enumerate(values, 1) if row]
+
+
+def checked_url(url: str) -> str:
+    """Check a public address; it has a scheme and a name, and no path.
+
+    Raises:
+        RunError: It will not do.
+    """
+    parts = urlsplit(url.rstrip("/"))
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
+        raise RunError(f"The public address {url!r} must read like https://study.example.org.")
+    return url.rstrip("/")
 
 
 @dataclass(frozen=True)

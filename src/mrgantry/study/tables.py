@@ -34,6 +34,7 @@ from mrgantry.common.errors import DataError
 
 VERSION = 1  # of the tables
 BUSY = 20.0  # seconds that a writer waits for another
+AT_ONCE = 40  # connections: one for each thread that the server answers with
 NETWORKED = {"afpfs", "cifs", "davfs", "fuse.sshfs", "ncpfs", "nfs", "nfs4", "smb3", "smbfs"}
 
 tables = MetaData()
@@ -110,7 +111,7 @@ events = Table(
     "events",
     tables,
     Column("id", Integer, primary_key=True),
-    Column("person", ForeignKey("people.id")),
+    Column("person", ForeignKey("people.id"), index=True),
     Column("kind", String(40), nullable=False),
     Column("at", Float, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
@@ -163,9 +164,8 @@ def connect(database: str | Path) -> Engine:
     else:
         url = _server(database)
     try:
-        engine = create_engine(
-            url, **({"connect_args": {"timeout": BUSY}} if url.drivername == "sqlite" else {})
-        )
+        busy = {"connect_args": {"timeout": BUSY}} if url.drivername == "sqlite" else {}
+        engine = create_engine(url, pool_size=AT_ONCE, max_overflow=0, **busy)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise DataError(
             f"The database {url.render_as_string()} needs a driver that is not installed "

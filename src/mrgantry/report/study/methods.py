@@ -28,8 +28,8 @@ def sentences(about: About, found: Analysis) -> dict[str, str]:
 
 BLINDING = (
     "Readers were blinded: images bore random names, all files had one format without metadata and "
-    "without compression, nobody was told the truth or a score during the study, and the key to "
-    "which image is real was kept apart from the program that showed them, until scoring."
+    "without compression, nobody was told the truth or a score during the study, and the program "
+    "that showed them never opened the key to which image is real."
 )
 
 

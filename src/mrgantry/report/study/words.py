@@ -7,6 +7,7 @@ from typing import NamedTuple
 from scipy.stats import binom
 
 from mrgantry.study.measured import ChanceTest, Equivalence, Estimate, Interval, Proportion
+from mrgantry.study.proportions import equivalence
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
@@ -156,22 +157,33 @@ def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float
         readings: Of these readers.
         margin: Of equivalence.
     """
-    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
-    if low is None or high is None:
+    if one.balanced_accuracy.value is None:
         return _nothing()
-    if high < 0.5:
+    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    if high is not None and high < 0.5:
         return _inverted()
-    if low > 0.5:
+    if low is not None and high is not None and low > 0.5:
         return _told_by_many(low, high, margin)
-    kinds = Counter(finding(one).kind for one in readings)
-    told = kinds["told"] + kinds["inverted"]
-    if binom.sf(told - 1, len(readings), LEVEL) < LEVEL:
+    return _finding_of_few(one, [finding(reading) for reading in readings], margin)
+
+
+def _finding_of_few(one: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
+    """Say what readers show, each for themselves, where their mean does not tell."""
+    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    told = sum(each.kind in ("told", "inverted") for each in own)
+    if low is None or high is None:  # readers who answer alike have no interval, but themselves
+        return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
+    if binom.sf(told - 1, len(own), LEVEL) < LEVEL:
         sentence = (
-            f"Readers differ: {told} of {len(readings)} told images apart, more than by chance, "
+            f"Readers differ: {told} of {len(own)} told images apart, more than by chance, "
             "while the mean over readers does not show it."
         )
         return Finding("told", "−", "told apart by some", sentence)
-    if low >= 0.5 - margin and high <= 0.5 + margin:
+    # From few answers, an interval can be narrow by luck: at least as many are asked for as let
+    # a half of them right pass the exact test.
+    n = one.balanced_accuracy.interval.n or 0
+    enough = equivalence(n // 2, n, margin).verdict == "pass"
+    if enough and low >= 0.5 - margin and high <= 0.5 + margin:
         return _guessing(points(margin) + " on average")
     return _open(points(margin), " on average")
 

@@ -45,7 +45,7 @@ addEventListener("keydown", (event) => {
     event.preventDefault();
     event.stopImmediatePropagation();
     resume();
-  } else if (event.key.toLowerCase() === "p" && !(event.target instanceof HTMLInputElement)) {
+  } else if ((event.code === "KeyP" || event.key.toLowerCase() === "p") && !(event.target instanceof HTMLInputElement)) {
     event.preventDefault();
     event.stopImmediatePropagation();
     pause();
