@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 from scipy.stats import norm
 
+from mrgantry.common.files import write_json
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training
 from mrgantry.detect.detection import Part
@@ -12,7 +13,7 @@ from mrgantry.detect.experiment import USUAL, cells_of
 from mrgantry.detect.gather import gather
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
-from mrgantry.report import write_detection
+from mrgantry.report import report, write_detection
 from mrgantry.report.detection import answer
 from squares import as_synthetic, heads, write
 
@@ -103,3 +104,14 @@ def test_one_seed_is_said_to_be_little(sets, tmp_path):
 def test_guessing_is_said_to_tell_nothing(sets):
     (remark,) = found_with(sets, EQUAL | {"classical": 0.0}).remarks
     assert remark.startswith("Classifiers with classical changes are not shown to be better")
+
+
+def test_the_common_page_tells_of_it_and_links_to_it(sets, tmp_path):
+    found = found_with(sets, EQUAL)
+    write_json(tmp_path / "lab/detection/detection.json", found.model_dump())
+    said = write_detection(tmp_path / "lab/detection", found)
+    report(tmp_path / "pages/report.html", [tmp_path / "lab/detection"])
+    page = (tmp_path / "pages/report.html").read_text()
+    assert "Tumour detection: detection" in page and said in page and found.command in page
+    (link,) = re.findall(r'href="([^"#]+)"', page)
+    assert (tmp_path / "pages" / link).resolve() == tmp_path / "lab/detection/detection.html"

@@ -234,7 +234,9 @@ def report(
     out: Annotated[Path, typer.Argument(help="The HTML page to write.")],
     folders: Annotated[
         list[Path],
-        typer.Argument(help="Cohort, slices, runs, synthetic sets, scores, walks, projections."),
+        typer.Argument(
+            help="Cohort, slices, runs, synthetic sets, scores, walks, projections, detection."
+        ),
     ],
 ) -> None:
     """Put what lies in some folders on one self-contained HTML page."""

@@ -245,7 +245,7 @@ STUDY = Reproduction(
         "22 patients of 101 slices have 2,222 at most, so a test set of 2,657 is impossible: the "
         "numbers of validation and test patients look swapped.",
         "91.08 % against 90.70 % are 10 images of 2,657: the 95 % interval of that difference is "
-        "-1.2 to +1.9 points, and of the gain over no augmentation -0.5 to +2.6. So every "
+        "-1.2 to +1.9 points, and of the gain over no augmentation -0.6 to +2.6. So every "
         "condition is repeated with several seeds here.",
         "PGGAN images alone gave 62 %, with a specificity of 7 %: nearly everything was called a "
         "tumour.",

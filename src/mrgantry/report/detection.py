@@ -1,5 +1,6 @@
 """The page of the detection experiment: whether synthetic images help, and how far that goes."""
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -82,6 +83,23 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
     )  # fmt: skip
     write_text(out / "detection.html", page)
     return answer(found)["sentence"]
+
+
+def summary(found: Detection, page: Path, folder: Path) -> dict[str, Any]:
+    """Give what a page of many things says of an experiment.
+
+    Args:
+        found: What came of it.
+        page: The page, which links to the experiment's own.
+        folder: Of the experiment.
+    """
+    own = folder / "detection.html"
+    return answer(found) | {
+        "name": folder.resolve().name,
+        "link": os.path.relpath(own.resolve(), page.resolve().parent),
+        "dots": charts.scores_of_arms(found),
+        "seeds": len(found.seeds),
+    }
 
 
 def points(value: float, sign: bool = True) -> str:

@@ -11,8 +11,10 @@ from PIL import Image
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
 from mrgantry.data.slices import SPLITS, SliceSet
+from mrgantry.detect.detection import read_detection
 from mrgantry.gan.run import Run
 from mrgantry.report import figures
+from mrgantry.report.detection import summary
 from mrgantry.report.latents import projected, walked
 from mrgantry.report.rendering import render
 from mrgantry.report.scores import evaluation, glossary
@@ -34,13 +36,15 @@ class Found:
     scores: list[Path] = field(default_factory=list)
     walks: list[Path] = field(default_factory=list)
     projections: list[Path] = field(default_factory=list)
+    detections: list[Path] = field(default_factory=list)
 
     @property
     def results(self) -> list[Path]:
-        """Give the files that tell of walks and projections."""
+        """Give the files that tell of walks, projections and tumour detection."""
         return [
             *(folder / "walk.json" for folder in self.walks),
             *(folder / "project.json" for folder in self.projections),
+            *(folder / "detection.json" for folder in self.detections),
         ]
 
     @property
@@ -64,7 +68,8 @@ def report(out: Path, folders: Sequence[Path]) -> None:
 
     Args:
         out: The HTML file.
-        folders: Cohorts, sets of slices, runs, scores, walks and projections, in any order.
+        folders: Cohorts, sets of slices, runs, scores, walks, projections and detection
+            experiments, in any order.
 
     Raises:
         DataError: A folder holds nothing that a report can show.
@@ -77,6 +82,7 @@ def report(out: Path, folders: Sequence[Path]) -> None:
         galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
         selections=[selection(one) for one in found.synthetic if one.about.notes.get("selected")],
         evaluations=evaluations,
+        detections=[summary(read_detection(one), out, one) for one in found.detections],
         walks=[walked(folder) for folder in found.walks],
         projections=[projected(folder) for folder in found.projections],
         runs=[training(run) for run in found.runs],
@@ -113,12 +119,20 @@ def find(folders: Sequence[Path]) -> Found:
             found.walks.append(folder)
         elif (folder / "project.json").is_file():
             found.projections.append(folder)
+        elif (folder / "detection.json").is_file():
+            found.detections.append(folder)
         else:
             raise DataError(
                 f"{folder} holds nothing to report: it is no cohort, set of slices, run, scores, "
-                "walk or projection."
+                f"walk, projection or detection experiment.{own_page(folder)}"
             )
     return found
+
+
+def own_page(folder: Path) -> str:
+    """Name the page that a folder has already, if it has one."""
+    pages = sorted(folder.glob("*.html"))
+    return f" It has a page of its own: {pages[0]}." if pages else ""
 
 
 def gallery(one: SliceSet) -> dict[str, Any]:
