@@ -1,1 +1,5 @@
-"""Tumour detection: does a classifier gain by synthetic images?"""
+"""Tumour detection: whether synthetic images help a classifier."""
+
+from mrgantry.detect.experiment import detect
+
+__all__ = ["detect"]

@@ -15,8 +15,8 @@ from mrgantry.data import prepare
 from mrgantry.data.prepare import choose
 from mrgantry.data.slices import read_about
 from mrgantry.data.subjects import find_subjects
+from mrgantry.detect import detect
 from mrgantry.detect.detection import read_detection
-from mrgantry.detect.experiment import detect
 from mrgantry.evaluate import evaluate, select
 from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.gan import sample, train
