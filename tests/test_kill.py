@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from conftest import brain_phantom, write_nifti
+from squares import as_synthetic, heads, write
 
 pytestmark = pytest.mark.slow
 
@@ -112,3 +113,14 @@ def test_project(tmp_path):
     before = [PREPARE, TRAIN.replace("9600", "320")]
     words = "project run slices projection --count 10 --steps 100"
     compare(tmp_path, words, "projection/parts", "*.npz", "*.csv", "*.npy", "*.png", before=before)
+
+
+def test_detect(tmp_path):
+    for name in ("whole", "parts"):
+        write(tmp_path / name / "real", 12, 4, (5, 3, 4), size=32)
+        as_synthetic(tmp_path / name / "made", *heads(6, 4, size=32, seed=9), ["p000", "p001"])
+    words = (
+        "detect real out --synthetic made --seeds 2 --set network=small --set weights=scratch "
+        "--set batch=8 --set epochs=3 --set precision=fp32"
+    )
+    compare(tmp_path, words, "out/parts", "*.json", "out/*.csv")

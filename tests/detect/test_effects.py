@@ -9,7 +9,6 @@ from mrgantry.detect.effects import (
     MEASURES,
     Answers,
     Truth,
-    bootstrap,
     difference,
     estimate,
     holm,
@@ -78,8 +77,7 @@ def test_sizes_are_thirds_of_the_tumours():
     found = [value(f"sensitivity_{size}", truth, answers) for size in ("small", "medium", "large")]
     assert found == [0.5, 0, 1]
     unknown = Truth(truth.label, truth.subject, np.full(7, np.nan))
-    drawn = bootstrap(3, 0, 50)
-    assert np.isnan(estimate(unknown, [answers], MEASURES["sensitivity_small"], drawn).value)
+    assert np.isnan(estimate(unknown, [answers], MEASURES["sensitivity_small"]).value)
 
 
 def test_youden_takes_the_best_of_all_thresholds():
@@ -190,10 +188,11 @@ def test_a_real_gain_is_found_and_has_its_sign():
         if measure.compared and name != "ece":  # which need not fall as answers improve
             found = difference(truth, one, other, measure)
             assert (found.value > 0) == (measure.better == "higher"), name
-            assert verdict(found.value, found.p, measure.better) == "helps", name
+            assert verdict(found.value, found.p, measure.better, 3) == "helps", name
     swapped = difference(truth, other, one, MEASURES["accuracy"])
-    assert verdict(swapped.value, swapped.p, "higher") == "hurts"
-    assert verdict(swapped.value, 0.05, "higher") == "not shown"
+    assert verdict(swapped.value, swapped.p, "higher", 3) == "hurts"
+    assert verdict(swapped.value, 0.05, "higher", 3) == "not shown"
+    assert verdict(swapped.value, 0.0, "higher", 2) == "too few seeds"
 
 
 def test_equal_answers_show_nothing():
@@ -211,11 +210,45 @@ def test_the_interval_is_over_persons():
     truth = Truth(np.arange(40) % 2, np.arange(40), np.zeros(40))
     many = Truth(truth.label.repeat(10), truth.subject.repeat(10), np.zeros(400))
     said = np.where(right, truth.label, 1 - truth.label).astype(float)
-    drawn = bootstrap(40, 0)
-    once = estimate(truth, [Answers(said)], MEASURES["accuracy"], drawn)
-    tenfold = estimate(many, [Answers(said.repeat(10))], MEASURES["accuracy"], drawn)
-    assert (once.low, once.high) == (tenfold.low, tenfold.high)
+    once = estimate(truth, [Answers(said)], MEASURES["accuracy"])
+    tenfold = estimate(many, [Answers(said.repeat(10))], MEASURES["accuracy"])
+    assert (once.low, once.high) == pytest.approx((tenfold.low, tenfold.high))
     assert once.high - once.low == pytest.approx(3.92 * right.std() / np.sqrt(40), rel=0.1)
+
+
+@pytest.mark.parametrize("subjects", [5, 12, 40])
+def test_intervals_of_scores_hold_the_truth(subjects):
+    """Persons differ in how easy they are; of 400 samples 95 % hold what all persons would give."""
+    random = np.random.default_rng(subjects)
+    persons = np.repeat(np.arange(subjects), 20)
+    truth = Truth(np.ones_like(persons), persons, np.zeros(len(persons)))
+    share = norm.cdf(1 / np.sqrt(1 + 0.8**2))  # of slices right, over all persons
+    held = 0
+    for _ in range(400):
+        easy = random.normal(1, 0.8, subjects)[truth.subject]
+        said = (random.normal(0, 1, len(easy)) < easy).astype(float)
+        found = estimate(truth, [Answers(said)], MEASURES["accuracy"])
+        held += found.low <= share <= found.high
+    assert 0.92 <= held / 400 <= 0.985
+
+
+def test_where_all_are_right_the_interval_is_that_of_persons():
+    truth = Truth(np.arange(24) % 2, np.arange(24) // 2, np.zeros(24))
+    found = estimate(truth, [Answers(truth.label.astype(float))], MEASURES["accuracy"])
+    assert (found.value, found.high) == (1, 1)
+    assert found.low == pytest.approx(0.025 ** (1 / 12))
+    wrong = estimate(truth, [Answers(1.0 - truth.label)], MEASURES["accuracy"])
+    assert (wrong.low, wrong.value) == (0, 0) and wrong.high == pytest.approx(1 - 0.025 ** (1 / 12))
+    assert np.isnan(estimate(truth, [Answers(np.ones(24))], MEASURES["ece"]).low)
+
+
+def test_persons_who_are_all_alike_are_counted():
+    """Two persons with the same gain are no proof; twelve are, as in a sign test."""
+    for subjects, p in ((2, 0.5), (12, 2.0**-11)):
+        truth = Truth(np.ones(subjects, int), np.arange(subjects), np.zeros(subjects))
+        all_right, none_right = Answers(np.ones(subjects)), Answers(np.zeros(subjects))
+        found = difference(truth, [all_right] * 3, [none_right] * 3, MEASURES["accuracy"])
+        assert found.value == 1 and found.p == pytest.approx(p)
 
 
 def test_one_person_alone_cannot_be_judged():

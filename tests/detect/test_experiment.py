@@ -6,12 +6,16 @@ import pandas as pd
 import pytest
 import torch
 
-from mrgantry.common.errors import DataError, RecipeError, RunError
+from conftest import write_slices
+from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
+from mrgantry.data.slices import StoredPixels
+from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training
 from mrgantry.detect.detection import Cell, read_detection
-from mrgantry.detect.experiment import USUAL, cells_of, changes_of, detect
+from mrgantry.detect.experiment import USUAL, Terms, cells_of, changes_of, detect, source_of
 from mrgantry.detect.maps import read_map
-from mrgantry.detect.sets import draw_subjects, open_real
+from mrgantry.detect.sets import draw_subjects, open_real, open_synthetic, remarks_on
+from mrgantry.detect.sources import Images
 from squares import as_synthetic, heads, write
 
 module = sys.modules["mrgantry.detect.experiment"]
@@ -149,7 +153,7 @@ def test_synthetic_images_judge_nothing(synthetic, tmp_path):
 
 def test_a_set_of_other_size_is_refused(real, tmp_path):
     as_synthetic(tmp_path / "small", *heads(2, 4, size=16), [])
-    with pytest.raises(DataError, match="1 channel.* of 16 pixels"):
+    with pytest.raises(DataError, match="images of t1, 16 pixels.* of t1, 24 pixels"):
         detect(real, tmp_path / "out", [tmp_path / "small"], training=QUICK, say=SAY)
 
 
@@ -158,6 +162,10 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
     [
         ({"conditions": ["none"]}, "two or more conditions"),
         ({"conditions": ["none", "clasical"]}, "Did you mean 'classical'"),
+        (
+            {"conditions": ["none", "classical"], "training": Training(network="small")},
+            "has no weights trained on ImageNet",
+        ),
         ({}, "needs synthetic images"),
         ({"conditions": ["none", "classical"], "shares": [0]}, r"lie in \(0, 1\]"),
         ({"conditions": ["none", "classical"], "seeds": 0}, "1 seed or more"),
@@ -169,6 +177,87 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
 def test_options_that_cannot_be(options, sentence, tmp_path):
     with pytest.raises(RecipeError, match=sentence):
         detect(tmp_path / "absent", tmp_path / "out", say=SAY, **options)
+
+
+def test_conditions_that_nobody_compares(real, synthetic, tmp_path):
+    with pytest.raises(RecipeError, match="add --condition none"):
+        detect(real, tmp_path / "out", synthetic, conditions=["classical", "synthetic alone"])
+
+
+def test_without_synthetic_images_and_with_other_terms_before_the_first_classifier(
+    real, tmp_path, quick_map, monkeypatch
+):
+    options = {"conditions": USUAL[:2], "seeds": 3, "say": SAY}
+    diverging = QUICK.model_copy(update={"lr": 0.9})
+
+    def failing(*args):
+        raise DivergedError("The classifier's loss became nan.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module, "train_classifier", failing)
+        with pytest.raises(DivergedError):
+            detect(real, tmp_path / "out", training=diverging, **options)
+    found = detect(real, tmp_path / "out", training=QUICK, **options)  # as the advice says
+    assert found.answer.one.condition == "classical" and found.synthetic == ()
+    assert found.answer.verdict != "too few seeds"
+    assert found.score(found.main[0], "ece").low is None
+
+
+def test_a_share_with_one_label_is_refused_before_anything_is_trained(tmp_path):
+    images, tumours = heads(12, 4)
+    names = np.repeat([f"p{number:03d}" for number in range(12)], 4)
+    words = ["no" if name < "p003" else word for name, word in zip(names, tumours, strict=True)]
+    splits = np.repeat(("train", "validation", "test"), (16, 16, 16))
+    write_slices(tmp_path / "real", images, list(names), list(splits), tumour=words)
+    with pytest.raises(DataError, match=r"0.25 of the training subjects \(1, seed \d\)"):
+        detect(
+            tmp_path / "real", tmp_path / "out", conditions=USUAL[:2], shares=(0.25, 1), seeds=6,
+            training=QUICK, say=SAY,
+        )  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(("count", "ratio"), [(14, 1.0), (30, 0.5), (3, 2.0), (20, 1.0)])
+def test_every_synthetic_image_has_its_turn(real, count, ratio):
+    own = Images.of(open_real(real).train, torch.device("cpu"))  # 20 slices
+    labels = torch.zeros(count, dtype=torch.int64)
+    made = Images(StoredPixels(torch.zeros(count, 1, 24, 24, dtype=torch.float16)), labels)
+    cell = Cell(condition="synthetic", share=1, ratio=ratio, seed=0)
+    terms = Terms(
+        data="",
+        synthetic=(),
+        only=(),
+        training=QUICK,
+        classical=Classical(),
+        real_share=0.5,
+        seed=0,
+    )
+    mixture = source_of(cell, own, made, terms)
+    first, second = mixture.counts
+    assert second >= count and second / first == pytest.approx(ratio)
+    assert first % len(own) == 0  # every real image as often as any other
+
+
+def test_what_makes_a_gain_doubtful_is_remarked(real, synthetic, tmp_path):
+    data, sets = open_real(real), open_synthetic(synthetic, open_real(real))
+    assert list(remarks_on(sets, data, [1.0])) == []
+    sets[0].table["sequence"], sets[0].table["pixel_mm"] = "t2", 9.0
+    repeat = {"subject": "p000", "split": "train", "other": "p009", "other_split": "test"}
+    within = repeat | {"other": "p001", "other_split": "train"}
+    data.whole.about.notes["repeats"] = [repeat, within]
+    as_synthetic(tmp_path / "unknown", heads(6, 4)[0], ["yes"] * 21 + ["no"] * 3, [])
+    sets += open_synthetic([tmp_path / "unknown"], data)
+    said = list(remarks_on(sets, data, [1.0]))
+    for words in (
+        "look like one person: p000 (train) and p009 (test).",
+        "yes has images of sequence t2, which",
+        "Pixels of yes are 9.00 mm wide",
+        "unknown does not tell whom its generator has seen",
+    ):
+        assert any(words in one for one in said), words
+    assert len(said) == 4
+    alone = list(remarks_on(sets[2:], data, [1.0]))
+    assert "88% of the synthetic images have a tumour, and 50% of the real" in alone[-1]
 
 
 def test_shares_are_nested_and_by_subject(real):
@@ -185,7 +274,8 @@ def test_shares_are_nested_and_by_subject(real):
 def test_nothing_is_trained_twice():
     conditions = ["none", "synthetic", "synthetic alone"]
     cells = cells_of(conditions, 2, [1, 0.5, 1], [1, 0.5])
-    assert len(cells) == len(set(cells)) == 2 * (2 + 4 + 1)
+    # A curve over shares at the ratio 1, one over ratios at the greatest share.
+    assert len(cells) == len(set(cells)) == 2 * (2 + 3 + 1)
     assert cells[0] == Cell(condition="none", share=0.5, seed=0)
     assert {one.share for one in cells if one.condition == "synthetic alone"} == {1}
 

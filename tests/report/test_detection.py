@@ -97,8 +97,9 @@ def test_the_answer_is_that_of_the_numbers(sets, tmp_path):
 def test_one_seed_is_said_to_be_little(sets, tmp_path):
     found = found_with(sets, EQUAL, seeds=1, conditions=("none", "synthetic alone"))
     said = write_detection(tmp_path, found)
-    assert said.startswith("Synthetic images in place of real ones were not shown to help")
-    assert "One seed." in (tmp_path / "detection.html").read_text()
+    assert said.startswith("Synthetic images in place of real ones were tried with too few seeds")
+    page = (tmp_path / "detection.html").read_text()
+    assert "run it again with --seeds 3" in page and "too few seeds" in page
 
 
 def test_guessing_is_said_to_tell_nothing(sets):

@@ -99,7 +99,6 @@ class Epoch:
         images: Training images seen so far.
         loss: Mean cross-entropy of its training images, in nats.
         validation_loss: That of all validation images.
-        validation_accuracy: Share of these whose likelier class is right.
         seconds: Since the beginning.
     """
 
@@ -107,7 +106,6 @@ class Epoch:
     images: int
     loss: float
     validation_loss: float
-    validation_accuracy: float
     seconds: float
 
 
@@ -186,22 +184,23 @@ def descend(
     history: list[Epoch] = []
     best = 0
     kept: dict[str, Tensor] = {}
+    note = ""
     began = time.monotonic()
     with progress("classify", training.epochs * steps * training.batch) as advance:
         while len(history) < min(training.epochs, best + training.patience):
             losses = []
             for _ in range(steps):
                 losses.append(step(classifier, optimiser, *source.batch(next(order))))
-                advance(training.batch)
-            loss, accuracy = validate(classifier, validation)
+                advance(training.batch, note)
+            loss = validate(classifier, validation)
             done = len(history) + 1
             mean, seconds = float(torch.stack(losses).mean()), time.monotonic() - began
-            history.append(
-                Epoch(done, done * steps * training.batch, mean, loss, accuracy, seconds)
-            )
+            history.append(Epoch(done, done * steps * training.batch, mean, loss, seconds))
             refuse_divergence(history[-1])
             if not kept or loss < history[best - 1].validation_loss:
                 best, kept = done, {k: v.clone() for k, v in classifier.state_dict().items()}
+            lowest = history[best - 1].validation_loss
+            note = f"epoch {done}, validation loss {loss:.3f}, lowest {lowest:.3f} in {best}"
     classifier.load_state_dict(kept)
     return tuple(history), best
 
@@ -232,11 +231,11 @@ def numbers(count: int, batch: int, seed: int) -> Iterator[Int[Tensor, " {batch}
         waiting = waiting[batch:]
 
 
-def validate(classifier: Classifier, validation: Source) -> tuple[float, float]:
-    """Give the mean cross-entropy and the accuracy."""
+def validate(classifier: Classifier, validation: Source) -> float:
+    """Give the mean cross-entropy, in nats."""
     probability, labels = judge(classifier, validation)
     own = torch.where(labels == 1, probability, 1 - probability).clamp_min(1e-12)
-    return float(-own.log().mean()), float(((probability > 0.5) == (labels == 1)).double().mean())
+    return float(-own.log().mean())
 
 
 def judge(classifier: Classifier, source: Source) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:

@@ -1,7 +1,7 @@
 """What an experiment has found, as `detection.json` holds it."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,11 +12,15 @@ from mrgantry.detect.effects import Verdict
 Condition = Literal["none", "classical", "synthetic", "classical+synthetic", "synthetic alone"]
 
 METHOD = (
-    "Intervals of scores: percentiles of 2,000 bootstrap samples of the test subjects, of the mean "
-    "over seeds. Differences: paired by image and seed; Student's t on the variance over subjects "
+    "Intervals of scores: of the mean over seeds, over test subjects (jackknife, Student's t on "
+    "the logit). The calibration error has none: chance alone raises it, the more so the fewer "
+    "images. Differences: paired by image and seed; Student's t on the variance over subjects "
     "(jackknife) plus that over seeds less what both count (Cameron et al. 2011), Satterthwaite's "
-    "degrees of freedom; p values after Holm over the differences in one measure: those at the "
-    "greatest share and the ratio nearest to 1 are one family, all others another."
+    "degrees of freedom; p values after Holm over the differences in one measure: what is added, "
+    "at the greatest share and the ratio nearest to 1, is one family, all else another. Fewer "
+    "than three seeds give no verdict. Neither covers training the generator again, nor looking "
+    "at results before deciding on more seeds. A ratio says how often synthetic images are seen; "
+    "all of them are used at every ratio."
 )
 
 
@@ -57,6 +61,7 @@ class Part(Frozen):
         best: The one whose weights were kept.
         seen: Images seen in all.
         seconds: Of training.
+        device: What it was trained on.
         losses: On validation images, an epoch each.
         threshold: Chosen on validation images, after Youden.
         probability: Of a tumour, for every test image.
@@ -69,6 +74,7 @@ class Part(Frozen):
     best: int
     seen: int
     seconds: float
+    device: str = ""
     losses: tuple[float, ...]
     threshold: float
     probability: tuple[float, ...]
@@ -119,9 +125,10 @@ class Effect(Frozen):
         low: Lower end of the 95 % interval over test subjects and seeds.
         high: Upper end.
         p: Of no difference.
-        p_holm: After Holm over the differences in this measure, as `METHOD` says.
+        main: Whether it is of the first family of `METHOD`.
+        p_holm: After Holm over the differences in this measure and family.
         freedom: Degrees of freedom of t.
-        verdict: Whether the first helps, at p_holm < 0.05.
+        verdict: Whether the first helps, at p_holm < 0.05 and with seeds enough.
         seeds: Values of the seeds.
     """
 
@@ -132,9 +139,10 @@ class Effect(Frozen):
     low: float
     high: float
     p: float
-    p_holm: float = 1.0
+    main: bool
+    p_holm: float
     freedom: float
-    verdict: Verdict = "not shown"
+    verdict: Verdict
     seeds: tuple[float, ...]
 
 
@@ -262,18 +270,21 @@ class Detection(Frozen):
     @property
     def answer(self) -> Effect | None:
         """Give the difference in accuracy that the experiment was made for, if there is one."""
-        arms = self.main
-        found = [
-            one for one in self.differences_in("accuracy") if one.one in arms and one.other in arms
-        ]
+        arms = set(self.main)
+        found = [one for one in self.differences_in("accuracy") if {one.one, one.other} <= arms]
         return found[0] if found else None
+
+
+def nearest_to_one(ratios: Iterable[float]) -> float:
+    """Choose the ratio that is neither many times nor a small part, the smaller of two."""
+    return min(sorted(ratios), key=lambda one: abs(math.log(one)))
 
 
 def main_arms(arms: Sequence[Arm]) -> list[Arm]:
     """Keep the arms at the greatest share and the ratio nearest to one."""
     share = max(one.share for one in arms)
     ratios = {one.ratio for one in arms if one.ratio is not None}
-    ratio = min(sorted(ratios), key=lambda one: abs(math.log(one)), default=None)
+    ratio = nearest_to_one(ratios) if ratios else None
     return [one for one in arms if one.share == share and one.ratio in (None, ratio)]
 
 

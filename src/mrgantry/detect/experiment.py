@@ -12,12 +12,14 @@ The conditions, of which every one is judged by the same real test images:
 - synthetic alone: no real images but those of validation, which tell when to stop.
 
 All classifiers of one seed begin with the same weights, see as many images an epoch, and may
-take as many epochs. Each seed draws its own subjects where a share of them is asked for, the
-same in all conditions. Validation images are not thinned out.
+take as many epochs, at every share. Each seed draws its own subjects where a share of them is
+asked for, the same in all conditions. Validation images are not thinned out.
 """
 
+import math
 import platform
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
@@ -30,10 +32,11 @@ from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training, choose_precision, judge, train_classifier
-from mrgantry.detect.detection import Cell, Condition, Detection, Part
+from mrgantry.detect.detection import Cell, Condition, Detection, Part, nearest_to_one
 from mrgantry.detect.effects import youden
-from mrgantry.detect.gather import gather, write_tables
+from mrgantry.detect.gather import PAIRS, gather, write_tables
 from mrgantry.detect.maps import write_map
+from mrgantry.detect.resnet import published
 from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subjects_of
 from mrgantry.detect.sources import Augmented, Images, Mixture, Source
 from mrgantry.detect.sources import shares as divide
@@ -114,7 +117,7 @@ def detect(
         shares: Shares of the training subjects, in (0, 1].
         ratios: Synthetic images to each other one.
         training: How classifiers are trained; its seed is set by the experiment, and an
-            epoch, unless it says so, is as many images as there are real ones to learn from.
+            epoch, unless it says so, is as many images as the training split has.
         classical: How images are changed.
         real_share: Share of unchanged images beside classically changed ones, in [0, 1].
         only: Conditions on the real rows, such as "sequence=t1c".
@@ -140,12 +143,12 @@ def detect(
         real_share=real_share,
         seed=seed,
     )
-    begun = settle(out, terms)
     cells = cells_of(chosen, seeds, shares, ratios, seed)
-    waiting = [one for one in cells if not one.path(out).is_file()]
-    if waiting:
-        run_cells(out, data, sets, begun, waiting, say)
-    write_map(out, data, sets, classical, seed)
+    for share, number in {(one.share, one.seed) for one in cells}:
+        data.at(share, number)  # refused before anything is trained
+    begun = settle(out, terms)
+    if not all(one.path(out).is_file() for one in cells):
+        run_cells(out, data, sets, begun, cells, say)
     parts = [Part.of(read_json(one.path(out)), f"part {one.path(out)}") for one in cells]
     command = command_line(
         "detect",
@@ -164,6 +167,7 @@ def detect(
     choices = terms.model_dump(mode="json") | {"precision": begun.precision}
     found = gather(data, sets, parts, command, begun.device, choices)
     write_tables(out, found, data, parts)
+    write_map(out, data, sets, classical, seed)
     return found
 
 
@@ -188,6 +192,10 @@ def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...
             )
     if len(set(words)) < max(2, len(words)):
         raise RecipeError("An experiment compares two or more conditions, each named once.")
+    if not any({one, other} <= set(words) for one, other in PAIRS):
+        raise RecipeError(
+            f"{' and '.join(words)} are not compared with each other; add --condition none."
+        )
     return tuple(known[one] for one in words)
 
 
@@ -211,6 +219,8 @@ def check(
         raise RecipeError(f"Ratios of synthetic images are greater than 0, not {tuple(ratios)}.")
     if not 0 <= real_share <= 1:
         raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
+    if training.weights == "imagenet":
+        published(training.network)
     if training.seed:
         raise RecipeError("The training's seed is not yours to set here; take --seed instead.")
 
@@ -259,9 +269,11 @@ def cells_of(
     """List what is to be trained, seed after seed: what is stopped is smaller, and as fair.
 
     Shares and ratios are taken in rising order, each once. What has no real images to draw a
-    share of, or nothing to add in a ratio, is trained once.
+    share of, or nothing to add in a ratio, is trained once. Where there are several of both, the
+    shares have the ratio nearest to 1, and the other ratios the greatest share: a curve of each.
     """
     shares, ratios = sorted(set(shares)), sorted(set(ratios))
+    nearest = nearest_to_one(ratios)
     cells = []
     for number in range(first, first + seeds):
         for share in shares:
@@ -274,7 +286,7 @@ def cells_of(
                 else:
                     cells += [
                         Cell(condition=condition, share=share, ratio=ratio, seed=number)
-                        for ratio in ratios
+                        for ratio in (ratios if share == shares[-1] else [nearest])
                     ]
     return cells
 
@@ -286,7 +298,7 @@ def settle(out: Path, terms: Terms) -> Begun:
         RunError: The folder holds one on other terms, or other things.
     """
     path = out / "experiment.json"
-    if path.is_file():
+    if any((out / "parts").glob("*.json")):
         begun = Begun.of(read_json(path), f"experiment {path}")
         changed = [
             key for key in Terms.model_fields if getattr(terms, key) != getattr(begun.terms, key)
@@ -297,7 +309,7 @@ def settle(out: Path, terms: Terms) -> Begun:
                 "to go on with it, or choose another folder for a new experiment."
             )
         return begun
-    if any(one.name[0] != "." for one in out.glob("*")):
+    if any(one.name[0] != "." and one != path for one in out.glob("*")):
         raise RunError(f"{out} is not empty and is not an experiment; choose another folder.")
     precision = choose_precision(terms.training, device()).precision
     assert precision != "auto"
@@ -327,28 +339,44 @@ def run_cells(
     cells: Sequence[Cell],
     say: Callable[[str], None],
 ) -> None:
-    """Train and ask one classifier after another; each leaves one file, whole or absent."""
+    """Train and ask one classifier after another; each leaves one file, whole or absent.
+
+    Raises:
+        DataError: Images hold values that are not finite.
+        DivergedError: A classifier's loss became NaN or infinite.
+    """
     where = device()
     synthetic = joined(sets, where, begun.terms.seed) if sets else None
     validation, test = Images.of(data.validation, where), Images.of(data.test, where)
+
+    @lru_cache(maxsize=1)  # conditions follow each other, and share what they learn from
+    def drawn(share: float, seed: int) -> tuple[int, Images]:
+        real = data.at(share, seed)
+        return len(subjects_of(real)), Images.of(real, where)
+
     for number, cell in enumerate(cells, 1):
-        real = data.at(cell.share, cell.seed)
-        say(f"{number}/{len(cells)}  {cell}: {len(subjects_of(real))} subjects, {len(real)} slices")
-        source = source_of(cell, Images.of(real, where), synthetic, begun.terms)
+        if cell.path(out).is_file():
+            continue
+        subjects, real = drawn(cell.share, cell.seed)
+        alone = cell.condition == "synthetic alone"
+        what = "no real slices" if alone else f"{subjects} subjects, {len(real)} slices"
+        say(f"{number}/{len(cells)}  {cell}: {what}")
+        source = source_of(cell, real, synthetic, begun.terms)
         training = begun.training.model_copy(
-            update={"seed": cell.seed, "epoch": begun.training.epoch or len(real)}
+            update={"seed": cell.seed, "epoch": begun.training.epoch or len(data.train)}
         )
         trained = train_classifier(source, validation, training, where)
         threshold = youden(*(one.numpy() for one in judge(trained.classifier, validation)))
         probability, _ = judge(trained.classifier, test)
         part = Part(
             cell=cell,
-            subjects=len(subjects_of(real)) if cell.condition != "synthetic alone" else 0,
-            images=len(real) if cell.condition != "synthetic alone" else 0,
+            subjects=0 if alone else subjects,
+            images=0 if alone else len(real),
             epochs=len(trained.history),
             best=trained.best,
             seen=trained.history[-1].images,
             seconds=trained.history[-1].seconds,
+            device=device_name(),
             losses=tuple(one.validation_loss for one in trained.history),
             threshold=threshold,
             probability=tuple(probability.tolist()),
@@ -371,6 +399,5 @@ def source_of(cell: Cell, real: Images, synthetic: Images | None, terms: Terms) 
     if cell.ratio is None:
         return synthetic
     # So often that every synthetic image has its turn.
-    times = max(1, round(len(synthetic) / (cell.ratio * len(source))))
-    count = times * len(source)
+    count = math.ceil(len(synthetic) / (cell.ratio * len(source))) * len(source)
     return Mixture([source, synthetic], (count, max(1, round(cell.ratio * count))))

@@ -33,7 +33,6 @@ from mrgantry.detect.effects import (
     Answers,
     Truth,
     bin_of,
-    bootstrap,
     difference,
     estimate,
     holm,
@@ -41,14 +40,19 @@ from mrgantry.detect.effects import (
 )
 from mrgantry.detect.sets import Real, remarks_on, seen_by, subjects_of
 
-# Which conditions are compared: what is added, with what it is added to. The first pair that
-# was trained is the question of the experiment.
-PAIRS: tuple[tuple[Condition, Condition], ...] = (
+# Which conditions are compared: what is added, with what it is added to, and then others. The
+# first pair that was trained is the question of the experiment.
+ADDED: tuple[tuple[Condition, Condition], ...] = (
     ("classical+synthetic", "classical"),
     ("synthetic", "none"),
     ("classical+synthetic", "none"),
     ("classical", "none"),
     ("synthetic alone", "none"),
+)
+PAIRS: tuple[tuple[Condition, Condition], ...] = (
+    *ADDED,
+    ("synthetic", "classical"),
+    ("classical+synthetic", "synthetic"),
 )
 SHOWN = 8  # examples of a kind
 
@@ -100,7 +104,7 @@ def gather(
         calibration=tuple(calibrate(truth, arm, some) for arm, some in answers.items()),
         examples=(),
         runs=tuple(one.model_copy(update={"probability": ()}) for one in parts),
-        remarks=tuple(remarks_on(sets, data, [one.share for one in arms])),
+        remarks=(*mixed(parts), *remarks_on(sets, data, [one.share for one in arms])),
     )
     update = {
         "examples": tuple(examples(data, made.main, answers)),
@@ -124,6 +128,16 @@ def guessing(found: Detection) -> Iterator[str]:
                     "tells little. Take more people, a sequence that shows tumours, longer "
                     "training, or labels that are less one-sided."
                 )
+
+
+def mixed(parts: Sequence[Part]) -> Iterator[str]:
+    """Say when classifiers were trained on different machines."""
+    devices = sorted({one.device for one in parts})
+    if len(devices) > 1:
+        yield (
+            f"Classifiers were trained on {' and on '.join(devices)}: what differs between "
+            "conditions may be the device's doing."
+        )
 
 
 def arm_of(cell: Cell) -> Arm:
@@ -153,18 +167,17 @@ def count_split(name: str, data: SliceSet) -> Split:
 
 
 def scores_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Scored]:
-    """Score every arm in every measure, with the same bootstrap samples."""
-    drawn = bootstrap(truth.subjects, seed=0)
+    """Score every arm in every measure."""
     for arm, some in answers.items():
         for name, measure in MEASURES.items():
-            one = estimate(truth, some, measure, drawn)
-            known = math.isfinite(one.value)
+            one = estimate(truth, some, measure)
+            known, sure = math.isfinite(one.value), math.isfinite(one.low)
             yield Scored(
                 arm=arm,
                 measure=name,
                 value=one.value if known else None,
-                low=one.low if known else None,
-                high=one.high if known else None,
+                low=one.low if sure else None,
+                high=one.high if sure else None,
                 seeds=one.seeds if known else (),
             )
 
@@ -176,7 +189,9 @@ def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
         for first, second in PAIRS
         for one in arms
         for other in arms
-        if (one.condition, other.condition) == (first, second) and one.share == other.share
+        if (one.condition, other.condition) == (first, second)
+        and one.share == other.share
+        and (None in (one.ratio, other.ratio) or one.ratio == other.ratio)
     ]
 
 
@@ -188,15 +203,16 @@ def effects_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Effe
         if not measure.compared:
             continue
         found = [difference(truth, answers[a], answers[b], measure) for a, b in pairs]
-        families = [{a, b} <= main for a, b in pairs]
+        families = [{a, b} <= main and (a.condition, b.condition) in ADDED for a, b in pairs]
         adjusted = holm_within([one.p for one in found], families)
-        for (one, other), seen, p in zip(pairs, found, adjusted, strict=True):
+        for (one, other), seen, p, first in zip(pairs, found, adjusted, families, strict=True):
             yield Effect(
                 measure=name,
                 one=one,
                 other=other,
+                main=first,
                 p_holm=p,
-                verdict=verdict(seen.value, p, measure.better),
+                verdict=verdict(seen.value, p, measure.better, len(seen.seeds)),
                 **vars(seen),
             )
 

@@ -6,19 +6,20 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float16, Int
-from torch import Tensor
+from jaxtyping import Float, Float16
 
 from mrgantry.common.files import whole
-from mrgantry.data.slices import SliceSet
+from mrgantry.data.slices import SliceSet, StoredPixels
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.sets import Real, joined
-from mrgantry.detect.sources import Augmented, Source
+from mrgantry.detect.sets import Real
+from mrgantry.detect.sources import Augmented, Images
 from mrgantry.evaluate.embedding import EACH, PERPLEXITY, tsne
 from mrgantry.evaluate.features import fit_directions, principal_components
 from mrgantry.evaluate.reference import COMPONENTS
 
 FEWEST = 12  # images in all, below which a map shows nothing
+FITTED = 2000  # real images from which directions are found
+WORDS = {"yes": "tumour", "no": "no tumour"}
 
 
 def write_map(
@@ -32,7 +33,8 @@ def write_map(
     if (out / "map.csv").is_file():
         return
     groups = pixels_of_groups(data, sets, classical, seed)
-    features = principal_components(fit_directions(data.train.images, COMPONENTS))
+    fitted = np.concatenate([drawn([data.train], word, seed, FITTED // 2) for word in WORDS])
+    features = principal_components(fit_directions(fitted, COMPONENTS))
     count = sum(map(len, groups.values()))
     if count < FEWEST:
         return
@@ -51,23 +53,47 @@ def write_map(
 def pixels_of_groups(
     data: Real, sets: Sequence[SliceSet], classical: Classical, seed: int
 ) -> dict[str, Float16[np.ndarray, "_ c h w"]]:
-    """Draw the images of the groups: of real images, those of the training split."""
-    cpu = torch.device("cpu")
-    real = joined([data.train], cpu, seed)
-    changed = Augmented(real, classical, EACH, seed)
-    sources: dict[str, tuple[Source, Int[Tensor, " n"]]] = {
-        "real": (real, real.labels),
-        "classical": (changed, real.labels[changed.rows]),
+    """Draw the images of the groups: of real images, those of the training split.
+
+    Only what is drawn is read: sets can be large.
+    """
+    real = {name: drawn([data.train], word, seed) for word, name in WORDS.items()}
+    groups = {
+        "real": real,
+        "classical": {name: changed(images, classical, seed) for name, images in real.items()},
+        "synthetic": {name: drawn(sets, word, seed) for word, name in WORDS.items()},
     }
-    if sets:
-        synthetic = joined(sets, cpu, seed)
-        sources["synthetic"] = synthetic, synthetic.labels
-    groups = {}
-    for name, (source, labels) in sources.items():
-        for number, word in ((1, "tumour"), (0, "no tumour")):
-            images, _ = source.batch((labels == number).nonzero()[:EACH, 0])
-            groups[f"{name}, {word}"] = images.to(torch.float16).numpy()
-    return groups
+    return {
+        f"{source}, {name}": images
+        for source, some in groups.items()
+        for name, images in some.items()
+        if len(images)
+    }
+
+
+def changed(
+    images: Float16[np.ndarray, "n c h w"], classical: Classical, seed: int
+) -> Float16[np.ndarray, "_ c h w"]:
+    """Change some images classically, each about equally often."""
+    own = Images(StoredPixels(torch.from_numpy(images)), torch.zeros(len(images)).long())
+    found, _ = Augmented(own, classical, EACH, seed).batch(torch.arange(EACH))
+    return found.to(torch.float16).numpy()
+
+
+def drawn(
+    sets: Sequence[SliceSet], word: str, seed: int, most: int = EACH
+) -> Float16[np.ndarray, "_ c h w"]:
+    """Draw images with a word in the column "tumour" from several sets together."""
+    rows = [np.flatnonzero((one.table["tumour"] == word).to_numpy()) for one in sets]
+    places = [(number, row) for number, some in enumerate(rows) for row in some]
+    order = np.random.default_rng(seed).permutation(len(places))[:most]
+    pieces = []
+    for number, one in enumerate(sets):
+        kept = np.zeros(len(one), dtype=bool)
+        kept[[places[place][1] for place in order if places[place][0] == number]] = True
+        if kept.any():
+            pieces.append(one.where(kept).images)
+    return np.concatenate(pieces) if pieces else np.empty((0, 0, 0, 0), np.float16)
 
 
 def read_map(out: Path) -> dict[str, Float[np.ndarray, "_ 2"]]:

@@ -158,6 +158,20 @@ def build(name: Name, channels: int = 1, classes: int = 2, dropout: float = 0.5)
     return network
 
 
+def published(name: Name) -> tuple[str, str]:
+    """Say where weights trained on ImageNet are, and their SHA-256.
+
+    Raises:
+        RecipeError: Nobody has published weights of this network.
+    """
+    if name not in PUBLISHED:
+        raise RecipeError(
+            f"The network {name} has no weights trained on ImageNet; take --set weights=scratch, "
+            f"or --set network={' or '.join(PUBLISHED)}."
+        )
+    return PUBLISHED[name]
+
+
 def load_published(network: ResNet, name: Name, weights: Path | None = None) -> None:
     """Fill a network, but for its last layer, with weights trained on ImageNet.
 
@@ -171,12 +185,7 @@ def load_published(network: ResNet, name: Name, weights: Path | None = None) -> 
         RecipeError: Nobody has published weights of this network.
         DataError: They cannot be fetched, or the file does not hold them.
     """
-    if name not in PUBLISHED:
-        raise RecipeError(
-            f"The network {name} has no weights trained on ImageNet; take --set weights=scratch, "
-            f"or --set network={' or '.join(PUBLISHED)}."
-        )
-    url, sha256 = PUBLISHED[name]
+    url, sha256 = published(name)
     try:
         path = weights or fetched(f"{name}-imagenet.safetensors", url, sha256)
     except DataError as error:

@@ -20,8 +20,8 @@ from mrgantry.data.slices import SPLITS, SliceSet, StoredPixels
 from mrgantry.detect.effects import Truth
 from mrgantry.detect.sources import CLASSES, Images
 
-FEWEST = 2  # test subjects with slices of a class; fewer tell nothing of others
-UNLIKE = 0.5  # a share of tumour slices in synthetic images so far from the real one is remarked
+FEWEST = 4  # test subjects with slices of a class; fewer tell nothing of others
+UNLIKE = math.log(3)  # odds of a tumour that differ by more than this factor are remarked
 
 
 @dataclass(frozen=True, eq=False)
@@ -106,7 +106,7 @@ def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
         people = subjects_of(test.where((test.table["tumour"] == word).to_numpy()))
         if len(people) < FEWEST:
             raise DataError(
-                f"Only {len(people)} test subject of {folder} has slices with tumour={word}; "
+                f"{len(people)} test subjects of {folder} have slices with tumour={word}; "
                 f"{FEWEST} are the fewest, and tens tell something. Prepare with another --splits."
             )
     return Real(whole, *splits)
@@ -123,7 +123,8 @@ def need_both(data: SliceSet, what: str) -> None:
         have = f"only tumour={words.pop()}" if words else "neither"
         raise DataError(
             f"{what} of {data.folder} must have slices with tumour=yes and with tumour=no, and "
-            f"has {have}. Prepare a cohort with tumour label maps, or more of its subjects."
+            f"has {have}. Take more people, another share or another --seed, or scans with tumour "
+            "label maps."
         )
 
 
@@ -138,10 +139,16 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
     ours = real.whole.about
     for one in sets:
         theirs = one.about
-        if (ours.size, len(ours.channels)) != (theirs.size, len(theirs.channels)):
+        if (ours.size, ours.channels) != (theirs.size, theirs.channels):
             raise DataError(
-                f"{one.folder} has {len(theirs.channels)} channel(s) of {theirs.size} pixels, "
-                f"{real.whole.folder} has {len(ours.channels)} of {ours.size}; they must be alike."
+                f"{one.folder} has images of {'+'.join(theirs.channels)}, {theirs.size} pixels; "
+                f"{real.whole.folder} of {'+'.join(ours.channels)}, {ours.size} pixels. They must "
+                "be alike."
+            )
+        if not set(one.table["tumour"].astype(str)) & set(CLASSES):
+            raise DataError(
+                f"{one.folder} does not say which images show a tumour. Sample with --label "
+                "tumour=..., or import the images with a table that has the column tumour."
             )
         refuse_leak(one, real)
     words = {word for one in sets for word in set(one.table["tumour"].astype(str))}
@@ -157,7 +164,7 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
 
 def seen_by(data: SliceSet) -> set[str]:
     """Name the people behind a set: whom its generator has seen, and who stand in its rows."""
-    return set(data.about.training_subjects) | set(subjects_of(data))
+    return (set(data.about.training_subjects) | set(subjects_of(data))) - {""}
 
 
 def refuse_leak(synthetic: SliceSet, real: Real) -> None:
@@ -183,20 +190,22 @@ def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
 
     So the first ones have both labels, as all of them have.
     """
-    some = [Images.of(one, device) for one in sets]
+    some = [Images.of(one, torch.device("cpu")) for one in sets]
     pixels: list[Float[Tensor, "n c h w"]] = []
     for one in some:
         assert isinstance(one.pixels, StoredPixels)  # Images.of refuses others
         pixels.append(one.pixels.images)
     labels = torch.cat([one.labels for one in some])
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
-    return Images(StoredPixels(torch.cat(pixels)[order.to(device)]), labels[order])
+    return Images(StoredPixels(torch.cat(pixels)[order].to(device)), labels[order])
 
 
 def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) -> Iterator[str]:
     """Say what makes a gain by synthetic images something else than it seems."""
+    yield from alike(real)
     own = set(subjects_of(real.train))
     for one in sets:
+        yield from of_another_kind(one, real)
         seen = seen_by(one)
         if not seen:
             yield (
@@ -224,11 +233,42 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
     yield from unlike(sets, real)
 
 
+def alike(real: Real) -> Iterator[str]:
+    """Say which people of different splits look like one person, as `prepare` has found."""
+    across = [
+        f"{one['subject']} ({one['split']}) and {one['other']} ({one['other_split']})"
+        for one in real.whole.about.notes.get("repeats", [])
+        if one["split"] != one["other_split"]
+    ]
+    if across:
+        yield (
+            f"Some people of different splits look like one person: {'; '.join(across)}. If they "
+            "are, classifiers are judged by whom they know."
+        )
+
+
+def of_another_kind(synthetic: SliceSet, real: Real) -> Iterator[str]:
+    """Say when synthetic images show what the real slices of this experiment do not."""
+    ours, theirs = real.train.table, synthetic.table
+    for column in ("sequence", "plane"):
+        others = set(theirs[column].astype(str)) - set(ours[column].astype(str)) - {""}
+        if others:
+            yield (
+                f"{synthetic.name} has images of {column} {', '.join(sorted(others))}, which the "
+                "real training slices have not."
+            )
+    here, there = ours["pixel_mm"].median(), theirs["pixel_mm"].median()
+    if there > 0 and not 0.9 < there / here < 1.1:
+        yield f"Pixels of {synthetic.name} are {there:.2f} mm wide, real ones {here:.2f} mm."
+
+
 def unlike(sets: Sequence[SliceSet], real: Real) -> Iterator[str]:
     """Say when synthetic images have tumours much more often, or rarely, than real ones."""
     words = [word for one in sets for word in one.table["tumour"].astype(str) if word in CLASSES]
+    if not words:
+        return
     ours, theirs = np.mean(real.train.table["tumour"] == "yes"), np.mean(np.array(words) == "yes")
-    if words and abs(np.log(theirs / (1 - theirs)) - np.log(ours / (1 - ours))) > 2 * UNLIKE:
+    if abs(np.log(theirs / (1 - theirs)) - np.log(ours / (1 - ours))) > UNLIKE:
         yield (
             f"{theirs:.0%} of the synthetic images have a tumour, and {ours:.0%} of the real "
             "training slices: that alone moves sensitivity, specificity and calibration."

@@ -18,6 +18,7 @@ from torch import Tensor
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.detect.classical import Classical, balanced_rows
+from mrgantry.evaluate.reference import check_finite
 
 CLASSES = {"no": 0, "yes": 1}  # of the column "tumour"
 Batch = tuple[Float[Tensor, "n c h w"], Int[Tensor, " n"]]
@@ -64,7 +65,7 @@ class Images:
         """Take the slices of a set whose label is yes or no; unclear ones are left out.
 
         Raises:
-            DataError: No slice has such a label, or slices are oblique.
+            DataError: No slice has such a label, slices are oblique, or values are not finite.
         """
         words = data.table["tumour"].astype(str)
         known = words.isin(list(CLASSES)).to_numpy()
@@ -74,7 +75,9 @@ class Images:
                 "prepare a cohort that has tumour label maps."
             )
         labels = torch.tensor([CLASSES[word] for word in words[known]])
-        return cls(data.where(known).pixels(device), labels)
+        some = data.where(known)
+        check_finite(some)
+        return cls(some.pixels(device), labels)
 
 
 @dataclass(frozen=True, eq=False)

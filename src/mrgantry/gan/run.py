@@ -239,5 +239,7 @@ def describe(data: SliceSet) -> dict[str, Any]:
         "data": str(data.folder),
         "data_fingerprint": data.about.fingerprint,
         "training_images": data.available,
-        "training_subjects": tuple(sorted(set(table["subject"]))),
+        "training_subjects": tuple(
+            sorted({*table["subject"], *data.about.training_subjects} - {""})
+        ),
     }

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float16
 
 from mrgantry.common.files import write_text
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.detection import Arm, Condition, Detection, Effect
-from mrgantry.detect.effects import BINS, MEASURES, unpaired
+from mrgantry.detect.effects import BINS, FEWEST_SEEDS, MEASURES, unpaired
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.report import detection_charts as charts
@@ -22,6 +23,7 @@ from mrgantry.report.rendering import render
 TABLE = ("accuracy", "sensitivity", "specificity", "auc", "brier", "ece")
 CHOSEN = ("accuracy_youden", "sensitivity_youden", "specificity_youden")
 PLAIN = {"auc", "brier", "ece"}  # not in percent
+MISSED = 1.43  # of half an interval: (1.96 + 0.84) / 1.96, what is found in 80 % of experiments
 UNSPREAD = {"brier", "ece"}  # whose seeds the page leaves to measures.csv
 SUBJECT: dict[tuple[Condition, Condition], str] = {
     ("classical+synthetic", "classical"): "Synthetic images beside classical ones",
@@ -29,6 +31,8 @@ SUBJECT: dict[tuple[Condition, Condition], str] = {
     ("classical+synthetic", "none"): "Classical and synthetic images",
     ("classical", "none"): "Classically changed images",
     ("synthetic alone", "none"): "Synthetic images in place of real ones",
+    ("synthetic", "classical"): "Synthetic images in place of classically changed ones",
+    ("classical+synthetic", "synthetic"): "Classically changed images beside synthetic ones",
 }
 KINDS = {
     "missed by all": "Missed under every condition",
@@ -52,7 +56,7 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
         for over in ("share", "ratio")
     }
     main = found.main
-    of_main = [pair for pair in pairs(found) if set(pair) <= set(main)]
+    of_main, others = pairs(found, main=True), pairs(found, main=False)
     page = render(
         "detection.html",
         found=found,
@@ -68,8 +72,10 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
         other_rows=[row(found, arm, TABLE) for arm in found.arms if arm not in main],
         dots=charts.scores_of_arms(found),
         effects=[effects(found, *pair) for pair in of_main],
-        other_effects=[effects(found, *pair) for pair in pairs(found) if pair not in of_main],
+        other_effects=[effects(found, *pair) for pair in others],
         family=len(of_main),
+        unseen=unseen(found),
+        fewest_seeds=FEWEST_SEEDS,
         curves=[(over, charts.curves(found, over)) for over, many in several.items() if many],
         sizes=charts.by_size(found) if found.limits else "",
         calibration=charts.calibration(found),
@@ -125,14 +131,21 @@ def answer(found: Detection) -> dict[str, str]:
             "more": "",
         }
     what = SUBJECT[one.one.condition, one.other.condition]
-    words = {"helps": "helped", "hurts": "hurt", "not shown": "were not shown to help"}
+    words = {
+        "helps": "helped",
+        "hurts": "hurt",
+        "not shown": "were not shown to help",
+        "too few seeds": "were tried with too few seeds to tell",
+    }
     half = (one.high - one.low) / 2
     more = {
         "helps": "The interval leaves out that they do nothing.",
         "hurts": "The interval leaves out that they do nothing.",
         "not shown": "That is no proof that they do nothing: the interval holds every effect that "
-        f"these data agree with, and a gain of less than about {points(half, False)} points could "
-        "not have been told from none.",
+        f"these data agree with. A gain of {points(MISSED * half, False)} points would have been "
+        "missed in one of five such experiments, a smaller one more often.",
+        "too few seeds": f"Another training answers otherwise, and fewer than {FEWEST_SEEDS} do "
+        "not tell by how much: run it again with --seeds 3, which adds to these.",
     }
     if one.verdict == "not shown" and (one.low > 0 or one.high < 0):
         more["not shown"] = (
@@ -144,6 +157,13 @@ def answer(found: Detection) -> dict[str, str]:
         f"interval {points(one.low)} to {points(one.high)}",
         "more": more[one.verdict],
     }
+
+
+def unseen(found: Detection) -> str:
+    """Say who has not seen the people of the test, as far as that is known."""
+    if all(one.subjects for one in found.synthetic):
+        return "neither they nor the generator have seen" if found.synthetic else "they never saw"
+    return "they have not seen; whether the generator has is not known"
 
 
 def name_of(found: Detection, arm: Arm) -> str:
@@ -204,7 +224,9 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
         cells.append(
             {
                 "value": shown(one.value, name),
-                "interval": f"{shown(one.low, name)} to {shown(one.high, name)}",
+                "interval": f"{shown(one.low, name)} to {shown(one.high, name)}"
+                if one.low is not None
+                else "",
                 "seeds": " · ".join(shown(value, name) for value in one.seeds)
                 if name not in UNSPREAD
                 else "",
@@ -219,9 +241,9 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
     }
 
 
-def pairs(found: Detection) -> list[tuple[Arm, Arm]]:
-    """Give the arms that are compared."""
-    return [(one.one, one.other) for one in found.differences_in("accuracy")]
+def pairs(found: Detection, main: bool) -> list[tuple[Arm, Arm]]:
+    """Give the arms that are compared, in the main family of differences or in the other."""
+    return [(one.one, one.other) for one in found.differences_in("accuracy") if one.main == main]
 
 
 def effects(found: Detection, one: Arm, other: Arm) -> dict[str, Any]:
@@ -245,7 +267,7 @@ def cell(one: Effect) -> dict[str, str]:
         "interval": f"{shown(one.low, one.measure, True)} to {shown(one.high, one.measure, True)}",
         "p": "p < 0.001" if one.p_holm < 0.001 else f"p = {one.p_holm:.3f}",
         "verdict": one.verdict,
-        "kind": {"helps": "better", "hurts": "worse", "not shown": "alike"}[one.verdict],
+        "kind": {"helps": "better", "hurts": "worse"}.get(one.verdict, "alike"),
     }
 
 
@@ -254,13 +276,19 @@ def galleries(found: Detection) -> Iterator[dict[str, str]]:
     test = SliceSet.open(Path(found.real)).split("test")
     ids = test.table["id"].astype(str).to_numpy()
     for one in found.examples:
-        rows = np.isin(ids, one.ids)
+        rows = [int(np.flatnonzero(ids == name)[0]) for name in one.ids]
         yield {
             "title": KINDS[one.kind],
             "caption": f"{one.count:,} slice{'' if one.count == 1 else 's'}"
             + (f"; the largest tumour of each of {len(one.ids)} people" if one.ids else ""),
-            "picture": figures.image_grid(test.where(rows).images, 4) if rows.any() else "",
+            "picture": figures.image_grid(images_of(test, rows), 4) if rows else "",
         }
+
+
+def images_of(data: SliceSet, rows: list[int]) -> Float16[np.ndarray, "n c h w"]:
+    """Read some images, in the order of the rows."""
+    kept = np.isin(np.arange(len(data)), rows)
+    return data.where(kept).images[np.argsort(np.argsort(rows))]
 
 
 def gains(printed: PrintedDetection) -> Iterator[str]:

@@ -36,8 +36,9 @@ def scores_of_arms(found: Detection) -> str:
             if one.value is None:
                 continue
             scale = 1 if measure == "auc" else 100
-            ends = [scale * (one.low or 0), scale * (one.high or 0)]
-            axes.plot(ends, [y, y], color=look.colour, lw=2)
+            if one.low is not None and one.high is not None:
+                ends = [scale * one.low, scale * one.high]
+                axes.plot(ends, [y, y], color=look.colour, lw=2)
             axes.plot(scale * one.value, y, look.mark, color=look.colour, ms=7, mew=0)
             seeds = scale * np.array(one.seeds)
             axes.plot(seeds, np.full(len(seeds), y + 0.27), "o", color=INK, ms=3, mew=0, alpha=0.7)
@@ -61,7 +62,7 @@ def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
     figure, (axes,) = blank(5.4, 3.6)
     scale = 1 if measure == "auc" else 100
     lines = lines_of(found, over)
-    places = sorted({x for line in lines.values() for x, _ in line})
+    places = sorted({x for line in lines.values() for x, _ in line if len(line) > 1})
     for number, (condition, line) in enumerate(lines.items()):
         look = LOOK[condition]
         spread = 1 + 0.02 * (number - (len(lines) - 1) / 2)  # so that intervals do not cover others
@@ -74,8 +75,9 @@ def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
             continue
         axes.plot(x, y, color=look.colour, marker=look.mark, ms=6, mew=0, label=NAMES[condition])
         for place, (_, one) in zip(x, known, strict=True):
-            ends = [scale * (one.low or 0), scale * (one.high or 0)]
-            axes.plot([place, place], ends, color=look.colour, lw=1.1)
+            if one.low is not None and one.high is not None:
+                ends = [scale * one.low, scale * one.high]
+                axes.plot([place, place], ends, color=look.colour, lw=1.1)
     axes.set_xscale("log")
     words = [f"{one:.0%}" if over == "share" else f"{one:g}" for one in places]
     axes.set_xticks(places, words)
@@ -110,11 +112,13 @@ def by_size(found: Detection) -> str:
         x = np.arange(len(SIZES)) + 0.13 * (number - (len(arms) - 1) / 2)
         for place, size in zip(x, SIZES, strict=True):
             one = found.score(arm, f"sensitivity_{size}")
-            ends = [100 * (one.low or 0), 100 * (one.high or 0)]
-            axes.plot([place, place], ends, color=look.colour, lw=1.6)
-            label = NAMES[arm.condition] if size == SIZES[0] else None
-            axes.plot(place, 100 * (one.value or 0), look.mark, color=look.colour, ms=6, mew=0,
-                      label=label)  # fmt: skip
+            if one.value is None:  # tumours of one area leave a third empty
+                continue
+            if one.low is not None and one.high is not None:
+                ends = [100 * one.low, 100 * one.high]
+                axes.plot([place, place], ends, color=look.colour, lw=1.6)
+            axes.plot(place, 100 * one.value, look.mark, color=look.colour, ms=6, mew=0)
+        axes.plot([], [], look.mark, color=look.colour, ms=6, mew=0, label=NAMES[arm.condition])
     low, high = found.limits or (0, 0)
     words = [f"up to {low:,.0f} mm²", f"to {high:,.0f} mm²", f"over {high:,.0f} mm²"]
     axes.set_xticks(range(3), [f"{size}\n{word}" for size, word in zip(SIZES, words, strict=True)])
