@@ -181,6 +181,15 @@ def test_equal_conditions_differ_as_rarely_as_they_may(of_seed, of_person, at_le
     assert false >= low or not at_least
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize(("seeds", "low", "high"), [(1, 0.4, 0.7), (2, 0.07, 0.2), (5, 0.0, 0.09)])
+def test_fewer_than_three_seeds_err_too_often_for_a_verdict(seeds, low, high):
+    random = np.random.default_rng(9)
+    runs = [simulated(random, seeds=seeds) for _ in range(200)]
+    false = [difference(*one, MEASURES["accuracy"]).p < 0.05 for one in runs]
+    assert low <= np.mean(false) <= high
+
+
 def test_a_real_gain_is_found_and_has_its_sign():
     random = np.random.default_rng(5)
     truth, one, other = simulated(random, gain=0.8, of_seed=0.1)

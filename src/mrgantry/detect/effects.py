@@ -14,7 +14,7 @@ Satterthwaite's. Percentiles of a bootstrap over persons and seeds are not used:
 they call equal conditions different too often (in 21 % of 500 simulated experiments in which seeds
 differ much), since three values drawn with replacement vary by a third less than they should. The
 rule here did so in 5 to 6 % where seeds differ, and in 1 to 3 % where they hardly do. With two
-seeds it did in 10 to 12 %, and with one in half of all: below three seeds there is no verdict.
+seeds it did in 11 to 14 %, and with one in half of all: below three seeds there is no verdict.
 """
 
 from collections.abc import Callable, Mapping, Sequence
