@@ -14,7 +14,7 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.data.slices import read_about
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
 from mrgantry.papers.reproduce import claim, reproduce, steps
-from mrgantry.papers.reproduction import SCALES
+from mrgantry.papers.reproduction import SCALES, Reproduction
 from mrgantry.papers.results import plan_changes
 from mrgantry.papers.work import Work, blocks_of
 
@@ -53,7 +53,6 @@ class TestTheFourStudiesAreComplete:
     def test_kazuhiro2018_has_five_readers_in_two_groups(self):
         seats = find_study("kazuhiro2018").reading.seats
         assert [seat.group for seat in seats] == [row.group for row in kazuhiro2018.PRINTED.rows]
-        assert [seat.years for seat in seats] == [15, 15, 10, 10, 4]
 
     def test_delplace2020_has_every_loss_under_every_network(self):
         study = find_study("delplace2020")
@@ -228,11 +227,26 @@ def test_where_a_rule_leaves_nothing_all_images_are_used(tmp_path, monkeypatch):
     assert [reader.name for reader in verbs.readers] == ["R1"]
 
 
+def test_where_a_rule_leaves_too_few_all_images_are_used(tmp_path, monkeypatch):
+    work = Work(smoke("han2018-pggan"), tmp_path, None)
+    (one,) = work.study.image_types
+    tumour, other = one.models
+    assert work.fewest == 12
+    for model, left in ((tumour, 11), (other, 12)):
+        for place, count in ((work.synthetic(one, model), 16), (work.selected(one, model), left)):
+            write_slices(place, blobs(count), ["g"] * count, [""] * count, synthetic=True)
+    assert [work.used(one, model).name for model in one.models] == ["tumour", "non-tumour-selected"]
+    reason = "The rule has left 11 images, and 12 are needed."
+    assert [work.unselected(one, model) for model in one.models] == [reason, ""]
+
+
 def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):
     verbs = Verbs(monkeypatch, tmp_path)
     reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=lambda _: None)
     assert [reader.name for reader in verbs.readers] == ["R1", "R2", "R3", "R4", "R5"]
-    assert [reader.years for reader in verbs.readers] == [15, 15, 10, 10, 4]
+    printed = [row.group for row in kazuhiro2018.PRINTED.rows]
+    assert [reader.group for reader in verbs.readers] == printed
+    assert {reader.years for reader in verbs.readers} == {None}  # theirs are not known yet
 
 
 def test_another_study_or_scale_is_refused(tmp_path):
@@ -248,6 +262,23 @@ def test_another_study_or_scale_is_refused(tmp_path):
     (tmp_path / "other/file").touch()
     with pytest.raises(RunError, match="is not empty"):
         claim(tmp_path / "other", smoke("han2018"), None)
+
+
+def test_mending_a_sentence_leaves_a_run_in_progress_valid(tmp_path):
+    study = smoke("han2018-pggan")
+    claim(tmp_path / "out", study, None)
+    words = study.model_dump()
+    words |= {"title": "Other", "citation": "Other", "notes": ("Other.",)}
+    words["reading"]["printed"][0]["notes"] = ("Other.",)
+    words["reading"]["protocol"]["source"] = "Other"
+    words["detection"]["printed"]["rows"][0]["accuracy"] = 50.0
+    words["image_types"][0]["label"] = words["image_types"][0]["models"][0]["label"] = "Other"
+    claim(tmp_path / "out", Reproduction.of(words, "study"), None)
+    for key, part in (("cases", "reading"), ("seeds", "detection")):
+        other = study.model_dump()
+        (other[part].get("protocol") or other[part])[key] = 7
+        with pytest.raises(RunError, match="begun with another plan"):
+            claim(tmp_path / "out", Reproduction.of(other, "study"), None)
 
 
 # --- for a user's patience ------------------------------------------------------------

@@ -1,6 +1,7 @@
 """The page of a repeated study, from results with known numbers."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -141,15 +142,16 @@ def test_a_model_that_diverged_is_a_row_without_numbers(folders):
 def experiment():
     """Give an experiment of two conditions."""
     none, changed = Arm(condition="none", share=1.0), Arm(condition="classical", share=1.0)
+    mixed = [Arm(condition="synthetic", share=1.0, ratio=ratio) for ratio in (1.0, 20.0)]
     names = ("accuracy", "sensitivity", "specificity")
     return Detection.model_construct(
-        arms=(none, changed),
+        arms=(none, changed, *mixed),
         seeds=(0, 1),
         remarks=("Keep in mind.",),
         splits=(Split(split="test", tumour=30, none=70, subjects=5),),
         scores=tuple(
-            Scored(arm=arm, measure=name, value=0.8, low=0.75, high=0.9, seeds=(0.8,))
-            for arm in (none, changed)
+            Scored(arm=arm, measure=name, value=value, low=0.75, high=0.9, seeds=(0.8,))
+            for arm, value in zip((none, changed, *mixed), (0.8, 0.8, 0.81, 0.82), strict=True)
             for name in names
         ),
         effects=(
@@ -163,14 +165,40 @@ def experiment():
 
 def test_detection_is_in_percent_with_differences_in_points():
     table = detection(han2018_pggan.PRINTED_DETECTION, experiment())
-    first, _, third, _ = table["rows"]
+    first, _, third, fourth = table["rows"]
     assert first["printed"] == (90.06, 85.27, 97.04)
     assert first["ours"][0] == ("80.0", "75.0 to 90.0", "")
-    assert third["ours"] == [None, None, None]  # a condition that was not trained
+    assert third["ours"][0].value == "82.0"  # of the ratio that is nearest to the printed 22.5
+    assert third["condition"] == "synthetic, 20 synthetic to each other image"
+    assert fourth["ours"] == [None, None, None]  # a condition that was not trained
     (effect,) = table["effects"]
     assert (effect["points"], effect["interval"]) == ("−1.2", "−3.0 to +1.0")
     assert table["images"] == "100" and table["notes"][-1] == "Keep in mind."
     assert detection(None, None) is None
+
+
+def test_without_an_experiment_the_printed_table_stands_alone(folders):
+    found = reproduced(
+        folders, "PGGAN", [], printed_detection=han2018_pggan.PRINTED_DETECTION,
+        remarks=("The detection experiment was not made. No tumours.",),
+    )  # fmt: skip
+    page = page_of(folders, found)
+    assert cells(page, "200k PGGAN") == ["62.02", "99.94", "6.84", "–", "–", "–"]
+    assert "No tumours." in page and "was not made here" in page
+
+
+def test_answers_that_cannot_be_scored_are_told(folders):
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), None, folders / "scored/study.html", (),
+        unscored="The key is away.", serve="mrgantry study serve 'a b'", seats=("R1: resident",),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    assert "Answers cannot be scored:</b> The key is away." in page
+    assert cells(page, "NR1")[6] == "not scored" and "Nobody has read yet" not in page
+    open_one = replace(reading, unscored="")
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=open_one))
+    assert "study/links.csv" in page and "study/key.csv" in page and "R1: resident" in page
+    assert "mrgantry study serve &#39;a b&#39;" in page
 
 
 def test_answers_stand_beside_the_printed_ones_once_somebody_has_read(folders):

@@ -18,6 +18,10 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of scans, as the paper's; unless given, some are simulated."),
     ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Where the key of the reader study is kept; unless given, OUT/study."),
+    ] = None,
     scale: Annotated[
         str,
         typer.Option(
@@ -36,5 +40,5 @@ def reproduce(
         from mrgantry.papers import find_study
         from mrgantry.papers.reproduce import reproduce
 
-        page = reproduce(find_study(study).at(scale), out, scans=scans, say=say)
+        page = reproduce(find_study(study).at(scale), out, scans=scans, key=key, say=say)
     say(f"Open {page} in a browser.")

@@ -155,7 +155,7 @@ STUDY = Reproduction(
             for gan in (0, 1)
             for one in _TYPES
         ),
-        seats=(Seat(),),
+        seats=(Seat(paper="an expert physician"),),
         printed=(PRINTED,),
     ),
     said=Said(
@@ -181,8 +181,8 @@ STUDY = Reproduction(
     scales=(
         Scale(
             name="smoke",
-            limits="Networks of a fraction of the paper's width have seen a few hundred images of "
-            "eight subjects: the run shows that every step works, and no number on this page says "
+            limits="Networks of a fraction of the paper's width have seen a few hundred images: "
+            "the run shows that every step works, and no number on this page says "
             "anything about the paper's methods.",
             subjects=8,
             sizes={128: 64, 64: 32},

@@ -114,11 +114,9 @@ STUDY = Reproduction(
         protocol=PROTOCOL,
         blocks=(Block(name="T1", image_type="t1", models=("dcgan",)),),
         seats=(
-            Seat(group=NEURO, years=15),
-            Seat(group=NEURO, years=15),
-            Seat(group=OTHER, years=10),
-            Seat(group=OTHER, years=10),
-            Seat(group=OTHER, years=4),
+            *[Seat(group=NEURO, paper="a neuroradiologist of 15 years or more")] * 2,
+            *[Seat(group=OTHER, paper="a body radiologist of 10 years or more")] * 2,
+            Seat(group=OTHER, paper="a resident of 4 years"),
         ),
         printed=(PRINTED,),
     ),
@@ -134,7 +132,7 @@ STUDY = Reproduction(
     notes=(
         "The total of 2,328,480 images that the paper states is 96 x 24,255: it leaves the mirror "
         "out, which its count for each volume has.",
-        "The paper prints rates, not counts. Sessions of 50 images do not fit those of NR1, NNR2 "
+        "The paper prints rates, not counts. Sessions of 50 images do not fit those of NR1, NR2 "
         "and NNR3, so the numbers of images are unknown and no interval can be given.",
         "The printed accuracy is the mean of TP and TN, rounded either way.",
         "The paper names no axes for its turns: yaw, pitch and roll about the centre are our "

@@ -18,7 +18,6 @@ from mrgantry.data.subjects import find_subjects
 from mrgantry.detect import detect
 from mrgantry.detect.detection import read_detection
 from mrgantry.evaluate import evaluate, select
-from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.gan import sample, train
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.papers.results import gather
@@ -28,6 +27,15 @@ from mrgantry.report.reproduction import write_reproduction
 from mrgantry.simulate import simulate
 from mrgantry.study.create import create
 from mrgantry.study.study import Reader
+
+# What stands on the page alone: mending a sentence leaves a run in progress valid.
+_LABELS = {"__all__": {"label": True, "models": {"__all__": {"label"}}}}
+WORDS: dict[str, Any] = {
+    **dict.fromkeys(("title", "citation", "said", "notes", "scales", "values"), True),
+    "image_types": _LABELS,
+    "reading": {"printed": True, "protocol": {"source"}, "seats": {"__all__": {"paper"}}},
+    "detection": {"printed": True},
+}
 
 
 @dataclass(frozen=True)
@@ -44,6 +52,7 @@ def reproduce(
     out: Path,
     *,
     scans: Path | None = None,
+    key: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Repeat a published study and give the page; the same call goes on where it stopped.
@@ -52,6 +61,7 @@ def reproduce(
         study: At the scale that is wanted, as `STUDY.at("smoke")`.
         out: Folder to write everything to.
         scans: A folder of scans; None simulates a cohort.
+        key: Where the key of the reader study is kept, once it was moved away.
         say: Told what is about to be done, with its number.
 
     Raises:
@@ -62,7 +72,7 @@ def reproduce(
         for one in study.image_types:
             choose(find_subjects(scans, one.plan.sequences), one.plan, scans)
     claim(out, study, scans)
-    work = Work(study, out, scans)
+    work = Work(study, out, scans, key)
     todo = list(steps(work))
     for number, step in enumerate(todo, 1):
         if not step.done():
@@ -84,7 +94,7 @@ def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
         "study": study.study,
         "scale": study.scale,
         "scans": str(scans.resolve()) if scans else None,
-        "plan": study.model_dump(mode="json", exclude={"said", "notes", "scales", "values"}),
+        "plan": study.model_dump(mode="json", exclude=WORDS),
     }
     path = out / "reproduction.json"
     if path.is_file():
@@ -187,19 +197,16 @@ def train_one(work: Work, one: ImageType, model: Model) -> None:
 
 
 def select_one(work: Work, one: ImageType, model: Model) -> None:
-    """Discard implausible images; where too few are left, note it: all are used then."""
-    out = work.selected(one, model)
-    fewest = FEWEST_IMAGES
-    if work.study.reading:
-        fewest = max(fewest, work.study.reading.protocol.cases // 2)
+    """Discard implausible images; where that cannot be, note it: all are used then."""
     try:
-        made = select(work.synthetic(one, model), out, work.slices(one), only=model.only)
+        select(
+            work.synthetic(one, model),
+            work.selected(one, model),
+            work.slices(one),
+            only=model.only,
+        )
     except DataError as error:
         write_json(work.rejected(one, model), {"reason": str(error)})
-        return
-    if len(made) < fewest:
-        reason = f"The rule has left {len(made)} images, and {fewest} are needed."
-        write_json(work.rejected(one, model), {"reason": reason})
 
 
 def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> bool:
@@ -268,6 +275,7 @@ def experiment(work: Work) -> None:
             seeds=asked.seeds,
             training=asked.training,
             real_share=asked.real_share,
+            ratios=asked.ratios,
             say=quietly,
         )
     except (DataError, RecipeError, DivergedError) as error:
@@ -287,9 +295,9 @@ def make_reader_study(work: Work) -> None:
     """Draw the cases for readers to come; where that cannot be, the page says why."""
     reading = work.study.reading
     assert reading is not None
+    # Years of experience are those of people, who are not known yet.
     readers = [
-        Reader(name=f"R{number}", group=seat.group, years=seat.years)
-        for number, seat in enumerate(reading.seats, 1)
+        Reader(name=f"R{number}", group=seat.group) for number, seat in enumerate(reading.seats, 1)
     ]
     blocks = [sources for _, sources in blocks_of(work) if sources is not None]
     missing = work.out / "study-not-made.json"

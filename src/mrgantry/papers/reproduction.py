@@ -99,11 +99,11 @@ class Seat(Frozen):
 
     Attributes:
         group: Of readers, as in the paper.
-        years: Of experience of the paper's reader, at least; None if unsaid.
+        paper: Who sat there in the paper; "" if unsaid.
     """
 
     group: str = ""
-    years: float | None = None
+    paper: str = ""
 
 
 class Reading(Frozen):
@@ -130,6 +130,7 @@ class Experiment(Frozen):
         training: How classifiers are trained.
         seeds: Classifiers of each condition.
         real_share: Share of unchanged images beside classically changed ones.
+        ratios: Synthetic images to each other one.
         printed: What the paper prints.
     """
 
@@ -137,6 +138,7 @@ class Experiment(Frozen):
     training: Training
     seeds: int = 3
     real_share: float = 0.5
+    ratios: tuple[float, ...] = (1.0,)
     printed: PrintedDetection
 
 

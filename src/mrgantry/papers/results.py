@@ -1,6 +1,9 @@
 """What the folders of a reproduction hold, collected for its page."""
 
 from collections.abc import Iterator
+from pathlib import Path
+
+from sqlalchemy import select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
@@ -11,7 +14,7 @@ from mrgantry.data.slices import SliceSet, read_about
 from mrgantry.detect.detection import Detection, read_detection
 from mrgantry.gan import Run
 from mrgantry.papers import find_study
-from mrgantry.papers.reproduction import ImageType, Model
+from mrgantry.papers.reproduction import ImageType, Model, Reading
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
 from mrgantry.report import write_study
 from mrgantry.report.page import commands, find
@@ -23,8 +26,10 @@ from mrgantry.report.reproduced import (
     TypeResult,
 )
 from mrgantry.study.create import audited
+from mrgantry.study.results import Analysis
 from mrgantry.study.score import score
 from mrgantry.study.study import Study
+from mrgantry.study.tables import answers, trials
 
 
 def gather(work: Work) -> Reproduced:
@@ -32,6 +37,7 @@ def gather(work: Work) -> Reproduced:
     study = work.study
     published = find_study(study.study)
     reading = reader_study(work) if study.reading else None
+    detected = experiment(work)
     return Reproduced(
         study=study.study,
         title=study.title,
@@ -53,10 +59,10 @@ def gather(work: Work) -> Reproduced:
         command=command_line(
             "reproduce", study.study, work.out, scans=work.scans, scale=study.scale
         ),
-        commands=tuple(commands_of(work, reading)),
+        commands=tuple(commands_of(work, reading, detected)),
         versions=versions(),
-        detection=work.detection / "detection.html" if experiment(work) else None,
-        detected=experiment(work),
+        detection=work.detection / "detection.html" if detected else None,
+        detected=detected,
         printed_detection=study.detection.printed if study.detection else None,
     )
 
@@ -159,7 +165,7 @@ def remarks(work: Work) -> Iterator[str]:
     for one, model in work.study.models():
         if reason := work.failed(one, model):
             yield f"{model.label} diverged and has no images. {reason}"
-        if reason := reason_in(work.rejected(one, model)):
+        if reason := work.unselected(one, model):
             yield f"{model.label}: all images are used, none is discarded. {reason}"
     for one in work.study.image_types:
         if skipped := read_about(work.slices(one)).notes.get("skipped"):
@@ -184,27 +190,64 @@ def reader_study(work: Work) -> ReaderStudy:
     """Open the reader study, and score it once somebody has read."""
     assert work.study.reading is not None
     folder, out = work.out / "study", work.out / "scored"
-    printed = work.study.reading.printed
-    if not (folder / "study.json").is_file():
-        return ReaderStudy(folder, False, printed, None, out / "study.html", ())
-    cues = tuple(audited(Study.open(folder)))
+    ready = (folder / "study.json").is_file()
+    analysis, unscored = scored(work, folder, out) if ready else (None, "")
+    return ReaderStudy(
+        folder,
+        ready,
+        work.study.reading.printed,
+        analysis,
+        out / "study.html",
+        tuple(audited(Study.open(folder))) if ready else (),
+        unscored=unscored,
+        serve=command_line("study serve", folder),
+        seats=tuple(seats(work.study.reading)),
+    )
+
+
+def scored(work: Work, folder: Path, out: Path) -> tuple[Analysis | None, str]:
+    """Score what was answered and write its page, or say why it cannot be; "" before answers."""
+    assert work.study.reading is not None
     try:
-        found = score(folder, out)
-    except DataError:  # nobody has read yet, or the key lies elsewhere
-        return ReaderStudy(folder, True, printed, None, out / "study.html", cues)
+        if not answered(Study.open(folder)):
+            return None, ""
+        found = score(folder, out, key=work.key)
+    except DataError as error:  # the key lies elsewhere, or is another study's
+        return None, str(error)
     write_study(
         out,
         found.study,
         found.answers,
         found.analysis,
-        printed,
+        work.study.reading.printed,
         pictures=found.pictures,
-        command=command_line("study score", folder, out),
+        command=command_line("study score", folder, out, key=work.key),
     )
-    return ReaderStudy(folder, True, printed, found.analysis, out / "study.html", cues)
+    return found.analysis, ""
 
 
-def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
+def answered(study: Study) -> bool:
+    """Say whether anybody has answered, practice aside."""
+    store = study.store()
+    try:
+        with store.reading() as connection:
+            some = select(answers.c.trial).join(trials, trials.c.id == answers.c.trial)
+            return connection.execute(some.where(trials.c.part > 0).limit(1)).first() is not None
+    finally:
+        store.engine.dispose()
+
+
+def seats(reading: Reading) -> Iterator[str]:
+    """Say who is to sit where."""
+    for number, seat in enumerate(reading.seats, 1):
+        paper = f"in the paper {seat.paper}" if seat.paper else ""
+        about = "; ".join(filter(None, (seat.group, paper)))
+        yield f"R{number}: {about}" if about else f"R{number}"
+
+
+def commands_of(
+    work: Work, reading: ReaderStudy | None, detected: Detection | None
+) -> Iterator[str]:
     """List the commands that do the same by hand, in order."""
     listed: dict[str, None] = {}
     for one in work.study.image_types:
@@ -212,9 +255,9 @@ def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
         listed |= dict.fromkeys(commands(find(folders)))
         listed[command_line("report", work.page(one), *folders)] = None
     yield from listed
-    if found := experiment(work):
-        yield found.command
+    if detected:
+        yield detected.command
     if reading and reading.ready:
         yield str(read_json(reading.folder / "study.json")["command"])
     if reading and reading.analysis is not None:
-        yield command_line("study score", reading.folder, reading.page.parent)
+        yield command_line("study score", reading.folder, reading.page.parent, key=work.key)

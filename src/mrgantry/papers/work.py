@@ -17,6 +17,7 @@ from pathlib import Path
 
 from mrgantry.common.files import read_json
 from mrgantry.data.slices import read_about
+from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.papers.reproduction import Block, ImageType, Model, Reproduction
 from mrgantry.study.pools import Sources
 
@@ -31,11 +32,13 @@ class Work:
         study: At its scale.
         out: The folder of all.
         scans: A user's own; None simulates.
+        key: Where the key of the reader study is kept, if not in its folder.
     """
 
     study: Reproduction
     out: Path
     scans: Path | None
+    key: Path | None = None
 
     @property
     def cohort(self) -> Path:
@@ -63,7 +66,7 @@ class Work:
         return self.out / one.name / "synthetic" / f"{model.name}-selected"
 
     def rejected(self, one: ImageType, model: Model) -> Path:
-        """Give the file that says why nothing usable is left of it."""
+        """Give the file that says why nothing is left of it."""
         return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
 
     def page(self, one: ImageType) -> Path:
@@ -79,10 +82,26 @@ class Work:
         """Say why a model diverged; empty if it did not."""
         return reason_in(self.failure(one, model))
 
+    @property
+    def fewest(self) -> int:
+        """Give how many selected images of a model are needed."""
+        reading = self.study.reading
+        return max(FEWEST_IMAGES, reading.protocol.cases // 2 if reading else 0)
+
+    def unselected(self, one: ImageType, model: Model) -> str:
+        """Say why all images of a model are used; empty if the selected ones are, or none yet."""
+        if reason := reason_in(self.rejected(one, model)):
+            return reason
+        chosen = self.selected(one, model)
+        left = sum(read_about(chosen).rows) if complete(chosen) else self.fewest
+        if left < self.fewest:
+            return f"The rule has left {left} images, and {self.fewest} are needed."
+        return ""
+
     def used(self, one: ImageType, model: Model) -> Path:
         """Give the images that readers and classifiers get: the selected ones, if there are any."""
         chosen = self.selected(one, model)
-        fits = complete(chosen) and not self.rejected(one, model).is_file()
+        fits = complete(chosen) and not self.unselected(one, model)
         return chosen if fits else self.synthetic(one, model)
 
     def sets(self, one: ImageType, model: Model) -> list[tuple[str, Path]]:

@@ -1,5 +1,6 @@
 """The page of a repeated study: what the paper printed, and what this run gave."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +12,7 @@ from mrgantry.common.files import write_text
 from mrgantry.common.score import Score
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.detection import Arm, Detection, Effect
-from mrgantry.detect.printed import PrintedDetection
+from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
@@ -235,34 +236,56 @@ def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | No
 
 def detection(printed: PrintedDetection | None, found: Detection | None) -> dict[str, Any] | None:
     """Lay the printed table of detection out, ours beside."""
-    if printed is None or found is None:
+    if printed is None:
         return None
+    rows = []
+    for row in printed.rows:
+        arm = nearest(row, found) if found else None
+        rows.append(
+            {
+                "label": row.label,
+                "condition": named(arm) if arm else row.condition,
+                "printed": (row.accuracy, row.sensitivity, row.specificity),
+                "ours": [
+                    scored(found, arm, name) for name in ("accuracy", "sensitivity", "specificity")
+                ],
+            }
+        )
+    if found is None:
+        return {"made": False, "rows": rows, "effects": [], "notes": printed.notes}
     test = next(one for one in found.splits if one.split == "test")
-    arms: dict[str, Arm] = {arm.condition: arm for arm in found.main}
     return {
+        "made": True,
         "seeds": len(found.seeds),
         "images": f"{test.tumour + test.none:,}",
         "subjects": test.subjects,
-        "rows": [
-            {
-                "label": row.label,
-                "condition": row.condition,
-                "printed": (row.accuracy, row.sensitivity, row.specificity),
-                "ours": [
-                    scored(found, arms.get(row.condition), name)
-                    for name in ("accuracy", "sensitivity", "specificity")
-                ],
-            }
-            for row in printed.rows
-        ],
+        "rows": rows,
         "effects": [effect(one) for one in found.differences_in("accuracy")],
         "notes": (*printed.notes, *found.remarks),
     }
 
 
-def scored(found: Detection, arm: Arm | None, measure: str) -> Cell | None:
+def nearest(row: PrintedCondition, found: Detection) -> Arm | None:
+    """Find the arm of a printed condition whose ratio is nearest, at the greatest share."""
+    share = max(arm.share for arm in found.arms)
+    arms = [arm for arm in found.arms if (arm.condition, arm.share) == (row.condition, share)]
+    return min(
+        arms,
+        key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))),
+        default=None,
+    )
+
+
+def named(arm: Arm) -> str:
+    """Name an arm, with its ratio where it mixes."""
+    if arm.ratio is None:
+        return arm.condition
+    return f"{arm.condition}, {arm.ratio:g} synthetic to each other image"
+
+
+def scored(found: Detection | None, arm: Arm | None, measure: str) -> Cell | None:
     """Write a measure of a condition, in percent."""
-    if arm is None:
+    if found is None or arm is None:
         return None
     one = found.score(arm, measure)
     if one.value is None or one.low is None or one.high is None:
@@ -274,8 +297,8 @@ def effect(one: Effect) -> dict[str, str]:
     """Write a difference in points."""
     low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in (one.low, one.high))
     return {
-        "one": one.one.condition,
-        "other": one.other.condition,
+        "one": named(one.one),
+        "other": named(one.other),
         "points": f"{100 * one.value:+.1f}".replace("-", "−"),
         "interval": f"{low} to {high}",
         "p": words.probability(one.p_holm),

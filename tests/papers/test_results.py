@@ -1,0 +1,70 @@
+"""What is read from the folders of a reproduction, with answers of known truth."""
+
+import pytest
+from sqlalchemy import insert, select
+
+from conftest import blobs, write_slices
+from mrgantry.papers import find_study
+from mrgantry.papers.results import reader_study
+from mrgantry.papers.work import Work
+from mrgantry.study.create import create
+from mrgantry.study.pools import Sources
+from mrgantry.study.study import Reader, Study
+from mrgantry.study.tables import answers, displays, sendings, trials
+
+
+@pytest.fixture
+def work(tmp_path):
+    """A reproduction whose reader study lies there, for one reader of four images."""
+    subjects = [f"s{number}" for number in range(12)]
+    write_slices(tmp_path / "real", blobs(12), subjects, ["test"] * 12)
+    write_slices(tmp_path / "net", blobs(12, seed=1), ["g"] * 12, [""] * 12, synthetic=True)
+    study = find_study("kazuhiro2018")
+    protocol = study.reading.protocol.set(["cases=4", "practice=0"])
+    blocks = [Sources("T1", tmp_path / "real", (tmp_path / "net",))]
+    create(tmp_path / "out/study", protocol, blocks, [Reader(name="R1")])
+    return Work(study, tmp_path / "out", None)
+
+
+def answer(folder, said="real"):
+    """Answer all images alike."""
+    store = Study.open(folder).store()
+    with store.engine.begin() as connection:
+        for row in connection.execute(select(trials)).all():
+            connection.execute(insert(sendings), {"trial": row.id, "at": 1.0})
+            connection.execute(insert(displays), {"trial": row.id, "at": 1.0})
+            values = {"trial": row.id, "reader": row.reader, "truth": said, "tumour": ""}
+            values |= {"confidence": None, "reason": "", "late": False, "started": 1.0, "at": 2.0}
+            connection.execute(insert(answers), values | {"client_seconds": 1.0})
+    store.engine.dispose()
+
+
+def test_before_anybody_has_read_the_key_may_lie_elsewhere(work):
+    (work.out / "study/key.csv").rename(work.out / "key.csv")
+    found = reader_study(work)
+    assert found.ready and found.analysis is None and found.unscored == ""
+    assert found.serve == f"mrgantry study serve {work.out / 'study'}"
+    assert found.seats[0] == (
+        "R1: neuroradiologists; in the paper a neuroradiologist of 15 years or more"
+    )
+
+
+def test_answers_are_scored_with_the_key_wherever_it_lies(work):
+    answer(work.out / "study")
+    (work.out / "study/key.csv").rename(work.out / "away.csv")
+    found = reader_study(work)
+    assert found.analysis is None and "cannot be read" in found.unscored
+    assert "--key" in found.unscored
+    found = reader_study(Work(work.study, work.out, None, work.out / "away.csv"))
+    (reading,) = found.analysis.readings
+    counts = reading.confusion
+    assert counts.rr + counts.sr == 4 and counts.rs == counts.ss == 0 and found.unscored == ""
+    page = (work.out / "scored/study.html").read_text()
+    assert f"--key {work.out / 'away.csv'}" in page
+
+
+def test_another_key_is_told(work):
+    answer(work.out / "study")
+    key = work.out / "study/key.csv"
+    key.write_text(key.read_text() + "\n")
+    assert "is not the key" in reader_study(work).unscored
