@@ -4,6 +4,7 @@ import subprocess
 import sys
 import time
 from itertools import groupby
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,11 +12,13 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import read_json, write_json
+from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import read_about
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
-from mrgantry.papers.reproduce import claim, reproduce, steps
-from mrgantry.papers.reproduction import SCALES, Reproduction
-from mrgantry.papers.results import plan_changes
+from mrgantry.papers.begin import claim
+from mrgantry.papers.reproduce import reproduce, steps
+from mrgantry.papers.reproduction import SCALES, Changes, Reproduction
+from mrgantry.papers.results import plan_changes, remarks
 from mrgantry.papers.work import Work, blocks_of
 
 module = sys.modules["mrgantry.papers.reproduce"]
@@ -109,9 +112,9 @@ class TestTheFourStudiesAreComplete:
 class Verbs:
     """Stand-ins for the verbs: each leaves what tells that it was done, and is counted."""
 
-    def __init__(self, monkeypatch, real, diverging=(), picky=()):
+    def __init__(self, monkeypatch, real, diverging=(), picky=(), unfit=()):
         self.calls, self.stop_at = [], None
-        self.real, self.diverging, self.picky = real, diverging, picky
+        self.real, self.diverging, self.picky, self.unfit = real, diverging, picky, unfit
         for name in (
             "simulate", "prepare", "train", "sample", "select", "evaluate", "report", "create",
             "detect",
@@ -136,9 +139,9 @@ class Verbs:
         (cohort / "preview.png").touch()
 
     def prepare(self, cohort, slices, plan):
-        subjects = [f"s{number // 4}" for number in range(32)]
-        splits = ["train" if number < 16 else "test" for number in range(32)]
-        write_slices(slices, blobs(32), subjects, splits)
+        subjects = [f"s{number // 4}" for number in range(96)]
+        splits = ["train"] * 40 + ["validation"] * 8 + ["test"] * 48
+        write_slices(slices, blobs(96), subjects, splits, tumour=["yes", "no"] * 48)
 
     def train(self, slices, run, recipe, *, only=()):
         if run.name in self.diverging:
@@ -147,14 +150,16 @@ class Verbs:
 
     def sample(self, run, synthetic, count):
         seed = sum(map(ord, synthetic.name))
-        write_slices(synthetic, blobs(16, seed=seed), ["g"] * 16, [""] * 16, synthetic=True)
+        made(synthetic, 40, seed, "no" if "non" in synthetic.name else "yes")
 
     def select(self, slices, out, against, *, only):
         if slices.name in self.picky:
             raise DataError("Not one is plausible.")
-        return write_slices(out, blobs(14), ["g"] * 14, [""] * 14, synthetic=True)
+        made(out, 38, 0, "no" if "non" in slices.name else "yes")
 
     def evaluate(self, real, out, synthetic, **options):
+        if out.parent.name in self.unfit:
+            raise DataError("Too few images.")
         marks = [read_about(one).fingerprint for one in synthetic]
         write_json(out / "evaluation.json", {"synthetic": [{"fingerprint": m} for m in marks]})
         write_json(out / "scores.json", [])
@@ -175,6 +180,12 @@ class Verbs:
     def create(self, out, protocol, blocks, readers, **options):
         self.blocks, self.readers = blocks, readers
         write_json(out / "study.json", {})
+
+
+def made(folder, count, seed, tumour):
+    """Write synthetic images of one label."""
+    images, tumours = blobs(count, seed=seed), [tumour] * count
+    write_slices(folder, images, ["g"] * count, [""] * count, synthetic=True, tumour=tumours)
 
 
 def smoke(name):
@@ -210,7 +221,8 @@ def test_what_diverges_is_noted_and_stops_nobody(tmp_path, monkeypatch):
     names = [one.name for one in verbs.blocks]
     assert len(names) == 11 and "T2 WGAN 128" not in names
     work = Work(smoke("han2018"), tmp_path / "out", None)
-    assert [block.name for block, sources in blocks_of(work) if sources is None] == ["T2 WGAN 128"]
+    reasons = {sources.name: reason for sources, reason in blocks_of(work) if reason}
+    assert reasons == {"T2 WGAN 128": "T2 WGAN 128 diverged."}
     reproduce(smoke("han2018"), tmp_path / "out", say=lambda _: None)
     assert verbs.calls.count("train") == 12  # what failed once is not tried again
 
@@ -234,7 +246,7 @@ def test_where_a_rule_leaves_too_few_all_images_are_used(tmp_path, monkeypatch):
     assert work.fewest == 12
     for model, left in ((tumour, 11), (other, 12)):
         for place, count in ((work.synthetic(one, model), 16), (work.selected(one, model), left)):
-            write_slices(place, blobs(count), ["g"] * count, [""] * count, synthetic=True)
+            made(place, count, 0, "yes")
     assert [work.used(one, model).name for model in one.models] == ["tumour", "non-tumour-selected"]
     reason = "The rule has left 11 images, and 12 are needed."
     assert [work.unselected(one, model) for model in one.models] == [reason, ""]
@@ -279,6 +291,143 @@ def test_mending_a_sentence_leaves_a_run_in_progress_valid(tmp_path):
         (other[part].get("protocol") or other[part])[key] = 7
         with pytest.raises(RunError, match="begun with another plan"):
             claim(tmp_path / "out", Reproduction.of(other, "study"), None)
+
+
+# --- scans of one's own, and what can fail ---------------------------------------------
+
+
+def quiet(_):
+    pass
+
+
+def test_a_page_comes_though_measuring_fails(tmp_path, monkeypatch):
+    Verbs(monkeypatch, tmp_path, unfit=("t1",))
+    reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
+    work = Work(smoke("kazuhiro2018"), tmp_path / "out", None)
+    assert list(remarks(work)) == ["Not measured: DCGAN. Too few images."]
+    Verbs(monkeypatch, tmp_path)
+    reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
+    assert list(remarks(work)) == []
+
+
+@pytest.mark.parametrize("error", [DataError, RecipeError, RunError])
+def test_a_page_comes_though_detection_fails(tmp_path, monkeypatch, error):
+    def detect(*args, **options):
+        raise error("It is so.")
+
+    Verbs(monkeypatch, tmp_path)
+    monkeypatch.setattr(module, "detect", detect)
+    page = reproduce(smoke("han2018-pggan"), tmp_path / "out", say=quiet)
+    work = Work(smoke("han2018-pggan"), tmp_path / "out", None)
+    assert page.is_file()
+    assert list(remarks(work)) == ["The detection experiment was not made. It is so."]
+
+
+def test_an_unfit_block_is_left_out_with_its_reason(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path)
+    monkeypatch.setattr(
+        verbs, "sample", lambda run, out, count: made(out, 9 if "t2" in out.name else 40, 0, "yes")
+    )
+    reproduce(smoke("han2018"), tmp_path / "out", say=quiet)
+    names = {"T2 DCGAN 128", "T2 WGAN 128"}
+    assert len(verbs.blocks) == 10 and names.isdisjoint(one.name for one in verbs.blocks)
+    work = Work(smoke("han2018"), tmp_path / "out", None)
+    told = [one for one in remarks(work) if "The reader study lacks the block T2" in one]
+    assert len(told) == 2 and "10" in told[0]
+
+
+def test_without_any_block_there_is_no_reader_study(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path, diverging=("dcgan",))
+    reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
+    assert "create" not in verbs.calls
+    told = list(remarks(Work(smoke("kazuhiro2018"), tmp_path / "out", None)))
+    assert "The reader study was not made. None of its blocks can be read." in told
+
+
+def test_too_few_held_out_people_are_told_before_training(tmp_path, monkeypatch):
+    verbs, held_out = Verbs(monkeypatch, tmp_path), 12
+
+    def prepare(cohort, slices, plan):
+        people = [f"s{number // 4}" for number in range(40)]
+        splits = ["train"] * (40 - held_out) + ["test"] * held_out
+        write_slices(slices, blobs(40), people, splits, tumour=["yes", "no"] * 20)
+
+    monkeypatch.setattr(verbs, "prepare", prepare)
+    for _ in range(2):  # also when it is called again
+        with pytest.raises(DataError, match=r"3 subject.*Nothing is trained yet.*--splits"):
+            reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
+    held_out = 16
+    with pytest.raises(DataError, match=r"validation.*Nothing is trained yet"):
+        reproduce(smoke("han2018-pggan"), tmp_path / "other", say=quiet)
+    assert "train" not in verbs.calls
+
+
+@pytest.fixture
+def scans(tmp_path, monkeypatch):
+    """Scans of two people whose grade nobody has written down."""
+    for name in ("one", "two"):
+        for word in ("t1", "t1c", "t2", "flair"):
+            path = tmp_path / "scans" / name / f"{name}_{word}.nii.gz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch()
+    return tmp_path / "scans"
+
+
+def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
+    Verbs(monkeypatch, tmp_path)
+    with pytest.raises(DataError, match=r"meets grade=HGG.*--where name=value.*--where ''"):
+        reproduce(smoke("han2018-pggan"), tmp_path / "out", scans=scans, say=quiet)
+    assert not (tmp_path / "out").exists()
+    study = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.5, 0.1, 0.4)))
+    reproduce(study, tmp_path / "out", scans=scans, say=quiet)
+    assert study.image_types[0].plan.where == ()
+    with pytest.raises(RunError, match="another splits and plan"):
+        other = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.6, 0.0, 0.4)))
+        claim(tmp_path / "out", other, scans)
+    scans.rename(tmp_path / "away")  # a disk that is not there any more
+    reproduce(study, tmp_path / "out", scans=scans, say=quiet)
+
+
+def test_changes_read_as_the_options_that_make_them():
+    changes = Changes(where=(), tumour_labels="*lesion*", splits=(0.5, 0.0, 0.5))
+    assert command_line("reproduce", "han2018", **changes.options()) == (
+        "mrgantry reproduce han2018 --where '' --tumour-labels '*lesion*' --splits 0.5:0:0.5"
+    )
+    assert command_line("reproduce", **Changes(where=("grade=LGG",)).options()).endswith(
+        "--where grade=LGG"
+    )
+    assert command_line("reproduce", **Changes().options()) == "mrgantry reproduce"
+
+
+@pytest.mark.parametrize(
+    ("name", "changes", "key", "sentence"),
+    [
+        ("han2018", {"where": ()}, None, "scans of your own"),
+        ("han2018", {"tumour_labels": "*x*"}, None, "scans of your own"),
+        ("han2018", {"weights": "scratch"}, None, "no detection experiment"),
+        ("delplace2020", {}, Path("key.csv"), "no reader study"),
+    ],
+)
+def test_options_without_use_are_refused(tmp_path, name, changes, key, sentence):
+    study = smoke(name).changed(Changes(**changes))
+    with pytest.raises(RecipeError, match=sentence):
+        reproduce(study, tmp_path / "out", key=key, say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
+    def offline(file, url, sha256):
+        raise DataError(f"{file} cannot be fetched.")
+
+    verbs = Verbs(monkeypatch, tmp_path)
+    monkeypatch.setattr(sys.modules["mrgantry.papers.begin"], "fetched", offline)
+    study = find_study("han2018-pggan")
+    with pytest.raises(DataError, match="resnet50-imagenet.*--weights scratch"):
+        reproduce(study, tmp_path / "out", say=quiet)
+    assert not verbs.calls and not (tmp_path / "out").exists()
+    scratch = study.changed(Changes(weights="scratch"))
+    assert scratch.detection.training.weights == "scratch"
+    reproduce(scratch, tmp_path / "out", say=quiet)
 
 
 # --- for a user's patience ------------------------------------------------------------

@@ -139,6 +139,11 @@ def test_a_model_that_diverged_is_a_row_without_numbers(folders):
     assert "diverged" in page
 
 
+def test_models_that_were_not_measured_are_rows_without_numbers(folders):
+    found = reproduced(folders, "DCGAN, DRAGAN", [], values=delplace2020.MEASURES)
+    assert set(cells(page_of(folders, found), "DCGAN, DRAGAN")[3:]) == {"–"}
+
+
 def experiment():
     """Give an experiment of two conditions."""
     none, changed = Arm(condition="none", share=1.0), Arm(condition="classical", share=1.0)

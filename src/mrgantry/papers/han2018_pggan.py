@@ -218,7 +218,6 @@ STUDY = Reproduction(
                     changes={"images": str(100 * OTHER_SLICES)},
                 ),
             ),
-            groups="tumour",
         ),
     ),
     samples=10_000,

@@ -12,13 +12,18 @@ from typing import Any
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data import prepare
-from mrgantry.data.prepare import choose
 from mrgantry.data.slices import read_about
-from mrgantry.data.subjects import find_subjects
 from mrgantry.detect import detect
 from mrgantry.detect.detection import read_detection
 from mrgantry.evaluate import evaluate, select
 from mrgantry.gan import sample, train
+from mrgantry.papers.begin import (
+    check_options,
+    check_slices,
+    claim,
+    fetch_weights,
+    look_at_scans,
+)
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.papers.results import gather
 from mrgantry.papers.work import Work, blocks_of, complete, detected_with, folders_of
@@ -28,23 +33,15 @@ from mrgantry.simulate import simulate
 from mrgantry.study.create import create
 from mrgantry.study.study import Reader
 
-# What stands on the page alone: mending a sentence leaves a run in progress valid.
-_LABELS = {"__all__": {"label": True, "models": {"__all__": {"label"}}}}
-WORDS: dict[str, Any] = {
-    **dict.fromkeys(("title", "citation", "said", "notes", "scales", "values"), True),
-    "image_types": _LABELS,
-    "reading": {"printed": True, "protocol": {"source"}, "seats": {"__all__": {"paper"}}},
-    "detection": {"printed": True},
-}
-
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a public function: what it is, whether it was done, and the call."""
+    """One call of a public function: what it is, whether it was done, the call, and what holds."""
 
     words: str
     done: Callable[[], bool]
     go: Callable[[], object]
+    check: Callable[[], object] = lambda: None
 
 
 def reproduce(
@@ -66,49 +63,24 @@ def reproduce(
 
     Raises:
         RunError: The folder holds another reproduction, or other things.
-        DataError: The scans cannot be used.
+        DataError: The scans cannot be used, or give too few slices for what follows.
+        RecipeError: The study has no use for a change.
     """
-    if scans is not None:  # what is wrong with them is told before anything is written
-        for one in study.image_types:
-            choose(find_subjects(scans, one.plan.sequences), one.plan, scans)
-    claim(out, study, scans)
     work = Work(study, out, scans, key)
+    check_options(work)
+    look_at_scans(work)  # before anything is written, as the next
+    fetch_weights(work)
+    claim(out, study, scans)
     todo = list(steps(work))
     for number, step in enumerate(todo, 1):
         if not step.done():
             say(f"{number}/{len(todo) + 1}  {step.words}")
             step.go()
+        step.check()
     page = out / "report.html"
     say(f"{len(todo) + 1}/{len(todo) + 1}  Writing {page}")
     write_reproduction(page, gather(work))
     return page
-
-
-def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
-    """Take the folder for this study, or refuse one that holds something else.
-
-    Raises:
-        RunError: It does.
-    """
-    terms = {
-        "study": study.study,
-        "scale": study.scale,
-        "scans": str(scans.resolve()) if scans else None,
-        "plan": study.model_dump(mode="json", exclude=WORDS),
-    }
-    path = out / "reproduction.json"
-    if path.is_file():
-        before = read_json(path)
-        changed = [key for key in terms if before.get(key) != terms[key]]
-        if changed:
-            raise RunError(
-                f"{out} was begun with another {' and '.join(changed)}. Repeat the first command "
-                "to go on with it, or choose another folder."
-            )
-    elif any(one.name[0] != "." for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and holds no reproduction; choose another folder.")
-    else:
-        write_json(path, terms)
 
 
 # --- steps ----------------------------------------------------------------------------
@@ -129,7 +101,9 @@ def steps(work: Work) -> Iterator[Step]:
             f"Cutting {one.label} into {slices}",
             partial(complete, slices),
             partial(prepare, work.cohort, slices, one.plan),
+            partial(check_slices, work, one),
         )
+    for one in work.study.image_types:
         for model in one.models:
             yield from steps_of(work, one, model)
         for folder, only, models in work.scores(one):
@@ -223,16 +197,20 @@ def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> b
 def measure(
     work: Work, one: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
 ) -> None:
-    """Measure all sets of some models."""
-    evaluate(
-        work.slices(one),
-        folder,
-        [place for model in models for _, place in work.sets(one, model)],
-        only=only,
-        maps=bool(one.groups),
-        groups=one.groups,
-        draws=work.study.draws,
-    )
+    """Measure all sets of some models; where that cannot be, note why."""
+    missing = work.missing(folder)
+    missing.unlink(missing_ok=True)
+    try:
+        evaluate(
+            work.slices(one),
+            folder,
+            [place for model in models for _, place in work.sets(one, model)],
+            only=only,
+            maps=False,
+            draws=work.study.draws,
+        )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
 
 
 def written(work: Work, one: ImageType) -> bool:
@@ -265,7 +243,7 @@ def experiment(work: Work) -> None:
     asked = work.study.detection
     assert asked is not None
     real, synthetic = detected_with(work)
-    missing = work.out / "detection-not-made.json"
+    missing = work.missing(work.detection)
     missing.unlink(missing_ok=True)
     try:
         found = detect(
@@ -278,7 +256,7 @@ def experiment(work: Work) -> None:
             ratios=asked.ratios,
             say=quietly,
         )
-    except (DataError, RecipeError, DivergedError) as error:
+    except (DataError, RecipeError, RunError) as error:
         write_json(missing, {"reason": str(error)})
         return
     write_detection(work.detection, found, asked.printed)
@@ -299,9 +277,12 @@ def make_reader_study(work: Work) -> None:
     readers = [
         Reader(name=f"R{number}", group=seat.group) for number, seat in enumerate(reading.seats, 1)
     ]
-    blocks = [sources for _, sources in blocks_of(work) if sources is not None]
-    missing = work.out / "study-not-made.json"
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.out / "study")
     missing.unlink(missing_ok=True)
+    if not blocks:
+        write_json(missing, {"reason": "None of its blocks can be read."})
+        return
     try:
         create(
             work.out / "study",

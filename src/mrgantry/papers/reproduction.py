@@ -70,14 +70,12 @@ class ImageType(Frozen):
         label: In tables.
         plan: Its slices.
         models: Trained on it.
-        groups: A column whose values the t-SNE map shows apart; "" draws no map.
     """
 
     name: str
     label: str
     plan: SlicePlan
     models: tuple[Model, ...]
-    groups: str = ""
 
 
 class Block(Frozen):
@@ -198,6 +196,31 @@ class Said(Frozen):
     readers: str = ""
 
 
+class Changes(Frozen):
+    """What a user changes in a study; None leaves it as it is.
+
+    Attributes:
+        where: Conditions on subjects in place of the paper's; none takes all subjects.
+        tumour_labels: Pattern of the names of tumour label maps.
+        splits: Shares of subjects for train, validation and test.
+        weights: What the classifiers of the detection experiment begin with.
+    """
+
+    where: tuple[str, ...] | None = None
+    tumour_labels: str | None = None
+    splits: tuple[float, float, float] | None = None
+    weights: Literal["imagenet", "scratch"] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Give the options of `reproduce` that say the same."""
+        return {
+            "where": [""] if self.where == () else self.where,
+            "tumour_labels": self.tumour_labels,
+            "splits": ":".join(f"{share:g}" for share in self.splits) if self.splits else None,
+            "weights": self.weights,
+        }
+
+
 class Reproduction(Frozen):
     """A published study, whole.
 
@@ -217,6 +240,7 @@ class Reproduction(Frozen):
         detection: The detection experiment, if there was one.
         scale: Which this is.
         draws: Half-samples of each measure at most; None takes each measure's own number.
+        changes: What a user has changed in it.
     """
 
     study: str
@@ -234,6 +258,7 @@ class Reproduction(Frozen):
     detection: Experiment | None = None
     scale: ScaleName = "paper"
     draws: int | None = None
+    changes: Changes = Changes()
 
     def scale_of(self, name: str) -> Scale:
         """Look a scale up.
@@ -273,6 +298,27 @@ class Reproduction(Frozen):
                 "draws": scale.draws,
             }
         )
+
+    def changed(self, changes: Changes) -> "Reproduction":
+        """Give the same study with a user's changes, at the scale that it has.
+
+        Raises:
+            RecipeError: A change does not fit the plans.
+        """
+        asked = changes.model_dump(exclude_none=True)
+        weights = asked.pop("weights", None)
+        types = tuple(
+            one.model_copy(
+                update={"plan": SlicePlan.of(one.plan.model_dump() | asked, f"plan of {one.name}")}
+            )
+            for one in self.image_types
+        )
+        detection = self.detection
+        if detection and weights:
+            training = detection.training.model_copy(update={"weights": weights})
+            detection = detection.model_copy(update={"training": training})
+        update = {"image_types": types, "detection": detection, "changes": changes}
+        return self.model_copy(update=update)
 
     def models(self) -> list[tuple[ImageType, Model]]:
         """List all models, each with its slices."""

@@ -57,7 +57,13 @@ def gather(work: Work) -> Reproduced:
         notes=study.notes,
         remarks=tuple(remarks(work)),
         command=command_line(
-            "reproduce", study.study, work.out, scans=work.scans, scale=study.scale
+            "reproduce",
+            study.study,
+            work.out,
+            scans=work.scans,
+            scale=study.scale,
+            **study.changes.options(),
+            key=work.key,
         ),
         commands=tuple(commands_of(work, reading, detected)),
         versions=versions(),
@@ -169,13 +175,19 @@ def remarks(work: Work) -> Iterator[str]:
             yield f"{model.label}: all images are used, none is discarded. {reason}"
     for one in work.study.image_types:
         if skipped := read_about(work.slices(one)).notes.get("skipped"):
-            yield f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why."
+            yield (
+                f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why. "
+                "Slices are cut once: after mending scans, begin again in another folder."
+            )
+        for folder, _, models in work.scores(one):
+            if reason := reason_in(work.missing(folder)):
+                yield f"Not measured: {', '.join(model.label for model in models)}. {reason}"
     if work.study.reading:
-        for block, sources in blocks_of(work):
-            if sources is None:
-                yield f"The reader study lacks the block {block.name}, whose model diverged."
+        for sources, reason in blocks_of(work):
+            if reason:
+                yield f"The reader study lacks the block {sources.name}. {reason}"
     for what, name in (("reader study", "study"), ("detection experiment", "detection")):
-        if reason := reason_in(work.out / f"{name}-not-made.json"):
+        if reason := reason_in(work.missing(work.out / name)):
             yield f"The {what} was not made. {reason}"
 
 

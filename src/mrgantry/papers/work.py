@@ -15,11 +15,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.data.slices import read_about
 from mrgantry.evaluate.evaluate import FEWEST_IMAGES
-from mrgantry.papers.reproduction import Block, ImageType, Model, Reproduction
-from mrgantry.study.pools import Sources
+from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.study.draw import draw
+from mrgantry.study.pools import Sources, open_pool
+from mrgantry.study.protocol import Protocol
 
 Scores = tuple[Path, tuple[str, ...], list[Model]]  # folder, conditions, models
 
@@ -68,6 +71,10 @@ class Work:
     def rejected(self, one: ImageType, model: Model) -> Path:
         """Give the file that says why nothing is left of it."""
         return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
+
+    def missing(self, folder: Path) -> Path:
+        """Give the file that says why a folder was not made."""
+        return folder.with_name(f"{folder.name}-not-made.json")
 
     def page(self, one: ImageType) -> Path:
         """Give the page of one type of images."""
@@ -142,17 +149,29 @@ def folders_of(work: Work, one: ImageType) -> list[Path]:
     return [*cohort, work.slices(one), *runs, *sets, *scores]
 
 
-def blocks_of(work: Work) -> Iterator[tuple[Block, Sources | None]]:
-    """Give the blocks of the reader study; None for one of whose models one diverged."""
-    assert work.study.reading is not None
+def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
+    """Give the blocks of the reader study, each with why it cannot be read; "" if it can."""
+    reading = work.study.reading
+    assert reading is not None
     models = {model.name: (one, model) for one, model in work.study.models()}
-    for block in work.study.reading.blocks:
+    for block in reading.blocks:
         pairs = [models[name] for name in block.models]
-        if not all(work.sets(*pair) for pair in pairs):
-            yield block, None
-            continue
         real = work.slices(pairs[0][0])
-        yield block, Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+        sources = Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+        lacking = [model.label for one, model in pairs if not work.sets(one, model)]
+        if lacking:
+            yield sources, f"{' and '.join(lacking)} diverged."
+        else:
+            yield sources, unfit(sources, reading.protocol)
+
+
+def unfit(sources: Sources, protocol: Protocol) -> str:
+    """Say why no cases can be drawn from a block; empty if they can."""
+    try:
+        draw([open_pool(sources, protocol, "test", ())], protocol, (0, 0))
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def detected_with(work: Work) -> tuple[Path, list[Path]]:

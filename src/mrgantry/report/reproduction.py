@@ -155,7 +155,7 @@ def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str,
     """Lay a printed table of measures out, a row for every model, ours beside."""
     known = dict(printed.rows)
     names = (*printed.measures, *CORRECTED)
-    measured = [model for model in models if model.scores]
+    measured = [model for model in models if by_name(model)]
     rows: list[dict[str, Any]] = []
     if measured:
         floors = by_name(measured[0])
