@@ -3,6 +3,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections import Counter
 from itertools import groupby
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,13 +14,13 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.provenance import command_line
-from mrgantry.data.slices import read_about
+from mrgantry.data.slices import SliceSet, read_about
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
 from mrgantry.papers.begin import claim
-from mrgantry.papers.reproduce import reproduce, steps
+from mrgantry.papers.reproduce import amount, reproduce, steps
 from mrgantry.papers.reproduction import SCALES, Changes, Reproduction
 from mrgantry.papers.results import plan_changes, remarks
-from mrgantry.papers.work import Work, blocks_of
+from mrgantry.papers.work import Work, blocks_of, complete
 
 module = sys.modules["mrgantry.papers.reproduce"]
 
@@ -117,7 +118,7 @@ class Verbs:
         self.real, self.diverging, self.picky, self.unfit = real, diverging, picky, unfit
         for name in (
             "simulate", "prepare", "train", "sample", "select", "evaluate", "report", "create",
-            "detect",
+            "detect", "make_quiz",
         ):  # fmt: skip
             monkeypatch.setattr(module, name, self.counted(name))
         monkeypatch.setattr(module, "read_detection", self.read_detection)
@@ -170,6 +171,9 @@ class Verbs:
     def detect(self, real, out, synthetic, **options):
         write_json(out / "detection.json", [read_about(one).fingerprint for one in synthetic])
 
+    def make_quiz(self, out, blocks, **options):
+        out.touch()
+
     def write_detection(self, out, found, printed):
         (out / "detection.html").touch()
 
@@ -205,13 +209,16 @@ def test_it_goes_on_where_it_stopped(name, tmp_path, monkeypatch):
     reproduce(smoke(name), tmp_path / "parts", say=said.append)
     # Nothing twice, nothing left out; but a run is asked whether it is whole until it is sampled.
     assert [name for name, _ in groupby(verbs.calls)] == [name for name, _ in groupby(whole.calls)]
+    counts = [Counter(one for one in found.calls if one != "train") for found in (verbs, whole)]
+    assert counts[0] == counts[1]
     done = len(verbs.calls)
     again = []
     reproduce(smoke(name), tmp_path / "parts", say=again.append)
     assert len(verbs.calls) == done and len(again) == 1  # but the page
-    total = len(list(steps(Work(smoke(name), tmp_path / "parts", None)))) + 1
-    assert said[0].startswith(f"1/{total}  Simulating")
-    assert again[0].startswith(f"{total}/{total}  Writing")
+    total = len(list(steps(Work(smoke(name), tmp_path / "parts", None), quiet))) + 1
+    assert said[0].endswith(" GB of images to draw")
+    assert said[1].startswith(f"1/{total}  Simulating")
+    assert again[-1].startswith(f"{total}/{total}  Writing")
 
 
 def test_what_diverges_is_noted_and_stops_nobody(tmp_path, monkeypatch):
@@ -388,6 +395,16 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
 
 
+def test_how_much_there_is_to_do_is_said_before():
+    assert amount(smoke("kazuhiro2018")) == (
+        "1 network to train on 4,800 images, and less than 0.1 GB of images to draw"
+    )
+    # 2 networks draw 10,000 images of 256 x 256 pixels of 2 bytes each.
+    assert amount(find_study("han2018-pggan")) == (
+        "2 networks to train on 385,300 to 503,600 images each, and 2.6 GB of images to draw"
+    )
+
+
 def test_changes_read_as_the_options_that_make_them():
     changes = Changes(where=(), tumour_labels="*lesion*", splits=(0.5, 0.0, 0.5))
     assert command_line("reproduce", "han2018", **changes.options()) == (
@@ -444,6 +461,17 @@ def text_of(page, folder):
     return text.replace(str(folder), "OUT")
 
 
+def failures(out):
+    """List the steps that left a reason in place of a result."""
+    return [*map(str, out.rglob("*-not-made.json")), *map(str, out.rglob("*-failed.json"))]
+
+
+def empty_cells(page):
+    """List the rows in which a cell of this run holds no value; readers are still to come."""
+    rows = re.findall(r"<tr>.*?</tr>", page, re.DOTALL)
+    return [row for row in rows if re.search(r'<td(?: class="(?:n )?ours")?>\s*–\s*</td>', row)]
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["han2018", "han2018-pggan", "delplace2020"])
 def test_a_whole_study_at_smoke_scale(name, tmp_path):
@@ -459,14 +487,20 @@ def test_a_whole_study_at_smoke_scale(name, tmp_path):
     assert 'src="http' not in page
     for link in set(re.findall(r'href="([^"#]+)"', page)):
         assert (tmp_path / "out" / link).is_file()
+    assert not failures(tmp_path / "out")
     if study.reading:
         assert (tmp_path / "out/study/study.json").is_file() and "not read yet" in page
+    assert (tmp_path / "out/detection/detection.json").is_file() == bool(study.detection)
+    assert not empty_cells(page)
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)
 def test_killed_again_and_again_it_gives_the_same_page(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
-    assert run("kazuhiro2018", whole).communicate() and (whole / "report.html").is_file()
+    once = run("kazuhiro2018", whole)
+    once.communicate()
+    assert once.returncode == 0 and not failures(whole)
     for sign in ("cohort/*/*/subject.json", "t1/runs/dcgan/state.pt", "t1/scores/pictures.npz"):
         process = run("kazuhiro2018", parts)
         while process.poll() is None and not list(parts.glob(sign)):
@@ -478,3 +512,42 @@ def test_killed_again_and_again_it_gives_the_same_page(tmp_path):
     process.communicate()
     assert process.returncode == 0
     assert text_of(parts / "report.html", parts) == text_of(whole / "report.html", whole)
+
+
+def kill_when(out, begun):
+    """Run han2018-pggan and kill it as soon as something is so."""
+    process = run("han2018-pggan", out)
+    while process.poll() is None and not begun():
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+def test_killed_while_selecting_and_detecting_it_is_complete_in_the_end(tmp_path):
+    out = tmp_path / "out"
+    work = Work(smoke("han2018-pggan"), out, None)
+    (one,) = work.study.image_types
+    first, second = one.models
+
+    def decided(model):  # networks so small may have no plausible image: that is noted
+        return complete(work.selected(one, model)) or work.rejected(one, model).is_file()
+
+    kill_when(out, lambda: decided(first))
+    assert not decided(second)
+    kill_when(out, lambda: any(out.glob("detection/parts/*.json")))
+    parts = {path: path.read_bytes() for path in out.glob("detection/parts/*.json")}
+    assert not (out / "detection/detection.json").is_file()
+    process = run("han2018-pggan", out)
+    process.communicate()
+    assert process.returncode == 0 and not failures(out)
+    assert all(path.read_bytes() == before for path, before in parts.items())
+    for model in one.models:
+        assert decided(model)
+        assert len(SliceSet.open(work.synthetic(one, model))) == work.study.samples
+    asked = work.study.detection
+    assert len(list(out.glob("detection/parts/*.json"))) == 4 * asked.seeds * len(asked.ratios)
+    assert (out / "detection/detection.json").is_file() and (out / "study/study.json").is_file()
+    assert not empty_cells((out / "report.html").read_text())

@@ -5,7 +5,7 @@ from sqlalchemy import insert, select
 
 from conftest import blobs, write_slices
 from mrgantry.papers import find_study
-from mrgantry.papers.results import reader_study
+from mrgantry.papers.results import labelled, lasting, reader_study, readers_to_come
 from mrgantry.papers.work import Work
 from mrgantry.study.create import create
 from mrgantry.study.pools import Sources
@@ -24,6 +24,27 @@ def work(tmp_path):
     blocks = [Sources("T1", tmp_path / "real", (tmp_path / "net",))]
     create(tmp_path / "out/study", protocol, blocks, [Reader(name="R1")])
     return Work(study, tmp_path / "out", None)
+
+
+def test_slices_are_counted_by_split_and_label(tmp_path):
+    subjects = [f"s{number}" for number in range(7)]
+    splits = ["train"] * 3 + ["test"] * 4
+    tumour = ["yes", "yes", "no", "yes", "no", "no", "unknown"]
+    data = write_slices(tmp_path / "slices", blobs(7), subjects, splits, tumour=tumour)
+    assert labelled(data) == (
+        "with a tumour and without: 2 and 1 to train on, 0 and 0 to validate, 1 and 2 to test"
+    )
+
+
+def test_times_are_in_the_unit_that_fits():
+    assert [lasting(spent) for spent in (0.4, 1.2, 59.4, 90, 7200)] == [
+        "0 seconds", "1 second", "59 seconds", "1.5 minutes", "2.0 hours"
+    ]  # fmt: skip
+
+
+def test_readers_are_counted_by_the_study_that_was_made(work):
+    assert readers_to_come(work.out / "study") == "1 place for readers to come, 1 block of 4 images"
+    assert readers_to_come(work.out / "other") == "none"
 
 
 def answer(folder, said="real"):

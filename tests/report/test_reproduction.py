@@ -227,6 +227,36 @@ def test_answers_stand_beside_the_printed_ones_once_somebody_has_read(folders):
     assert 'href="scored/study.html"' in page and "not read yet" not in page
 
 
+def test_groups_of_readers_are_compared(folders):
+    first = {"group": "neuroradiologists", "block": "T1"}
+    second = {"group": "others", "block": "T1"}
+    said = pd.concat(
+        [
+            answers_of((9, 1, 4, 6), reader="R1", **first),  # 75 %
+            answers_of((5, 5, 5, 5), reader="R2", **first),  # 50 %
+            answers_of((10, 0, 2, 8), reader="R3", **second),  # 90 %
+            answers_of((8, 2, 2, 8), reader="R4", **second),  # 80 %
+        ]
+    )
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), None, folders / "scored/study.html", (),
+        quiz=folders / "quiz.html",
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    assert cells(page, "Mean of neuroradiologists") == ["42.5 %", "not read yet"]
+    assert cells(page, "Mean of others") == ["73 %", "not read yet"]
+    assert cells(page, "Neuroradiologists less others") == ["−30.5", "not read yet"]
+    assert 'href="quiz.html"' in page
+    read = replace(reading, analysis=analyse(said, draws=20))
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=read))
+    assert cells(page, "Mean of neuroradiologists")[1].startswith("62 %")
+    assert cells(page, "Mean of others")[1].startswith("85 %")
+    value, low, _, high = cells(page, "Neuroradiologists less others")[1].split()
+    assert value == "−22.5"
+    ends = [float(end.replace("−", "-")) for end in (low, high)]
+    assert ends[0] < -22.5 < ends[1]
+
+
 def test_a_block_is_found_by_its_name(folders):
     said = answers_of((8, 2, 3, 7), reader="R1", block="T2 WGAN 128")
     reading = ReaderStudy(

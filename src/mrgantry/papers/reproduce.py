@@ -29,9 +29,13 @@ from mrgantry.papers.results import gather
 from mrgantry.papers.work import Work, blocks_of, complete, detected_with, folders_of
 from mrgantry.report import report, write_detection
 from mrgantry.report.reproduction import write_reproduction
+from mrgantry.report.study.words import counted
 from mrgantry.simulate import simulate
 from mrgantry.study.create import create
+from mrgantry.study.lesson import make_quiz
 from mrgantry.study.study import Reader
+
+BYTES = 2  # a pixel of a stored set
 
 
 @dataclass(frozen=True)
@@ -71,7 +75,9 @@ def reproduce(
     look_at_scans(work)  # before anything is written, as the next
     fetch_weights(work)
     claim(out, study, scans)
-    todo = list(steps(work))
+    todo = list(steps(work, say))
+    if not todo[0].done():
+        say(amount(study))
     for number, step in enumerate(todo, 1):
         if not step.done():
             say(f"{number}/{len(todo) + 1}  {step.words}")
@@ -83,11 +89,25 @@ def reproduce(
     return page
 
 
+def amount(study: Reproduction) -> str:
+    """Say how much is going to be trained and drawn, before it is."""
+    models = study.models()
+    lengths = sorted({model.trained.images for _, model in models})
+    each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
+    drawn = [study.samples * len(one.plan.channels) * one.plan.size**2 for one, _ in models]
+    few = counted(len(models), "network")
+    size = sum(drawn) * BYTES / 1e9
+    return (
+        f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
+        f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
+    )
+
+
 # --- steps ----------------------------------------------------------------------------
 
 
-def steps(work: Work) -> Iterator[Step]:
-    """List all that is to be done, in order."""
+def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List all that is to be done, in order; long steps say what they are at."""
     if work.scans is None:
         subjects = work.study.cohort.subjects
         yield Step(
@@ -121,13 +141,19 @@ def steps(work: Work) -> Iterator[Step]:
         yield Step(
             f"Training classifiers of tumours in {work.detection}",
             partial(experimented, work),
-            partial(experiment, work),
+            partial(experiment, work, say),
         )
     if work.study.reading:
         yield Step(
             f"Drawing the cases of the reader study in {work.out / 'study'}",
             (work.out / "study/study.json").is_file,
             partial(make_reader_study, work),
+        )
+    if work.study.reading and work.study.reading.quiz:
+        yield Step(
+            f"Writing a quiz with its answers to {work.quiz}",
+            work.quiz.is_file,
+            partial(write_quiz, work, work.study.reading.quiz),
         )
 
 
@@ -238,7 +264,7 @@ def experimented(work: Work) -> bool:
     return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
 
 
-def experiment(work: Work) -> None:
+def experiment(work: Work, say: Callable[[str], None]) -> None:
     """Train classifiers with and without synthetic images; where it cannot be, note why."""
     asked = work.study.detection
     assert asked is not None
@@ -254,16 +280,12 @@ def experiment(work: Work) -> None:
             training=asked.training,
             real_share=asked.real_share,
             ratios=asked.ratios,
-            say=quietly,
+            say=lambda text: say(f"  {text}"),
         )
     except (DataError, RecipeError, RunError) as error:
         write_json(missing, {"reason": str(error)})
         return
     write_detection(work.detection, found, asked.printed)
-
-
-def quietly(text: str) -> None:
-    """Say nothing of the parts of a step."""
 
 
 # --- readers --------------------------------------------------------------------------
@@ -291,5 +313,16 @@ def make_reader_study(work: Work) -> None:
             readers,
             title=f"Reading study after {work.study.study}",
         )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
+
+
+def write_quiz(work: Work, cases: int) -> None:
+    """Write a quiz of real images that no reader of the study gets; or note why there is none."""
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.quiz)
+    missing.unlink(missing_ok=True)
+    try:
+        make_quiz(work.quiz, blocks, cases=cases, against="train")
     except DataError as error:
         write_json(missing, {"reason": str(error)})

@@ -112,12 +112,14 @@ class Reading(Frozen):
         blocks: In the order of the paper.
         seats: For as many readers as the paper had.
         printed: What the paper's readers answered.
+        quiz: Images of a quiz with its answers, where the paper has one.
     """
 
     protocol: Protocol
     blocks: tuple[Block, ...]
     seats: tuple[Seat, ...]
     printed: tuple[Printed, ...]
+    quiz: int = 0
 
 
 class Experiment(Frozen):
@@ -185,6 +187,7 @@ class Said(Frozen):
         training: How long each network was trained.
         time: How long that took, and on what.
         samples: How many synthetic images were looked at.
+        labels: How many of them with a tumour and without; "" without a detection experiment.
         readers: Who read, and how; "" without a reader study.
     """
 
@@ -193,6 +196,7 @@ class Said(Frozen):
     training: str
     time: str
     samples: str
+    labels: str = ""
     readers: str = ""
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+import pandas as pd
 from sqlalchemy import select
 
 from mrgantry.common.errors import DataError
@@ -10,7 +11,7 @@ from mrgantry.common.files import read_json
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.data.slices import SPLITS, SliceSet, read_about
 from mrgantry.detect.detection import Detection, read_detection
 from mrgantry.gan import Run
 from mrgantry.papers import find_study
@@ -25,6 +26,7 @@ from mrgantry.report.reproduced import (
     Reproduced,
     TypeResult,
 )
+from mrgantry.report.study import words
 from mrgantry.study.create import audited
 from mrgantry.study.results import Analysis
 from mrgantry.study.score import score
@@ -80,27 +82,51 @@ def facts(work: Work) -> Iterator[Fact]:
     """Lay what the paper says of its doing beside what this run did."""
     said, study = work.study.said, work.study
     sets = {one.name: SliceSet.open(work.slices(one)) for one in study.image_types}
-    people = {person for data in sets.values() for person in data.table["subject"]}
+    heads = pd.concat([data.table[["subject", "session"]] for data in sets.values()])
+    people, visits = heads["subject"].nunique(), len(heads.drop_duplicates())
     origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
-    yield Fact("Scans", said.scans, (f"{len(people)} subjects, {origin}",))
+    count = f"{people:,} subjects" + (f", {visits:,} visits" if visits > people else "")
+    yield Fact("Scans", said.scans, (f"{count}, {origin}",))
     yield Fact(
         "Slices", said.slices, tuple(counted(one, sets[one.name]) for one in study.image_types)
     )
+    if study.detection:
+        data = sets[study.detection.image_type]
+        yield Fact("Slices by label", said.labels, (labelled(data),))
     lengths = dict.fromkeys(f"{model.trained.images:,} images" for _, model in study.models())
     yield Fact("Training of each network", said.training, tuple(lengths))
-    minutes = sum(seconds(work, *pair) for pair in study.models()) / 60
-    yield Fact("Time of training", said.time, (f"{minutes:.1f} minutes in all",), timed=True)
-    yield Fact(
-        "Synthetic images", said.samples, (f"{study.samples:,} of each model, all measured",)
-    )
+    spent = sum(seconds(work, *pair) for pair in study.models())
+    yield Fact("Time of training", said.time, (f"{lasting(spent)} in all",), timed=True)
+    yield Fact("Synthetic images", said.samples, (f"{study.samples:,} of each model",))
     if study.reading:
-        cases, seats = study.reading.protocol.cases, len(study.reading.seats)
-        blocks = len(study.reading.blocks)
-        here = (
-            f"{seats} {'places' if seats > 1 else 'place'} for readers to come, {blocks} "
-            f"{'blocks' if blocks > 1 else 'block'} of {cases} images"
-        )
-        yield Fact("Readers", said.readers, (here,))
+        yield Fact("Readers", said.readers, (readers_to_come(work.out / "study"),))
+
+
+def lasting(spent: float) -> str:
+    """Write seconds as people say them."""
+    if spent < 60:
+        return words.counted(round(spent), "second")
+    return f"{spent / 60:.1f} minutes" if spent < 6000 else f"{spent / 3600:.1f} hours"
+
+
+def readers_to_come(folder: Path) -> str:
+    """Count the places and blocks of the reader study that was made."""
+    if not (folder / "study.json").is_file():
+        return "none"
+    about = Study.open(folder).about
+    places = words.counted(len(about.readers), "place")
+    blocks = words.counted(len(about.blocks), "block")
+    return f"{places} for readers to come, {blocks} of {about.protocol.cases} images"
+
+
+def labelled(data: SliceSet) -> str:
+    """Count the slices with a tumour and without, of each split."""
+    rows = pd.crosstab(data.table["split"], data.table["tumour"].astype(str))
+    rows = rows.reindex(index=SPLITS, columns=["yes", "no"], fill_value=0)
+    uses = zip(rows.itertuples(index=False), ("train on", "validate", "test"), strict=True)
+    return "with a tumour and without: " + ", ".join(
+        f"{row.yes:,} and {row.no:,} to {use}" for row, use in uses
+    )
 
 
 def counted(one: ImageType, data: SliceSet) -> str:
@@ -186,7 +212,8 @@ def remarks(work: Work) -> Iterator[str]:
         for sources, reason in blocks_of(work):
             if reason:
                 yield f"The reader study lacks the block {sources.name}. {reason}"
-    for what, name in (("reader study", "study"), ("detection experiment", "detection")):
+    made = (("reader study", "study"), ("detection experiment", "detection"), ("quiz", "quiz.html"))
+    for what, name in made:
         if reason := reason_in(work.missing(work.out / name)):
             yield f"The {what} was not made. {reason}"
 
@@ -214,6 +241,7 @@ def reader_study(work: Work) -> ReaderStudy:
         unscored=unscored,
         serve=command_line("study serve", folder),
         seats=tuple(seats(work.study.reading)),
+        quiz=work.quiz if work.quiz.is_file() else None,
     )
 
 
@@ -273,3 +301,11 @@ def commands_of(
         yield str(read_json(reading.folder / "study.json")["command"])
     if reading and reading.analysis is not None:
         yield command_line("study score", reading.folder, reading.page.parent, key=work.key)
+    if work.study.reading and work.quiz.is_file():
+        blocks = [
+            f"{sources.name}={','.join(map(str, (sources.real, *sources.synthetic)))}"
+            for sources, reason in blocks_of(work)
+            if not reason
+        ]
+        cases = work.study.reading.quiz
+        yield command_line("study quiz", work.quiz, block=blocks, cases=cases, against="train")

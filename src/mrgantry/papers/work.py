@@ -8,6 +8,7 @@ TYPE/scores              all measures
 TYPE/report.html         all of that
 detection/               the detection experiment, if the paper has one
 study/                   the reader study, ready to serve; scored/ once somebody has read
+quiz.html                a quiz with its answers, if the paper has one
 report.html              the paper's tables, printed and ours
 """
 
@@ -84,6 +85,11 @@ class Work:
     def detection(self) -> Path:
         """Give the folder of the detection experiment."""
         return self.out / "detection"
+
+    @property
+    def quiz(self) -> Path:
+        """Give the quiz."""
+        return self.out / "quiz.html"
 
     def failed(self, one: ImageType, model: Model) -> str:
         """Say why a model diverged; empty if it did not."""

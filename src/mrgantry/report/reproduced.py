@@ -82,6 +82,7 @@ class ReaderStudy:
         unscored: Why answers that there are cannot be scored; empty if there is no such reason.
         serve: The command that lets readers read.
         seats: Who is to sit where, a line a reader.
+        quiz: The page of a quiz, if there is one.
     """
 
     folder: Path
@@ -93,6 +94,7 @@ class ReaderStudy:
     unscored: str = ""
     serve: str = ""
     seats: tuple[str, ...] = ()
+    quiz: Path | None = None
 
 
 @dataclass(frozen=True)

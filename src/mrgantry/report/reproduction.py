@@ -4,6 +4,7 @@ import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 import numpy as np
@@ -22,8 +23,8 @@ from mrgantry.report.scores import anchor_of, cell, glossary
 from mrgantry.report.study import words
 from mrgantry.report.study.words import Cell
 from mrgantry.study.measured import Confusion
-from mrgantry.study.printed import Printed, PrintedValues
-from mrgantry.study.results import Analysis, Reading
+from mrgantry.study.printed import Printed, PrintedRow, PrintedValues
+from mrgantry.study.results import ALL, Analysis, Reading
 
 SHOWN = 12  # images in a grid
 COLUMNS = 6
@@ -63,6 +64,8 @@ def linked(found: Reproduced) -> Iterator[Path]:
         yield found.detection
     if found.reading:
         yield found.reading.page
+        if found.reading.quiz:
+            yield found.reading.quiz
 
 
 def relative(path: Path, out: Path) -> str:
@@ -96,6 +99,7 @@ def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
         "columns": printed.columns,
         "unit": printed.unit,
         "groups": any(row.group for row in printed.rows),
+        "means": group_means(printed, analysis),
         "classifier": printed.rows_are == "block" and not tumour,
         "read": analysis is not None,
         "rows": rows,
@@ -121,6 +125,57 @@ def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -
         "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
         "accuracy": words.share(some.accuracy),
     }
+
+
+def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, Any]]:
+    """Lay the means of two groups of readers out, and their difference."""
+    names = list(dict.fromkeys(row.group for row in printed.rows if row.group))
+    if len(names) != 2:
+        return []
+    means = [fmean(balanced(row) for row in printed.rows if row.group == one) for one in names]
+    ours: list[Cell | None] = [None] * 3
+    if analysis:
+        block = analysis.blocks[0] if len(analysis.blocks) == 1 else ALL
+        known = {one.group: one for one in analysis.means if one.block == block}
+        ours = [
+            *(words.mean_share(known[one].balanced_accuracy) if one in known else None
+              for one in names),
+            group_difference(analysis, block, names),
+        ]  # fmt: skip
+    return [
+        {"label": f"Mean of {names[0]}", "printed": words.exactly(means[0]), "ours": ours[0]},
+        {"label": f"Mean of {names[1]}", "printed": words.exactly(means[1]), "ours": ours[1]},
+        {
+            "label": f"{names[0].capitalize()} less {names[1]}",
+            "printed": in_points(means[0] - means[1]),
+            "ours": ours[2],
+        },
+    ]
+
+
+def balanced(row: PrintedRow) -> float:
+    """Give the mean of both classes' shares of right answers."""
+    rr, rs, sr, ss = row.counts
+    return (rr / (rr + rs) + ss / (sr + ss)) / 2
+
+
+def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> Cell | None:
+    """Write how much better the first group is than the second, in points."""
+    for one in analysis.group_differences:
+        if one.block != block or {one.first, one.second} != set(names):
+            continue
+        found, sign = one.balanced_accuracy, 1 if one.first == names[0] else -1
+        if found.value is None:
+            return Cell(words.NOTHING)
+        ends = [found.interval.low, found.interval.high][::sign]
+        known = [in_points(sign * end) for end in ends if end is not None]
+        return Cell(in_points(sign * found.value), " to ".join(known) if len(known) == 2 else "")
+    return None
+
+
+def in_points(value: float) -> str:
+    """Write a difference of shares in points, with a true minus."""
+    return f"{100 * value:+.1f}".replace("-", "−")
 
 
 def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
@@ -295,12 +350,11 @@ def scored(found: Detection | None, arm: Arm | None, measure: str) -> Cell | Non
 
 def effect(one: Effect) -> dict[str, str]:
     """Write a difference in points."""
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in (one.low, one.high))
     return {
         "one": named(one.one),
         "other": named(one.other),
-        "points": f"{100 * one.value:+.1f}".replace("-", "−"),
-        "interval": f"{low} to {high}",
+        "points": in_points(one.value),
+        "interval": f"{in_points(one.low)} to {in_points(one.high)}",
         "p": words.probability(one.p_holm),
         "verdict": one.verdict,
     }
