@@ -137,6 +137,11 @@ def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
             partial(written, work, one),
             partial(write_page, work, one),
         )
+    yield from last_steps(work, say)
+
+
+def last_steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List what needs the images of all models."""
     if work.study.detection:
         yield Step(
             f"Training classifiers of tumours in {work.detection}",
