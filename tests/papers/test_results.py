@@ -42,11 +42,6 @@ def test_times_are_in_the_unit_that_fits():
     ]  # fmt: skip
 
 
-def test_readers_are_counted_by_the_study_that_was_made(work):
-    assert readers_to_come(work.out / "study") == "1 place for readers to come, 1 block of 4 images"
-    assert readers_to_come(work.out / "other") == "none"
-
-
 def answer(folder, said="real"):
     """Answer all images alike."""
     store = Study.open(folder).store()
@@ -62,6 +57,8 @@ def answer(folder, said="real"):
 
 def test_before_anybody_has_read_the_key_may_lie_elsewhere(work):
     (work.out / "study/key.csv").rename(work.out / "key.csv")
+    assert readers_to_come(work.out / "study") == "1 place for readers to come, 1 block of 4 images"
+    assert readers_to_come(work.out / "other") == "none"
     found = reader_study(work)
     assert found.ready and found.analysis is None and found.unscored == ""
     assert found.serve == f"mrgantry study serve {work.out / 'study'}"
@@ -82,10 +79,6 @@ def test_answers_are_scored_with_the_key_wherever_it_lies(work):
     assert counts.rr + counts.sr == 4 and counts.rs == counts.ss == 0 and found.unscored == ""
     page = (work.out / "scored/study.html").read_text()
     assert f"--key {work.out / 'away.csv'}" in page
-
-
-def test_another_key_is_told(work):
-    answer(work.out / "study")
-    key = work.out / "study/key.csv"
-    key.write_text(key.read_text() + "\n")
+    (work.out / "away.csv").rename(work.out / "study/key.csv")
+    (work.out / "study/key.csv").write_text("case,truth\n")
     assert "is not the key" in reader_study(work).unscored
