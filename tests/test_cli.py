@@ -101,6 +101,8 @@ def test_nothing_heavy_is_imported_for_help():
         (["reproduce", "han", "out"], "Did you mean 'han2018'?"),
         (["reproduce", "han2018", "out", "--scale", "smok"], "Did you mean 'smoke'?"),
         (["reproduce", "han2018", "out", "--scans", "absent"], "absent is not a folder"),
+        (["reproduce", "han2018", "out", "--where", ""], "are for scans of your own"),
+        (["reproduce", "han2018", "out", "--weights", "scratch"], "no detection experiment"),
         (["export", "absent", "out"], "absent is not a set of slices"),
         (["export", "absent", "out", "--format", "gif"], "Unknown format 'gif'"),
         (["import", "absent", "out"], "absent is not a folder"),

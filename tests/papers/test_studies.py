@@ -2,10 +2,19 @@
 
 import pytest
 
+from mrgantry.detect.effects import unpaired
 from mrgantry.gan.losses import Dragan, Original, WassersteinPenalty
 from mrgantry.gan.recipe import Adam
 from mrgantry.gan.schedule import Growing, Steps
-from mrgantry.papers import RECIPES, delplace2020, find_recipe, han2018_pggan, kazuhiro2018
+from mrgantry.papers import (
+    RECIPES,
+    delplace2020,
+    find_recipe,
+    find_study,
+    han2018_pggan,
+    kazuhiro2018,
+)
+from mrgantry.papers.reproduction import SCALES
 
 SLICES = 11_328
 
@@ -71,6 +80,47 @@ def test_kazuhiro2018():
     assert (recipe.network.latent, recipe.network.prior) == (100, "uniform")
     assert recipe.optimiser == Adam(lr=2e-4, beta1=0.5) and recipe.loss == Original()
     assert kazuhiro2018.plan().plane == "oblique"
+
+
+def fits(row, real, of=50):
+    """Say whether whole numbers of images give a printed row's rates, in whole percent."""
+    counts = (real, of - real)
+    return all(
+        any(abs(100 * k / count - rate) <= 0.5 for k in range(count + 1))
+        for count, rate in zip(counts, (row.counts[0], row.counts[2]))
+    )
+
+
+def test_the_notes_on_kazuhiro2018_say_which_rates_fit_sessions_of_50():
+    splits = {
+        row.label: [real for real in range(20, 31) if fits(row, real)]
+        for row in kazuhiro2018.PRINTED.rows
+    }
+    assert splits == {"NR1": [], "NR2": [], "NNR1": [21, 29], "NNR2": [30], "NNR3": []}
+    at_study = next(note for note in kazuhiro2018.STUDY.notes if "Sessions of 50" in note)
+    assert "do not fit those of NR1, NR2 and NNR3" in at_study
+    at_table = next(note for note in kazuhiro2018.PRINTED.notes if "Sessions of 50" in note)
+    assert "fit the rates of NNR1 (21 or 29 real) and NNR2 (30 real), and no other" in at_table
+
+
+def test_the_notes_on_han2018_pggan_have_the_intervals_of_the_printed_table():
+    table = han2018_pggan.PRINTED_DETECTION
+    rows = {row.label: row for row in table.rows}
+    note = next(one for one in han2018_pggan.STUDY.notes if "91.08" in one)
+    for one, other in table.compared:
+        _, low, high = unpaired(rows[one].right, rows[other].right, rows[one].n)
+        assert f"{100 * low:+.1f} to {100 * high:+.1f}".replace("-", "−") in note
+    gain = rows["200k classical + 200k PGGAN"].right - rows["200k classical"].right
+    assert f"{gain} images of {rows['200k classical'].n:,}" in note
+
+
+@pytest.mark.parametrize("scale", SCALES)
+def test_classifiers_of_han2018_pggan_see_224_of_256_pixels(scale):
+    study = find_study("han2018-pggan").at(scale)
+    assert study.detection.training.crop * 256 == 224
+    assert study.detection.ratios == ((1.0, 22.5) if scale == "paper" else (1.0,))
+    real = han2018_pggan.TUMOUR_SLICES + han2018_pggan.OTHER_SLICES
+    assert round(200_000 / real, 1) == han2018_pggan.RATIO
 
 
 def test_han2018_pggan():

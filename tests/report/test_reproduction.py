@@ -1,6 +1,7 @@
 """The page of a repeated study, from results with known numbers."""
 
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -138,18 +139,24 @@ def test_a_model_that_diverged_is_a_row_without_numbers(folders):
     assert "diverged" in page
 
 
+def test_models_that_were_not_measured_are_rows_without_numbers(folders):
+    found = reproduced(folders, "DCGAN, DRAGAN", [], values=delplace2020.MEASURES)
+    assert set(cells(page_of(folders, found), "DCGAN, DRAGAN")[3:]) == {"–"}
+
+
 def experiment():
     """Give an experiment of two conditions."""
     none, changed = Arm(condition="none", share=1.0), Arm(condition="classical", share=1.0)
+    mixed = [Arm(condition="synthetic", share=1.0, ratio=ratio) for ratio in (1.0, 20.0)]
     names = ("accuracy", "sensitivity", "specificity")
     return Detection.model_construct(
-        arms=(none, changed),
+        arms=(none, changed, *mixed),
         seeds=(0, 1),
         remarks=("Keep in mind.",),
         splits=(Split(split="test", tumour=30, none=70, subjects=5),),
         scores=tuple(
-            Scored(arm=arm, measure=name, value=0.8, low=0.75, high=0.9, seeds=(0.8,))
-            for arm in (none, changed)
+            Scored(arm=arm, measure=name, value=value, low=0.75, high=0.9, seeds=(0.8,))
+            for arm, value in zip((none, changed, *mixed), (0.8, 0.8, 0.81, 0.82), strict=True)
             for name in names
         ),
         effects=(
@@ -163,14 +170,40 @@ def experiment():
 
 def test_detection_is_in_percent_with_differences_in_points():
     table = detection(han2018_pggan.PRINTED_DETECTION, experiment())
-    first, _, third, _ = table["rows"]
+    first, _, third, fourth = table["rows"]
     assert first["printed"] == (90.06, 85.27, 97.04)
     assert first["ours"][0] == ("80.0", "75.0 to 90.0", "")
-    assert third["ours"] == [None, None, None]  # a condition that was not trained
+    assert third["ours"][0].value == "82.0"  # of the ratio that is nearest to the printed 22.5
+    assert third["condition"] == "synthetic, 20 synthetic to each other image"
+    assert fourth["ours"] == [None, None, None]  # a condition that was not trained
     (effect,) = table["effects"]
     assert (effect["points"], effect["interval"]) == ("−1.2", "−3.0 to +1.0")
     assert table["images"] == "100" and table["notes"][-1] == "Keep in mind."
     assert detection(None, None) is None
+
+
+def test_without_an_experiment_the_printed_table_stands_alone(folders):
+    found = reproduced(
+        folders, "PGGAN", [], printed_detection=han2018_pggan.PRINTED_DETECTION,
+        remarks=("The detection experiment was not made. No tumours.",),
+    )  # fmt: skip
+    page = page_of(folders, found)
+    assert cells(page, "200k PGGAN") == ["62.02", "99.94", "6.84", "–", "–", "–"]
+    assert "No tumours." in page and "was not made here" in page
+
+
+def test_answers_that_cannot_be_scored_are_told(folders):
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), None, folders / "scored/study.html", (),
+        unscored="The key is away.", serve="mrgantry study serve 'a b'", seats=("R1: resident",),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    assert "Answers cannot be scored:</b> The key is away." in page
+    assert cells(page, "NR1")[6] == "not scored" and "Nobody has read yet" not in page
+    open_one = replace(reading, unscored="")
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=open_one))
+    assert "study/links.csv" in page and "study/key.csv" in page and "R1: resident" in page
+    assert "mrgantry study serve &#39;a b&#39;" in page
 
 
 def test_answers_stand_beside_the_printed_ones_once_somebody_has_read(folders):
@@ -192,6 +225,36 @@ def test_answers_stand_beside_the_printed_ones_once_somebody_has_read(folders):
     assert cells(page, "NR2")[7:] == ["5", "5", "5", "5"]
     assert cells(page, "NNR1")[7:] == ["–"] * 4  # who has not read yet
     assert 'href="scored/study.html"' in page and "not read yet" not in page
+
+
+def test_groups_of_readers_are_compared(folders):
+    first = {"group": "neuroradiologists", "block": "T1"}
+    second = {"group": "others", "block": "T1"}
+    said = pd.concat(
+        [
+            answers_of((9, 1, 4, 6), reader="R1", **first),  # 75 %
+            answers_of((5, 5, 5, 5), reader="R2", **first),  # 50 %
+            answers_of((10, 0, 2, 8), reader="R3", **second),  # 90 %
+            answers_of((8, 2, 2, 8), reader="R4", **second),  # 80 %
+        ]
+    )
+    reading = ReaderStudy(
+        folders / "study", True, (kazuhiro2018.PRINTED,), None, folders / "scored/study.html", (),
+        quiz=folders / "quiz.html",
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
+    assert cells(page, "Mean of neuroradiologists") == ["42.5 %", "not read yet"]
+    assert cells(page, "Mean of others") == ["73 %", "not read yet"]
+    assert cells(page, "Neuroradiologists less others") == ["−30.5", "not read yet"]
+    assert 'href="quiz.html"' in page
+    read = replace(reading, analysis=analyse(said, draws=20))
+    page = page_of(folders, reproduced(folders, "DCGAN", [], reading=read))
+    assert cells(page, "Mean of neuroradiologists")[1].startswith("62 %")
+    assert cells(page, "Mean of others")[1].startswith("85 %")
+    value, low, _, high = cells(page, "Neuroradiologists less others")[1].split()
+    assert value == "−22.5"
+    ends = [float(end.replace("−", "-")) for end in (low, high)]
+    assert ends[0] < -22.5 < ends[1]
 
 
 def test_a_block_is_found_by_its_name(folders):

@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from mrgantry.cli.options import TumourLabels, numbers
 from mrgantry.cli.output import say
 from mrgantry.cli.study import installed
 
@@ -17,6 +18,28 @@ def reproduce(
     scans: Annotated[
         Path | None,
         typer.Option(help="Folder of scans, as the paper's; unless given, some are simulated."),
+    ] = None,
+    where: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="With --scans: only subjects with name=value, in place of the paper's filter; '' "
+            "takes all."
+        ),
+    ] = None,
+    tumour_labels: TumourLabels = None,
+    splits: Annotated[
+        str | None,
+        typer.Option(help="Shares of subjects to train, validate and test, as 0.6:0.1:0.3."),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="What classifiers of tumours begin with: imagenet, fetched once, or scratch."
+        ),
+    ] = None,
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Where the key of the reader study is kept; unless given, OUT/study."),
     ] = None,
     scale: Annotated[
         str,
@@ -35,6 +58,17 @@ def reproduce(
     with installed():
         from mrgantry.papers import find_study
         from mrgantry.papers.reproduce import reproduce
+        from mrgantry.papers.reproduction import Changes
 
-        page = reproduce(find_study(study).at(scale), out, scans=scans, say=say)
+        changes = Changes.of(
+            {
+                "where": tuple(filter(None, where)) if where else None,
+                "tumour_labels": tumour_labels,
+                "splits": numbers(splits, "--splits", 3) if splits else None,
+                "weights": weights,
+            },
+            "reproduction",
+        )
+        asked = find_study(study).at(scale).changed(changes)
+        page = reproduce(asked, out, scans=scans, key=key, say=say)
     say(f"Open {page} in a browser.")

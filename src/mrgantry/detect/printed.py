@@ -9,6 +9,7 @@ class PrintedCondition(Frozen):
     Attributes:
         label: Of the condition, in the paper's words.
         condition: Ours that comes nearest.
+        ratio: Synthetic images to each real one; None if there are none, or it is unsaid.
         counts: Tumour slices called tumour and not, then others called tumour and not.
         accuracy: As printed, in percent.
         sensitivity: As printed, in percent.
@@ -17,6 +18,7 @@ class PrintedCondition(Frozen):
 
     label: str
     condition: str
+    ratio: float | None = None
     counts: tuple[int, int, int, int]
     accuracy: float
     sensitivity: float

@@ -35,6 +35,8 @@ from mrgantry.study.protocol import Protocol
 TUMOUR_SLICES = 5_036
 OTHER_SLICES = 3_853  # without a tumour
 A_PHASE = 600_000  # images in each phase of Karras et al.
+CROP = 224 / 256  # the paper crops 240 pixels to 224; slices here are padded to 256
+RATIO = 22.5  # 200,000 synthetic images beside 8,889 real slices
 
 
 def plan(size: int = 256) -> SlicePlan:
@@ -161,6 +163,7 @@ PRINTED_DETECTION = PrintedDetection(
         PrintedCondition(
             label="200k PGGAN",
             condition="synthetic",
+            ratio=RATIO,
             counts=(1574, 1, 1008, 74),
             accuracy=62.02,
             sensitivity=99.94,
@@ -215,7 +218,6 @@ STUDY = Reproduction(
                     changes={"images": str(100 * OTHER_SLICES)},
                 ),
             ),
-            groups="tumour",
         ),
     ),
     samples=10_000,
@@ -228,39 +230,47 @@ STUDY = Reproduction(
     selected=True,
     detection=Experiment(
         image_type="t1c",
-        training=Training(),
+        training=Training(crop=CROP),
         real_share=0.04,  # 8,889 real slices beside 200,000 changed ones
+        ratios=(1.0, RATIO),
         printed=PRINTED_DETECTION,
     ),
     said=Said(
         scans="220 patients with high-grade glioma, BRATS 2016: 154, 44 and 22 for training, "
         "validation and test",
-        slices="5,036 tumour and 3,853 non-tumour for training; 793 and 640; 1,575 and 1,082",
+        slices="axial, 30 to 130 of 155, padded to 256 pixels",
+        labels="with a tumour and without: 5,036 and 3,853 to train on, 793 and 640 to validate, "
+        "1,575 and 1,082 to test. 22 patients of 101 slices have 2,222 at most, so a test set of "
+        "2,657 is impossible: validation and test patients look swapped",
         training="100 epochs in batches of 16: 503,600 and 385,300 images",
         time="unsaid",
         samples="200,000 for detection; about a quarter discarded by hand; 50 and 50 shown",
         readers="one reader, 100 real and 100 synthetic images, half of each with a tumour",
     ),
     notes=(
-        "22 patients of 101 slices have 2,222 at most, so a test set of 2,657 is impossible: the "
-        "numbers of validation and test patients look swapped.",
+        "The paper discards slices that are mislabelled, unclear at the border of the tumour, or "
+        "whose tumour is too small or too big; how many, it does not say.",
         "91.08 % against 90.70 % are 10 images of 2,657: the 95 % interval of that difference is "
-        "-1.2 to +1.9 points, and of the gain over no augmentation -0.6 to +2.6. So every "
+        "−1.2 to +1.9 points, and of the gain over no augmentation −0.6 to +2.6. So every "
         "condition is repeated with several seeds here.",
         "PGGAN images alone gave 62 %, with a specificity of 7 %: nearly everything was called a "
         "tumour.",
         "Images were discarded by hand, and only successful ones were shown to the reader. Here a "
         "stated rule discards, and the number stands with the set.",
         "200,000 synthetic images are too many to keep; at the scale of the paper 10,000 of each "
-        "kind are drawn, and classifiers see as many synthetic images as others.",
+        "kind are drawn. Classifiers see as many synthetic images as others and, as published, "
+        "22.5 to each real one, for which each is shown again and again.",
+        "An epoch of a classifier here is one pass through as many images as there are real slices "
+        "to learn from, under every condition; its patience of 10 epochs counts these. What the "
+        "paper's epoch is beside 200,000 images is unsaid.",
         "How 100 epochs are divided over the resolutions is unsaid: equal phases are taken.",
     ),
     scales=(
         Scale(
             name="smoke",
-            limits="Two networks of a few channels have seen a few hundred images, and classifiers "
-            "a few dozen steps: the run shows that every step works, and no number on this page "
-            "says whether synthetic images help.",
+            limits="Two networks of a few channels have seen fewer than a thousand images, and "
+            "classifiers a few dozen steps: the run shows that every step works, and no number on "
+            "this page says whether synthetic images help.",
             subjects=20,
             sizes={256: 64},
             plan={"slices": "30:131:6", "splits": (0.5, 0.25, 0.25)},
@@ -272,10 +282,16 @@ STUDY = Reproduction(
             reading=("cases=20",),
             detection={
                 "training": Training(
-                    network="small", weights="scratch", batch=32, epochs=3, precision="fp32"
+                    network="small",
+                    weights="scratch",
+                    crop=CROP,
+                    batch=32,
+                    epochs=3,
+                    precision="fp32",
                 ),
                 "seeds": 2,
                 "real_share": 0.5,
+                "ratios": (1.0,),
             },
         ),
         Scale(
@@ -290,9 +306,10 @@ STUDY = Reproduction(
             samples=2000,
             detection={
                 "training": Training(
-                    network="resnet18", weights="scratch", batch=64, precision="fp32"
+                    network="resnet18", weights="scratch", crop=CROP, batch=64, precision="fp32"
                 ),
                 "real_share": 0.5,
+                "ratios": (1.0,),
             },
         ),
         Scale(

@@ -12,31 +12,40 @@ from typing import Any
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data import prepare
-from mrgantry.data.prepare import choose
 from mrgantry.data.slices import read_about
-from mrgantry.data.subjects import find_subjects
 from mrgantry.detect import detect
 from mrgantry.detect.detection import read_detection
 from mrgantry.evaluate import evaluate, select
-from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.gan import sample, train
+from mrgantry.papers.begin import (
+    check_options,
+    check_slices,
+    claim,
+    fetch_weights,
+    look_at_scans,
+)
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.papers.results import gather
 from mrgantry.papers.work import Work, blocks_of, complete, detected_with, folders_of
 from mrgantry.report import report, write_detection
 from mrgantry.report.reproduction import write_reproduction
+from mrgantry.report.study.words import counted
 from mrgantry.simulate import simulate
 from mrgantry.study.create import create
+from mrgantry.study.lesson import make_quiz
 from mrgantry.study.study import Reader
+
+BYTES = 2  # a pixel of a stored set
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call of a public function: what it is, whether it was done, and the call."""
+    """One call of a public function: what it is, whether it was done, the call, and what holds."""
 
     words: str
     done: Callable[[], bool]
     go: Callable[[], object]
+    check: Callable[[], object] = lambda: None
 
 
 def reproduce(
@@ -44,6 +53,7 @@ def reproduce(
     out: Path,
     *,
     scans: Path | None = None,
+    key: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Repeat a published study and give the page; the same call goes on where it stopped.
@@ -52,60 +62,52 @@ def reproduce(
         study: At the scale that is wanted, as `STUDY.at("smoke")`.
         out: Folder to write everything to.
         scans: A folder of scans; None simulates a cohort.
+        key: Where the key of the reader study is kept, once it was moved away.
         say: Told what is about to be done, with its number.
 
     Raises:
         RunError: The folder holds another reproduction, or other things.
-        DataError: The scans cannot be used.
+        DataError: The scans cannot be used, or give too few slices for what follows.
+        RecipeError: The study has no use for a change.
     """
-    if scans is not None:  # what is wrong with them is told before anything is written
-        for one in study.image_types:
-            choose(find_subjects(scans, one.plan.sequences), one.plan, scans)
+    work = Work(study, out, scans, key)
+    check_options(work)
+    look_at_scans(work)  # before anything is written, as the next
+    fetch_weights(work)
     claim(out, study, scans)
-    work = Work(study, out, scans)
-    todo = list(steps(work))
+    todo = list(steps(work, say))
+    if not todo[0].done():
+        say(amount(study))
     for number, step in enumerate(todo, 1):
         if not step.done():
             say(f"{number}/{len(todo) + 1}  {step.words}")
             step.go()
+        step.check()
     page = out / "report.html"
     say(f"{len(todo) + 1}/{len(todo) + 1}  Writing {page}")
     write_reproduction(page, gather(work))
     return page
 
 
-def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
-    """Take the folder for this study, or refuse one that holds something else.
-
-    Raises:
-        RunError: It does.
-    """
-    terms = {
-        "study": study.study,
-        "scale": study.scale,
-        "scans": str(scans.resolve()) if scans else None,
-        "plan": study.model_dump(mode="json", exclude={"said", "notes", "scales", "values"}),
-    }
-    path = out / "reproduction.json"
-    if path.is_file():
-        before = read_json(path)
-        changed = [key for key in terms if before.get(key) != terms[key]]
-        if changed:
-            raise RunError(
-                f"{out} was begun with another {' and '.join(changed)}. Repeat the first command "
-                "to go on with it, or choose another folder."
-            )
-    elif any(one.name[0] != "." for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and holds no reproduction; choose another folder.")
-    else:
-        write_json(path, terms)
+def amount(study: Reproduction) -> str:
+    """Say how much is going to be trained and drawn, before it is."""
+    models = study.models()
+    lengths = sorted({model.trained.images for _, model in models})
+    each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
+    drawn = [study.samples * len(one.plan.channels) * one.plan.size**2 for one, _ in models]
+    few = counted(len(models), "network")
+    size = sum(drawn) * BYTES / 1e9
+    return (
+        f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
+        f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
+    )
 
 
 # --- steps ----------------------------------------------------------------------------
 
 
-def steps(work: Work) -> Iterator[Step]:
-    """List all that is to be done, in order."""
+def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List all that is to be done, in order; long steps say what they are at."""
     if work.scans is None:
         subjects = work.study.cohort.subjects
         yield Step(
@@ -119,7 +121,9 @@ def steps(work: Work) -> Iterator[Step]:
             f"Cutting {one.label} into {slices}",
             partial(complete, slices),
             partial(prepare, work.cohort, slices, one.plan),
+            partial(check_slices, work, one),
         )
+    for one in work.study.image_types:
         for model in one.models:
             yield from steps_of(work, one, model)
         for folder, only, models in work.scores(one):
@@ -133,17 +137,28 @@ def steps(work: Work) -> Iterator[Step]:
             partial(written, work, one),
             partial(write_page, work, one),
         )
+    yield from last_steps(work, say)
+
+
+def last_steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List what needs the images of all models."""
     if work.study.detection:
         yield Step(
             f"Training classifiers of tumours in {work.detection}",
             partial(experimented, work),
-            partial(experiment, work),
+            partial(experiment, work, say),
         )
     if work.study.reading:
         yield Step(
             f"Drawing the cases of the reader study in {work.out / 'study'}",
             (work.out / "study/study.json").is_file,
             partial(make_reader_study, work),
+        )
+    if work.study.reading and work.study.reading.quiz:
+        yield Step(
+            f"Writing a quiz with its answers to {work.quiz}",
+            work.quiz.is_file,
+            partial(write_quiz, work, work.study.reading.quiz),
         )
 
 
@@ -187,19 +202,16 @@ def train_one(work: Work, one: ImageType, model: Model) -> None:
 
 
 def select_one(work: Work, one: ImageType, model: Model) -> None:
-    """Discard implausible images; where too few are left, note it: all are used then."""
-    out = work.selected(one, model)
-    fewest = FEWEST_IMAGES
-    if work.study.reading:
-        fewest = max(fewest, work.study.reading.protocol.cases // 2)
+    """Discard implausible images; where that cannot be, note it: all are used then."""
     try:
-        made = select(work.synthetic(one, model), out, work.slices(one), only=model.only)
+        select(
+            work.synthetic(one, model),
+            work.selected(one, model),
+            work.slices(one),
+            only=model.only,
+        )
     except DataError as error:
         write_json(work.rejected(one, model), {"reason": str(error)})
-        return
-    if len(made) < fewest:
-        reason = f"The rule has left {len(made)} images, and {fewest} are needed."
-        write_json(work.rejected(one, model), {"reason": reason})
 
 
 def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> bool:
@@ -216,16 +228,20 @@ def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> b
 def measure(
     work: Work, one: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
 ) -> None:
-    """Measure all sets of some models."""
-    evaluate(
-        work.slices(one),
-        folder,
-        [place for model in models for _, place in work.sets(one, model)],
-        only=only,
-        maps=bool(one.groups),
-        groups=one.groups,
-        draws=work.study.draws,
-    )
+    """Measure all sets of some models; where that cannot be, note why."""
+    missing = work.missing(folder)
+    missing.unlink(missing_ok=True)
+    try:
+        evaluate(
+            work.slices(one),
+            folder,
+            [place for model in models for _, place in work.sets(one, model)],
+            only=only,
+            maps=False,
+            draws=work.study.draws,
+        )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
 
 
 def written(work: Work, one: ImageType) -> bool:
@@ -253,12 +269,12 @@ def experimented(work: Work) -> bool:
     return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
 
 
-def experiment(work: Work) -> None:
+def experiment(work: Work, say: Callable[[str], None]) -> None:
     """Train classifiers with and without synthetic images; where it cannot be, note why."""
     asked = work.study.detection
     assert asked is not None
     real, synthetic = detected_with(work)
-    missing = work.out / "detection-not-made.json"
+    missing = work.missing(work.detection)
     missing.unlink(missing_ok=True)
     try:
         found = detect(
@@ -268,16 +284,13 @@ def experiment(work: Work) -> None:
             seeds=asked.seeds,
             training=asked.training,
             real_share=asked.real_share,
-            say=quietly,
+            ratios=asked.ratios,
+            say=lambda text: say(f"  {text}"),
         )
-    except (DataError, RecipeError, DivergedError) as error:
+    except (DataError, RecipeError, RunError) as error:
         write_json(missing, {"reason": str(error)})
         return
     write_detection(work.detection, found, asked.printed)
-
-
-def quietly(text: str) -> None:
-    """Say nothing of the parts of a step."""
 
 
 # --- readers --------------------------------------------------------------------------
@@ -287,13 +300,16 @@ def make_reader_study(work: Work) -> None:
     """Draw the cases for readers to come; where that cannot be, the page says why."""
     reading = work.study.reading
     assert reading is not None
+    # Years of experience are those of people, who are not known yet.
     readers = [
-        Reader(name=f"R{number}", group=seat.group, years=seat.years)
-        for number, seat in enumerate(reading.seats, 1)
+        Reader(name=f"R{number}", group=seat.group) for number, seat in enumerate(reading.seats, 1)
     ]
-    blocks = [sources for _, sources in blocks_of(work) if sources is not None]
-    missing = work.out / "study-not-made.json"
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.out / "study")
     missing.unlink(missing_ok=True)
+    if not blocks:
+        write_json(missing, {"reason": "None of its blocks can be read."})
+        return
     try:
         create(
             work.out / "study",
@@ -302,5 +318,16 @@ def make_reader_study(work: Work) -> None:
             readers,
             title=f"Reading study after {work.study.study}",
         )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
+
+
+def write_quiz(work: Work, cases: int) -> None:
+    """Write a quiz of real images that no reader of the study gets; or note why there is none."""
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.quiz)
+    missing.unlink(missing_ok=True)
+    try:
+        make_quiz(work.quiz, blocks, cases=cases, against="train")
     except DataError as error:
         write_json(missing, {"reason": str(error)})

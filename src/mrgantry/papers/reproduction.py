@@ -70,14 +70,12 @@ class ImageType(Frozen):
         label: In tables.
         plan: Its slices.
         models: Trained on it.
-        groups: A column whose values the t-SNE map shows apart; "" draws no map.
     """
 
     name: str
     label: str
     plan: SlicePlan
     models: tuple[Model, ...]
-    groups: str = ""
 
 
 class Block(Frozen):
@@ -99,11 +97,11 @@ class Seat(Frozen):
 
     Attributes:
         group: Of readers, as in the paper.
-        years: Of experience of the paper's reader, at least; None if unsaid.
+        paper: Who sat there in the paper; "" if unsaid.
     """
 
     group: str = ""
-    years: float | None = None
+    paper: str = ""
 
 
 class Reading(Frozen):
@@ -114,12 +112,14 @@ class Reading(Frozen):
         blocks: In the order of the paper.
         seats: For as many readers as the paper had.
         printed: What the paper's readers answered.
+        quiz: Images of a quiz with its answers, where the paper has one.
     """
 
     protocol: Protocol
     blocks: tuple[Block, ...]
     seats: tuple[Seat, ...]
     printed: tuple[Printed, ...]
+    quiz: int = 0
 
 
 class Experiment(Frozen):
@@ -130,6 +130,7 @@ class Experiment(Frozen):
         training: How classifiers are trained.
         seeds: Classifiers of each condition.
         real_share: Share of unchanged images beside classically changed ones.
+        ratios: Synthetic images to each other one.
         printed: What the paper prints.
     """
 
@@ -137,6 +138,7 @@ class Experiment(Frozen):
     training: Training
     seeds: int = 3
     real_share: float = 0.5
+    ratios: tuple[float, ...] = (1.0,)
     printed: PrintedDetection
 
 
@@ -185,6 +187,7 @@ class Said(Frozen):
         training: How long each network was trained.
         time: How long that took, and on what.
         samples: How many synthetic images were looked at.
+        labels: How many of them with a tumour and without; "" without a detection experiment.
         readers: Who read, and how; "" without a reader study.
     """
 
@@ -193,7 +196,33 @@ class Said(Frozen):
     training: str
     time: str
     samples: str
+    labels: str = ""
     readers: str = ""
+
+
+class Changes(Frozen):
+    """What a user changes in a study; None leaves it as it is.
+
+    Attributes:
+        where: Conditions on subjects in place of the paper's; none takes all subjects.
+        tumour_labels: Pattern of the names of tumour label maps.
+        splits: Shares of subjects for train, validation and test.
+        weights: What the classifiers of the detection experiment begin with.
+    """
+
+    where: tuple[str, ...] | None = None
+    tumour_labels: str | None = None
+    splits: tuple[float, float, float] | None = None
+    weights: Literal["imagenet", "scratch"] | None = None
+
+    def options(self) -> dict[str, Any]:
+        """Give the options of `reproduce` that say the same."""
+        return {
+            "where": [""] if self.where == () else self.where,
+            "tumour_labels": self.tumour_labels,
+            "splits": ":".join(f"{share:g}" for share in self.splits) if self.splits else None,
+            "weights": self.weights,
+        }
 
 
 class Reproduction(Frozen):
@@ -215,6 +244,7 @@ class Reproduction(Frozen):
         detection: The detection experiment, if there was one.
         scale: Which this is.
         draws: Half-samples of each measure at most; None takes each measure's own number.
+        changes: What a user has changed in it.
     """
 
     study: str
@@ -232,6 +262,7 @@ class Reproduction(Frozen):
     detection: Experiment | None = None
     scale: ScaleName = "paper"
     draws: int | None = None
+    changes: Changes = Changes()
 
     def scale_of(self, name: str) -> Scale:
         """Look a scale up.
@@ -271,6 +302,27 @@ class Reproduction(Frozen):
                 "draws": scale.draws,
             }
         )
+
+    def changed(self, changes: Changes) -> "Reproduction":
+        """Give the same study with a user's changes, at the scale that it has.
+
+        Raises:
+            RecipeError: A change does not fit the plans.
+        """
+        asked = changes.model_dump(exclude_none=True)
+        weights = asked.pop("weights", None)
+        types = tuple(
+            one.model_copy(
+                update={"plan": SlicePlan.of(one.plan.model_dump() | asked, f"plan of {one.name}")}
+            )
+            for one in self.image_types
+        )
+        detection = self.detection
+        if detection and weights:
+            training = detection.training.model_copy(update={"weights": weights})
+            detection = detection.model_copy(update={"training": training})
+        update = {"image_types": types, "detection": detection, "changes": changes}
+        return self.model_copy(update=update)
 
     def models(self) -> list[tuple[ImageType, Model]]:
         """List all models, each with its slices."""

@@ -1,17 +1,21 @@
 """What the folders of a reproduction hold, collected for its page."""
 
 from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy import select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.data.slices import SPLITS, SliceSet, read_about
 from mrgantry.detect.detection import Detection, read_detection
 from mrgantry.gan import Run
 from mrgantry.papers import find_study
-from mrgantry.papers.reproduction import ImageType, Model
+from mrgantry.papers.reproduction import ImageType, Model, Reading
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
 from mrgantry.report import write_study
 from mrgantry.report.page import commands, find
@@ -22,9 +26,12 @@ from mrgantry.report.reproduced import (
     Reproduced,
     TypeResult,
 )
+from mrgantry.report.study import words
 from mrgantry.study.create import audited
+from mrgantry.study.results import Analysis
 from mrgantry.study.score import score
 from mrgantry.study.study import Study
+from mrgantry.study.tables import answers, trials
 
 
 def gather(work: Work) -> Reproduced:
@@ -32,6 +39,7 @@ def gather(work: Work) -> Reproduced:
     study = work.study
     published = find_study(study.study)
     reading = reader_study(work) if study.reading else None
+    detected = experiment(work)
     return Reproduced(
         study=study.study,
         title=study.title,
@@ -51,12 +59,18 @@ def gather(work: Work) -> Reproduced:
         notes=study.notes,
         remarks=tuple(remarks(work)),
         command=command_line(
-            "reproduce", study.study, work.out, scans=work.scans, scale=study.scale
+            "reproduce",
+            study.study,
+            work.out,
+            scans=work.scans,
+            scale=study.scale,
+            **study.changes.options(),
+            key=work.key,
         ),
-        commands=tuple(commands_of(work, reading)),
+        commands=tuple(commands_of(work, reading, detected)),
         versions=versions(),
-        detection=work.detection / "detection.html" if experiment(work) else None,
-        detected=experiment(work),
+        detection=work.detection / "detection.html" if detected else None,
+        detected=detected,
         printed_detection=study.detection.printed if study.detection else None,
     )
 
@@ -68,27 +82,51 @@ def facts(work: Work) -> Iterator[Fact]:
     """Lay what the paper says of its doing beside what this run did."""
     said, study = work.study.said, work.study
     sets = {one.name: SliceSet.open(work.slices(one)) for one in study.image_types}
-    people = {person for data in sets.values() for person in data.table["subject"]}
+    heads = pd.concat([data.table[["subject", "session"]] for data in sets.values()])
+    people, visits = heads["subject"].nunique(), len(heads.drop_duplicates())
     origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
-    yield Fact("Scans", said.scans, (f"{len(people)} subjects, {origin}",))
+    count = f"{people:,} subjects" + (f", {visits:,} visits" if visits > people else "")
+    yield Fact("Scans", said.scans, (f"{count}, {origin}",))
     yield Fact(
         "Slices", said.slices, tuple(counted(one, sets[one.name]) for one in study.image_types)
     )
+    if study.detection:
+        data = sets[study.detection.image_type]
+        yield Fact("Slices by label", said.labels, (labelled(data),))
     lengths = dict.fromkeys(f"{model.trained.images:,} images" for _, model in study.models())
     yield Fact("Training of each network", said.training, tuple(lengths))
-    minutes = sum(seconds(work, *pair) for pair in study.models()) / 60
-    yield Fact("Time of training", said.time, (f"{minutes:.1f} minutes in all",), timed=True)
-    yield Fact(
-        "Synthetic images", said.samples, (f"{study.samples:,} of each model, all measured",)
-    )
+    spent = sum(seconds(work, *pair) for pair in study.models())
+    yield Fact("Time of training", said.time, (f"{lasting(spent)} in all",), timed=True)
+    yield Fact("Synthetic images", said.samples, (f"{study.samples:,} of each model",))
     if study.reading:
-        cases, seats = study.reading.protocol.cases, len(study.reading.seats)
-        blocks = len(study.reading.blocks)
-        here = (
-            f"{seats} {'places' if seats > 1 else 'place'} for readers to come, {blocks} "
-            f"{'blocks' if blocks > 1 else 'block'} of {cases} images"
-        )
-        yield Fact("Readers", said.readers, (here,))
+        yield Fact("Readers", said.readers, (readers_to_come(work.out / "study"),))
+
+
+def lasting(spent: float) -> str:
+    """Write seconds as people say them."""
+    if spent < 60:
+        return words.counted(round(spent), "second")
+    return f"{spent / 60:.1f} minutes" if spent < 6000 else f"{spent / 3600:.1f} hours"
+
+
+def readers_to_come(folder: Path) -> str:
+    """Count the places and blocks of the reader study that was made."""
+    if not (folder / "study.json").is_file():
+        return "none"
+    about = Study.open(folder).about
+    places = words.counted(len(about.readers), "place")
+    blocks = words.counted(len(about.blocks), "block")
+    return f"{places} for readers to come, {blocks} of {about.protocol.cases} images"
+
+
+def labelled(data: SliceSet) -> str:
+    """Count the slices with a tumour and without, of each split."""
+    rows = pd.crosstab(data.table["split"], data.table["tumour"].astype(str))
+    rows = rows.reindex(index=SPLITS, columns=["yes", "no"], fill_value=0)
+    uses = zip(rows.itertuples(index=False), ("train on", "validate", "test"), strict=True)
+    return "with a tumour and without: " + ", ".join(
+        f"{row.yes:,} and {row.no:,} to {use}" for row, use in uses
+    )
 
 
 def counted(one: ImageType, data: SliceSet) -> str:
@@ -159,17 +197,24 @@ def remarks(work: Work) -> Iterator[str]:
     for one, model in work.study.models():
         if reason := work.failed(one, model):
             yield f"{model.label} diverged and has no images. {reason}"
-        if reason := reason_in(work.rejected(one, model)):
+        if reason := work.unselected(one, model):
             yield f"{model.label}: all images are used, none is discarded. {reason}"
     for one in work.study.image_types:
         if skipped := read_about(work.slices(one)).notes.get("skipped"):
-            yield f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why."
+            yield (
+                f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why. "
+                "Slices are cut once: after mending scans, begin again in another folder."
+            )
+        for folder, _, models in work.scores(one):
+            if reason := reason_in(work.missing(folder)):
+                yield f"Not measured: {', '.join(model.label for model in models)}. {reason}"
     if work.study.reading:
-        for block, sources in blocks_of(work):
-            if sources is None:
-                yield f"The reader study lacks the block {block.name}, whose model diverged."
-    for what, name in (("reader study", "study"), ("detection experiment", "detection")):
-        if reason := reason_in(work.out / f"{name}-not-made.json"):
+        for sources, reason in blocks_of(work):
+            if reason:
+                yield f"The reader study lacks the block {sources.name}. {reason}"
+    made = (("reader study", "study"), ("detection experiment", "detection"), ("quiz", "quiz.html"))
+    for what, name in made:
+        if reason := reason_in(work.missing(work.out / name)):
             yield f"The {what} was not made. {reason}"
 
 
@@ -184,27 +229,65 @@ def reader_study(work: Work) -> ReaderStudy:
     """Open the reader study, and score it once somebody has read."""
     assert work.study.reading is not None
     folder, out = work.out / "study", work.out / "scored"
-    printed = work.study.reading.printed
-    if not (folder / "study.json").is_file():
-        return ReaderStudy(folder, False, printed, None, out / "study.html", ())
-    cues = tuple(audited(Study.open(folder)))
+    ready = (folder / "study.json").is_file()
+    analysis, unscored = scored(work, folder, out) if ready else (None, "")
+    return ReaderStudy(
+        folder,
+        ready,
+        work.study.reading.printed,
+        analysis,
+        out / "study.html",
+        tuple(audited(Study.open(folder))) if ready else (),
+        unscored=unscored,
+        serve=command_line("study serve", folder),
+        seats=tuple(seats(work.study.reading)),
+        quiz=work.quiz if work.quiz.is_file() else None,
+    )
+
+
+def scored(work: Work, folder: Path, out: Path) -> tuple[Analysis | None, str]:
+    """Score what was answered and write its page, or say why it cannot be; "" before answers."""
+    assert work.study.reading is not None
     try:
-        found = score(folder, out)
-    except DataError:  # nobody has read yet, or the key lies elsewhere
-        return ReaderStudy(folder, True, printed, None, out / "study.html", cues)
+        if not answered(Study.open(folder)):
+            return None, ""
+        found = score(folder, out, key=work.key)
+    except DataError as error:  # the key lies elsewhere, or is another study's
+        return None, str(error)
     write_study(
         out,
         found.study,
         found.answers,
         found.analysis,
-        printed,
+        work.study.reading.printed,
         pictures=found.pictures,
-        command=command_line("study score", folder, out),
+        command=command_line("study score", folder, out, key=work.key),
     )
-    return ReaderStudy(folder, True, printed, found.analysis, out / "study.html", cues)
+    return found.analysis, ""
 
 
-def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
+def answered(study: Study) -> bool:
+    """Say whether anybody has answered, practice aside."""
+    store = study.store()
+    try:
+        with store.reading() as connection:
+            some = select(answers.c.trial).join(trials, trials.c.id == answers.c.trial)
+            return connection.execute(some.where(trials.c.part > 0).limit(1)).first() is not None
+    finally:
+        store.engine.dispose()
+
+
+def seats(reading: Reading) -> Iterator[str]:
+    """Say who is to sit where."""
+    for number, seat in enumerate(reading.seats, 1):
+        paper = f"in the paper {seat.paper}" if seat.paper else ""
+        about = "; ".join(filter(None, (seat.group, paper)))
+        yield f"R{number}: {about}" if about else f"R{number}"
+
+
+def commands_of(
+    work: Work, reading: ReaderStudy | None, detected: Detection | None
+) -> Iterator[str]:
     """List the commands that do the same by hand, in order."""
     listed: dict[str, None] = {}
     for one in work.study.image_types:
@@ -212,9 +295,17 @@ def commands_of(work: Work, reading: ReaderStudy | None) -> Iterator[str]:
         listed |= dict.fromkeys(commands(find(folders)))
         listed[command_line("report", work.page(one), *folders)] = None
     yield from listed
-    if found := experiment(work):
-        yield found.command
+    if detected:
+        yield detected.command
     if reading and reading.ready:
         yield str(read_json(reading.folder / "study.json")["command"])
     if reading and reading.analysis is not None:
-        yield command_line("study score", reading.folder, reading.page.parent)
+        yield command_line("study score", reading.folder, reading.page.parent, key=work.key)
+    if work.study.reading and work.quiz.is_file():
+        blocks = [
+            f"{sources.name}={','.join(map(str, (sources.real, *sources.synthetic)))}"
+            for sources, reason in blocks_of(work)
+            if not reason
+        ]
+        cases = work.study.reading.quiz
+        yield command_line("study quiz", work.quiz, block=blocks, cases=cases, against="train")

@@ -8,6 +8,7 @@ TYPE/scores              all measures
 TYPE/report.html         all of that
 detection/               the detection experiment, if the paper has one
 study/                   the reader study, ready to serve; scored/ once somebody has read
+quiz.html                a quiz with its answers, if the paper has one
 report.html              the paper's tables, printed and ours
 """
 
@@ -15,10 +16,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.data.slices import read_about
-from mrgantry.papers.reproduction import Block, ImageType, Model, Reproduction
-from mrgantry.study.pools import Sources
+from mrgantry.evaluate.evaluate import FEWEST_IMAGES
+from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.study.draw import draw
+from mrgantry.study.pools import Sources, open_pool
+from mrgantry.study.protocol import Protocol
 
 Scores = tuple[Path, tuple[str, ...], list[Model]]  # folder, conditions, models
 
@@ -31,11 +36,13 @@ class Work:
         study: At its scale.
         out: The folder of all.
         scans: A user's own; None simulates.
+        key: Where the key of the reader study is kept, if not in its folder.
     """
 
     study: Reproduction
     out: Path
     scans: Path | None
+    key: Path | None = None
 
     @property
     def cohort(self) -> Path:
@@ -63,8 +70,12 @@ class Work:
         return self.out / one.name / "synthetic" / f"{model.name}-selected"
 
     def rejected(self, one: ImageType, model: Model) -> Path:
-        """Give the file that says why nothing usable is left of it."""
+        """Give the file that says why nothing is left of it."""
         return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
+
+    def missing(self, folder: Path) -> Path:
+        """Give the file that says why a folder was not made."""
+        return folder.with_name(f"{folder.name}-not-made.json")
 
     def page(self, one: ImageType) -> Path:
         """Give the page of one type of images."""
@@ -75,14 +86,35 @@ class Work:
         """Give the folder of the detection experiment."""
         return self.out / "detection"
 
+    @property
+    def quiz(self) -> Path:
+        """Give the quiz."""
+        return self.out / "quiz.html"
+
     def failed(self, one: ImageType, model: Model) -> str:
         """Say why a model diverged; empty if it did not."""
         return reason_in(self.failure(one, model))
 
+    @property
+    def fewest(self) -> int:
+        """Give how many selected images of a model are needed."""
+        reading = self.study.reading
+        return max(FEWEST_IMAGES, reading.protocol.cases // 2 if reading else 0)
+
+    def unselected(self, one: ImageType, model: Model) -> str:
+        """Say why all images of a model are used; empty if the selected ones are, or none yet."""
+        if reason := reason_in(self.rejected(one, model)):
+            return reason
+        chosen = self.selected(one, model)
+        left = sum(read_about(chosen).rows) if complete(chosen) else self.fewest
+        if left < self.fewest:
+            return f"The rule has left {left} images, and {self.fewest} are needed."
+        return ""
+
     def used(self, one: ImageType, model: Model) -> Path:
         """Give the images that readers and classifiers get: the selected ones, if there are any."""
         chosen = self.selected(one, model)
-        fits = complete(chosen) and not self.rejected(one, model).is_file()
+        fits = complete(chosen) and not self.unselected(one, model)
         return chosen if fits else self.synthetic(one, model)
 
     def sets(self, one: ImageType, model: Model) -> list[tuple[str, Path]]:
@@ -123,17 +155,29 @@ def folders_of(work: Work, one: ImageType) -> list[Path]:
     return [*cohort, work.slices(one), *runs, *sets, *scores]
 
 
-def blocks_of(work: Work) -> Iterator[tuple[Block, Sources | None]]:
-    """Give the blocks of the reader study; None for one of whose models one diverged."""
-    assert work.study.reading is not None
+def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
+    """Give the blocks of the reader study, each with why it cannot be read; "" if it can."""
+    reading = work.study.reading
+    assert reading is not None
     models = {model.name: (one, model) for one, model in work.study.models()}
-    for block in work.study.reading.blocks:
+    for block in reading.blocks:
         pairs = [models[name] for name in block.models]
-        if not all(work.sets(*pair) for pair in pairs):
-            yield block, None
-            continue
         real = work.slices(pairs[0][0])
-        yield block, Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+        sources = Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
+        lacking = [model.label for one, model in pairs if not work.sets(one, model)]
+        if lacking:
+            yield sources, f"{' and '.join(lacking)} diverged."
+        else:
+            yield sources, unfit(sources, reading.protocol)
+
+
+def unfit(sources: Sources, protocol: Protocol) -> str:
+    """Say why no cases can be drawn from a block; empty if they can."""
+    try:
+        draw([open_pool(sources, protocol, "test", ())], protocol, (0, 0))
+    except DataError as error:
+        return str(error)
+    return ""
 
 
 def detected_with(work: Work) -> tuple[Path, list[Path]]:

@@ -79,6 +79,10 @@ class ReaderStudy:
         analysis: Of the answers given here; None before there are any.
         page: Of that analysis.
         cues: What the audit of trivial cues found.
+        unscored: Why answers that there are cannot be scored; empty if there is no such reason.
+        serve: The command that lets readers read.
+        seats: Who is to sit where, a line a reader.
+        quiz: The page of a quiz, if there is one.
     """
 
     folder: Path
@@ -87,6 +91,10 @@ class ReaderStudy:
     analysis: Analysis | None
     page: Path
     cues: tuple[str, ...]
+    unscored: str = ""
+    serve: str = ""
+    seats: tuple[str, ...] = ()
+    quiz: Path | None = None
 
 
 @dataclass(frozen=True)

@@ -1,5 +1,6 @@
 """The page of a repeated study: what the paper printed, and what this run gave."""
 
+import math
 import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,22 +12,20 @@ from mrgantry.common.files import write_text
 from mrgantry.common.score import Score
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.detection import Arm, Detection, Effect
-from mrgantry.detect.printed import PrintedDetection
+from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
 from mrgantry.report.rendering import between, number, render
 from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
+from mrgantry.report.reproduction_readers import in_points, readers
 from mrgantry.report.scores import anchor_of, cell, glossary
 from mrgantry.report.study import words
 from mrgantry.report.study.words import Cell
-from mrgantry.study.measured import Confusion
-from mrgantry.study.printed import Printed, PrintedValues
-from mrgantry.study.results import Analysis, Reading
+from mrgantry.study.printed import PrintedValues
 
 SHOWN = 12  # images in a grid
 COLUMNS = 6
-CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 CORRECTED = ("rho_formula", "sigma", "delta")  # Delplace's measures in their other form
 
 
@@ -62,89 +61,13 @@ def linked(found: Reproduced) -> Iterator[Path]:
         yield found.detection
     if found.reading:
         yield found.reading.page
+        if found.reading.quiz:
+            yield found.reading.quiz
 
 
 def relative(path: Path, out: Path) -> str:
     """Write a link from the page, which lies above all others."""
     return path.relative_to(out.parent).as_posix()
-
-
-# --- readers --------------------------------------------------------------------------
-
-
-def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
-    """Lay a printed table of a reader study out, this run's answers beside it."""
-    assert found.reading is not None
-    analysis = found.reading.analysis
-    tumour = printed.classes[0] != "real"
-    rows = [
-        {
-            "label": row.label,
-            "group": row.group,
-            "accuracy": words.exactly(row.accuracy),
-            "counts": row.counts,
-            "ours": answers(analysis, printed, place, tumour=tumour) if analysis else None,
-            "classifier": judged_as(row.label, found.models) if not tumour else [],
-        }
-        for place, row in enumerate(printed.rows)
-    ]
-    return {
-        "title": printed.title,
-        "citation": printed.citation,
-        "rows_are": printed.rows_are,
-        "columns": printed.columns,
-        "unit": printed.unit,
-        "groups": any(row.group for row in printed.rows),
-        "classifier": printed.rows_are == "block" and not tumour,
-        "read": analysis is not None,
-        "rows": rows,
-        "notes": printed.notes,
-    }
-
-
-def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -> dict[str, Any]:
-    """Give what readers here answered in the place of one printed row."""
-    row = printed.rows[place]
-    if tumour:
-        tables = [table for one in analysis.readings for table in one.tumour]
-        mine = [one for one in tables if one.images == row.label]
-        if not mine:
-            return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
-        one = mine[0]
-        return {"counts": [one.tt, one.tn, one.nt, one.nn], "accuracy": words.share(one.accuracy)}
-    some = fitting(analysis, printed, place)
-    if some is None:
-        return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
-    counts: Confusion = some.confusion
-    return {
-        "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
-        "accuracy": words.share(some.accuracy),
-    }
-
-
-def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
-    """Find the reading that stands for a printed row: of the same block, or the next reader."""
-    if printed.rows_are == "reader":
-        name = f"R{place + 1}"
-        return next((one for one in analysis.readings if one.reader == name), None)
-    label = printed.rows[place].label
-    return next((one for one in analysis.readings if one.block == label), None)
-
-
-def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
-    """Give what a classifier scores on the images of a block, in a reader's place."""
-    mine = [model for model in models if model.block == block]
-    return [
-        cell(score)
-        | {
-            "floor": number(score.floor),
-            "of": " ".join(filter(None, (model.label if len(mine) > 1 else "", word))),
-        }
-        for model in mine
-        for word, folder in model.sets[-1:]
-        for score in model.scores.get(folder.name, ())
-        if score.name == CLASSIFIER
-    ]
 
 
 # --- measures -------------------------------------------------------------------------
@@ -154,7 +77,7 @@ def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str,
     """Lay a printed table of measures out, a row for every model, ours beside."""
     known = dict(printed.rows)
     names = (*printed.measures, *CORRECTED)
-    measured = [model for model in models if model.scores]
+    measured = [model for model in models if by_name(model)]
     rows: list[dict[str, Any]] = []
     if measured:
         floors = by_name(measured[0])
@@ -235,34 +158,56 @@ def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | No
 
 def detection(printed: PrintedDetection | None, found: Detection | None) -> dict[str, Any] | None:
     """Lay the printed table of detection out, ours beside."""
-    if printed is None or found is None:
+    if printed is None:
         return None
+    rows = []
+    for row in printed.rows:
+        arm = nearest(row, found) if found else None
+        rows.append(
+            {
+                "label": row.label,
+                "condition": named(arm) if arm else row.condition,
+                "printed": (row.accuracy, row.sensitivity, row.specificity),
+                "ours": [
+                    scored(found, arm, name) for name in ("accuracy", "sensitivity", "specificity")
+                ],
+            }
+        )
+    if found is None:
+        return {"made": False, "rows": rows, "effects": [], "notes": printed.notes}
     test = next(one for one in found.splits if one.split == "test")
-    arms: dict[str, Arm] = {arm.condition: arm for arm in found.main}
     return {
+        "made": True,
         "seeds": len(found.seeds),
         "images": f"{test.tumour + test.none:,}",
         "subjects": test.subjects,
-        "rows": [
-            {
-                "label": row.label,
-                "condition": row.condition,
-                "printed": (row.accuracy, row.sensitivity, row.specificity),
-                "ours": [
-                    scored(found, arms.get(row.condition), name)
-                    for name in ("accuracy", "sensitivity", "specificity")
-                ],
-            }
-            for row in printed.rows
-        ],
+        "rows": rows,
         "effects": [effect(one) for one in found.differences_in("accuracy")],
         "notes": (*printed.notes, *found.remarks),
     }
 
 
-def scored(found: Detection, arm: Arm | None, measure: str) -> Cell | None:
+def nearest(row: PrintedCondition, found: Detection) -> Arm | None:
+    """Find the arm of a printed condition whose ratio is nearest, at the greatest share."""
+    share = max(arm.share for arm in found.arms)
+    arms = [arm for arm in found.arms if (arm.condition, arm.share) == (row.condition, share)]
+    return min(
+        arms,
+        key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))),
+        default=None,
+    )
+
+
+def named(arm: Arm) -> str:
+    """Name an arm, with its ratio where it mixes."""
+    if arm.ratio is None:
+        return arm.condition
+    return f"{arm.condition}, {arm.ratio:g} synthetic to each other image"
+
+
+def scored(found: Detection | None, arm: Arm | None, measure: str) -> Cell | None:
     """Write a measure of a condition, in percent."""
-    if arm is None:
+    if found is None or arm is None:
         return None
     one = found.score(arm, measure)
     if one.value is None or one.low is None or one.high is None:
@@ -272,12 +217,11 @@ def scored(found: Detection, arm: Arm | None, measure: str) -> Cell | None:
 
 def effect(one: Effect) -> dict[str, str]:
     """Write a difference in points."""
-    low, high = (f"{100 * end:+.1f}".replace("-", "−") for end in (one.low, one.high))
     return {
-        "one": one.one.condition,
-        "other": one.other.condition,
-        "points": f"{100 * one.value:+.1f}".replace("-", "−"),
-        "interval": f"{low} to {high}",
+        "one": named(one.one),
+        "other": named(one.other),
+        "points": in_points(one.value),
+        "interval": f"{in_points(one.low)} to {in_points(one.high)}",
         "p": words.probability(one.p_holm),
         "verdict": one.verdict,
     }

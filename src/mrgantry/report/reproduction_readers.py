@@ -1,0 +1,143 @@
+"""The readers' part of a repeated study's page: printed tables, and this run's answers beside."""
+
+from collections.abc import Sequence
+from statistics import fmean
+from typing import Any
+
+from mrgantry.report.rendering import number
+from mrgantry.report.reproduced import ModelResult, Reproduced
+from mrgantry.report.scores import cell
+from mrgantry.report.study import words
+from mrgantry.report.study.words import Cell
+from mrgantry.study.measured import Confusion
+from mrgantry.study.printed import Printed, PrintedRow
+from mrgantry.study.results import ALL, Analysis, Reading
+
+CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
+
+
+def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
+    """Lay a printed table of a reader study out, this run's answers beside it."""
+    assert found.reading is not None
+    analysis = found.reading.analysis
+    tumour = printed.classes[0] != "real"
+    rows = [
+        {
+            "label": row.label,
+            "group": row.group,
+            "accuracy": words.exactly(row.accuracy),
+            "counts": row.counts,
+            "ours": answers(analysis, printed, place, tumour=tumour) if analysis else None,
+            "classifier": judged_as(row.label, found.models) if not tumour else [],
+        }
+        for place, row in enumerate(printed.rows)
+    ]
+    return {
+        "title": printed.title,
+        "citation": printed.citation,
+        "rows_are": printed.rows_are,
+        "columns": printed.columns,
+        "unit": printed.unit,
+        "groups": any(row.group for row in printed.rows),
+        "means": group_means(printed, analysis),
+        "classifier": printed.rows_are == "block" and not tumour,
+        "read": analysis is not None,
+        "rows": rows,
+        "notes": printed.notes,
+    }
+
+
+def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -> dict[str, Any]:
+    """Give what readers here answered in the place of one printed row."""
+    row = printed.rows[place]
+    if tumour:
+        tables = [table for one in analysis.readings for table in one.tumour]
+        mine = [one for one in tables if one.images == row.label]
+        if not mine:
+            return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+        one = mine[0]
+        return {"counts": [one.tt, one.tn, one.nt, one.nn], "accuracy": words.share(one.accuracy)}
+    some = fitting(analysis, printed, place)
+    if some is None:
+        return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+    counts: Confusion = some.confusion
+    return {
+        "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
+        "accuracy": words.share(some.accuracy),
+    }
+
+
+def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, Any]]:
+    """Lay the means of two groups of readers out, and their difference."""
+    names = list(dict.fromkeys(row.group for row in printed.rows if row.group))
+    if len(names) != 2:
+        return []
+    means = [fmean(balanced(row) for row in printed.rows if row.group == one) for one in names]
+    ours: list[Cell | None] = [None] * 3
+    if analysis:
+        block = analysis.blocks[0] if len(analysis.blocks) == 1 else ALL
+        known = {one.group: one for one in analysis.means if one.block == block}
+        ours = [
+            *(words.mean_share(known[one].balanced_accuracy) if one in known else None
+              for one in names),
+            group_difference(analysis, block, names),
+        ]  # fmt: skip
+    return [
+        {"label": f"Mean of {names[0]}", "printed": words.exactly(means[0]), "ours": ours[0]},
+        {"label": f"Mean of {names[1]}", "printed": words.exactly(means[1]), "ours": ours[1]},
+        {
+            "label": f"{names[0].capitalize()} less {names[1]}",
+            "printed": in_points(means[0] - means[1]),
+            "ours": ours[2],
+        },
+    ]
+
+
+def balanced(row: PrintedRow) -> float:
+    """Give the mean of both classes' shares of right answers."""
+    rr, rs, sr, ss = row.counts
+    return (rr / (rr + rs) + ss / (sr + ss)) / 2
+
+
+def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> Cell | None:
+    """Write how much better the first group is than the second, in points."""
+    for one in analysis.group_differences:
+        if one.block != block or {one.first, one.second} != set(names):
+            continue
+        found, sign = one.balanced_accuracy, 1 if one.first == names[0] else -1
+        if found.value is None:
+            return Cell(words.NOTHING)
+        ends = [found.interval.low, found.interval.high][::sign]
+        known = [in_points(sign * end) for end in ends if end is not None]
+        return Cell(in_points(sign * found.value), " to ".join(known) if len(known) == 2 else "")
+    return None
+
+
+def in_points(value: float) -> str:
+    """Write a difference of shares in points, with a true minus."""
+    return f"{100 * value:+.1f}".replace("-", "−")
+
+
+def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
+    """Find the reading that stands for a printed row: of the same block, or the next reader."""
+    if printed.rows_are == "reader":
+        name = f"R{place + 1}"
+        return next((one for one in analysis.readings if one.reader == name), None)
+    label = printed.rows[place].label
+    return next((one for one in analysis.readings if one.block == label), None)
+
+
+def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
+    """Give what a classifier scores on the images of a block, in a reader's place."""
+    mine = [model for model in models if model.block == block]
+    return [
+        cell(score)
+        | {
+            "floor": number(score.floor),
+            "of": " ".join(filter(None, (model.label if len(mine) > 1 else "", word))),
+        }
+        for model in mine
+        for word, folder in model.sets[-1:]
+        for score in model.scores.get(folder.name, ())
+        if score.name == CLASSIFIER
+    ]
