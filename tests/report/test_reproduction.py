@@ -162,7 +162,7 @@ def experiment():
         effects=(
             Effect(
                 measure="accuracy", one=changed, other=none, value=-0.012, low=-0.03, high=0.01,
-                p=0.2, p_holm=0.4, freedom=3.0, seeds=(-0.012,),
+                p=0.2, main=True, p_holm=0.4, freedom=3.0, verdict="not shown", seeds=(-0.012,),
             ),
         ),
     )  # fmt: skip
