@@ -146,13 +146,13 @@ STUDY = Reproduction(
     scales=(
         Scale(
             name="smoke",
-            limits="A network of a quarter of the paper's width has seen a few thousand images: "
-            "the run shows that every step works, and no number on this page says anything about "
-            "the paper's method.",
+            limits="A network of a quarter of the paper's width has seen a few hundred images, and "
+            "draws noise: the run shows that every step works, and no number on this page says "
+            "anything about the paper's method.",
             subjects=8,
             sizes={128: 64},
             plan={"poses": 12, "splits": (0.5, 0.0, 0.5)},
-            images=4_800,
+            images=640,
             recipe={"batch": "16", "precision": "fp32"},
             networks={"kazuhiro-dcgan": {"network.width": "64"}},
             samples=60,
