@@ -98,7 +98,7 @@ def detect(
                 "" if one.one.ratio is None else f"{one.one.ratio:g}",
                 f"{100 * one.value:+.1f}",
                 f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-                f"{one.p_holm:.3f}",
+                "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}",
                 one.verdict,
             )
             for one in found.differences_in("accuracy")

@@ -132,7 +132,7 @@ def guessing(found: Detection) -> Iterator[str]:
 
 def mixed(parts: Sequence[Part]) -> Iterator[str]:
     """Say when classifiers were trained on different machines."""
-    devices = sorted({one.device for one in parts})
+    devices = sorted({one.device for one in parts} - {""})
     if len(devices) > 1:
         yield (
             f"Classifiers were trained on {' and on '.join(devices)}: what differs between "
