@@ -32,7 +32,7 @@ def test_mending_a_sentence_leaves_a_run_in_progress_valid(tmp_path):
     for key, part in (("cases", "reading"), ("seeds", "detection")):
         other = study.model_dump()
         (other[part].get("protocol") or other[part])[key] = 7
-        with pytest.raises(RunError, match="begun with another plan"):
+        with pytest.raises(RunError, match="begun with other plan"):
             claim(tmp_path / "out", Reproduction.of(other, "study"), None)
 
 
@@ -117,7 +117,7 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
     study = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.5, 0.1, 0.4)))
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
     assert study.image_types[0].plan.where == ()
-    with pytest.raises(RunError, match="another splits and plan"):
+    with pytest.raises(RunError, match="other splits and plan"):
         other = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.6, 0.0, 0.4)))
         claim(tmp_path / "out", other, scans)
     scans.rename(tmp_path / "away")  # a disk that is not there any more
@@ -126,7 +126,7 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
 
 def test_how_much_there_is_to_do_is_said_before():
     assert amount(smoke("kazuhiro2018")) == (
-        "1 network to train on 4,800 images, and less than 0.1 GB of images to draw"
+        "1 network to train on 640 images, and less than 0.1 GB of images to draw"
     )
     # 2 networks draw 10,000 images of 256 x 256 pixels of 2 bytes each.
     assert amount(find_study("han2018-pggan")) == (

@@ -1,5 +1,6 @@
 """Whole studies at smoke scale, as a user runs them; slow."""
 
+import html
 import re
 import signal
 import subprocess
@@ -43,7 +44,7 @@ def finish(name, out):
     assert "Traceback" not in said and "Open " in said
     page = (out / "report.html").read_text()
     study = smoke(name)
-    assert "Simulated data." in page and study.scale_of("smoke").limits in page
+    assert "Simulated data." in page and study.scale_of("smoke").limits in html.unescape(page)
     for _, model in study.models():
         assert f">{model.label}</a>" in page
     assert 'src="http' not in page

@@ -17,6 +17,7 @@ from jaxtyping import Float, Int
 from pydantic import Field
 from torch import Tensor, nn
 
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError, DivergedError
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
@@ -153,7 +154,7 @@ def train_classifier(
     """
     if not (len(source) and len(validation)):
         raise DataError("A classifier needs images to learn from and others to validate it.")
-    device = device or torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device or best_device()
     training = choose_precision(training, device)
     with seeded(training.seed, device):
         channels = source.batch(torch.tensor([0]))[0].shape[1]

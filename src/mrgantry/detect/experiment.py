@@ -17,15 +17,14 @@ asked for, the same in all conditions. Validation images are not thinned out.
 """
 
 import math
-import platform
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Literal, get_args
 
-import torch
-
-from mrgantry.common.errors import RecipeError, RunError
+from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common.device import best_device, device_name
+from mrgantry.common.errors import RecipeError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.common.provenance import command_line
@@ -300,35 +299,14 @@ def settle(out: Path, terms: Terms) -> Begun:
     path = out / "experiment.json"
     if any((out / "parts").glob("*.json")):
         begun = Begun.of(read_json(path), f"experiment {path}")
-        changed = [
-            key for key in Terms.model_fields if getattr(terms, key) != getattr(begun.terms, key)
-        ]
-        if changed:
-            raise RunError(
-                f"{out} was begun with other {' and '.join(changed)}. Repeat the first command "
-                "to go on with it, or choose another folder for a new experiment."
-            )
+        refuse_changes(out, vars(begun.terms), vars(terms))
         return begun
-    if any(one.name[0] != "." and one != path for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and is not an experiment; choose another folder.")
-    precision = choose_precision(terms.training, device()).precision
+    refuse_others(out, path.name, "an experiment")
+    precision = choose_precision(terms.training, best_device()).precision
     assert precision != "auto"
     begun = Begun(terms=terms, precision=precision, device=device_name())
     write_json(path, begun.model_dump())
     return begun
-
-
-def device() -> torch.device:
-    """Give what is trained on."""
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-
-
-def device_name() -> str:
-    """Name what is trained on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    threads = torch.get_num_threads()
-    return f"CPU ({platform.machine()}), {threads} thread{'s' if threads > 1 else ''}"
 
 
 def run_cells(
@@ -345,7 +323,7 @@ def run_cells(
         DataError: Images hold values that are not finite.
         DivergedError: A classifier's loss became NaN or infinite.
     """
-    where = device()
+    where = best_device()
     synthetic = joined(sets, where, begun.terms.seed) if sets else None
     validation, test = Images.of(data.validation, where), Images.of(data.test, where)
 

@@ -22,6 +22,7 @@ from jaxtyping import Float
 from safetensors import SafetensorError
 from torch import Tensor, nn
 
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
 from mrgantry.common.weights import fetched
@@ -132,12 +133,8 @@ def load_extractor(name: str, weights: Path | None = None) -> Extractor:
             f"{path} is damaged or holds other weights than those of {name}, which are at "
             f"{network.url}."
         ) from error
-    extract = partial(_extract, network, module.to(_device()))
+    extract = partial(_extract, network, module.to(best_device()))
     return Extractor(name, extract, fingerprint([repr(network.prepare), digest]))
-
-
-def _device() -> torch.device:
-    return torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
 
 def _extract(network: Network, module: nn.Module, images: Images) -> Features:
@@ -149,7 +146,7 @@ def _extract(network: Network, module: nn.Module, images: Images) -> Features:
     found = []
     with torch.inference_mode(), exact:
         for chunk in chunks:
-            prepared = network.prepare(chunk.to(_device()).float())
+            prepared = network.prepare(chunk.to(best_device()).float())
             found.append(network.respond(module, prepared).double().cpu())
     return torch.cat(found).reshape(n, -1).numpy()
 

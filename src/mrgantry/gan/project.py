@@ -25,6 +25,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Float16, Float32, Int
 from torch import Tensor, nn
 
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.progress import progress
@@ -118,7 +119,7 @@ def project(
         refuse_unseen(opened, data)
     chosen = find(data, ids) if ids else choose(data, splits, opened.facts.only, count, seed)
     codes = codes_of(opened, chosen)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     # This layout of memory took 30 % off the time of convolutions on a CPU.
     generator = opened.generator().to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
     which = {"id": tuple(ids)} if ids else {"count": count, "split": tuple(splits)}

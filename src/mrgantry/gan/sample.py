@@ -9,6 +9,7 @@ import torch
 from jaxtyping import Float, Float16
 from torch import Tensor, nn
 
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
@@ -66,7 +67,7 @@ def sample(
     )
     facts.labels.only(labels)  # a wrong one is said before anything is written
     begin(out, about)
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     generator = opened.generator().to(device)
     blocks = [range(seed + i, seed + min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
     names = [f"seeds-{block.start:07d}" for block in blocks]

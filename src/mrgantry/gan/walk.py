@@ -24,6 +24,7 @@ from jaxtyping import Float
 from PIL import Image
 from torch import Tensor
 
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.picture import grid, save_gif, save_grid
@@ -113,7 +114,7 @@ def walk(
         "label": tuple(labels),
         "gif_seconds": gif_seconds,
     }
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = best_device()
     generator = opened.generator().to(device)
     choices = {"weights": fingerprint([opened.weights()])} | asked
     begin_results(out, "walk.json", command_line("walk", run, out, **asked), choices)

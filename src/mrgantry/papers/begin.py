@@ -3,7 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.weights import fetched
 from mrgantry.data.prepare import choose
@@ -40,17 +41,10 @@ def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
     }
     path = out / "reproduction.json"
     if path.is_file():
-        before = read_json(path)
-        changed = [key for key in terms if before.get(key) != terms[key]]
-        if changed:
-            raise RunError(
-                f"{out} was begun with another {' and '.join(changed)}. Repeat the first command "
-                "to go on with it, or choose another folder."
-            )
-    elif any(one.name[0] != "." for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and holds no reproduction; choose another folder.")
-    else:
-        write_json(path, terms)
+        refuse_changes(out, read_json(path), terms)
+        return
+    refuse_others(out, path.name, "a reproduction")
+    write_json(path, terms)
 
 
 def check_options(work: Work) -> None:

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-import torch
 from pydantic import Field
 
-from mrgantry.common.errors import DivergedError, RecipeError, RunError
+from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common.device import device_name
+from mrgantry.common.errors import DivergedError, RecipeError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line, versions
@@ -263,34 +264,18 @@ def settle(out: Path, terms: Terms, rows: SliceSet, say: Callable[[str], None]) 
     path = out / "budget.json"
     if path.is_file():
         budget = Budget.of(read_json(path), f"budget {path}")
-        changed = [
-            key for key in Terms.model_fields if getattr(terms, key) != getattr(budget.terms, key)
-        ]
-        if changed:
-            raise RunError(
-                f"{out} was begun with other {' and '.join(changed)}. Repeat the first command "
-                "to go on with it, or choose another folder for a new comparison."
-            )
+        refuse_changes(out, vars(budget.terms), vars(terms))
         return budget
-    if any(one.name[0] != "." for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and is not a comparison; choose another folder.")
+    refuse_others(out, path.name, "a comparison")
     say(f"Timing {len(terms.recipes)} recipes, so that each gets {terms.minutes:g} minutes a run")
     paces = tuple(measure_paces(rows, terms.recipes))
     lengths = [
         pace.images(terms.minutes, recipe.batch)
         for pace, recipe in zip(paces, terms.recipes, strict=True)
     ]
-    budget = Budget(terms=terms, device=device(), paces=paces, images=tuple(lengths))
+    budget = Budget(terms=terms, device=device_name(), paces=paces, images=tuple(lengths))
     write_json(path, budget.model_dump())
     return budget
-
-
-def device() -> str:
-    """Name what is trained on."""
-    if torch.cuda.is_available():
-        return torch.cuda.get_device_name()
-    threads = torch.get_num_threads()
-    return f"CPU, {threads} thread{'s' if threads > 1 else ''}"
 
 
 def gather(real: SliceSet, budget: Budget, trials: Sequence[Trial], command: str) -> Comparison:
