@@ -18,7 +18,7 @@ seeds it did in 11 to 14 %, and with one in half of all: below three seeds there
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -316,7 +316,9 @@ def difference(
             "slices without."
         )
     values, without = table[0], table[1:]
-    return judged(values, (count - 1) * (values - without))
+    found = judged(values, (count - 1) * (values - without))
+    # All measures lie between 0 and 1, so no difference is larger.
+    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
 
 
 def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]) -> Difference:

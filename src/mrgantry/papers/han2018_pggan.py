@@ -289,7 +289,6 @@ STUDY = Reproduction(
                     epochs=3,
                     precision="fp32",
                 ),
-                "seeds": 2,
                 "real_share": 0.5,
                 "ratios": (1.0,),
             },

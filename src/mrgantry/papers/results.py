@@ -278,11 +278,12 @@ def answered(study: Study) -> bool:
 
 
 def seats(reading: Reading) -> Iterator[str]:
-    """Say who is to sit where."""
+    """Say who is to sit where, as far as the paper tells."""
     for number, seat in enumerate(reading.seats, 1):
         paper = f"in the paper {seat.paper}" if seat.paper else ""
         about = "; ".join(filter(None, (seat.group, paper)))
-        yield f"R{number}: {about}" if about else f"R{number}"
+        if about:
+            yield f"R{number}: {about}"
 
 
 def commands_of(
