@@ -96,7 +96,10 @@ def test_nothing_heavy_is_imported_for_help():
         (["compare", "absent", "out", "--recipe", "demo"], "absent is not a set of slices"),
         (["detect", "absent", "out"], "absent is not a set of slices"),
         (["detect", "x", "out", "--set", "netwrk=small"], "Did you mean 'network'?"),
-        (["detect", "x", "out", "--condition", "clasical"], "Did you mean 'classical'?"),
+        (
+            ["detect", "x", "out", "--condition", "clasical"],
+            "no condition 'clasical'; there are 'none'",
+        ),
         (["detect", "x", "out", "--condition", "synthetic"], "name a set with --synthetic"),
         (["reproduce", "han", "out"], "Did you mean 'han2018'?"),
         (["reproduce", "han2018", "out", "--scale", "smok"], "Did you mean 'smoke'?"),

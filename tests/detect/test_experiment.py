@@ -12,8 +12,9 @@ from mrgantry.data.slices import StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training
 from mrgantry.detect.detection import Cell, read_detection
-from mrgantry.detect.experiment import USUAL, Terms, cells_of, changes_of, detect, source_of
+from mrgantry.detect.experiment import Terms, detect, source_of
 from mrgantry.detect.maps import read_map
+from mrgantry.detect.options import USUAL, cells_of, changes_of, conditions_of
 from mrgantry.detect.sets import draw_subjects, open_real, open_synthetic, remarks_on
 from mrgantry.detect.sources import Images
 from squares import as_synthetic, heads, write
@@ -81,8 +82,9 @@ def test_the_whole_experiment_and_again_after_a_stop(
     assert found.answer.other.condition == "classical" and found.answer.one.share == 0.5
     assert any("At shares of 50% classifiers learn from 3" in one for one in found.remarks)
     answers = pd.read_csv(tmp_path / "out/answers.csv")
-    ours = answers["none, share 0.5, seed 0"]
-    right = ((ours >= 0.5) == (answers["tumour"] == "yes")).mean()
+    assert len(answers) == 4 * len(open_real(real).test)
+    ours = answers[answers["condition"] == "none"]
+    right = ((ours["probability"] >= 0.5) == (ours["tumour"] == "yes")).mean()
     assert right == pytest.approx(found.score(found.main[0], "accuracy").seeds[0])
     assert list(read_map(tmp_path / "out")) == ["real, tumour", "real, no tumour"]
     assert "--set network=small" in found.command and "--shares 0.5 " in found.command
@@ -93,10 +95,14 @@ def test_the_whole_experiment_and_again_after_a_stop(
         tmp_path / "out",
         synthetic,
         say=said.append,
-        **options | {"conditions": USUAL[:2], "seeds": 2},
+        **options | {"seeds": 2},
     )
-    assert len(said) - calls == 2 and more.seeds == (0, 1)
-    with pytest.raises(RunError, match="begun with other real_share"):
+    assert len(said) - calls == 4 and more.seeds == (0, 1)
+    for less in ({"seeds": 1}, {"seeds": 2, "conditions": USUAL[:2]}):
+        with pytest.raises(RunError, match="classifiers that this call leaves out"):
+            detect(real, tmp_path / "out", synthetic, say=SAY, **options | less)
+    options["seeds"] = 2
+    with pytest.raises(RunError, match="begun with other real_share .real_share was 0.5, now 0.2"):
         detect(real, tmp_path / "out", synthetic, say=SAY, real_share=0.2, **options)
     with pytest.raises(RunError, match="begun with other synthetic"):
         detect(real, tmp_path / "out", synthetic[::-1], say=SAY, **options)
@@ -137,7 +143,9 @@ def test_a_generator_that_knows_the_test_is_refused(real, tmp_path):
 
 def test_real_images_of_test_subjects_are_refused_too(real, tmp_path):
     shutil.copytree(real, tmp_path / "copy")
-    with pytest.raises(DataError, match="has seen p008 of the test split"):
+    with pytest.raises(
+        DataError, match="is no synthetic set, and holds real images of p008 of the test split"
+    ):
         detect(real, tmp_path / "out", [tmp_path / "copy"], training=QUICK, say=SAY)
 
 
@@ -161,7 +169,7 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
     ("options", "sentence"),
     [
         ({"conditions": ["none"]}, "two or more conditions"),
-        ({"conditions": ["none", "clasical"]}, "Did you mean 'classical'"),
+        ({"conditions": ["none", "clasical"]}, "no condition 'clasical'; there are 'none', 'cl"),
         (
             {"conditions": ["none", "classical"], "training": Training(network="small")},
             "has no weights trained on ImageNet",
@@ -177,6 +185,16 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
 def test_options_that_cannot_be(options, sentence, tmp_path):
     with pytest.raises(RecipeError, match=sentence):
         detect(tmp_path / "absent", tmp_path / "out", say=SAY, **options)
+
+
+def test_the_order_of_words_in_a_condition_is_free():
+    assert conditions_of(["none", "synthetic+classical"], True) == ("none", "classical+synthetic")
+
+
+def test_a_split_that_is_not_there_is_told_with_the_remedy(tmp_path):
+    data = write(tmp_path / "real", 8, 4, (4, 0, 4))
+    with pytest.raises(DataError, match=r"no validation subjects.*--splits 0.6:0.15:0.25"):
+        open_real(data.folder)
 
 
 def test_conditions_that_nobody_compares(real, synthetic, tmp_path):

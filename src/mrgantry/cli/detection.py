@@ -66,7 +66,9 @@ def detect(
     shares and ratios can be added. Without a GPU: --set network=small --set weights=scratch.
     """
     from mrgantry.cli.options import some_numbers
-    from mrgantry.detect.experiment import USUAL, change, detect
+    from mrgantry.detect import detect
+    from mrgantry.detect.effects import FEWEST_SEEDS
+    from mrgantry.detect.options import USUAL, change
     from mrgantry.papers import printed_detection
     from mrgantry.report import write_detection
 
@@ -98,13 +100,20 @@ def detect(
                 "" if one.one.ratio is None else f"{one.one.ratio:g}",
                 f"{100 * one.value:+.1f}",
                 f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-                "< 0.001" if one.p_holm < 0.001 else f"{one.p_holm:.3f}",
+                p_value(one.p_holm) if len(one.seeds) >= FEWEST_SEEDS else "",
                 one.verdict,
             )
             for one in found.differences_in("accuracy")
         ],
     )
+    if len(found.seeds) < FEWEST_SEEDS:
+        say(f"With fewer than {FEWEST_SEEDS} seeds, intervals leave out most of what chance does.")
     for remark in found.remarks:
         say(f"Warning: {remark}")
     say(f"{answer}.")
     say(f"Look at {out / 'detection.html'}.")
+
+
+def p_value(p: float) -> str:
+    """Write a p value."""
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"

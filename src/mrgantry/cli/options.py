@@ -47,4 +47,9 @@ def numbers(text: str, option: str, count: int) -> tuple[float, ...]:
 
 def some_numbers(text: str, option: str) -> tuple[float, ...]:
     """Read one number or more between colons, or refuse them as wrong usage of the option."""
-    return numbers(text, option, text.count(":") + 1)
+    try:
+        return numbers(text, option, text.count(":") + 1)
+    except typer.BadParameter as error:
+        raise typer.BadParameter(
+            f"{option} takes numbers between colons, as 0.25:1, not {text!r}"
+        ) from error

@@ -1,10 +1,12 @@
 """Whether long work may begin in a folder, or go on in it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from mrgantry.common.errors import RunError
+
+LONG = 80  # characters of two values, beyond which they are not printed
 
 
 def refuse_others(out: Path, mark: str, what: str) -> None:
@@ -35,7 +37,19 @@ def refuse_changes(out: Path, before: Mapping[str, Any], now: Mapping[str, Any])
     """
     changed = [key for key in now if before.get(key) != now[key]]
     if changed:
+        values = "; ".join(differences(before, now))
         raise RunError(
-            f"{out} was begun with other {' and '.join(changed)}. Repeat the first command to go "
-            "on with it, or choose another folder."
+            f"{out} was begun with other {' and '.join(changed)}"
+            + (f" ({values})" if values else "")
+            + ". Repeat the first command to go on with it, or choose another folder."
         )
+
+
+def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[str]:
+    """Name the values that differ, also those within others; long ones are left out."""
+    for key in now:
+        old, new = before.get(key), now[key]
+        if isinstance(old, Mapping) and isinstance(new, Mapping):
+            yield from (f"{key}.{one}" for one in differences(old, new))
+        elif old != new and len(f"{old!r}{new!r}") <= LONG:
+            yield f"{key} was {old!r}, now {new!r}"

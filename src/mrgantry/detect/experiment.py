@@ -20,27 +20,27 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 from mrgantry.common.claims import refuse_changes, refuse_others
 from mrgantry.common.device import best_device, device_name
-from mrgantry.common.errors import RecipeError
+from mrgantry.common.errors import RunError
 from mrgantry.common.files import read_json, write_json
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import Training, choose_precision, judge, train_classifier
-from mrgantry.detect.detection import Cell, Condition, Detection, Part, nearest_to_one
+from mrgantry.detect.detection import Cell, Detection, Part
 from mrgantry.detect.effects import youden
-from mrgantry.detect.gather import PAIRS, gather, write_tables
+from mrgantry.detect.gather import gather, write_tables
 from mrgantry.detect.maps import write_map
-from mrgantry.detect.resnet import published
+from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written
+from mrgantry.detect.resnet import fetch_published
 from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subjects_of
 from mrgantry.detect.sources import Augmented, Images, Mixture, Source
 from mrgantry.detect.sources import shares as divide
 
-USUAL: tuple[Condition, ...] = ("none", "classical", "synthetic", "classical+synthetic")
 VIRTUAL = 100_000  # classically changed images a class, as published
 
 
@@ -104,8 +104,8 @@ def detect(
     """Train classifiers under several conditions, and find out which differ.
 
     Interrupted, the same call goes on where it stopped; more seeds, conditions, shares and
-    ratios can be added. Writes `detection.json`, `measures.csv`, `differences.csv`,
-    `answers.csv` and `map.csv`.
+    ratios can be added, and none left out that was looked at: p values are adjusted for all.
+    Writes `detection.json`, `measures.csv`, `differences.csv`, `answers.csv` and `map.csv`.
 
     Args:
         real: Folder of the real set, split by subject.
@@ -126,13 +126,18 @@ def detect(
     Raises:
         DataError: A set cannot be used, or a generator has seen people it must not.
         RecipeError: The options cannot be.
-        RunError: The folder holds an experiment on other terms.
+        RunError: The folder holds an experiment on other terms, or more than is asked for.
         DivergedError: A classifier's loss became NaN or infinite.
     """
     chosen = conditions_of(conditions, bool(synthetic))
     check(seeds, shares, ratios, real_share, training)
+    cells = cells_of(chosen, seeds, shares, ratios, seed)
+    refuse_leaving_out(out, cells)
+    waiting = not all(one.path(out).is_file() for one in cells)
     data = open_real(real, only)
     sets = open_synthetic(synthetic, data)
+    if waiting and training.weights == "imagenet":
+        fetch_published(training.network)
     terms = Terms(
         data=data.whole.about.fingerprint,
         synthetic=tuple(one.about.fingerprint for one in sets),
@@ -142,11 +147,10 @@ def detect(
         real_share=real_share,
         seed=seed,
     )
-    cells = cells_of(chosen, seeds, shares, ratios, seed)
     for share, number in {(one.share, one.seed) for one in cells}:
         data.at(share, number)  # refused before anything is trained
     begun = settle(out, terms)
-    if not all(one.path(out).is_file() for one in cells):
+    if waiting:
         run_cells(out, data, sets, begun, cells, say)
     parts = [Part.of(read_json(one.path(out)), f"part {one.path(out)}") for one in cells]
     command = command_line(
@@ -156,8 +160,8 @@ def detect(
         synthetic=tuple(synthetic),
         condition=tuple(conditions),
         seeds=seeds,
-        shares=":".join(f"{one:g}" for one in shares),
-        ratios=":".join(f"{one:g}" for one in ratios),
+        shares=written(shares),
+        ratios=written(ratios),
         set=(*changes_of(training), *changes_of(classical)),
         real_share=f"{real_share:g}",
         only=tuple(only),
@@ -170,124 +174,21 @@ def detect(
     return found
 
 
-def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...]:
-    """Read the names of conditions.
-
-    Args:
-        words: Two names or more.
-        synthetic: Whether there are synthetic images.
+def refuse_leaving_out(out: Path, cells: Sequence[Cell]) -> None:
+    """Refuse to report less than was looked at.
 
     Raises:
-        RecipeError: One is unknown, or stands there twice, or needs images that are not there.
+        RunError: The folder holds classifiers that are not asked for.
     """
-    known: dict[str, Condition] = {one: one for one in get_args(Condition)}
-    for one in words:
-        if one not in known:
-            raise RecipeError(unknown("condition", one, list(known), "list of conditions"))
-        if "synthetic" in one and not synthetic:
-            raise RecipeError(
-                f"The condition {one!r} needs synthetic images: name a set with --synthetic, or "
-                "take --condition none --condition classical."
-            )
-    if len(set(words)) < max(2, len(words)):
-        raise RecipeError("An experiment compares two or more conditions, each named once.")
-    if not any({one, other} <= set(words) for one, other in PAIRS):
-        raise RecipeError(
-            f"{' and '.join(words)} are not compared with each other; add --condition none."
+    asked = {one.path(out) for one in cells}
+    others = sorted(set((out / "parts").glob("*.json")) - asked)
+    if others:
+        cell = Part.of(read_json(others[0]), f"part {others[0]}").cell
+        raise RunError(
+            f"{out} holds {len(others)} classifiers that this call leaves out, such as: {cell}. "
+            "Name all conditions, shares, ratios and seeds that were looked at, since p values are "
+            "adjusted for them, or choose another folder."
         )
-    return tuple(known[one] for one in words)
-
-
-def check(
-    seeds: int,
-    shares: Sequence[float],
-    ratios: Sequence[float],
-    real_share: float,
-    training: Training,
-) -> None:
-    """Refuse numbers that cannot be, before anything is read.
-
-    Raises:
-        RecipeError: One of them.
-    """
-    if seeds < 1:
-        raise RecipeError(f"An experiment needs 1 seed or more, not {seeds}.")
-    if not shares or not all(0 < one <= 1 for one in shares):
-        raise RecipeError(f"Shares of the training subjects lie in (0, 1], not {tuple(shares)}.")
-    if not ratios or not all(0 < one < 1e6 for one in ratios):
-        raise RecipeError(f"Ratios of synthetic images are greater than 0, not {tuple(ratios)}.")
-    if not 0 <= real_share <= 1:
-        raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
-    if training.weights == "imagenet":
-        published(training.network)
-    if training.seed:
-        raise RecipeError("The training's seed is not yours to set here; take --seed instead.")
-
-
-def change(changes: Sequence[str]) -> tuple[Training, Classical]:
-    """Give training and classical changes with some values changed, each as `key=value`.
-
-    Raises:
-        RecipeError: A key is unknown, or its value will not do.
-    """
-    given: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
-    for one in changes:
-        key, sign, text = one.partition("=")
-        if not sign:
-            raise RecipeError(f"The change {one!r} must read key=value.")
-        if key in (*Training.keys(), *Classical.keys()):
-            kind = "training" if key in Training.keys() else "classical"  # noqa: SIM118
-            given[kind][key] = None if text == "null" else text
-        else:
-            known = [*Training.keys(), *Classical.keys()]
-            raise RecipeError(unknown("key", key, known, "detection"))
-    return (
-        Training.of(dict(given["training"]), "training"),
-        Classical.of(dict(given["classical"]), "classical changes"),
-    )
-
-
-def changes_of(value: Frozen) -> tuple[str, ...]:
-    """Write what differs from the usual as `key=value`."""
-    usual = type(value)().model_dump()
-    words = {True: "true", False: "false"}
-    return tuple(
-        f"{key}={words[now] if isinstance(now, bool) else now}"
-        for key, now in value.model_dump().items()
-        if now != usual[key]
-    )
-
-
-def cells_of(
-    conditions: Sequence[Condition],
-    seeds: int,
-    shares: Sequence[float],
-    ratios: Sequence[float],
-    first: int = 0,
-) -> list[Cell]:
-    """List what is to be trained, seed after seed: what is stopped is smaller, and as fair.
-
-    Shares and ratios are taken in rising order, each once. What has no real images to draw a
-    share of, or nothing to add in a ratio, is trained once. Where there are several of both, the
-    shares have the ratio nearest to 1, and the other ratios the greatest share: a curve of each.
-    """
-    shares, ratios = sorted(set(shares)), sorted(set(ratios))
-    nearest = nearest_to_one(ratios)
-    cells = []
-    for number in range(first, first + seeds):
-        for share in shares:
-            for condition in conditions:
-                if condition == "synthetic alone":
-                    if share == shares[-1]:
-                        cells.append(Cell(condition=condition, share=share, seed=number))
-                elif "synthetic" not in condition:
-                    cells.append(Cell(condition=condition, share=share, seed=number))
-                else:
-                    cells += [
-                        Cell(condition=condition, share=share, ratio=ratio, seed=number)
-                        for ratio in (ratios if share == shares[-1] else [nearest])
-                    ]
-    return cells
 
 
 def settle(out: Path, terms: Terms) -> Begun:
@@ -299,7 +200,7 @@ def settle(out: Path, terms: Terms) -> Begun:
     path = out / "experiment.json"
     if any((out / "parts").glob("*.json")):
         begun = Begun.of(read_json(path), f"experiment {path}")
-        refuse_changes(out, vars(begun.terms), vars(terms))
+        refuse_changes(out, begun.terms.model_dump(), terms.model_dump())
         return begun
     refuse_others(out, path.name, "an experiment")
     precision = choose_precision(terms.training, best_device()).precision

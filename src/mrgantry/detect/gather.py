@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import pandas as pd
 from jaxtyping import Bool
 
 from mrgantry.common.errors import DataError
@@ -108,7 +109,7 @@ def gather(
     )
     update = {
         "examples": tuple(examples(data, made.main, answers)),
-        "remarks": (*guessing(made), *made.remarks),
+        "remarks": (*guessing(made), *one_sided(made), *made.remarks),
     }
     return made.model_copy(update=update)
 
@@ -128,6 +129,19 @@ def guessing(found: Detection) -> Iterator[str]:
                     "tells little. Take more people, a sequence that shows tumours, longer "
                     "training, or labels that are less one-sided."
                 )
+
+
+def one_sided(found: Detection) -> Iterator[str]:
+    """Say which classifiers give one answer to everything."""
+    for arm in found.main:
+        hits, passes = (found.score(arm, name).seeds for name in ("sensitivity", "specificity"))
+        same = [{0.0, 1.0} == {hit, none} for hit, none in zip(hits, passes, strict=True)]
+        if any(same):
+            yield (
+                f"{sum(same)} of {len(same)} classifiers learnt with {arm.condition} call every "
+                "slice the same at a probability of 0.5: their accuracy tells nothing. Train "
+                "longer, or compare the AUC."
+            )
 
 
 def mixed(parts: Sequence[Part]) -> Iterator[str]:
@@ -278,11 +292,17 @@ def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part])
     """Write `detection.json` for programs, and three tables for spreadsheets."""
     write_rows(out / "measures.csv", [flat(one) for one in found.scores])
     write_rows(out / "differences.csv", [flat(one) for one in found.effects])
-    table = data.test.table[["id", "subject", "tumour", "tumour_mm2"]].copy()
-    for one in parts:
-        table[str(one.cell)] = one.probability
+    test = data.test.table[["id", "subject", "tumour", "tumour_mm2"]]
+    answers = [
+        test.assign(
+            **one.cell.model_dump(),
+            threshold=one.threshold,
+            probability=np.array(one.probability),
+        )
+        for one in parts
+    ]
     with whole(out / "answers.csv") as aside:
-        table.to_csv(aside, index=False)
+        pd.concat(answers).to_csv(aside, index=False)
     write_json(out / "detection.json", found.model_dump())
 
 

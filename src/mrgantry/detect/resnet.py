@@ -172,6 +172,20 @@ def published(name: Name) -> tuple[str, str]:
     return PUBLISHED[name]
 
 
+def fetch_published(name: Name) -> Path:
+    """Look for weights trained on ImageNet, or fetch them, as `mrgantry.common.weights` says.
+
+    Raises:
+        RecipeError: Nobody has published weights of this network.
+        DataError: They cannot be fetched.
+    """
+    url, sha256 = published(name)
+    try:
+        return fetched(f"{name}-imagenet.safetensors", url, sha256)
+    except DataError as error:
+        raise DataError(f"{error} Or train without them: --set weights=scratch.") from error
+
+
 def load_published(network: ResNet, name: Name, weights: Path | None = None) -> None:
     """Fill a network, but for its last layer, with weights trained on ImageNet.
 
@@ -185,11 +199,8 @@ def load_published(network: ResNet, name: Name, weights: Path | None = None) -> 
         RecipeError: Nobody has published weights of this network.
         DataError: They cannot be fetched, or the file does not hold them.
     """
-    url, sha256 = published(name)
-    try:
-        path = weights or fetched(f"{name}-imagenet.safetensors", url, sha256)
-    except DataError as error:
-        raise DataError(f"{error} Or train without them: --set weights=scratch.") from error
+    url, _ = published(name)
+    path = weights or fetch_published(name)
     try:
         state = safetensors.torch.load_file(path)
         state["conv1.weight"] = adapted(state["conv1.weight"], network.conv1.in_channels)

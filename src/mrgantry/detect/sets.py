@@ -97,6 +97,12 @@ def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
         raise DataError(f"{folder} is oblique; prepare the scans with --plane axial to detect.")
     splits = []
     for name in SPLITS:
+        if not (whole.table["split"] == name).any():
+            raise DataError(
+                f"{folder} has no {name} subjects. Detection learns from one split, stops by "
+                "another and judges by a third: prepare with --splits 0.6:0.15:0.25, and more "
+                "subjects if these are few."
+            )
         rows = choose_rows(whole.split(name), only)
         known = rows.where(rows.table["tumour"].astype(str).isin(list(CLASSES)).to_numpy())
         need_both(known, f"The split {name!r}")
@@ -178,10 +184,13 @@ def refuse_leak(synthetic: SliceSet, real: Real) -> None:
         held = set(everyone.loc[everyone["split"] == split, "subject"].astype(str))
         shared = seen_by(synthetic) & held
         if shared:
+            who = f"The generator of {synthetic.folder} has seen"
+            if not synthetic.about.synthetic:
+                who = f"{synthetic.folder} is no synthetic set, and holds real images of"
             raise DataError(
-                f"The generator of {synthetic.folder} has seen {min(shared)} of the {split} split "
-                f"of {real.whole.folder} ({len(shared)} such people), so what its images gain "
-                "would be no gain. Train it on this set's training split."
+                f"{who} {min(shared)} of the {split} split of {real.whole.folder} ({len(shared)} "
+                "such people), so what its images gain would be no gain. Train a generator on this "
+                "set's training split."
             )
 
 

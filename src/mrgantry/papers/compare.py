@@ -264,7 +264,7 @@ def settle(out: Path, terms: Terms, rows: SliceSet, say: Callable[[str], None]) 
     path = out / "budget.json"
     if path.is_file():
         budget = Budget.of(read_json(path), f"budget {path}")
-        refuse_changes(out, vars(budget.terms), vars(terms))
+        refuse_changes(out, budget.terms.model_dump(), terms.model_dump())
         return budget
     refuse_others(out, path.name, "a comparison")
     say(f"Timing {len(terms.recipes)} recipes, so that each gets {terms.minutes:g} minutes a run")

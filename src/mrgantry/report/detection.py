@@ -134,7 +134,7 @@ def answer(found: Detection) -> dict[str, str]:
     words = {
         "helps": "helped",
         "hurts": "hurt",
-        "not shown": "were not shown to help",
+        "not shown": "were not shown to help or hurt",
         "too few seeds": "were tried with too few seeds to tell",
     }
     half = (one.high - one.low) / 2
@@ -265,10 +265,17 @@ def cell(one: Effect) -> dict[str, str]:
     return {
         "value": shown(one.value, one.measure, True),
         "interval": f"{shown(one.low, one.measure, True)} to {shown(one.high, one.measure, True)}",
-        "p": "p < 0.001" if one.p_holm < 0.001 else f"p = {one.p_holm:.3f}",
+        "p": p_value(one),
         "verdict": one.verdict,
         "kind": {"helps": "better", "hurts": "worse"}.get(one.verdict, "alike"),
     }
+
+
+def p_value(one: Effect) -> str:
+    """Write the adjusted p value; without a verdict there is none."""
+    if one.verdict == "too few seeds":
+        return ""
+    return "p < 0.001" if one.p_holm < 0.001 else f"p = {one.p_holm:.3f}"
 
 
 def galleries(found: Detection) -> Iterator[dict[str, str]]:

@@ -1,0 +1,141 @@
+"""What can be asked of an experiment, and what cannot."""
+
+from collections.abc import Sequence
+from typing import get_args
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.detect.classical import Classical
+from mrgantry.detect.classifier import Training
+from mrgantry.detect.detection import Cell, Condition, nearest_to_one
+from mrgantry.detect.gather import PAIRS
+from mrgantry.detect.resnet import published
+
+USUAL: tuple[Condition, ...] = ("none", "classical", "synthetic", "classical+synthetic")
+
+
+def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...]:
+    """Read the names of conditions.
+
+    Args:
+        words: Two names or more.
+        synthetic: Whether there are synthetic images.
+
+    Raises:
+        RecipeError: One is unknown, or stands there twice, or needs images that are not there.
+    """
+    known: dict[str, Condition] = {one: one for one in get_args(Condition)}
+    words = ["+".join(sorted(one.split("+"))) for one in words]
+    for one in words:
+        if one not in known:
+            listed = ", ".join(map(repr, known))
+            raise RecipeError(f"There is no condition {one!r}; there are {listed}.")
+        if "synthetic" in one and not synthetic:
+            raise RecipeError(
+                f"The condition {one!r} needs synthetic images: name a set with --synthetic, or "
+                "take --condition none --condition classical."
+            )
+    if len(set(words)) < max(2, len(words)):
+        raise RecipeError("An experiment compares two or more conditions, each named once.")
+    if not any({one, other} <= set(words) for one, other in PAIRS):
+        raise RecipeError(
+            f"{' and '.join(words)} are not compared with each other; add --condition none."
+        )
+    return tuple(known[one] for one in words)
+
+
+def check(
+    seeds: int,
+    shares: Sequence[float],
+    ratios: Sequence[float],
+    real_share: float,
+    training: Training,
+) -> None:
+    """Refuse numbers that cannot be, before anything is read.
+
+    Raises:
+        RecipeError: One of them.
+    """
+    if seeds < 1:
+        raise RecipeError(f"An experiment needs 1 seed or more, not {seeds}.")
+    if not shares or not all(0 < one <= 1 for one in shares):
+        raise RecipeError(f"Shares of the training subjects lie in (0, 1], not {written(shares)}.")
+    if not ratios or not all(0 < one < 1e6 for one in ratios):
+        raise RecipeError(f"Ratios of synthetic images are greater than 0, not {written(ratios)}.")
+    if not 0 <= real_share <= 1:
+        raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
+    if training.weights == "imagenet":
+        published(training.network)
+    if training.seed:
+        raise RecipeError("The training's seed is not yours to set here; take --seed instead.")
+
+
+def written(numbers: Sequence[float]) -> str:
+    """Write numbers as they are asked for."""
+    return ":".join(f"{one:g}" for one in numbers)
+
+
+def change(changes: Sequence[str]) -> tuple[Training, Classical]:
+    """Give training and classical changes with some values changed, each as `key=value`.
+
+    Raises:
+        RecipeError: A key is unknown, or its value will not do.
+    """
+    given: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
+    for one in changes:
+        key, sign, text = one.partition("=")
+        if not sign:
+            raise RecipeError(f"The change {one!r} must read key=value.")
+        if key in (*Training.keys(), *Classical.keys()):
+            kind = "training" if key in Training.keys() else "classical"  # noqa: SIM118
+            given[kind][key] = None if text == "null" else text
+        else:
+            known = [one for one in (*Training.keys(), *Classical.keys()) if one != "seed"]
+            raise RecipeError(unknown("key", key, known, "settings of detection"))
+    return (
+        Training.of(dict(given["training"]), "training"),
+        Classical.of(dict(given["classical"]), "classical changes"),
+    )
+
+
+def changes_of(value: Frozen) -> tuple[str, ...]:
+    """Write what differs from the usual as `key=value`."""
+    usual = type(value)().model_dump()
+    words = {True: "true", False: "false"}
+    return tuple(
+        f"{key}={words[now] if isinstance(now, bool) else now}"
+        for key, now in value.model_dump().items()
+        if now != usual[key]
+    )
+
+
+def cells_of(
+    conditions: Sequence[Condition],
+    seeds: int,
+    shares: Sequence[float],
+    ratios: Sequence[float],
+    first: int = 0,
+) -> list[Cell]:
+    """List what is to be trained, seed after seed: what is stopped is smaller, and as fair.
+
+    Shares and ratios are taken in rising order, each once. What has no real images to draw a
+    share of, or nothing to add in a ratio, is trained once. Where there are several of both, the
+    shares have the ratio nearest to 1, and the other ratios the greatest share: a curve of each.
+    """
+    shares, ratios = sorted(set(shares)), sorted(set(ratios))
+    nearest = nearest_to_one(ratios)
+    cells = []
+    for number in range(first, first + seeds):
+        for share in shares:
+            for condition in conditions:
+                if condition == "synthetic alone":
+                    if share == shares[-1]:
+                        cells.append(Cell(condition=condition, share=share, seed=number))
+                elif "synthetic" not in condition:
+                    cells.append(Cell(condition=condition, share=share, seed=number))
+                else:
+                    cells += [
+                        Cell(condition=condition, share=share, ratio=ratio, seed=number)
+                        for ratio in (ratios if share == shares[-1] else [nearest])
+                    ]
+    return cells
