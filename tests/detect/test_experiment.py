@@ -1,5 +1,6 @@
 import shutil
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -336,3 +337,9 @@ def test_it_says_when_images_help_and_when_they_hurt(swapped, tmp_path):
     )
     assert found.answer.verdict == ("hurts" if swapped else "helps")
     assert found.differences_in("auc")[0].verdict == ("hurts" if swapped else "helps")
+
+
+def test_the_documentation_lists_every_setting():
+    text = (Path(__file__).parents[2] / "docs/DETECTION.md").read_text(encoding="utf-8")
+    for key in {*Training.keys(), *Classical.keys()} - {"seed"}:
+        assert f"`{key}`" in text, key

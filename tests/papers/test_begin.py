@@ -118,7 +118,7 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
     assert study.image_types[0].plan.where == ()
     with pytest.raises(RunError, match="other splits and plan"):
-        other = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.6, 0.0, 0.4)))
+        other = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.6, 0.2, 0.2)))
         claim(tmp_path / "out", other, scans)
     scans.rename(tmp_path / "away")  # a disk that is not there any more
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
@@ -174,3 +174,14 @@ def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
     scratch = study.changed(Changes(weights="scratch"))
     assert scratch.detection.training.weights == "scratch"
     reproduce(scratch, tmp_path / "out", say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("study", "splits", "name"),
+    [("han2018", (1.0, 0.0, 0.0), "test"), ("han2018-pggan", (0.5, 0.0, 0.5), "validation")],
+)
+def test_splits_without_people_are_refused_at_once(study, splits, name, tmp_path):
+    changed = smoke(study).changed(Changes(splits=splits))
+    with pytest.raises(RecipeError, match=f"{study} needs {name} subjects"):
+        reproduce(changed, tmp_path / "out", say=quiet)
+    assert not (tmp_path / "out").exists()

@@ -9,7 +9,7 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.common.weights import fetched
 from mrgantry.data.prepare import choose
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SliceSet
+from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.data.subjects import find_subjects
 from mrgantry.detect.resnet import PUBLISHED
 from mrgantry.detect.sets import open_real
@@ -58,6 +58,11 @@ def check_options(work: Work) -> None:
         raise RecipeError(
             "--where and --tumour-labels are for scans of your own; name these with --scans."
         )
+    for share, name in zip(changes.splits or (), SPLITS, strict=bool(changes.splits)):
+        if share == 0 and (name != "validation" or study.detection):
+            raise RecipeError(
+                f"{study.study} needs {name} subjects; give --splits a share of them."
+            )
     if changes.weights and not study.detection:
         raise RecipeError(f"{study.study} has no detection experiment; leave out --weights.")
     if work.key and not study.reading:

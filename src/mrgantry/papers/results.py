@@ -45,6 +45,7 @@ def gather(work: Work) -> Reproduced:
         title=study.title,
         citation=study.citation,
         scale=study.scale,
+        draws=study.draws,
         limits=study.scale_of(study.scale).limits,
         simulated=any(
             read_about(work.slices(one)).source == "simulated" for one in study.image_types

@@ -120,6 +120,7 @@ class Reproduced:
         detection: The page of the detection experiment, if there is one.
         detected: What it has found.
         printed_detection: What the paper prints of its own.
+        draws: Half-samples of each measure, where they are fewer than usual.
     """
 
     study: str
@@ -140,6 +141,7 @@ class Reproduced:
     detection: Path | None = None
     detected: Detection | None = None
     printed_detection: PrintedDetection | None = None
+    draws: int | None = None
 
     @property
     def models(self) -> list[ModelResult]:
