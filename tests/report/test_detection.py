@@ -14,7 +14,7 @@ from mrgantry.detect.options import USUAL, cells_of
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
 from mrgantry.report import report, write_detection
-from mrgantry.report.detection import answer
+from mrgantry.report.detection import answer, missable
 from squares import as_synthetic, heads, write
 
 CHOICES = {
@@ -94,6 +94,11 @@ def test_the_answer_is_that_of_the_numbers(sets, tmp_path):
     assert worse.startswith("Synthetic images beside classical ones hurt: accuracy −")
     page = (tmp_path / "detection.html").read_text()
     assert "As printed" not in page and "t-SNE" not in page
+
+
+def test_what_would_have_been_missed_is_said():
+    assert missable(0.02).startswith("A gain of 2.9 points would have been missed")
+    assert missable(0.9).startswith("No gain whatever")
 
 
 def test_one_seed_is_said_to_be_little(sets, tmp_path):

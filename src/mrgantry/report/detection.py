@@ -142,8 +142,7 @@ def answer(found: Detection) -> dict[str, str]:
         "helps": "The interval leaves out that they do nothing.",
         "hurts": "The interval leaves out that they do nothing.",
         "not shown": "That is no proof that they do nothing: the interval holds every effect that "
-        f"these data agree with. A gain of {points(MISSED * half, False)} points would have been "
-        "missed in one of five such experiments, a smaller one more often.",
+        f"these data agree with. {missable(half)}",
         "too few seeds": f"Another training answers otherwise, and fewer than {FEWEST_SEEDS} do "
         "not tell by how much: run it again with --seeds 3, which adds to these.",
     }
@@ -157,6 +156,16 @@ def answer(found: Detection) -> dict[str, str]:
         f"interval {points(one.low)} to {points(one.high)}",
         "more": more[one.verdict],
     }
+
+
+def missable(half: float) -> str:
+    """Say which gains would have been missed, by half of the interval's width."""
+    if MISSED * half >= 1:
+        return "No gain whatever could have been shown with so few people and seeds."
+    return (
+        f"A gain of {points(MISSED * half, False)} points would have been missed in one of five "
+        "such experiments, a smaller one more often."
+    )
 
 
 def unseen(found: Detection) -> str:
