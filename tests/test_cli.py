@@ -193,3 +193,15 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
     assert "Not one of the 60 images of others is plausible" in none_left.stderr
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 60
     assert "Simulated data." in (tmp_path / "report.html").read_text()
+
+
+def test_all_but_the_reader_study_works_without_its_extra():
+    """A plain install has neither a web server nor a database."""
+    absent = ("sqlalchemy", "fastapi", "uvicorn", "statsmodels", "krippendorff", "psutil")
+    verbs = "cli.detection, mrgantry.cli.results, mrgantry.papers.demo, mrgantry.papers.compare"
+    code = (
+        f"import sys; sys.modules.update(dict.fromkeys({absent})); "
+        f"import mrgantry.report, mrgantry.report.comparison, mrgantry.detect, mrgantry.{verbs}"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr

@@ -71,6 +71,7 @@ def detect(
     from mrgantry.detect.options import USUAL, change
     from mrgantry.papers import printed_detection
     from mrgantry.report import write_detection
+    from mrgantry.report.detection import p_value
 
     training, classical = change(changes or [])
     found = detect(
@@ -100,7 +101,7 @@ def detect(
                 "" if one.one.ratio is None else f"{one.one.ratio:g}",
                 f"{100 * one.value:+.1f}",
                 f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-                p_value(one.p_holm) if len(one.seeds) >= FEWEST_SEEDS else "",
+                p_value(one),
                 one.verdict,
             )
             for one in found.differences_in("accuracy")
@@ -112,8 +113,3 @@ def detect(
         say(f"Warning: {remark}")
     say(f"{answer}.")
     say(f"Look at {out / 'detection.html'}.")
-
-
-def p_value(p: float) -> str:
-    """Write a p value."""
-    return "< 0.001" if p < 0.001 else f"{p:.3f}"

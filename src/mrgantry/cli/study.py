@@ -165,7 +165,7 @@ def score(
     """
     with installed():
         from mrgantry.papers import printed
-        from mrgantry.report import write_study
+        from mrgantry.report.study import write_study
         from mrgantry.study.score import score
 
         found = score(study, out, key=key, database=_place(database), seed=seed)

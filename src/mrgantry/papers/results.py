@@ -17,7 +17,6 @@ from mrgantry.gan import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model, Reading
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
-from mrgantry.report import write_study
 from mrgantry.report.page import commands, find
 from mrgantry.report.reproduced import (
     Fact,
@@ -26,7 +25,7 @@ from mrgantry.report.reproduced import (
     Reproduced,
     TypeResult,
 )
-from mrgantry.report.study import words
+from mrgantry.report.study import words, write_study
 from mrgantry.study.create import audited
 from mrgantry.study.results import Analysis
 from mrgantry.study.score import score

@@ -3,6 +3,5 @@
 from mrgantry.report.detection import write_detection
 from mrgantry.report.page import report
 from mrgantry.report.sensitivity import write_sensitivity
-from mrgantry.report.study import write_study
 
-__all__ = ["report", "write_detection", "write_sensitivity", "write_study"]
+__all__ = ["report", "write_detection", "write_sensitivity"]

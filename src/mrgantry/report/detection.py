@@ -274,17 +274,17 @@ def cell(one: Effect) -> dict[str, str]:
     return {
         "value": shown(one.value, one.measure, True),
         "interval": f"{shown(one.low, one.measure, True)} to {shown(one.high, one.measure, True)}",
-        "p": p_value(one),
+        "p": p_value(one, "p = "),
         "verdict": one.verdict,
         "kind": {"helps": "better", "hurts": "worse"}.get(one.verdict, "alike"),
     }
 
 
-def p_value(one: Effect) -> str:
+def p_value(one: Effect, before: str = "") -> str:
     """Write the adjusted p value; without a verdict there is none."""
     if one.verdict == "too few seeds":
         return ""
-    return "p < 0.001" if one.p_holm < 0.001 else f"p = {one.p_holm:.3f}"
+    return f"{before}{one.p_holm:.3f}" if one.p_holm >= 0.001 else f"{before[:2]}< 0.001"
 
 
 def galleries(found: Detection) -> Iterator[dict[str, str]]:
