@@ -135,6 +135,16 @@ class TestFields:
             assert not torch.equal(draws[0], torch.randn(4, generator=stream(*other)))
 
 
+@pytest.mark.slow
+def test_a_machine_without_a_prepared_template_prepares_it(tmp_path, monkeypatch):
+    kept = load_template()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    load_template.cache_clear()
+    torch.testing.assert_close(load_template().maps, kept.maps)
+    assert list(tmp_path.rglob("template-*.npz"))
+    load_template.cache_clear()
+
+
 class TestAnatomy:
     def test_warp_does_not_fold(self, patient):
         assert patient.anatomy.least_jacobian > 0

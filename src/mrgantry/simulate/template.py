@@ -132,7 +132,10 @@ def _prepare() -> tuple[Int8[np.ndarray, "9 x y z"], Float[np.ndarray, "3"]]:
     grey, white, brain, origin = _read_nilearn()
     csf = np.where(brain, 1 - grey - white, 0)
     x, y, z = np.meshgrid(
-        *(o + np.arange(n, dtype=np.float32) for o, n in zip(origin, brain.shape, strict=True)),
+        *(
+            np.float32(first) + np.arange(count, dtype=np.float32)
+            for first, count in zip(origin, brain.shape, strict=True)
+        ),
         indexing="ij",
     )
     hull = ndimage.gaussian_filter(brain.astype(np.float32), 1.5) > 0.5

@@ -1,0 +1,1 @@
+"""A network that knows brains: trained on simulated slices alone, shipped with the package."""
