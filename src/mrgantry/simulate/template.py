@@ -132,10 +132,7 @@ def _prepare() -> tuple[Int8[np.ndarray, "9 x y z"], Float[np.ndarray, "3"]]:
     grey, white, brain, origin = _read_nilearn()
     csf = np.where(brain, 1 - grey - white, 0)
     x, y, z = np.meshgrid(
-        *(
-            np.float32(first) + np.arange(count, dtype=np.float32)
-            for first, count in zip(origin, brain.shape, strict=True)
-        ),
+        *(o + np.arange(n, dtype=np.float32) for o, n in zip(origin, brain.shape, strict=True)),
         indexing="ij",
     )
     hull = ndimage.gaussian_filter(brain.astype(np.float32), 1.5) > 0.5
@@ -173,9 +170,9 @@ def _thin_insula(
     white: NDArray[np.float32],
     grey: NDArray[np.float32],
     pial: NDArray[np.float32],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    z: NDArray[np.float32],
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    z: NDArray[np.floating],
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """Put back the white matter behind the insula, which averaging has filled with grey."""
     box = (np.abs(x) > 33) & (np.abs(x) < 47) & (y > -24) & (y < 26) & (z > -14) & (z < 18)
@@ -217,9 +214,9 @@ def _signed_distance(mask: NDArray[np.bool_]) -> NDArray[np.float32]:
 def _ventricles(
     csf: NDArray[np.float32],
     depth: NDArray[np.float32],
-    x: NDArray[np.float32],
-    y: NDArray[np.float32],
-    z: NDArray[np.float32],
+    x: NDArray[np.floating],
+    y: NDArray[np.floating],
+    z: NDArray[np.floating],
 ) -> NDArray[np.bool_]:
     """Find the lateral and third ventricles: deep fluid that is not cistern or fissure."""
     cistern = (np.abs(x) < 10) & (y < -22)
@@ -233,7 +230,7 @@ def _ventricles(
 
 
 def _below_tentorium(
-    x: NDArray[np.float32], y: NDArray[np.float32], z: NDArray[np.float32]
+    x: NDArray[np.floating], y: NDArray[np.floating], z: NDArray[np.floating]
 ) -> NDArray[np.bool_]:
     """Cerebellum and brain stem, by a tent of two planes read off the template."""
     roof = np.minimum(0.6 * (y + 44), 0) - 0.6 * np.abs(x)
