@@ -5,13 +5,14 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from statsmodels.stats.multitest import multipletests
 
 from mrgantry.common.errors import DataError
+from mrgantry.common.statistics import holm
 from mrgantry.detect.effects import (
     MEASURES,
     Answers,
     Truth,
     difference,
     estimate,
-    holm,
+
     judged,
     unpaired,
     verdict,

@@ -31,7 +31,7 @@ def evaluate(
     draws: Annotated[
         int | None,
         typer.Option(
-            help="Half-samples at most; unless given, 40, or 10 for costly scores. Fewer are "
+            help="Half-samples at most; unless given, 40, or 10 for Delplace's. Fewer are "
             "faster, and intervals rougher.",
             min=2,
         ),
@@ -40,11 +40,14 @@ def evaluate(
 ) -> None:
     """Measure synthetic slices against held-out real ones, each score with its interval.
 
-    Beside every score stands its floor: what real slices of other subjects score, and whether the
-    synthetic ones lie outside of that. Several sets are compared with each other, too.
+    First come three answers: can the images be told from real ones, is variety missing, are there
+    copies of training images? "Cannot tell" means that there are too few people to say no. Then
+    every score, beside what real slices of other subjects score by the same rule. Several sets are
+    compared with each other, too.
     """
     from mrgantry.evaluate import evaluate
     from mrgantry.evaluate.differences import differences
+    from mrgantry.evaluate.verdict import read_verdicts, sentences
 
     if not synthetic:
         raise typer.BadParameter("name at least one set with --synthetic")
@@ -60,6 +63,10 @@ def evaluate(
         maps=maps,
         draws=draws,
     )
+    for answers in read_verdicts(out):
+        say(f"{answers.set}:")
+        for sentence in sentences(answers):
+            say(f"  {sentence}")
     for name in dict.fromkeys(one.synthetic for one in scores):
         print_table(
             (name, "of", "synthetic", "95 % interval", "real", "95 % interval", ""),

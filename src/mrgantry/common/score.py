@@ -39,6 +39,10 @@ class Score:
         real_fingerprint: Of the real set.
         synthetic_fingerprint: Of the synthetic set.
         values: What each draw gave. Draw i had the same real images for all sets.
+        people: How many real people were compared with.
+        p: Probability that images as good as real would score as badly or worse by chance; not a
+            number where nothing tells how much chance does.
+        detectable: The value that would have been told from real images' with a power of 80 %.
     """
 
     name: str
@@ -58,6 +62,9 @@ class Score:
     real_fingerprint: str
     synthetic_fingerprint: str
     values: tuple[float, ...] = ()
+    people: int = 0
+    p: float = float("nan")
+    detectable: float = float("nan")
 
     @property
     def verdict(self) -> Verdict:

@@ -350,15 +350,6 @@ def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"])
     return Difference(value, value - half, value + half, p, freedom, seen)
 
 
-def holm(p: Sequence[float]) -> list[float]:
-    """Adjust p values for how many there are (Holm 1979)."""
-    order = np.argsort(p, kind="stable")
-    raised = np.asarray(p, dtype=np.float64)[order] * np.arange(len(p), 0, -1)
-    adjusted = np.empty(len(p))
-    adjusted[order] = np.minimum(np.maximum.accumulate(raised), 1)
-    return [float(one) for one in adjusted]
-
-
 def verdict(value: float, p: float, better: Literal["higher", "lower"], seeds: int) -> Verdict:
     """Say what a difference shows, by its p value after Holm."""
     if seeds < FEWEST_SEEDS:

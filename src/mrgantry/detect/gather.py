@@ -13,6 +13,7 @@ from jaxtyping import Bool
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import whole, write_json
 from mrgantry.common.provenance import versions
+from mrgantry.common.statistics import holm
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.detection import (
     Arm,
@@ -36,7 +37,6 @@ from mrgantry.detect.effects import (
     bin_of,
     difference,
     estimate,
-    holm,
     verdict,
 )
 from mrgantry.detect.sets import Real, remarks_on, seen_by, subjects_of

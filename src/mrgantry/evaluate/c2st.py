@@ -1,116 +1,402 @@
 """The classifier two-sample test: can a classifier tell two sets apart?
 
-Its held-out accuracy is 0.5 where it cannot (Lopez-Paz and Oquab 2017). Slices of
-one subject are alike, so people and not slices are held out, and the same test of
-real against real images stands beside it as control. Several classifiers are asked: one
-that sees fine texture often tells any generator, so another sees low-passed images.
+A classifier learns real against other images from all people but those of one fold, and answers
+for these; so every image is judged once by a classifier that has not seen its person (Lopez-Paz
+and Oquab 2017, cross-fitted). Its area under the curve is 0.5 where nothing tells the sets apart.
+Slices of one person are alike, so the interval counts people, not slices (Obuchowski 1997).
+
+Real people who are neither judged nor compared with may be learnt from as well: what is real is
+then learnt from many heads, and not from what the few judged ones have in common.
 """
 
+import copy
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import pairwise
-from typing import Any
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int
+from scipy import stats
 from sklearn.linear_model import LogisticRegression
-from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
-from mrgantry.evaluate.cloud import Cloud, half_of_subjects
+from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.features import reduced_images
 
-NEIGHBOURS = 5
+FOLDS = 4
+MOST_IMAGES = 1500  # a side; more would hardly narrow an interval that counts people
+REPLICATES = 200  # of the people, for differences between sets
+POWER = 0.8  # with which the detectable area would have been told from 0.5
+
 PATCH = 64  # pixels: the most that the network sees at once; what it looks for is local
-WIDTHS = (8, 16, 32)
+WIDTHS = (16, 32, 64, 64)
+SHIFT = 3  # pixels, in which images are moved at random
+EACH = 32  # images of either side in a step
+MOST_STEPS, CHECKED = 600, 50  # steps of training, and after how many it is looked at
+PATIENCE = 4  # looks without gain after which training ends
+PERFECT = 0.01  # loss at which nothing is left to gain
+INNER = 6  # one in so many people is held back to tell when training no longer gains
+AVERAGE = 0.95  # of the weights, that a step keeps
+LOOKED_AT = 256  # images of either side at a look
+
 Images = Float[np.ndarray, "n c h w"]
+Rows = Float[np.ndarray, "n d"]
 
 
-def c2st_logistic(real: Cloud, other: Cloud, features: str, seed: int) -> float:
-    """Give the held-out accuracy of a logistic classifier on features."""
-    return _on_features(real, other, features, seed, LogisticRegression(C=0.1, max_iter=500))
+@dataclass(frozen=True, eq=False)
+class Trial:
+    """Two sets that are to be told apart.
+
+    Attributes:
+        real: Held-out real images.
+        other: What is measured: synthetic images, or for the control other real ones.
+        extra: Real images of yet other people, to learn from; may be none.
+        seed: Of folds, first weights and batches.
+    """
+
+    real: Cloud
+    other: Cloud
+    extra: Cloud
+    seed: int
 
 
-def c2st_neighbours(real: Cloud, other: Cloud, features: str, seed: int) -> float:
-    """Give the held-out accuracy of the vote of the nearest neighbours in features."""
-    return _on_features(real, other, features, seed, KNeighborsClassifier(NEIGHBOURS))
+class Lesson(NamedTuple):
+    """What a classifier learns from, and what it is to judge.
+
+    Attributes:
+        inputs: Images or features.
+        real: Which of them are real.
+        people: Whom each shows.
+        judged: Images or features of the held-out fold.
+        seed: Of all that is drawn.
+    """
+
+    inputs: np.ndarray
+    real: Bool[np.ndarray, " n"]
+    people: np.ndarray
+    judged: np.ndarray
+    seed: int
 
 
-def c2st_cnn(real: Cloud, other: Cloud, seed: int, steps: int = 120) -> float:
-    """Give the held-out accuracy of a small convolutional network on pixels.
+Learner = Callable[[Lesson], Float[np.ndarray, " k"]]  # gives logits of being real
+
+
+@dataclass(frozen=True, eq=False)
+class Answers:
+    """What the classifiers of all folds said of the people that they had not seen.
+
+    Attributes:
+        area: Area under the curve, each fold's images compared among themselves.
+        accuracy: Share of right answers, both sides counting equally.
+        n_real: Real images that were judged.
+        n_other: Others.
+        real_shares: A row a real person: the sum over the images of their placement (the share
+            of other images of the fold that look less real) less the area, over all images.
+        other_shares: The same of the other side.
+        real_right: A row a real person: right answers less the mean, over all images, halved.
+        other_right: The same of the other side.
+    """
+
+    area: float
+    accuracy: float
+    n_real: int
+    n_other: int
+    real_shares: Float[np.ndarray, " p"]
+    other_shares: Float[np.ndarray, " q"]
+    real_right: Float[np.ndarray, " p"]
+    other_right: Float[np.ndarray, " q"]
+
+
+class Estimate(NamedTuple):
+    """A number with what people's scatter makes of it.
+
+    Attributes:
+        value: The number.
+        error: Its standard error over people of both sides.
+        freedom: Degrees of freedom of the error (Satterthwaite).
+    """
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self) -> tuple[float, float]:
+        """Give the 95 % interval, within [0, 1]."""
+        reach = float(stats.t.ppf(0.975, self.freedom)) * self.error
+        return max(0.0, self.value - reach), min(1.0, self.value + reach)
+
+    def p_above(self, chance: float = 0.5) -> float:
+        """Give the one-sided probability of such a value or a higher one by chance."""
+        return float(stats.t.sf((self.value - chance) / self.error, self.freedom))
+
+    def detectable(self, power: float = POWER, chance: float = 0.5) -> float:
+        """Give the value that would have been told from chance with a power, 80 % unless given."""
+        steps = stats.t.ppf(0.975, self.freedom) + stats.t.ppf(power, self.freedom)
+        return min(1.0, chance + float(steps) * self.error)
+
+
+def area_of(answers: Answers) -> Estimate:
+    """Give the area under the curve with its error by person (Obuchowski 1997, equation 4)."""
+    return _estimate(answers.area, answers.real_shares, answers.other_shares)
+
+
+def accuracy_of(answers: Answers) -> Estimate:
+    """Give the mean of both sides' accuracies with its error by person."""
+    return _estimate(answers.accuracy, answers.real_right, answers.other_right)
+
+
+def _estimate(
+    value: float, real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"]
+) -> Estimate:
+    variances = np.array([len(a) / max(len(a) - 1, 1) * (a**2).sum() for a in (real, other)])
+    # Where no person differs from the others the scatter is unknown, not nothing.
+    variances = np.maximum(variances, (0.5 / np.array([len(real), len(other)])) ** 2 / 12)
+    degrees = np.maximum([len(real) - 1, len(other) - 1], 1)
+    freedom = variances.sum() ** 2 / (variances**2 / degrees).sum()
+    return Estimate(value, float(np.sqrt(variances.sum())), float(freedom))
+
+
+def replicates(
+    value: float, real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"], seed: int
+) -> tuple[float, ...]:
+    """Draw the people of both sides anew, to first order; real ones alike for all sets.
+
+    Two sets that were compared with the same real people share what these bring about, so
+    replicates of one may be subtracted from those of the other.
+    """
+    found = np.full(REPLICATES, value)
+    for stream, shares in enumerate((real, other)):
+        random = np.random.default_rng((seed, stream))
+        times = random.multinomial(len(shares), np.full(len(shares), 1 / len(shares)), REPLICATES)
+        found += (times - 1) @ shares
+    return tuple(np.clip(found, 0, 1).tolist())
+
+
+def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> Trial:
+    """Take equally many images of both sides, as many people's as there are.
+
+    Args:
+        real: Held-out real images.
+        other: What is measured.
+        extra: Real images to learn from besides.
+        seed: Of the choice, and of the trial.
+        most: Upper limit to the images a side, so that several sets are measured alike; 0 for
+            that of this module.
+    """
+    size = min(most or MOST_IMAGES, MOST_IMAGES, len(real), len(other))
+    random = np.random.default_rng((seed, 0))
+    return Trial(spread(real, size, random), spread(other, size, random), extra, seed)
+
+
+def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
+    """Take so many images, evenly from all people."""
+    if size >= len(cloud):
+        return cloud
+    order = random.permutation(len(cloud))
+    # The first image of everybody, then the second, and so on, in random order.
+    turn = np.zeros(len(cloud), int)
+    for rows in _rows_by_person(cloud.subjects[order]):
+        turn[order[rows]] = np.arange(len(rows))
+    chosen = order[np.argsort(turn[order], kind="stable")][:size]
+    return cloud.take(np.sort(chosen))
+
+
+def control_of(trial: Trial, seed: int) -> Trial | None:
+    """Put other real people in the place of the measured images; None where there are too few.
+
+    Both sides then have equally many people and, as nearly as these allow, as many images as in
+    the trial; the others of the extra people remain to be learnt from.
+    """
+    people = np.unique(trial.real.subjects)
+    others = np.unique(trial.extra.subjects)
+    count = min(len(people), len(others))
+    if count < FOLDS:
+        return None
+    random = np.random.default_rng((seed, 1))
+    chosen = random.permutation(others)[:count]
+    placed = np.isin(trial.extra.subjects, chosen)
+    real = trial.real
+    if count < len(people):
+        real = real.take(np.isin(real.subjects, random.permutation(people)[:count]))
+    stand_ins = trial.extra.take(placed)
+    size = min(len(real), len(stand_ins))
+    sides = spread(real, size, random), spread(stand_ins, size, random)
+    return Trial(sides[0], sides[1], trial.extra.take(~placed), trial.seed)
+
+
+def folds_of(cloud: Cloud, seed: int) -> Int[np.ndarray, " n"]:
+    """Deal people out to folds."""
+    names, owners = np.unique(cloud.subjects, return_inverse=True)
+    places = np.random.default_rng(seed).permutation(len(names)) % FOLDS
+    return places[owners]
+
+
+def judge_fold(
+    trial: Trial, fold: int, inputs_of: Callable[[Cloud], np.ndarray], learner: Learner
+) -> Float[np.ndarray, " k"]:
+    """Have a classifier that has seen all but one fold judge that fold.
+
+    Returns:
+        Logits of being real: of the real images of the fold, then of the others.
+    """
+    sides = trial.real, trial.other
+    held = [folds_of(cloud, trial.seed + side) == fold for side, cloud in enumerate(sides)]
+    known = [cloud.take(~rows) for cloud, rows in zip(sides, held, strict=True)] + [trial.extra]
+    judged = [cloud.take(rows) for cloud, rows in zip(sides, held, strict=True)]
+    lesson = Lesson(
+        inputs=np.concatenate([inputs_of(cloud) for cloud in known if len(cloud)]),
+        real=np.repeat([True, False, True], list(map(len, known))),
+        people=np.concatenate(
+            [
+                np.char.add(side, cloud.subjects.astype(str))
+                for side, cloud in zip(("real ", "other ", "extra "), known, strict=True)
+            ]
+        ),
+        judged=np.concatenate([inputs_of(cloud) for cloud in judged]),
+        seed=trial.seed * FOLDS + fold,
+    )
+    return learner(lesson)
+
+
+def put_together(trial: Trial, logits: list[Float[np.ndarray, " k"]]) -> Answers:
+    """Compare the answers of each fold among themselves, and sum them up by person."""
+    sides = trial.real, trial.other
+    folds = [folds_of(cloud, trial.seed + side) for side, cloud in enumerate(sides)]
+    places = [np.zeros(len(cloud)) for cloud in sides]
+    right = [np.zeros(len(cloud)) for cloud in sides]
+    for fold, said in enumerate(logits):
+        rows = [of == fold for of in folds]
+        real, other = np.split(said, [int(rows[0].sum())])
+        places[0][rows[0]], places[1][rows[1]] = _placements(real, other)
+        right[0][rows[0]], right[1][rows[1]] = real > 0, other <= 0
+    # Folds hold nearly, not exactly, as many of both sides, so the two means may differ a little.
+    area = float(np.mean([place.mean() for place in places]))
+    accuracy = float(np.mean([of.mean() for of in right]))
+    shares = [
+        _by_person(place - place.mean(), cloud) for place, cloud in zip(places, sides, strict=True)
+    ]
+    halves = [_by_person(of - of.mean(), cloud) / 2 for of, cloud in zip(right, sides, strict=True)]
+    return Answers(
+        area=area,
+        accuracy=accuracy,
+        n_real=len(trial.real),
+        n_other=len(trial.other),
+        real_shares=shares[0],
+        other_shares=shares[1],
+        real_right=halves[0],
+        other_right=halves[1],
+    )
+
+
+def _placements(
+    real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"]
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " q"]]:
+    """Give the share of the other side that each image is rightly ordered with, ties as halves."""
+    if not len(real) or not len(other):
+        return np.full(len(real), 0.5), np.full(len(other), 0.5)
+    above = (real[:, None] > other).astype(np.float32)
+    above += 0.5 * (real[:, None] == other)
+    return above.mean(1), above.mean(0)
+
+
+def _by_person(values: Float[np.ndarray, " n"], cloud: Cloud) -> Float[np.ndarray, " p"]:
+    _, owners = np.unique(cloud.subjects, return_inverse=True)
+    return np.bincount(owners, values) / len(values)
+
+
+def _rows_by_person(people: np.ndarray) -> list[Int[np.ndarray, " k"]]:
+    _, owners = np.unique(people, return_inverse=True)
+    order = np.argsort(owners, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(owners))[:-1])
+
+
+# --- classifiers ----------------------------------------------------------------------
+
+
+def logistic(lesson: Lesson) -> Float[np.ndarray, " k"]:
+    """Judge features by a logistic classifier that gives both sides equal weight."""
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.02, max_iter=500, class_weight="balanced")
+    )
+    return model.fit(lesson.inputs, lesson.real).decision_function(lesson.judged)
+
+
+def pixels_of(cloud: Cloud) -> Images:
+    """Give images as they are."""
+    return cloud.images
+
+
+def small_pixels_of(cloud: Cloud) -> Images:
+    """Give images that were made small, and so lack their fine texture."""
+    return reduced_images(cloud.images).astype(np.float16)
+
+
+def network(lesson: Lesson, most_steps: int | None = None) -> Float[np.ndarray, " k"]:
+    """Judge images by a small convolutional network that is trained until it no longer gains.
 
     It looks at patches of 64 pixels or less, of larger images one at random in each step; the
-    mean of its logits over all patches decides on a held-out image.
+    mean of its logits over all patches decides on a held-out image. One in six people is held
+    back: training ends when a running mean of the weights no longer judges these better, and
+    the best of these means is taken.
+
+    Args:
+        lesson: Images.
+        most_steps: Where training ends at the latest.
     """
-    return _by_cnn(real, other, (real.images, other.images), seed, steps)
-
-
-def c2st_low_pass(real: Cloud, other: Cloud, seed: int, steps: int = 120) -> float:
-    """Give the same on images that were made small, and so lack their fine texture."""
-    small = tuple(reduced_images(cloud.images) for cloud in (real, other))
-    return _by_cnn(real, other, (small[0], small[1]), seed, steps)
-
-
-def _on_features(real: Cloud, other: Cloud, features: str, seed: int, classifier: Any) -> float:
-    held = _held_out(real, other, seed)
-    x, y = np.concatenate([real.features[features], other.features[features]]), _labels(real, other)
-    model = make_pipeline(StandardScaler(), classifier)
-    return _accuracy(model.fit(x[~held], y[~held]).predict_proba(x[held])[:, 1], y[held])
-
-
-def _by_cnn(
-    real: Cloud, other: Cloud, pixels: tuple[Images, Images], seed: int, steps: int
-) -> float:
-    held, y = _held_out(real, other, seed), _labels(real, other)
-    images = torch.from_numpy(np.concatenate(pixels))
-    rows = torch.from_numpy(held)
-    network = _train_cnn(images[~rows], y[~held], steps, seed)
-    with torch.no_grad():
-        logits = torch.cat([_judge(network, some.float()) for some in images[rows].split(256)])
-    return _accuracy(logits.sigmoid().numpy(), y[held])
-
-
-def _judge(network: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Average the logits of the patches that tile each image."""
-    side = min(PATCH, images.shape[-1])
-    places = range(0, images.shape[-1] - side + 1, side)
-    patches = [images[..., y : y + side, x : x + side] for y in places for x in places]
-    return torch.stack([network(_laid_out(patch))[:, 0] for patch in patches]).mean(0)
-
-
-def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
-    return images.contiguous(memory_format=torch.channels_last)
-
-
-def _train_cnn(
-    images: Float[Tensor, "n c h w"], labels: Bool[np.ndarray, " n"], steps: int, seed: int
-) -> nn.Module:
-    # Tests run side by side, so nothing is drawn from the global generator.
-    random = torch.Generator().manual_seed(seed)
-    layers: list[nn.Module] = []
-    widths = [images.shape[1], *WIDTHS]
-    side = min(PATCH, images.shape[-1])
-    slack = images.shape[-1] - side + 1
-    for narrow, wide in pairwise(widths):
-        layers += [_drawn(skip_init(nn.Conv2d, narrow, wide, 3, 2, 1), random)]
-        layers += [nn.BatchNorm2d(wide), nn.ReLU()]
-    layers += [nn.AdaptiveAvgPool2d(4), nn.Flatten()]
-    layers += [_drawn(skip_init(nn.Linear, widths[-1] * 16, 1), random)]
-    network = nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-    optimiser = torch.optim.AdamW(network.parameters(), 2e-3, weight_decay=1e-2)
-    targets = torch.from_numpy(labels).float()
-    for _ in range(steps):
-        rows = torch.randint(len(images), (64,), generator=random)
-        y, x = torch.randint(slack, (2,), generator=random).tolist()
-        patches = _laid_out(images[rows, :, y : y + side, x : x + side].float())
-        loss = F.binary_cross_entropy_with_logits(network(patches)[:, 0], targets[rows])
+    random = torch.Generator().manual_seed(lesson.seed)
+    images, real = torch.from_numpy(lesson.inputs), torch.from_numpy(lesson.real)
+    inner = torch.from_numpy(_held_back(lesson))
+    rows = [torch.nonzero(~inner & (real == side))[:, 0] for side in (True, False)]
+    looked_at = [torch.nonzero(inner & (real == side))[:LOOKED_AT, 0] for side in (True, False)]
+    model = _build(images.shape[1], random)
+    averaged, best = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-2)
+    targets = torch.tensor([1.0, 0.0]).repeat_interleave(EACH)
+    least, since = float("inf"), 0
+    for step in range(1, (most_steps or MOST_STEPS) + 1):
+        chosen = [some[torch.randint(len(some), (EACH,), generator=random)] for some in rows]
+        patches = _patches(images[torch.cat(chosen)], random)
+        loss = F.binary_cross_entropy_with_logits(model(patches)[:, 0], targets)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         optimiser.step()
-    return network.eval()
+        _follow(averaged, model, min(AVERAGE, step / (step + 9)))
+        if step % CHECKED == 0:
+            loss_now = _loss(averaged, [images[some] for some in looked_at])
+            since += 1
+            if loss_now < least:
+                least, since = loss_now, 0
+                best.load_state_dict(averaged.state_dict())
+            if since >= PATIENCE or least < PERFECT:
+                break
+    return _judge(best, torch.from_numpy(lesson.judged)).double().numpy()
+
+
+def _held_back(lesson: Lesson) -> Bool[np.ndarray, " n"]:
+    """Mark the images of one in six people of either side, at least of one."""
+    random = np.random.default_rng(lesson.seed)
+    back = []
+    for side in (True, False):
+        names = random.permutation(np.unique(lesson.people[lesson.real == side]))
+        back += names[: max(1, len(names) // INNER)].tolist()
+    return np.isin(lesson.people, back)
+
+
+def _build(channels: int, random: torch.Generator) -> nn.Module:
+    # Classifiers are trained side by side, so nothing is drawn from the global generator.
+    layers: list[nn.Module] = []
+    for narrow, wide in pairwise((channels, *WIDTHS)):
+        layers += [_drawn(skip_init(nn.Conv2d, narrow, wide, 3, 2, 1), random)]
+        layers += [nn.BatchNorm2d(wide), nn.LeakyReLU(0.1)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers += [_drawn(skip_init(nn.Linear, WIDTHS[-1], 1), random)]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
 def _drawn(layer: nn.Module, random: torch.Generator) -> nn.Module:
@@ -120,16 +406,45 @@ def _drawn(layer: nn.Module, random: torch.Generator) -> nn.Module:
     return layer
 
 
-def _held_out(real: Cloud, other: Cloud, seed: int) -> Bool[np.ndarray, " n"]:
-    """Mark half of the subjects of either side."""
-    return np.concatenate([half_of_subjects(real, seed), half_of_subjects(other, seed + 1)])
+def _patches(images: Float[Tensor, "n c h w"], random: torch.Generator) -> Float[Tensor, "n c k k"]:
+    """Move images at random by some pixels, and cut one patch out of larger ones."""
+    side = min(PATCH, images.shape[-1])
+    slack = images.shape[-1] - side + 1
+    right, down = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=random).tolist()
+    y, x = torch.randint(slack, (2,), generator=random).tolist()
+    moved = images.float().roll((down, right), (2, 3))
+    return _laid_out(moved[..., y : y + side, x : x + side])
 
 
-def _labels(real: Cloud, other: Cloud) -> Bool[np.ndarray, " n"]:
-    return np.repeat([True, False], [len(real.images), len(other.images)])
+@torch.no_grad()
+def _follow(averaged: nn.Module, model: nn.Module, kept: float) -> None:
+    for mean, now in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - kept)
 
 
-def _accuracy(share: Float[np.ndarray, " n"], labels: Bool[np.ndarray, " n"]) -> float:
-    """Give the mean of both classes' accuracies, so that unequal n favours neither."""
-    correct = (share > 0.5) == labels
-    return float((correct[labels].mean() + correct[~labels].mean()) / 2)
+def _loss(model: nn.Module, sides: list[Float[Tensor, "n c h w"]]) -> float:
+    """Give the mean loss on images that were held back, both sides counting equally."""
+    losses = [
+        F.softplus(-_judge(model, some) if side == 0 else _judge(model, some)).mean()
+        for side, some in enumerate(sides)
+    ]
+    return float(sum(losses)) / 2
+
+
+@torch.no_grad()
+def _judge(model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Average the logits of the patches that tile each image."""
+    side = min(PATCH, images.shape[-1])
+    places = range(0, images.shape[-1] - side + 1, side)
+    logits = []
+    for some in images.split(256):
+        patches = [some[..., y : y + side, x : x + side] for y in places for x in places]
+        logits.append(
+            torch.stack([model(_laid_out(patch.float()))[:, 0] for patch in patches]).mean(0)
+        )
+    return torch.cat(logits)
+
+
+def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
+    return images.contiguous(memory_format=torch.channels_last)

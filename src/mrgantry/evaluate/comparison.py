@@ -18,9 +18,11 @@ JUDGED = (
     "relative_fd",
     "density",
     "coverage",
+    "outlying_share",
     "ms_ssim_pairs",
-    "c2st_cnn",
-    "c2st_low_pass",
+    "spectral_direction",
+    "c2st_cnn_auc",
+    "c2st_low_pass_auc",
 )
 DIRECTIONS: dict[Better, str] = {
     "lower": "lower is better",

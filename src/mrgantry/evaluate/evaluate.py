@@ -1,9 +1,9 @@
 """All measures of synthetic sets against one real set, by one rule.
 
-Every measure is a function of clouds of equal size. It is computed on many draws: between
+Most measures are functions of clouds of equal size. They are computed on many draws: between
 a half of the real subjects and as many synthetic images (the score), and between that
 half and the other (the floor: what real images score). Mean and spread over the draws are
-the value and its interval.
+the value and its interval. Classifiers are trained on all people but a fold, and judge that.
 """
 
 import logging
@@ -14,17 +14,19 @@ from typing import Any
 import numpy as np
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole, write_json
+from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, write_scores
-from mrgantry.data.rows import choose_rows
+from mrgantry.data.rows import choose_rows, meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.differences import differences, write_differences
+from mrgantry.evaluate.fitness import check_alike, mismatches
 from mrgantry.evaluate.manifold import K
 from mrgantry.evaluate.pictures import map_of_groups, pictures_of
 from mrgantry.evaluate.reference import Reference, check_finite, check_subjects, refer, subjects_of
-from mrgantry.evaluate.scoring import Candidate, Floors, count_draws, score
+from mrgantry.evaluate.scoring import Candidate, Floors, count_steps, score
+from mrgantry.evaluate.verdict import verdicts, write_verdicts
 
 FEWEST_IMAGES = 2 * (K + 1)  # of a synthetic set: half of them are drawn, with k neighbours
 FEWEST_DRAWS = 2
@@ -48,7 +50,7 @@ def evaluate(
 
     Extractors are fitted on the real training split; the synthetic sets are compared
     with the split `against`, and taken whole. Writes `scores.json`, `scores.csv`,
-    `differences.csv`, `evaluation.json` and what the report draws, `pictures.npz`.
+    `verdict.json`, `differences.csv`, `evaluation.json` and what the report draws, `pictures.npz`.
 
     Args:
         real: Folder of the real set.
@@ -58,7 +60,7 @@ def evaluate(
         seed: Seed of all draws.
         only: Conditions on the real rows, such as "tumour=yes": those that a generator was
             trained on.
-        features: Pretrained extractors beside the two that need no download.
+        features: Pretrained extractors beside the three that need no download.
         groups: A column, such as "tumour": the map shows images with each of its values apart.
         maps: Whether to lay the images out by t-SNE, which takes a while.
         draws: Half-samples at most, 2 or more; None takes each measure's own number, 10 or 40.
@@ -67,8 +69,9 @@ def evaluate(
             filled it: half of an evaluation's time. The scores are the same.
 
     Raises:
-        DataError: Sizes or channels differ, a generator has seen a subject it is to
-            be compared with, there are too few images or draws, or some are not finite.
+        DataError: The sets show different things, a generator has seen a subject it is to
+            be compared with, there are too few images or draws, some are not finite, or `out`
+            holds other scores or other things.
     """
     if draws is not None and draws < FEWEST_DRAWS:
         raise DataError(f"An interval needs {FEWEST_DRAWS} draws or more, not {draws}.")
@@ -76,20 +79,30 @@ def evaluate(
     train = choose_rows(everything.split("train"), only)
     held = held_out(everything, against, only)
     sets = open_sets(synthetic, held)
+    terms = {
+        "real": _identity(held) | {"split": against, "only": list(only)},
+        "synthetic": [_identity(one) for one in sets],
+        "features": list(features),
+        "seed": seed,
+    }
+    claim(out, terms)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
-    reference = refer(held, train, features, only, draws)
-    known: Floors = {} if floors is None else floors
+    elsewhere = ~np.isin(everything.table["split"], [against, "train"])
+    others = everything.where(elsewhere & meets(everything.table, only).to_numpy())
+    reference = refer(held, train, features, only, draws, others if against != "all" else None)
+    known = Floors() if floors is None else floors
     most = min(map(len, sets)) // 2  # as many of each set, or they could not be compared
     scores: list[Score] = []
     pictures: dict[str, np.ndarray] = {}
     clouds = {}
-    with progress("evaluate", len(sets) * count_draws(reference)) as advance:
+    with progress("evaluate", len(sets) * count_steps(reference)) as advance:
         for one in sets:
             cloud = clouds[one.name] = reference.cloud(one.images, subjects_of(one))
             candidate = Candidate(one.name, cloud, one.about.fingerprint)
             scores += score(reference, candidate, seed, known, advance, most)
             pictures |= pictures_of(one, cloud, reference)
-    remarks = too_few(reference, scores[0].n_real)
+    remarks = [remark for one in sets for remark in mismatches(held, one)]
+    remarks += too_few(reference, scores[0].n_real)
     for remark in remarks:
         logging.getLogger(__name__).warning(remark)
     if maps:
@@ -97,6 +110,7 @@ def evaluate(
     with whole(out / "pictures.npz") as aside:
         np.savez_compressed(aside, **pictures)  # type: ignore[arg-type]
     write_differences(out, differences(scores))
+    write_verdicts(out, verdicts(scores))
     choices = {
         "synthetic": tuple(synthetic),
         "against": against,
@@ -109,18 +123,41 @@ def evaluate(
     }
     write_json(
         out / "evaluation.json",
-        {
+        terms
+        | {
             "command": command_line("evaluate", real, out, **choices),
             "versions": versions(),
-            "real": _identity(held) | {"split": against, "only": tuple(only)},
-            "synthetic": [_identity(one) for one in sets],
             "extractors": {one.name: one.fingerprint for one in reference.extractors},
-            "seed": seed,
             "remarks": remarks,
         },
     )
     write_scores(out, scores)
     return scores
+
+
+def claim(out: Path, terms: dict[str, Any]) -> None:
+    """Begin a folder of scores, or go on with one on the same terms.
+
+    Raises:
+        DataError: It holds scores of other sets or by other settings, or other things.
+    """
+    path = out / "terms.json"
+    kept = {key: value for key, value in terms.items() if key != "synthetic"}
+    kept["synthetic"] = [one["fingerprint"] for one in terms["synthetic"]]
+    kept["real"] = {key: terms["real"][key] for key in ("fingerprint", "split", "only")}
+    if path.is_file():
+        if read_json(path) != kept:
+            raise DataError(
+                f"{out} holds scores of other sets, or by other settings; choose another folder, "
+                "or delete this one."
+            )
+    elif out.is_dir() and any(one.name[0] != "." for one in out.iterdir()):
+        raise DataError(
+            f"{out} is not empty and holds no scores that this version began; choose another "
+            "folder, or delete this one."
+        )
+    else:
+        write_json(path, kept)
 
 
 def held_out(real: SliceSet, against: str, only: Sequence[str] = ()) -> SliceSet:
@@ -155,15 +192,10 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
     """Refuse a set that must not be compared.
 
     Raises:
-        DataError: Sizes or channels differ, there are too few images, some are not
+        DataError: The sets show different things, there are too few images, some are not
             finite, or the generator has seen a subject of the held-out split.
     """
-    ours, theirs = held.about, synthetic.about
-    if (ours.size, len(ours.channels)) != (theirs.size, len(theirs.channels)):
-        raise DataError(
-            f"{synthetic.folder} has {len(theirs.channels)} channel(s) of {theirs.size} pixels, "
-            f"{held.folder} has {len(ours.channels)} of {ours.size}; they must be alike."
-        )
+    check_alike(held, synthetic)
     if len(synthetic) < FEWEST_IMAGES:
         raise DataError(
             f"{synthetic.folder} has {len(synthetic)} image(s); scores need {FEWEST_IMAGES} or "
@@ -171,7 +203,7 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
         )
     check_finite(synthetic)
     split = set(held.table["split"])
-    seen = set(theirs.training_subjects) & set(held.table["subject"])
+    seen = set(synthetic.about.training_subjects) & set(held.table["subject"])
     if seen and split != {"train"} and len(split) == 1:
         raise DataError(
             f"The generator of {synthetic.folder} has seen subject {min(seen)} of the "

@@ -62,12 +62,23 @@ class Explanation:
 
 
 READING = {
+    "The three answers": (
+        "Can the images be told from real ones, is variety missing, are there copies: each is one "
+        "answer of several scores. Yes, if one of them lies farther from what real images score "
+        "than chance brings about (2.5 % one-sided, after Holm over the scores). No, if none does "
+        "and one would have noticed a stated effect in four of five such studies: an area under "
+        "the curve of 0.70, a fifth of the real images out of reach, images a quarter nearer to "
+        "training images than other people are. Otherwise there were too few people to say no, "
+        "and the answer is: cannot tell. verdict.json holds them for programs."
+    ),
     "Value and interval": (
         "Every score is computed many times: each time of a random half of the held-out subjects "
         "and of equally many synthetic images, at most half of them. The value is the mean of "
         "these draws, the interval holds their central 95 %. Subjects are drawn and not slices, "
-        "since slices of one head are alike. Most scores have 40 draws; trained networks and "
-        "Delplace's have 10, and then the interval is about the range. The interval tells how far "
+        "since slices of one head are alike. Most scores have 40 draws; "
+        "Delplace's have 10, and then the interval is about the range. Classifiers are trained on "
+        "all people but a fold, four folds in turn, and every person is judged once; their "
+        "interval follows from how much people differ. An interval tells how far "
         "the value would move "
         "with other patients and other samples of the same generator. It tells nothing about "
         "training the generator again."
@@ -77,7 +88,9 @@ READING = {
         "images in the place of the synthetic ones: the other half of the held-out subjects, in "
         "the same draws and at the same number of images. That is what to expect of images that "
         "are as good as real. Where a score looks mainly at one set (MS-SSIM, copying, Delplace), "
-        "the interval is that of the difference between two halves, about their mean. A "
+        "the interval is that of the difference between two halves, about their mean. "
+        "Classifiers are asked to tell the held-out people from equally many other real people, "
+        "of the training and validation splits. A "
         "score without its floor says little, since most depend on the number of images."
     ),
     "Worse, as real, better": (
@@ -116,6 +129,14 @@ FEATURES = {
         "Means and spreads of the responses of a convolutional network with random, untrained "
         "filters, each scaled to variance 1 over the training images. They hold edges and textures "
         "of several sizes, and nothing learnt."
+    ),
+    "brain-net": (
+        "What a network sees that was trained on simulated slices alone, of any contrast: how much "
+        "white and grey matter, fluid and lesion lies in each of 8 x 8 cells, and its deeper "
+        "responses; 64 principal directions over the training images. It minds where things are "
+        "and hardly how bright they are; fine texture is for random-net. It knows simulated "
+        "brains of 64 x 64 pixels, so what these lack (skulls, children, rare anatomy) it may "
+        "not see."
     ),
     "inception": (
         "The 2048 features of Inception v3, trained on photographs, with the weights of the FID. "
@@ -282,60 +303,55 @@ EXPLANATIONS = (
         source="Wang et al. 2003; for GANs, Odena et al. 2017.",
     ),
     Explanation(
-        titles={"c2st_logistic": "C2ST, logistic"},
-        question="classifier",
-        word="linear",
-        answers="Does a straight line through principal coordinates part real from synthetic?",
+        titles={"outlying_share": "Outlying share"},
+        question="plausible",
+        word="share far out",
+        answers="How many images are farther from real ones than hardly any real image is?",
         how=(
-            "A logistic regression learns real against synthetic on half of the subjects and is "
-            "tested on the others. The score is its held-out accuracy, both classes counting "
-            "equally."
+            "On the features of the brain network: the distance to the 5th nearest real training "
+            "image of other people. Counted are the synthetic images beyond the distance that 99 % "
+            "of the training images keep."
         ),
-        good="0.5 is guessing; compare with the floor, which with few subjects lies beside 0.5.",
+        good="About 0.01, as the floor shows it. Each of these images deserves a look.",
         blind=(
-            "It sees little more than a shift of the mean, and only along principal directions: "
-            "blur, noise and checkerboards pass."
+            "Fine texture, and what the brain network does not know. An image of half a head that "
+            "lies near other half heads is still far from real ones, but a copy never is."
         ),
-        source="Lopez-Paz and Oquab 2017.",
+        source="Ours; `mrgantry select` discards by the same rule.",
     ),
     Explanation(
-        titles={"c2st_neighbours": "C2ST, neighbours"},
-        question="classifier",
-        word="5 neighbours",
-        answers="Do synthetic images flock together, apart from real ones?",
-        how=(
-            "As the logistic C2ST, by the vote of the 5 nearest neighbours in principal "
-            "coordinates."
-        ),
-        good="0.5, as the floor shows it.",
-        blind=(
-            "What principal directions do not hold. In many dimensions neighbours are weak judges, "
-            "so 0.5 is weak evidence."
-        ),
-        source="Lopez-Paz and Oquab 2017.",
-    ),
-    Explanation(
-        titles={"c2st_cnn": "C2ST, CNN"},
+        titles={"c2st_cnn_auc": "C2ST, CNN: area", "c2st_cnn": "C2ST, CNN: accuracy"},
         question="classifier",
         word="network",
-        answers="Can a small network that sees all pixels tell real from synthetic?",
+        heading="C2ST, CNN",
+        answers="Can a network that sees all pixels tell real from synthetic?",
         how=(
-            "A convolutional network of three layers is trained for 120 steps on half of the "
-            "subjects; the score is its accuracy on the others. It sees patches of at most 64 "
-            "pixels; of larger images, the mean of its logits over all patches decides."
+            "A convolutional network of four layers learns real against synthetic from all people "
+            "but a fold, and from real people of the other splits, until it no longer gains on "
+            "people held back for that; then it judges the fold. Area: of pairs of a real and a "
+            "synthetic image, how many it puts in order. Accuracy: how many images it names "
+            "rightly. It sees patches of at most 64 pixels; of larger images, the mean over all "
+            "patches decides."
         ),
-        good="0.5, as the floor shows it. The strictest of the scores.",
+        good="0.5 is guessing. The strictest of the scores.",
         blind=(
             "Near 1 may be due to fine texture alone, which nobody sees: look at the same test on "
-            "low-passed images. And 0.5 only says that this small network found nothing in few "
-            "steps."
+            "low-passed images. And 0.5 only says that this network found nothing with so few "
+            "people: see what it would have noticed."
         ),
-        source="Lopez-Paz and Oquab 2017.",
+        source=(
+            "Lopez-Paz and Oquab 2017; the interval by person is Obuchowski's, 1997. Folds by "
+            "person are ours."
+        ),
     ),
     Explanation(
-        titles={"c2st_low_pass": "C2ST, low-passed"},
+        titles={
+            "c2st_low_pass_auc": "C2ST, low-passed: area",
+            "c2st_low_pass": "C2ST, low-passed: accuracy",
+        },
         question="classifier",
         word="network, no texture",
+        heading="C2ST, low-passed",
         answers="Can the network still tell when fine texture is taken away?",
         how=(
             "As the C2ST by CNN, on images reduced to 32 x 32 pixels (half the side, if that is "
@@ -349,7 +365,24 @@ EXPLANATIONS = (
         source="Lopez-Paz and Oquab 2017; the reduction is ours.",
     ),
     Explanation(
-        titles={"spectral_difference": "Spectral difference"},
+        titles={
+            "c2st_logistic_auc": "C2ST, logistic: area",
+            "c2st_logistic": "C2ST, logistic: accuracy",
+        },
+        question="classifier",
+        word="linear",
+        heading="C2ST, logistic",
+        answers="Does a straight line through a network's features part real from synthetic?",
+        how="As the C2ST by CNN, by a logistic regression on the features of one extractor.",
+        good="0.5 is guessing.",
+        blind=(
+            "What the features do not hold. On few people it can do better than a network that "
+            "must learn all by itself."
+        ),
+        source="Lopez-Paz and Oquab 2017.",
+    ),
+    Explanation(
+        titles={"spectral_radius": "Spectrum by radius"},
         question="spectrum",
         word="power, dB",
         answers="Is there too much or too little power at some spatial frequency?",
@@ -361,11 +394,28 @@ EXPLANATIONS = (
         good="Lower, down to the floor.",
         blind=(
             "Phases, and so all anatomy: noise with the right spectrum scores 0. Overall "
-            "brightness and contrast, which are taken away. It averages over directions: a "
-            "checkerboard shows as a small rise at the highest frequencies. The report's curve "
+            "brightness and contrast, which are taken away. It averages over directions, so "
+            "stripes hardly show: see the spectrum by direction. The report's curve "
             "shows where the difference lies."
         ),
         source="Durall et al. 2020.",
+    ),
+    Explanation(
+        titles={"spectral_direction": "Spectrum by direction"},
+        question="spectrum",
+        word="axes, dB",
+        answers="Are there stripes or grids?",
+        how=(
+            "Up-sampling in a generator leaves patterns along rows and columns. In eight bands of "
+            "frequency from 0.1 to 0.5 cycles per pixel, the power along each axis is set over "
+            "that off the axes, in dB. The score is the root-mean-square difference of the two "
+            "sets' means."
+        ),
+        good="Lower, down to the floor.",
+        blind=(
+            "Patterns that lie along no axis, and all that is not a pattern: noise scores as real."
+        ),
+        source="Ours, after Durall et al. 2020.",
     ),
     Explanation(
         titles={"copying_ratio": "Copying, median"},
@@ -375,7 +425,8 @@ EXPLANATIONS = (
         answers="Does the generator draw its training images instead of new heads?",
         how=(
             "For each synthetic image: the distance to its nearest training image over that to its "
-            "nearest image of the held-out half, on pixels reduced to 32 x 32. The median is "
+            "nearest image of the held-out half, mirrored or not, on pixels reduced to 32 x 32 or "
+            "on the features of the brain network. The median is "
             "divided by what real images of yet other people give, whose ratio is no 1 where there "
             "are more training images than held-out ones."
         ),
@@ -384,7 +435,8 @@ EXPLANATIONS = (
             "nearer than new people are; far below 1: copies."
         ),
         blind=(
-            "Copies that are shifted, turned or brightened are far away in pixels. A median is not "
+            "In pixels: copies that are shifted, turned or brightened. On the brain network: what "
+            "it does not know. A median is not "
             "moved by a few copies: see the rare ratio. Bad images are far from all people alike "
             "and score 1 or more, so above the floor is no merit. It is no proof of privacy."
         ),

@@ -13,12 +13,13 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Float, Shaped
+from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from mrgantry.common.errors import DataError
 
 K = 5  # as Naeem et al.
+BLOCK = 1000  # images whose distances are held at a time
 
 
 class Manifold(NamedTuple):
@@ -96,3 +97,24 @@ def distances(x: Float[np.ndarray, "n d"], y: Float[np.ndarray, "m d"]) -> Float
     a, b = (torch.from_numpy(rows - centre) for rows in (x, y))
     squares = torch.addmm((b**2).sum(1)[None], a, b.T, alpha=-2).add_((a**2).sum(1)[:, None])
     return squares.clamp_(min=0).sqrt_().float()
+
+
+def kth_nearest(
+    rows: Float[np.ndarray, "n d"],
+    owners: Int[np.ndarray, " n"],
+    real: Float[np.ndarray, "m d"],
+    real_owners: Int[np.ndarray, " m"],
+    k: int = K,
+) -> Float[np.ndarray, " n"]:
+    """Give the distance from each row to its k-th nearest real row of another owner.
+
+    Real and synthetic images both go through here, so that they are measured alike; some at a
+    time, since all distances within a large training split do not fit into memory.
+    """
+    found = []
+    for start in range(0, len(rows), BLOCK):
+        some = slice(start, start + BLOCK)
+        apart = distances(rows[some], real)
+        apart[torch.from_numpy(owners[some, None] == real_owners[None])] = torch.inf
+        found.append(apart.kthvalue(k, dim=1).values)
+    return torch.cat(found).double().numpy()

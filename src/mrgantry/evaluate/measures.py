@@ -1,13 +1,21 @@
-"""The list of measures: what each is computed of, how it is called, and what is better."""
+"""The list of measures: what each is computed of, how it is called, and what is better.
+
+Most are computed of many draws of half of the people (`Measure`). Classifiers are trained once
+on all of them, fold by fold, and their intervals follow from the people's scatter (`Test`).
+"""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
+import numpy as np
+
 from mrgantry.common.score import Better
-from mrgantry.evaluate import delplace
-from mrgantry.evaluate.c2st import c2st_cnn, c2st_logistic, c2st_low_pass, c2st_neighbours
-from mrgantry.evaluate.cloud import Pair
+from mrgantry.evaluate import c2st, delplace
+from mrgantry.evaluate.brain.features import NAME as BRAIN_NET
+from mrgantry.evaluate.c2st import Learner
+from mrgantry.evaluate.cloud import Cloud, Pair
 from mrgantry.evaluate.features import Extractor, flat
 from mrgantry.evaluate.frechet import frechet_distance
 from mrgantry.evaluate.kernel import kernel_distance
@@ -16,11 +24,13 @@ from mrgantry.evaluate.ms_ssim import scales, similarity_of_pairs
 from mrgantry.evaluate.neighbours import copying
 from mrgantry.evaluate.spectrum import spectral_difference
 
-DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for costly ones
+DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for Delplace's
 PAIRS = 400  # of images, for MS-SSIM in one draw
-# Features that every cloud has beside the extractors': small images, spectra, and the
-# distance to the nearest training image with its row.
-REDUCED, SPECTRUM, TO_TRAIN = "reduced", "spectrum", "to train"
+# Features that every cloud has beside the extractors': small images, spectra, and how far into
+# the tail of real training images each image lies (1 is the limit).
+REDUCED, SPECTRUM, DIRECTIONS, OUTLYING = "reduced", "spectrum", "directions", "outlying"
+MIRRORED = "mirrored "  # before the name of features of the mirrored images; of real clouds alone
+TO_TRAIN = "to train, "  # before a name: the distance to the nearest training image, and its row
 
 
 @dataclass(frozen=True)
@@ -53,10 +63,68 @@ class Measure:
     alone: bool = False
 
 
+@dataclass(frozen=True)
+class Test:
+    """A classifier two-sample test: an accuracy and an area under the curve.
+
+    Attributes:
+        name: Of the accuracy; that of the area ends in `_auc`.
+        features: What the classifier looks at: an extractor's name, or "pixels".
+        what: The classifier in words.
+        inputs: Gives what it learns from.
+        learner: The classifier.
+    """
+
+    name: str
+    features: str
+    what: str
+    inputs: Callable[[Cloud], np.ndarray]
+    learner: Learner
+
+    @property
+    def kinds(self) -> tuple[Kind, Kind]:
+        """Name its two numbers."""
+        how = f"of {self.what}, cross-fitted over {c2st.FOLDS} folds of people"
+        return (
+            Kind(f"{self.name}_auc", "half", f"area under the curve {how}"),
+            Kind(self.name, "half", f"accuracy {how}"),
+        )
+
+
+def all_tests(extractors: Sequence[Extractor]) -> Iterator[Test]:
+    """List the classifier two-sample tests.
+
+    Args:
+        extractors: Principal directions first, then networks.
+    """
+    network = "a convolutional network that is trained until it no longer gains"
+    yield Test("c2st_cnn", "pixels", network, c2st.pixels_of, c2st.network)
+    yield Test(
+        "c2st_low_pass",
+        "pixels",
+        f"{network}, on images without fine texture",
+        c2st.small_pixels_of,
+        c2st.network,
+    )
+    for one in extractors[1:]:
+        yield Test(
+            "c2st_logistic",
+            one.name,
+            "a logistic classifier",
+            partial(features_of, name=one.name),
+            c2st.logistic,
+        )
+
+
+def features_of(cloud: Cloud, name: str) -> np.ndarray:
+    """Give the features of a cloud by an extractor's name."""
+    return cloud.features[name]
+
+
 def all_measures(
     directions: Any, extractors: Sequence[Extractor], size: int, *, copies: bool = True
 ) -> Iterator[Measure]:
-    """List the measures, most telling first.
+    """List the measures that are computed of draws, most telling first.
 
     Args:
         directions: Principal directions of the training images.
@@ -72,7 +140,8 @@ def all_measures(
         # Not on principal directions: these fit the training images so well that images
         # copied from them spread more widely there than new ones do.
         yield manifold_on(features)
-    yield from classifiers(pca)
+    if BRAIN_NET in networks:
+        yield outlying_measure()
     yield Measure(
         (
             Kind(
@@ -85,19 +154,14 @@ def all_measures(
         lambda of: (similarity_of_pairs(of.other.images, of.other.subjects, PAIRS, of.seed),),
         alone=True,
     )
-    yield Measure(
-        (
-            Kind(
-                "spectral_difference",
-                "lower",
-                "root-mean-square difference of mean radial power spectra, dB",
-            ),
-        ),
-        "pixels",
-        lambda of: (spectral_difference(of.real.features[SPECTRUM], of.other.features[SPECTRUM]),),
-    )
+    for name, features, what in (
+        ("spectral_radius", SPECTRUM, "mean power spectra by radius"),
+        ("spectral_direction", DIRECTIONS, "power along the axes over that off them, by radius"),
+    ):
+        yield spectral_measure(name, features, what)
     if copies:
-        yield copying_measure()
+        for features in ("pixels", *(name for name in networks if name == BRAIN_NET)):
+            yield copying_measure(features)
     yield delplace_measure(directions)
 
 
@@ -138,59 +202,50 @@ def manifold_on(features: str) -> Measure:
     return Measure(kinds, features, compute)
 
 
-def classifiers(pca: str) -> Iterator[Measure]:
-    """List the classifier two-sample tests, fast ones first."""
-    half = "half of the subjects held out"
-
-    def one(
-        name: str, of_what: str, what: str, compute: Callable[[Pair], float], draws: int
-    ) -> Measure:
-        kind = Kind(name, "half", f"held-out accuracy of {what}, {half}")
-        return Measure((kind,), of_what, lambda of: (compute(of),), draws)
-
-    yield one(
-        "c2st_logistic",
-        pca,
-        "a logistic classifier",
-        lambda of: c2st_logistic(of.real, of.other, pca, of.seed),
-        DRAWS,
+def outlying_measure() -> Measure:
+    """Give the share of images that are farther out than hardly any real one is."""
+    kind = Kind(
+        "outlying_share",
+        "lower",
+        "images farther from real training ones than 99 % of these are from other subjects'",
     )
-    yield one(
-        "c2st_neighbours",
-        pca,
-        "the vote of 5 nearest neighbours",
-        lambda of: c2st_neighbours(of.real, of.other, pca, of.seed),
-        DRAWS,
+    return Measure(
+        (kind,),
+        BRAIN_NET,
+        lambda of: (float((of.other.features[OUTLYING][:, 0] > 1).mean()),),
+        alone=True,
     )
-    yield one(
-        "c2st_cnn",
+
+
+def spectral_measure(name: str, features: str, what: str) -> Measure:
+    """Give how much mean spectra differ."""
+    kind = Kind(name, "lower", f"root-mean-square difference of {what}, dB")
+    return Measure(
+        (kind,),
         "pixels",
-        "a small convolutional network",
-        lambda of: c2st_cnn(of.real, of.other, of.seed),
-        COSTLY_DRAWS,
-    )
-    yield one(
-        "c2st_low_pass",
-        "pixels",
-        "a small convolutional network on images without fine texture",
-        lambda of: c2st_low_pass(of.real, of.other, of.seed),
-        COSTLY_DRAWS,
+        lambda of: (spectral_difference(of.real.features[features], of.other.features[features]),),
     )
 
 
-def copying_measure() -> Measure:
-    """Give how much nearer images lie to training images than to held-out real ones."""
-    what = "nearest training image over nearest held-out one, relative to real images"
+def copying_measure(features: str) -> Measure:
+    """Give how much nearer images lie to training images than to held-out real ones.
+
+    Args:
+        features: "pixels", or the network on whose features images are compared.
+    """
+    what = "nearest training image, mirrored or not, over nearest held-out one, relative to real"
     kinds = (
         Kind("copying_ratio", "higher", f"{what}, median", relative=True),
         Kind("copying_ratio_rare", "higher", f"{what}, lowest hundredth", relative=True),
     )
+    name = REDUCED if features == "pixels" else features
 
     def compute(of: Pair) -> Sequence[float]:
-        to_train = of.other.features[TO_TRAIN][:, 0]
-        return copying(of.other.features[REDUCED], to_train, of.real.features[REDUCED])
+        held_out = [of.real.features[name], of.real.features[MIRRORED + name]]
+        to_train = of.other.features[TO_TRAIN + name][:, 0]
+        return copying(of.other.features[name], to_train, np.concatenate(held_out))
 
-    return Measure(kinds, "pixels", compute, alone=True)
+    return Measure(kinds, features, compute, alone=True)
 
 
 def delplace_measure(directions: Any) -> Measure:

@@ -8,7 +8,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.embedding import PERPLEXITY, Rows, tsne
-from mrgantry.evaluate.measures import REDUCED, SPECTRUM, TO_TRAIN
+from mrgantry.evaluate.measures import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
 from mrgantry.evaluate.neighbours import nearest, ratio
 from mrgantry.evaluate.reference import Reference
 
@@ -20,8 +20,9 @@ def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, 
     """Keep the most suspicious pairs of a set, and its spectrum beside that of real images."""
     train, held = reference.train_cloud, reference.held_cloud
     images = cloud.features[REDUCED]
-    to_train, rows = cloud.features[TO_TRAIN].T
-    ratios = ratio(to_train, nearest(images, held.features[REDUCED])[0])
+    to_train, rows = cloud.features[TO_TRAIN + REDUCED].T
+    others = np.concatenate([held.features[REDUCED], held.features[MIRRORED + REDUCED]])
+    ratios = ratio(to_train, nearest(images, others)[0])
     worst = np.argsort(ratios, kind="stable")[:SHOWN]
     copied = rows[worst].astype(int)
     return {

@@ -28,21 +28,19 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.agreement import AGREES, Agreement, fit_agreement
 from mrgantry.evaluate.features import Extractor, random_network
-from mrgantry.evaluate.manifold import K, distances
+from mrgantry.evaluate.manifold import K, kth_nearest
 from mrgantry.evaluate.pretrained import load_extractor
 from mrgantry.evaluate.reference import check_finite, subjects_of
 
 RANDOM_NET = "random-net"
 FEWEST = 20  # real images: one in twenty is 5 %
-BLOCK = 1000  # images whose distances are held at a time
 NOBODY = -1  # whom a synthetic image shows
 
 
@@ -120,24 +118,3 @@ def fit_rules(
     limit = float(np.quantile(kth_nearest(rows, owners, rows, owners), keep))
     agreement = fit_agreement(everything, wide, label, seed) if label else None
     return Rules(network, rows, len(counts), limit, agreement)
-
-
-def kth_nearest(
-    rows: Float[np.ndarray, "n d"],
-    owners: Int[np.ndarray, " n"],
-    real: Float[np.ndarray, "m d"],
-    real_owners: Int[np.ndarray, " m"],
-    k: int = K,
-) -> Float[np.ndarray, " n"]:
-    """Give the distance from each row to its k-th nearest real row of another owner.
-
-    Real and synthetic images both go through here, so that they are measured alike; some at a
-    time, since all distances within a large training split do not fit into memory.
-    """
-    found = []
-    for start in range(0, len(rows), BLOCK):
-        some = slice(start, start + BLOCK)
-        apart = distances(rows[some], real)
-        apart[torch.from_numpy(owners[some, None] == real_owners[None])] = torch.inf
-        found.append(apart.kthvalue(k, dim=1).values)
-    return torch.cat(found).double().numpy()

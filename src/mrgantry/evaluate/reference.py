@@ -8,6 +8,8 @@ from jaxtyping import Shaped
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.brain.features import NAME as BRAIN_NET
+from mrgantry.evaluate.brain.features import brain_network
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.features import (
     Extractor,
@@ -18,13 +20,26 @@ from mrgantry.evaluate.features import (
     random_network,
     reduced_images,
 )
-from mrgantry.evaluate.measures import REDUCED, SPECTRUM, TO_TRAIN, Measure, all_measures
+from mrgantry.evaluate.manifold import K, kth_nearest
+from mrgantry.evaluate.measures import (
+    DIRECTIONS,
+    MIRRORED,
+    OUTLYING,
+    REDUCED,
+    SPECTRUM,
+    TO_TRAIN,
+    Measure,
+    Test,
+    all_measures,
+    all_tests,
+)
 from mrgantry.evaluate.neighbours import nearest
 from mrgantry.evaluate.pretrained import load_extractor
-from mrgantry.evaluate.spectrum import radial_spectrum
+from mrgantry.evaluate.spectrum import directional_spectrum, radial_spectrum
 
 COMPONENTS = 64
-FEWEST = 4  # subjects: two in each half, one of them held out by classifiers
+FEWEST = 4  # subjects: two in each half, one in each fold of a classifier
+WITHIN = 0.99  # of real training images: an image farther out is outlying
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,8 +51,10 @@ class Reference:
         train: The training split.
         held_cloud: Images of `held` with their features.
         train_cloud: The same of `train`, but for distances to itself.
+        extra_cloud: Images of all real people who are not held, to train classifiers with.
         extractors: Principal directions first, then networks.
-        measures: What is computed.
+        measures: What is computed of draws.
+        tests: The classifiers that are to tell sets apart.
         conditions: What the rows of both had to meet.
     """
 
@@ -45,8 +62,10 @@ class Reference:
     train: SliceSet
     held_cloud: Cloud
     train_cloud: Cloud
+    extra_cloud: Cloud
     extractors: Sequence[Extractor]
     measures: Sequence[Measure]
+    tests: Sequence[Test]
     conditions: Sequence[str] = ()
 
     def cloud(self, images: Images, subjects: Shaped[np.ndarray, " n"]) -> Cloud:
@@ -61,15 +80,17 @@ def refer(
     features: Sequence[str] = (),
     conditions: Sequence[str] = (),
     draws: int | None = None,
+    others: SliceSet | None = None,
 ) -> Reference:
     """Fit the extractors on the training split, and compute the real images' features.
 
     Args:
         held: Held-out real images.
         train: Real training images.
-        features: Pretrained extractors beside the two that need no download.
+        features: Pretrained extractors beside those that need no download.
         conditions: What the rows of both had to meet, for the record.
         draws: Half-samples at most; None takes each measure's own number.
+        others: Real images of people who stand in neither, if there are any.
 
     Raises:
         DataError: A split has too few subjects or images, holds values that are not finite, or
@@ -87,34 +108,88 @@ def refer(
     extractors = [
         principal_components(directions),
         random_network(train.images),
+        brain_network(train.images),
         *map(load_extractor, features),
     ]
-    known = make_cloud(train.images, subjects_of(train), extractors)
-    unknown = beside(make_cloud(held.images, subjects_of(held), extractors), known)
-    apart = not set(held.table["subject"]) & set(train.table["subject"])
+    known = make_cloud(train.images, subjects_of(train), extractors, mirrored=True)
+    unknown = beside(make_cloud(held.images, subjects_of(held), extractors, mirrored=True), known)
+    people = set(held.table["subject"])
+    extra = known.take(~np.isin(known.subjects, sorted(people)))
+    if others is not None and len(others):
+        extra = join(extra, make_cloud(others.images, subjects_of(others), extractors))
+    apart = not people & set(train.table["subject"])
     measures = [
         replace(one, draws=min(one.draws, draws or one.draws))
         for one in all_measures(directions, extractors, held.about.size, copies=apart)
     ]
-    return Reference(held, train, unknown, known, extractors, measures, conditions)
+    tests = list(all_tests(extractors))
+    return Reference(held, train, unknown, known, extra, extractors, measures, tests, conditions)
 
 
 def make_cloud(
-    images: Images, subjects: Shaped[np.ndarray, " n"], extractors: Sequence[Extractor]
+    images: Images,
+    subjects: Shaped[np.ndarray, " n"],
+    extractors: Sequence[Extractor],
+    *,
+    mirrored: bool = False,
 ) -> Cloud:
-    """Compute all features of some images once; one without a subject is its own."""
+    """Compute all features of some images once; one without a subject is its own.
+
+    Args:
+        images: What is described.
+        subjects: Whom each shows, or "".
+        extractors: Give the features.
+        mirrored: Whether to describe the mirrored images, too, as what may have been copied.
+    """
     features = {one.name: one.extract(images) for one in extractors}
     features[REDUCED] = flat(reduced_images(images))
     features[SPECTRUM] = radial_spectrum(images)
+    features[DIRECTIONS] = directional_spectrum(images)
+    if mirrored:
+        turned = np.ascontiguousarray(images[..., ::-1])
+        features[MIRRORED + REDUCED] = flat(reduced_images(turned))
+        for one in extractors:
+            if one.name == BRAIN_NET:
+                features[MIRRORED + one.name] = one.extract(turned)
     own = np.array([f"image {row}" for row in range(len(images))], dtype=object)
     whose = np.where(subjects == "", own, subjects).astype(str)
     return Cloud(images, whose, features)
 
 
+def join(one: Cloud, other: Cloud) -> Cloud:
+    """Put two clouds together, with the features that both have."""
+    shared = one.features.keys() & other.features.keys()
+    return Cloud(
+        np.concatenate([one.images, other.images]),
+        np.concatenate([one.subjects, other.subjects]),
+        {name: np.concatenate([one.features[name], other.features[name]]) for name in shared},
+    )
+
+
 def beside(cloud: Cloud, train: Cloud) -> Cloud:
-    """Add the distance of each image to its nearest training image, and the row of that."""
-    distances, rows = nearest(cloud.features[REDUCED], train.features[REDUCED])
-    found = {TO_TRAIN: np.stack([distances, rows], axis=1)}
+    """Add what training images tell of each image.
+
+    The distance to the nearest of them, mirrored or not, and its row; and how far out the image
+    lies: its distance to the 5th nearest of other people, over the distance that 99 % of training
+    images keep.
+    """
+    found = {}
+    for name in (REDUCED, BRAIN_NET):
+        if MIRRORED + name in train.features:
+            both = np.concatenate([train.features[name], train.features[MIRRORED + name]])
+            distances, rows = nearest(cloud.features[name], both)
+            found[TO_TRAIN + name] = np.stack([distances, rows % len(train)], axis=1)
+    if BRAIN_NET in train.features:
+        rows = train.features[BRAIN_NET]
+        names, owners = np.unique(train.subjects, return_inverse=True)
+        if len(rows) - np.bincount(owners).max() >= K:
+            limit = float(np.quantile(kth_nearest(rows, owners, rows, owners), WITHIN))
+            places = dict(zip(names, range(len(names)), strict=True))
+            whose = np.array([places.get(name, -1) for name in cloud.subjects])
+            reach = kth_nearest(cloud.features[BRAIN_NET], whose, rows, owners)
+            found[OUTLYING] = (reach / max(limit, 1e-12))[:, None]
+        else:
+            found[OUTLYING] = np.zeros((len(cloud), 1))
     return replace(cloud, features=cloud.features | found)
 
 

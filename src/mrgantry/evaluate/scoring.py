@@ -1,21 +1,41 @@
-"""From clouds to scores: all measures over all draws, with intervals and floors."""
+"""From clouds to scores: all measures over all draws, all tests over all folds.
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+Each score gets an interval, its floor, and the probability that images as good as real would
+score so badly by chance.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import product
 from typing import Any
 
 import numpy as np
+from scipy import stats
 
 from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
 from mrgantry.common.workers import in_threads
+from mrgantry.evaluate import c2st
+from mrgantry.evaluate.c2st import Answers, Estimate, Trial
 from mrgantry.evaluate.cloud import Cloud, Pair, draw
-from mrgantry.evaluate.measures import Kind, Measure
+from mrgantry.evaluate.measures import Kind, Measure, Test
 from mrgantry.evaluate.reference import Reference
 
 Values = list[tuple[float, ...]]  # one row a draw, one number a kind
-# What real images score, for all that it depends on.
-Floors = dict[tuple[str | int, ...], Values]
+Key = tuple[str | int, ...]
+
+
+@dataclass(frozen=True, eq=False)
+class Floors:
+    """What real images score, by all that it depends on; filled in as it becomes known.
+
+    Attributes:
+        draws: Of measures that are computed of draws.
+        controls: Of classifiers: what they said of real images in the place of synthetic ones.
+    """
+
+    draws: dict[Key, Values] = field(default_factory=dict)
+    controls: dict[Key, Answers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,7 +55,7 @@ def score(
     advance: Advance,
     most: int = 0,
 ) -> list[Score]:
-    """Compute all measures of one set over their draws.
+    """Compute all measures of one set over their draws, and have classifiers tell it apart.
 
     Halves of the real subjects, and so the floors, follow from the seed and from how many
     images are drawn, whatever these show.
@@ -45,14 +65,16 @@ def score(
         candidate: What is measured.
         seed: Of all draws.
         floors: What real images score, as far as it is known; filled in.
-        advance: Called after each draw.
+        advance: Called after each draw and each fold.
         most: Upper limit to the images in a draw, so that several sets are measured alike.
     """
     measures = reference.measures
     known = [
-        floors.setdefault(key_of(reference, one, candidate, seed, most), []) for one in measures
+        floors.draws.setdefault(key_of(reference, one, candidate, seed, most), [])
+        for one in measures
     ]
     held, made = reference.held_cloud, candidate.cloud
+    draws = max(one.draws for one in measures)
 
     def measure(turn: int) -> tuple[int, Values, Values]:
         """Compute all measures of one draw; a floor only where none is known yet."""
@@ -69,7 +91,7 @@ def score(
         return len(taken.synthetic.real), ours, usual
 
     values: list[Values] = [[] for _ in measures]
-    for size, ours, usual in in_threads(measure, range(count_draws(reference))):
+    for size, ours, usual in in_threads(measure, range(draws)):
         n = size
         for found, value, before, floor in zip(values, ours, known, usual, strict=True):
             if value:
@@ -84,22 +106,83 @@ def score(
         "seed": seed,
         "real_fingerprint": reference.held.about.fingerprint,
         "synthetic_fingerprint": candidate.fingerprint,
+        "people": len(np.unique(held.subjects)),
     }
-    return [
+    measured = [
         one
         for measure, found, usual in zip(measures, values, known, strict=True)
         for one in scores_of(measure, np.array(found), np.array(usual[: len(found)]), facts)
     ]
+    told = tell_apart(reference, candidate, seed, floors, advance, 2 * most)
+    return measured + [
+        one
+        for test, answers, control in told
+        for one in scores_of_test(test, answers, control, facts)
+    ]
 
 
-def count_draws(reference: Reference) -> int:
-    """Give how many draws the measures need at most."""
-    return max(one.draws for one in reference.measures)
+def count_steps(reference: Reference) -> int:
+    """Give how often `score` reports progress at most."""
+    return max(one.draws for one in reference.measures) + 2 * c2st.FOLDS * len(reference.tests)
+
+
+def tell_apart(
+    reference: Reference,
+    candidate: Candidate,
+    seed: int,
+    floors: Floors,
+    advance: Advance,
+    most: int = 0,
+) -> list[tuple[Test, Answers, Answers | None]]:
+    """Have every classifier judge all folds of a set, and of its control where none is known.
+
+    Args:
+        reference: What is compared with.
+        candidate: What is measured.
+        seed: Of folds and classifiers.
+        floors: Controls, as far as they are known; filled in.
+        advance: Called after each fold.
+        most: Upper limit to the images a side, so that several sets are measured alike.
+
+    Returns:
+        Each test with what its classifiers said of the set, and of the control; None where there
+        are too few people for one.
+    """
+    trial = c2st.trial_of(reference.held_cloud, candidate.cloud, reference.extra_cloud, seed, most)
+    control = c2st.control_of(trial, seed)
+    keys = [key_of(reference, one, candidate, seed, len(trial.real)) for one in reference.tests]
+    trials: list[tuple[Test, Trial, Key | None]] = [(one, trial, None) for one in reference.tests]
+    trials += [
+        (one, control, key)
+        for one, key in zip(reference.tests, keys, strict=True)
+        if control is not None and key not in floors.controls
+    ]
+    folds = list(product(trials, range(c2st.FOLDS)))
+
+    def judge(work: tuple[tuple[Test, Trial, Key | None], int]) -> np.ndarray:
+        (test, one, _), fold = work
+        logits = c2st.judge_fold(one, fold, test.inputs, test.learner)
+        advance(note=candidate.name)
+        return logits
+
+    said = list(in_threads(judge, folds))
+    answers = []
+    for place, (_, one, key) in enumerate(trials):
+        logits = said[place * c2st.FOLDS : (place + 1) * c2st.FOLDS]
+        found = c2st.put_together(one, logits)
+        if key is None:
+            answers.append(found)
+        else:
+            floors.controls[key] = found
+    return [
+        (test, found, floors.controls.get(key))
+        for test, found, key in zip(reference.tests, answers, keys, strict=True)
+    ]
 
 
 def key_of(
-    reference: Reference, measure: Measure, candidate: Candidate, seed: int, most: int
-) -> tuple[str | int, ...]:
+    reference: Reference, measure: Measure | Test, candidate: Candidate, seed: int, most: int
+) -> Key:
     """Name all that a floor depends on."""
     held = reference.held
     splits = "+".join(sorted(set(held.table["split"])))
@@ -133,6 +216,73 @@ def floor_of(measure: Measure, pair: Pair) -> tuple[float, ...]:
     return tuple(((other + half) / 2 + (other - half)).tolist())
 
 
+def scores_of_test(
+    test: Test, answers: Answers, control: Answers | None, facts: dict[str, Any]
+) -> Iterator[Score]:
+    """Summarise what a classifier said: its area under the curve, and its accuracy.
+
+    The interval of real images is what people's scatter would make of 0.5 in the control.
+    """
+    parts = (c2st.area_of, answers.real_shares, answers.other_shares)
+    halves = (c2st.accuracy_of, answers.real_right, answers.other_right)
+    for kind, (estimate_of, real, other) in zip(test.kinds, (parts, halves), strict=True):
+        found: Estimate = estimate_of(answers)
+        usual = estimate_of(control) if control is not None else None
+        low, high = found.interval()
+        floor = usual.value if usual else float("nan")
+        reach = usual.detectable(power=0.5) - 0.5 if usual else float("nan")
+        sizes = {"n_real": answers.n_real, "n_synthetic": answers.n_other}
+        yield Score(
+            name=kind.name,
+            features=test.features,
+            better=kind.better,
+            value=found.value,
+            low=low,
+            high=high,
+            floor=floor,
+            floor_low=min(floor, 0.5 - reach),
+            floor_high=max(floor, 0.5 + reach),
+            method=f"{kind.method}; 95 % interval by person",
+            values=c2st.replicates(found.value, real, other, facts["seed"]),
+            p=found.p_above(),
+            detectable=(usual or found).detectable(),
+            **facts | sizes,
+        )
+
+
+def chance_of(
+    kind: Kind, people: int, values: np.ndarray, floors: np.ndarray
+) -> tuple[float, float]:
+    """Say how probable such a score is by chance, and which one would have been noticed.
+
+    Each draw gives a difference between the set and real images; half-samples scatter about as
+    much as whole samples do (see `interval`), so the mean of the differences over their spread
+    follows Student's t with the people's degrees of freedom.
+
+    Args:
+        kind: What is better.
+        people: How many real people are compared with.
+        values: Of the set, one a draw.
+        floors: Of real images in the same draws.
+
+    Returns:
+        The probability of a score so bad or worse, and the value that is noticed with a power of
+        80 %.
+    """
+    differences = values - floors
+    spread = max(float(differences.std(ddof=1)), 1e-12)
+    freedom = max(people - 1, 1)
+    lean = float(differences.mean()) / spread
+    one_sided = {"lower": lean, "higher": -lean}.get(kind.better)
+    p = float(
+        stats.t.sf(one_sided, freedom)
+        if one_sided is not None
+        else 2 * stats.t.sf(abs(lean), freedom)
+    )
+    reach = float(stats.t.ppf(0.975, freedom) + stats.t.ppf(c2st.POWER, freedom)) * spread
+    return p, float(floors.mean()) + (-reach if kind.better == "higher" else reach)
+
+
 def summary(
     kind: Kind,
     measure: Measure,
@@ -143,6 +293,7 @@ def summary(
     """Give the mean over the draws and the interval, of a set and of real images."""
     value, low, high = interval(values)
     floor, floor_low, floor_high = interval(floors)
+    p, detectable = chance_of(kind, facts["people"], np.asarray(values), np.asarray(floors))
     return Score(
         name=kind.name,
         features=measure.features,
@@ -155,5 +306,7 @@ def summary(
         floor_high=floor_high,
         method=f"{kind.method}; mean and central 95 % of {len(values)} half-samples by subject",
         values=tuple(float(value) for value in values),
+        p=p,
+        detectable=detectable,
         **facts,
     )

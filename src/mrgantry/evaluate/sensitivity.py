@@ -222,7 +222,7 @@ class Scorer:
         self.seed = seed
         self.reference: Reference = refer(held, train, features)
         self.other = self.reference.cloud(other.images, subjects_of(other))
-        self.floors: Floors = {}
+        self.floors = Floors()
 
     def score(self, fault: Fault, strength: float) -> list[Score]:
         """Make a fault and measure it."""

@@ -1,10 +1,18 @@
-"""The radial power spectrum: what up-sampling in a generator leaves behind (Durall et al. 2020)."""
+"""Power spectra: what up-sampling in a generator leaves behind (Durall et al. 2020).
+
+Two are kept. By radius, averaged over all directions, a spectrum shows too much or too little
+detail of a size. By direction it shows stripes and grids, which lie along the axes and hardly
+change an average over rings.
+"""
 
 import numpy as np
 import torch
 from jaxtyping import Float, Float16
 
 FLOOR = 1e-8  # of power: below it lies rounding to float16, not an image
+BANDS = 8  # of radius, from BAND_START to 0.5 cycles per pixel, for spectra by direction
+BAND_START = 0.1  # cycles per pixel: below it the shape of the head decides
+ON_AXIS = 0.5  # frequency steps from an axis within which power counts as along it
 
 
 def radial_spectrum(
@@ -35,6 +43,30 @@ def radial_spectrum(
     return decibels - decibels.mean(1, keepdims=True)
 
 
+def directional_spectrum(
+    images: Float16[np.ndarray, "n c h w"], block: int = 256
+) -> Float[np.ndarray, "n k"]:
+    """Give how much more power lies along the axes than off them, by radius, in dB.
+
+    Args:
+        images: Square ones.
+        block: How many are transformed at once.
+
+    Returns:
+        A column a band of radius for patterns that change down the rows (stripes lie flat), then
+        for those that change along them.
+    """
+    size = images.shape[-1]
+    masks = torch.from_numpy(_sectors(size)).float()
+    found = []
+    for chunk in torch.from_numpy(images).split(block):
+        power = torch.fft.fft2(chunk.float(), norm="ortho").abs().square().mean(1)
+        means = power.flatten(1) @ masks.T
+        down, along, off = (10 * torch.log10(means + FLOOR)).unflatten(1, (3, BANDS)).unbind(1)
+        found.append(torch.cat([down - off, along - off], 1).double().numpy())
+    return np.concatenate(found)
+
+
 def spectral_difference(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "m k"]) -> float:
     """Give the root-mean-square difference of two sets' mean spectra, in dB."""
     return float(np.sqrt(((x.mean(0) - y.mean(0)) ** 2).mean()))
@@ -48,3 +80,19 @@ def frequencies(size: int) -> Float[np.ndarray, " k"]:
 def _rings(size: int) -> np.ndarray:
     line = np.fft.fftfreq(size) * size
     return np.rint(np.hypot(line[:, None], line[None])).astype(np.int64)
+
+
+def _sectors(size: int) -> Float[np.ndarray, "k d"]:
+    """Give the weights that average power down the rows, along them and off both, by band."""
+    line = np.fft.fftfreq(size)
+    y, x = np.meshgrid(line, line, indexing="ij")
+    edges = np.linspace(BAND_START, 0.5 + 1e-9, BANDS + 1)
+    band = np.digitize(np.hypot(x, y), edges) - 1
+    near = ON_AXIS / size
+    kinds = [
+        (np.abs(x) <= near) & (np.abs(y) > near),
+        (np.abs(y) <= near) & (np.abs(x) > near),
+        (np.abs(x) > near) & (np.abs(y) > near),
+    ]
+    masks = np.stack([(kind & (band == k)).ravel() for kind in kinds for k in range(BANDS)])
+    return masks / np.maximum(masks.sum(1, keepdims=True), 1)

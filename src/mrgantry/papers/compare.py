@@ -199,7 +199,7 @@ def compare(
         against=against,
     )
     trials = trials_of(out, budget, seeds)
-    floors: Floors = {}
+    floors = Floors()
     for number, trial in enumerate(trials, 1):
         if not (trial.failed or trial.scored):
             what = f"{trial.recipe.name} seed {trial.recipe.seed}"

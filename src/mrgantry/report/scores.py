@@ -11,6 +11,7 @@ import numpy as np
 
 from mrgantry.common.files import read_json
 from mrgantry.common.score import Score, read_scores
+from mrgantry.evaluate import verdict
 from mrgantry.evaluate.differences import Difference
 from mrgantry.evaluate.explained import (
     BY_NAME,
@@ -21,6 +22,7 @@ from mrgantry.evaluate.explained import (
     title_of,
 )
 from mrgantry.evaluate.spectrum import frequencies
+from mrgantry.evaluate.verdict import read_verdicts
 from mrgantry.report import charts, figures
 from mrgantry.report.drawing import LOOKS, REAL, TRAINING, Look, looks
 from mrgantry.report.rendering import between, number
@@ -32,6 +34,7 @@ HIDDEN = {"frechet_distance", "fid"}
 BEST = {"lower": "lower", "higher": "higher", "half": "0.5", "real": "as real"}
 SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
 WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
+ANSWER_KINDS = {"yes": "worse", "no": "better", "cannot tell": "unknown"}
 HELD = "real, held out"  # a group of the map
 CHANCE = 0.05  # the share of equal pairs whose 95 % interval leaves 0 out
 FIDELITY = (("precision", "recall"), ("density", "coverage"))
@@ -58,6 +61,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "features": list(dict.fromkeys(features for _, features in kinds)),
         "conditions": facts["real"].get("only", []),
         "origin": "Simulated" if facts["real"]["source"] == "simulated" else "Real",
+        "answers": answers(folder),
         "sets": sets,
         "keys": keys(drawn),
         "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
@@ -77,6 +81,25 @@ def evaluation(folder: Path) -> dict[str, Any]:
         **image_map(pictures, drawn),
         "pairs": [{"name": name, "pairs": list(pairs(pictures, name))} for name in sets],
     }
+
+
+def answers(folder: Path) -> dict[str, Any]:
+    """Lay the three answers out, a row each and a column a set."""
+    found = read_verdicts(folder)
+    rows = []
+    for asked in verdict.QUESTIONS:
+        cells = []
+        for one in found:
+            said = getattr(one, asked.key)
+            cells.append(
+                {
+                    "answer": said.answer,
+                    "kind": ANSWER_KINDS[said.answer],
+                    "reason": verdict.reason(asked, said),
+                }
+            )
+        rows.append({"question": asked.text, "cells": cells})
+    return {"sets": [one.set for one in found], "rows": rows}
 
 
 def questions(kinds: Kinds) -> Iterator[tuple[str, Kinds]]:
@@ -117,11 +140,11 @@ def cell(one: Score) -> dict[str, Any]:
     return {
         "value": number(one.value),
         "interval": between(one.low, one.high),
-        "verdict": verdict(one),
+        "verdict": badge_of(one),
     }
 
 
-def verdict(one: Score) -> dict[str, str]:
+def badge_of(one: Score) -> dict[str, str]:
     """Say in a sign and a word how a score compares with that of real images."""
     kind: str = one.verdict if isfinite(one.value) and isfinite(one.floor) else "unknown"
     word = WORDS[kind]
@@ -133,7 +156,7 @@ def verdict(one: Score) -> dict[str, str]:
 
 def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
     """Count the verdicts, worse first."""
-    found = [verdict(one) for one in scores if one is not None]
+    found = [badge_of(one) for one in scores if one is not None]
     found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
     words = {one["word"]: one for one in found}
     counts = Counter(one["word"] for one in found)

@@ -76,7 +76,7 @@ def loss_of(said: Response, lesson: Lesson) -> Tensor:
 
 @torch.no_grad()
 def examine(network: nn.Module, slices: SimulatedSlices, count: int = 512) -> dict[str, float]:
-    """Test a network on other heads: how often tissue and plane are right, and the level's error."""
+    """Test a network on other heads: shares of right tissues and planes, the level's error."""
     lesson = slices.lesson(count, torch.Generator().manual_seed(1))
     said = network(lesson.images)
     inner = lesson.fractions[:, -1] < 0.5
