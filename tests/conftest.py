@@ -2,7 +2,7 @@
 
 import os
 import signal
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
-from mrgantry.evaluate import measures, pictures, reference
+from mrgantry.evaluate import c2st, measures, pictures, reference
 
 # One: threads that wait for each other lose more beside other programs than they gain here.
 torch.set_num_threads(1)
@@ -70,8 +70,9 @@ def write_slices(
     *,
     synthetic: bool = False,
     tumour: Sequence[str] = (),
+    columns: Mapping[str, object] | None = None,
 ) -> SliceSet:
-    """Write a set of slices from arrays."""
+    """Write a set of slices from arrays; `columns` replace what all rows have in common."""
     about = About(
         synthetic=synthetic,
         channels=tuple(["t1", "t1c", "t2", "flair"][: images.shape[1]]),
@@ -99,6 +100,7 @@ def write_slices(
                     "tumour": tumour[row] if tumour else "unknown",
                     "source": "synthetic" if synthetic else "real",
                 }
+                | dict(columns or {})
                 for row in rows
             ]
         )
@@ -142,16 +144,14 @@ def real_data() -> Path:
 
 @pytest.fixture
 def few_draws(monkeypatch):
-    """Measure a few draws instead of forty, and train small networks but twice, and briefly."""
+    """Measure a few draws instead of forty, and train classifiers but briefly."""
     everything = measures.all_measures
 
     def fewer(*args, **options):
         for one in everything(*args, **options):
-            trained = one.kinds[0].name in ("c2st_cnn", "c2st_low_pass")
-            yield replace(one, draws=2 if trained else 8)
+            yield replace(one, draws=8)
 
     monkeypatch.setattr(reference, "all_measures", fewer)
-    for name in ("c2st_cnn", "c2st_low_pass"):
-        monkeypatch.setattr(measures, name, partial(getattr(measures, name), steps=40))
+    monkeypatch.setattr(c2st, "MOST_STEPS", 20)
     monkeypatch.setattr(measures, "PAIRS", 50)
     monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))

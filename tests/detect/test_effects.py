@@ -12,7 +12,6 @@ from mrgantry.detect.effects import (
     Truth,
     difference,
     estimate,
-
     judged,
     unpaired,
     verdict,

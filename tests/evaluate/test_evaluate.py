@@ -1,7 +1,5 @@
 import json
-import sys
 from dataclasses import replace
-from functools import partial
 
 import numpy as np
 import pytest
@@ -9,8 +7,10 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import read_scores
-from mrgantry.evaluate import evaluate, measures
+from mrgantry.evaluate import c2st, evaluate, measures, reference
 from mrgantry.evaluate.differences import differences
+from mrgantry.evaluate.scoring import Floors
+from mrgantry.evaluate.verdict import read_verdicts
 
 
 @pytest.fixture
@@ -32,8 +32,7 @@ def by_name(scores, features=None):
 
 
 @pytest.mark.slow
-def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(measures, "COSTLY_DRAWS", 4)
+def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path):
     good = synthetic_set(tmp_path, blobs(240, 32, seed=9))
     flatter = (blobs(240, 32, seed=8).astype(np.float32) * 0.5 - 0.5).astype(np.float16)
     bad = synthetic_set(tmp_path, flatter, "bad")
@@ -44,9 +43,9 @@ def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monk
     of = {s.name: by_name([x for x in scores if x.synthetic == s.name]) for s in sets}
     assert 0.4 < of["good"]["relative_fd"].value < 1.6  # few images, and some of them odd
     assert of["bad"]["relative_fd"].value > 3
-    for name in ("c2st_logistic", "c2st_neighbours", "c2st_cnn", "c2st_low_pass"):
-        assert of["good"][name].value < 0.65
-    assert of["bad"]["c2st_cnn"].value > 0.9 < of["bad"]["c2st_low_pass"].value
+    for name in ("c2st_logistic_auc", "c2st_cnn_auc", "c2st_low_pass_auc"):
+        assert of["good"][name].low < 0.5
+    assert of["bad"]["c2st_cnn_auc"].low > 0.9 < of["bad"]["c2st_low_pass_auc"].low
     assert of["bad"]["precision"].value < 0.1
     assert of["good"]["precision"].value > 0.7
     assert of["one"]["ms_ssim_pairs"].verdict == of["one"]["coverage"].verdict == "worse"
@@ -58,6 +57,10 @@ def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monk
         rounding = 1e-9 * abs(score.value)
         assert score.low - rounding <= score.value <= score.high + rounding
         assert score.n_real == score.n_synthetic > 0
+    said = {answers.set: answers for answers in read_verdicts(tmp_path / "out")}
+    assert said["bad"].told_apart.answer == "yes" == said["copies"].copies.answer
+    assert said["one"].less_varied.answer == "yes"
+    assert said["good"].told_apart.answer != "yes" != said["good"].copies.answer
 
 
 def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
@@ -69,7 +72,9 @@ def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
     assert all(wanted <= row.keys() for row in rows)
     assert {row["seed"] for row in rows} == {3}
     assert {row["real_fingerprint"] for row in rows} == {real.about.fingerprint}
-    assert {"relative_fd", "c2st_cnn", "rho_coded", "sigma", "delta"} <= {r["name"] for r in rows}
+    assert {"relative_fd", "c2st_cnn_auc", "rho_coded", "sigma", "delta"} <= {
+        r["name"] for r in rows
+    }
     facts = json.loads((tmp_path / "out/evaluation.json").read_text())
     assert facts["real"]["subjects"] == 12
     assert facts["real"]["split"] == "test"
@@ -79,8 +84,7 @@ def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
 
 
 def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
-    module = sys.modules["mrgantry.evaluate.reference"]
-    everything, computed = module.all_measures, []
+    everything, computed, judged = reference.all_measures, [], []
 
     def counted(measure):
         def compute(pair):
@@ -89,26 +93,82 @@ def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
 
         return replace(measure, compute=compute, draws=2)
 
-    monkeypatch.setattr(measures, "c2st_cnn", partial(measures.c2st_cnn, steps=3))
-    monkeypatch.setattr(measures, "c2st_low_pass", partial(measures.c2st_low_pass, steps=3))
+    def counted_network(lesson):
+        judged.append(len(lesson.judged))
+        return c2st.network(lesson, most_steps=1)
+
+    tests = measures.all_tests
     monkeypatch.setattr(
-        module, "all_measures", lambda *a, **k: [counted(m) for m in everything(*a, **k)]
+        reference, "all_measures", lambda *a, **k: [counted(m) for m in everything(*a, **k)]
+    )
+    monkeypatch.setattr(
+        reference,
+        "all_tests",
+        lambda *a: [replace(next(tests(*a)), learner=counted_network)],
     )
     folders = {
         name: synthetic_set(tmp_path, blobs(count, 32, seed=seed), name).folder
         for name, count, seed in (("one", 60, 9), ("two", 60, 8), ("fewer", 40, 7))
     }
-    floors, kept, costs = {}, [], []
+    floors, kept, costs = Floors(), [], []
     for name, folder in folders.items():
         computed.clear()
+        judged.clear()
         kept += evaluate(real.folder, tmp_path / f"scores-{name}", [folder], floors=floors)
-        costs.append(computed.count("c2st_cnn"))
-    assert costs == [4, 2, 4]  # another number of images gives other halves
+        costs.append((computed.count("spectral_radius"), len(judged)))
+    assert costs == [(4, 8), (2, 4), (4, 8)]  # another number of images gives other halves
     alone = [evaluate(real.folder, tmp_path / f"alone-{n}", [folders[n]]) for n in ("two", "fewer")]
     assert kept[len(kept) // 3 :] == [*alone[0], *alone[1]]
     computed.clear()
     evaluate(real.folder, tmp_path / "seed", [folders["one"]], floors=floors, seed=1)
-    assert computed.count("c2st_cnn") == 4
+    assert computed.count("spectral_radius") == 4
+
+
+def test_a_folder_of_other_scores_is_refused(real, tmp_path, few_draws):
+    good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
+    other = synthetic_set(tmp_path, blobs(60, 32, seed=8), "other")
+    first = evaluate(real.folder, tmp_path / "out", [good.folder])
+    with pytest.raises(DataError, match="holds scores of other sets, or by other settings"):
+        evaluate(real.folder, tmp_path / "out", [other.folder])
+    with pytest.raises(DataError, match="other settings"):
+        evaluate(real.folder, tmp_path / "out", [good.folder], seed=1)
+    assert read_scores(tmp_path / "out") == first
+    with pytest.raises(DataError, match="is not empty and holds no scores"):
+        evaluate(real.folder, good.folder, [other.folder])
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "message"),
+    [("plane", "coronal", "has the planes coronal"), ("sequence", "t1c", "has the sequences t1c")],
+)
+def test_what_shows_something_else_is_refused(real, tmp_path, column, value, message):
+    images = blobs(60, 32, seed=9)
+    table = {column: value}
+    other = write_slices(
+        tmp_path / "other", images, ["all"] * 60, [""] * 60, synthetic=True, columns=table
+    )
+    with pytest.raises(DataError, match=message):
+        evaluate(real.folder, tmp_path / "out", [other.folder])
+
+
+def test_another_mixture_is_named_at_the_top(tmp_path, few_draws, caplog):
+    subjects = [f"s{i // 10:02d}" for i in range(160)]
+    splits = ["train" if i < 80 else "test" for i in range(160)]
+    labels = ["yes" if i % 2 else "no" for i in range(160)]
+    real = write_slices(tmp_path / "real", blobs(160, 32), subjects, splits, tumour=labels)
+    made = write_slices(
+        tmp_path / "made", blobs(60, 32, seed=9), ["all"] * 60, [""] * 60, synthetic=True,
+        tumour=["yes"] * 60, columns={"pixel_mm": 1.5},
+    )  # fmt: skip
+    evaluate(real.folder, tmp_path / "out", [made.folder], maps=False)
+    remarks = json.loads((tmp_path / "out/evaluation.json").read_text())["remarks"]
+    assert "100% of its images have tumour=yes, of the real ones 50%" in remarks[0]
+    assert "Compare with --only tumour=yes." in remarks[0]
+    assert "a pixel is 1.5 mm wide, of the real images 1 mm" in remarks[1]
+    assert remarks[0] in caplog.text
+    caplog.clear()
+    evaluate(real.folder, tmp_path / "only", [made.folder], only=["tumour=yes"], maps=False)
+    assert "tumour=yes, of the real ones" not in caplog.text
 
 
 def test_a_generator_that_saw_a_test_subject_is_refused(real, tmp_path):
