@@ -208,7 +208,7 @@ def people_of(data: SliceSet) -> np.ndarray:
 
 
 def chosen(names: Sequence[str]) -> list[Fault]:
-    """Look faults up, in the order of the table, and after the lack of one.
+    """Look faults up, all where none is named; the first is always that nothing is done.
 
     Raises:
         RunError: There is no fault of a name.

@@ -7,7 +7,7 @@ one. Lengths are in pixels of images of 64; periods of patterns are in pixels of
 from mrgantry.evaluate.faults import anatomy, lesions, selection, texture
 from mrgantry.evaluate.faults.material import Fault, Images, Material, in_a_share, in_all
 
-__all__ = ["FAULTS", "Fault", "Images", "Material"]
+__all__ = ["FAULTS", "GROUPS", "Fault", "Images", "Material"]
 
 HEIGHTS = (0.02, 0.05, 0.1)  # of patterns; black to white is 2
 FEW, SOME = (0.03, 0.1, 0.3), (0.1, 0.3, 1.0)  # shares of images
@@ -214,4 +214,5 @@ LESIONS = (
         tumours=True,
     ),
 )
-FAULTS = (NONE, *SELECTION, *TEXTURE, *ANATOMY, *LESIONS)
+GROUPS = ((NONE,), SELECTION, TEXTURE, ANATOMY, LESIONS)
+FAULTS = tuple(fault for group in GROUPS for fault in group)
