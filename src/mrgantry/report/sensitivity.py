@@ -122,8 +122,9 @@ class Least(NamedTuple):
     """The smallest strength that a score notices.
 
     Attributes:
-        text: The strength; "yes" where the fault has but one, "–" for never.
-        shade: 0 for the weakest of all, 1 for never; not a number where the fault has no place.
+        text: The strength; "yes" where the fault has but one, "–" for never, "n/a" where the set
+            has no place for it, "?" where the score calls real images worse, too.
+        shade: 0 for the weakest of all, 1 for never; not a number where nothing can be said.
     """
 
     text: str
@@ -137,9 +138,8 @@ class Table:
         self.found = found
         self.cells: dict[tuple[str, float, Kind], list[Cell]] = {}
         for one in found.cells:
-            key = (one.fault, one.strength, (one.score, one.features))
-            self.cells.setdefault(key, []).append(one)
-        have = dict.fromkeys((one.score, one.features) for one in found.cells)
+            self.cells.setdefault((one.fault, one.strength, kind_of(one)), []).append(one)
+        have = dict.fromkeys(map(kind_of, found.cells))
         known = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
         mine = (*PLACES, PIXELS)
         asked = [kind for kind in have if kind[0] in ELSEWHERE and kind[1] not in mine]
@@ -152,18 +152,30 @@ class Table:
     def entry(self, fault: Fault, strength: float, kind: Kind) -> Entry:
         """Put the partitions of one place together; their majority gives the sign."""
         cells = self.cells.get((fault.name, strength, kind), [])
-        verdicts = [one.verdict for one in cells if one.partition < self.found.repeats]
-        if not verdicts:
+        cells = [one for one in cells if one.partition < self.found.repeats]
+        if not cells:
             return Entry("", nan, sure=True)
-        most = [sign for name, sign in SIGNS.items() if 2 * verdicts.count(name) > len(verdicts)]
-        excess = mean(one.excess for one in cells if one.partition < self.found.repeats)
-        return Entry(most[0] if most else "0", excess, len(set(verdicts)) == 1)
+        sure = len({one.verdict for one in cells}) == 1
+        return Entry(majority(cells), mean(one.excess for one in cells), sure)
+
+    def signs(self, fault: Fault, kind: Kind) -> list[str]:
+        """Give the signs of all strengths, "" where no partition tells anything.
+
+        A partition in which a score calls real images worse does not tell that it notices a
+        fault, and is left out.
+        """
+        none = self.cells.get((FAULTS[0].name, 0.0, kind), [])
+        alarmed = {one.partition for one in none if one.verdict == "worse"}
+        told = set(range(self.found.repeats)) - alarmed
+        seen = [self.cells.get((fault.name, one, kind), []) for one in fault.strengths]
+        return [majority([one for one in cells if one.partition in told]) for cells in seen]
 
     def least(self, fault: Fault, kind: Kind) -> Least:
         """Give the smallest strength that most partitions notice, as they do all greater ones."""
-        signs = [self.entry(fault, strength, kind).sign for strength in fault.strengths]
+        signs = self.signs(fault, kind)
         if not any(signs):
-            return Least("n/a", nan)
+            have = any((fault.name, one, kind) in self.cells for one in fault.strengths)
+            return Least("?" if have else "n/a", nan)
         first = len(signs)
         while first and signs[first - 1] == "+":
             first -= 1
@@ -238,7 +250,7 @@ def must_notice(table: Table, fault: Fault, family: Family) -> Iterator[str]:
         What is otherwise than expected, or "" for each expectation that holds.
     """
     kinds = [kind for kind in table.kinds if family_of(kind) == family]
-    seen = [[table.entry(fault, one, kind).sign for one in fault.strengths] for kind in kinds]
+    seen = [table.signs(fault, kind) for kind in kinds]
     if family not in fault.noticed_by or not any(map(any, seen)):
         return
     name = title(fault, fault.strengths[-1])
@@ -294,6 +306,18 @@ def rule(axes: Any, table: Table) -> None:
         axes.axvline(place - 0.5, color="white", linewidth=3 if bold else 0.6)
     for place in range(1, len(table.faulty)):
         axes.axhline(place - 0.5, color="white", linewidth=3 if place in ends else 0.6)
+
+
+def majority(cells: list[Cell]) -> str:
+    """Give the sign of most partitions, "0" where none is that of most; "" without any."""
+    verdicts = [one.verdict for one in cells]
+    most = [sign for name, sign in SIGNS.items() if 2 * verdicts.count(name) > len(verdicts)]
+    return most[0] if most else "0" if verdicts else ""
+
+
+def kind_of(cell: Cell) -> Kind:
+    """Say which score it is; few images have fewer principal directions than 64."""
+    return cell.score, PCA if cell.features.startswith("pca") else cell.features
 
 
 def family_of(kind: Kind) -> str:

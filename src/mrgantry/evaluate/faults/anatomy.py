@@ -31,7 +31,7 @@ def half_heads(of: Material, rows: Rows) -> Images:
 
 def means_of_two(of: Material, rows: Rows) -> Images:
     """Give the mean of each head and one of another person at the same level."""
-    partners = [partner_of(of, row) for row in rows]
+    partners = [partner_of(of, int(row)) for row in rows]
     return (of.images(rows) + of.images(np.array(partners, dtype=int))) / 2
 
 

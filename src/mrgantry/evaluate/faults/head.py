@@ -54,7 +54,7 @@ def on_rim(head: Mask, random: np.random.Generator) -> tuple[int, int]:
     """Draw a pixel of the head's surface, as row and column; the first one without a head."""
     rim = np.argwhere(head & (depth_of(head) <= 1))
     place = int(random.random() * len(rim))  # one number whatever the head
-    return tuple(rim[place]) if len(rim) else (0, 0)
+    return (int(rim[place, 0]), int(rim[place, 1])) if len(rim) else (0, 0)
 
 
 def across(picture: Float[np.ndarray, "*c h w"], middle: float) -> Float[np.ndarray, "*c h w"]:
