@@ -15,7 +15,7 @@ from mrgantry.common.files import write_text
 from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
 from mrgantry.evaluate.faults.material import Family
 from mrgantry.evaluate.sensitivity import Cell, Sensitivity
-from mrgantry.report.drawing import FAINT, INK, STYLE, blank, svg
+from mrgantry.report.drawing import INK, STYLE, blank, svg
 from mrgantry.report.rendering import render
 
 SIGNS = {"worse": "+", "better": "−"}
@@ -23,6 +23,7 @@ MOVED = tuple(SIGNS.values())
 NET, BRAIN, PCA, PIXELS = "random-net", "brain-net", "pca64", "pixels"
 PLACES = {NET: "net", BRAIN: "brain", PCA: "pca"}  # how features are called in heads of columns
 LATEST = 0.75  # of the range of colours, for what notices the greatest strength alone
+PALE = "#9aa3ab"  # for places where nothing can be said
 Kind = tuple[str, str]  # of a score: its name, and what it looked at
 
 
@@ -284,10 +285,10 @@ def picture(table: Table) -> Any:
     figure, (axes,) = blank(0.34 * len(table.kinds) + 2.2, 0.24 * len(faults) + 1.7)
     with mpl.rc_context(STYLE):
         axes.grid(visible=False)
-        colours = mpl.colormaps["cividis_r"].with_extremes(bad="white")
-        axes.imshow(np.ma.masked_invalid(shades), cmap=colours, vmin=-0.15, vmax=1, aspect="auto")
+        colours = mpl.colormaps["YlGnBu"].with_extremes(bad="white")
+        axes.imshow(np.ma.masked_invalid(shades), cmap=colours, vmin=-0.05, vmax=1, aspect="auto")
         for (y, x), shade in np.ndenumerate(shades):
-            colour = FAINT if isnan(shade) else "white" if shade > LATEST / 2 else INK
+            colour = PALE if isnan(shade) else "white" if shade > LATEST / 2 else INK
             axes.text(x, y, places[y][x].text, ha="center", va="center", fontsize=7, color=colour)
         rule(axes, table)
         axes.set_xticks(range(len(table.kinds)), map(name_of, table.kinds), rotation=60, ha="left")
