@@ -3,7 +3,7 @@
 # make check   format, lint, types, layers
 # make slow    the tests that take a minute or more
 # make browser a browser for the tests of the reader study, if none is there
-# make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; an hour
+# make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; hours
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3

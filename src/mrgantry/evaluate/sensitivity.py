@@ -7,16 +7,21 @@ Without a fault it is only other subjects, which no measure may call worse.
 
 import csv
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json, whole, write_json
-from mrgantry.common.frozen import Frozen
-from mrgantry.common.progress import Advance, progress
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score
+from mrgantry.common.workers import each
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.faults import FAULTS, Fault, Material
 from mrgantry.evaluate.reference import FEWEST, Reference, refer, subjects_of
@@ -82,7 +87,8 @@ class Sensitivity(Frozen):
         subjects: How many people there are.
         repeats: Partitions in which all faults were made.
         halves: Partitions in which no fault was made.
-        cells: All scores.
+        faults: Names of the faults that were made, or that the set has no place for.
+        cells: All scores; none of a fault that the set has no place for.
     """
 
     command: str
@@ -93,7 +99,33 @@ class Sensitivity(Frozen):
     subjects: int
     repeats: int
     halves: int
+    faults: tuple[str, ...]
     cells: tuple[Cell, ...]
+
+
+class Item(Frozen):
+    """One piece of work: a fault at one strength in one partition of the subjects.
+
+    Attributes:
+        slices: Folder of the set.
+        out: Folder to write to.
+        terms: What the table depends on.
+        turn: Number of the partition.
+        fault: Name of the fault.
+        strength: In the fault's own units.
+    """
+
+    slices: Path
+    out: Path
+    terms: Terms
+    turn: int
+    fault: str
+    strength: float
+
+    @property
+    def path(self) -> Path:
+        """Name the file of its cells."""
+        return self.out / f"parts/{self.turn:02}-{self.fault}-{self.strength:g}.json"
 
 
 def sensitivity(
@@ -104,6 +136,8 @@ def sensitivity(
     halves: int = 20,
     seed: int = 0,
     features: Sequence[str] = (),
+    faults: Sequence[str] = (),
+    workers: int | None = 1,
 ) -> Sensitivity:
     """Make known faults to real slices, and score them as if a generator had drawn them.
 
@@ -113,30 +147,35 @@ def sensitivity(
     Args:
         slices: A set of real slices; all splits are used, and shared out anew.
         out: Folder to write to.
-        repeats: In how many random partitions of the subjects all faults are made.
+        repeats: In how many random partitions of the subjects the faults are made.
         halves: In how many other subjects without a fault are scored, at least `repeats`.
         seed: Of all that is drawn.
         features: Pretrained extractors beside the two that need no download.
+        faults: Names of the faults to make; all unless given. "none" is always among them.
+        workers: Processes, with the same results; None is one a core.
 
     Raises:
         DataError: There are too few subjects.
-        RunError: The folder holds a table of other slices, seed or features.
+        RunError: The folder holds a table of other slices, seed or features, or a fault is
+            not known.
     """
     data = SliceSet.open(slices)
-    people = np.unique(subjects_of(data).astype(str))
+    people = people_of(data)
     if len(people) < 3 * FEWEST:
         raise DataError(
             f"{slices} has {len(people)} subject(s); a sensitivity table needs {3 * FEWEST} or "
             "more, since thirds of them are compared."
         )
-    halves = max(repeats, halves)
-    begin(out, Terms(fingerprint=data.about.fingerprint, seed=seed, features=tuple(features)))
-    work = [(turn, FAULTS if turn < repeats else FAULTS[:1]) for turn in range(halves)]
-    cells: list[Cell] = []
-    total = sum(len(fault.strengths) for _, faults in work for fault in faults)
-    with progress("sensitivity", total) as advance:
-        for turn, faults in work:
-            cells += partition(data, people, out, (seed, turn), faults, features, advance)
+    wanted, halves = chosen(faults), max(repeats, halves)
+    terms = Terms(fingerprint=data.about.fingerprint, seed=seed, features=tuple(features))
+    begin(out, terms)
+    items = [
+        Item(slices=slices, out=out, terms=terms, turn=turn, fault=fault.name, strength=strength)
+        for turn in range(halves)
+        for fault in (wanted if turn < repeats else wanted[:1])
+        for strength in fault.strengths
+    ]
+    work_through(items, workers)
     found = Sensitivity(
         command=command_line(
             "sensitivity",
@@ -144,8 +183,9 @@ def sensitivity(
             out,
             repeats=repeats,
             halves=halves,
+            fault=list(faults),
+            features=list(features),
             seed=seed,
-            features=tuple(features),
         ),
         versions=versions(),
         slices=data.name,
@@ -154,11 +194,30 @@ def sensitivity(
         subjects=len(people),
         repeats=repeats,
         halves=halves,
-        cells=tuple(cells),
+        faults=tuple(fault.name for fault in wanted),
+        cells=tuple(Cell.of(one, f"{item.path}") for item in items for one in read_json(item.path)),
     )
     write_json(out / "sensitivity.json", found.model_dump())
-    write_cells(out / "sensitivity.csv", cells)
+    write_cells(out / "sensitivity.csv", found.cells)
     return found
+
+
+def people_of(data: SliceSet) -> np.ndarray:
+    """List the subjects."""
+    return np.unique(subjects_of(data).astype(str))
+
+
+def chosen(names: Sequence[str]) -> list[Fault]:
+    """Look faults up, all where none is named; the first is always that nothing is done.
+
+    Raises:
+        RunError: There is no fault of a name.
+    """
+    known = [fault.name for fault in FAULTS]
+    for name in names:
+        if name not in known:
+            raise RunError(unknown("fault", name, known, "sensitivity table"))
+    return [one for one in FAULTS if not names or one.name in names or one is FAULTS[0]]
 
 
 def begin(out: Path, terms: Terms) -> None:
@@ -180,54 +239,66 @@ def begin(out: Path, terms: Terms) -> None:
         write_json(path, terms.model_dump())
 
 
-def partition(
-    data: SliceSet,
-    people: np.ndarray,
-    out: Path,
-    seed: tuple[int, int],
-    faults: Sequence[Fault],
-    features: Sequence[str],
-    advance: Advance,
-) -> Iterator[Cell]:
-    """Share the subjects out and score faults, or read back what was scored before."""
-    turn = seed[1]
-    parts = {
-        (fault.name, strength): out / f"parts/{turn:02}-{fault.name}-{strength:g}.json"
-        for fault in faults
-        for strength in fault.strengths
-    }
-    scorer: Scorer | None = None
-    for fault in faults:
-        for strength in fault.strengths:
-            path = parts[fault.name, strength]
-            if not path.is_file():
-                scorer = scorer or Scorer(data, people, seed, features)
-                scores = scorer.score(fault, strength)
-                write_json(
-                    path, [cell_of(one, turn, fault, strength).model_dump() for one in scores]
-                )
-            yield from (Cell.of(one, f"{path}") for one in read_json(path))
-            advance(note=f"{fault.name} {strength or ''}")
+def work_through(items: Sequence[Item], workers: int | None) -> None:
+    """Score what has not been scored before, in several processes or in this one."""
+    left = [item for item in items if not item.path.is_file()]
+    try:
+        with progress("sensitivity", len(items), len(items) - len(left)) as advance:
+            for item, _ in each(score_item, left, workers):
+                advance(note=f"{item.fault} {item.strength or ''}")
+    finally:
+        scorer_of.cache_clear()
+
+
+def score_item(item: Item) -> None:
+    """Score one fault and write its cells: none where the set has no place for it."""
+    fault = next(one for one in FAULTS if one.name == item.fault)
+    with one_thread():
+        scores = scorer_of(item.slices, item.terms, item.turn).score(fault, item.strength)
+    cells = [cell_of(one, item.turn, fault, item.strength) for one in scores]
+    write_json(item.path, [cell.model_dump() for cell in cells])
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """Compute with one thread: how sums are rounded then depends on no number of cores.
+
+    Draws still go side by side in several threads.
+    """
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    try:
+        with threadpool_limits(1):
+            yield
+    finally:
+        torch.set_num_threads(before)
+
+
+@lru_cache(maxsize=1)
+def scorer_of(slices: Path, terms: Terms, turn: int) -> "Scorer":
+    """Prepare one partition, or give the one that is ready in this process."""
+    return Scorer(SliceSet.open(slices), (terms.seed, turn), terms.features)
 
 
 class Scorer:
     """One partition of the subjects: what is compared with, and what faults are made of."""
 
-    def __init__(
-        self, data: SliceSet, people: np.ndarray, seed: tuple[int, int], features: Sequence[str]
-    ):
-        thirds = np.array_split(np.random.default_rng(seed).permutation(people), 3)
+    def __init__(self, data: SliceSet, seed: tuple[int, int], features: Sequence[str]):
+        thirds = np.array_split(np.random.default_rng(seed).permutation(people_of(data)), 3)
         owner = subjects_of(data).astype(str)
         train, held, other = (data.where(np.isin(owner, third)) for third in thirds)
         self.seed = seed
         self.reference: Reference = refer(held, train, features)
         self.other = self.reference.cloud(other.images, subjects_of(other))
+        self.rows = other.table
         self.floors = Floors()
 
     def score(self, fault: Fault, strength: float) -> list[Score]:
-        """Make a fault and measure it."""
+        """Make a fault and measure it; no scores where there is no place for it."""
         random = np.random.default_rng((*self.seed, 1))
-        material = Material(self.other, self.reference.train_cloud, random)
+        material = Material(self.other, self.reference.train_cloud, self.rows, random)
+        if not fault.applies(material):
+            return []
         images, subjects = fault.make(material, strength)
         cloud = self.reference.cloud(images.astype(np.float16), subjects)
         one = Candidate(fault.name, cloud, "")

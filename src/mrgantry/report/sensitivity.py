@@ -1,92 +1,135 @@
-"""The page of a sensitivity table: which measures notice which faults."""
+"""The page of a sensitivity table: which measures notice which faults, and from which strength."""
 
 from collections.abc import Iterator
+from functools import cached_property
 from itertools import pairwise
+from math import isnan, nan
 from pathlib import Path
 from statistics import mean
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import matplotlib as mpl
 import numpy as np
-from matplotlib.colors import TwoSlopeNorm
 
 from mrgantry.common.files import write_text
-from mrgantry.evaluate.faults import FAULTS, Fault
+from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
+from mrgantry.evaluate.faults.material import Family
 from mrgantry.evaluate.sensitivity import Cell, Sensitivity
 from mrgantry.report.drawing import INK, STYLE, blank, svg
 from mrgantry.report.rendering import render
 
-FULL = 5.0  # widths of the interval at which the picture's colour ends
-SIGNS = {"worse": "+", "alike": "0", "better": "−"}
-NET = "random-net"
+SIGNS = {"worse": "+", "better": "−"}
+MOVED = tuple(SIGNS.values())
+NET, BRAIN, PCA, PIXELS = "random-net", "brain-net", "pca64", "pixels"
+PLACES = {NET: "net", BRAIN: "brain", PCA: "pca"}  # how features are called in heads of columns
+LATEST = 0.75  # of the range of colours, for what notices the greatest strength alone
+PALE = "#9aa3ab"  # for places where nothing can be said
 Kind = tuple[str, str]  # of a score: its name, and what it looked at
 
 
-class Family(NamedTuple):
-    """Scores that a fault should move together.
+def on(names: tuple[str, ...], *features: str) -> tuple[Kind, ...]:
+    """List scores on several features."""
+    return tuple((name, one) for one in features for name in names)
+
+
+class Scores(NamedTuple):
+    """Scores of one family: what a fault should move together.
+
+    A score that the table does not hold is left out.
 
     Attributes:
-        name: As people call them.
-        kinds: The scores.
-        every: Whether all of them must notice what the family must notice, or one is enough.
+        title: As people call them.
+        kinds: Scores of which it is also claimed what they must not notice.
+        also: Others, of which it is only claimed that one of the family notices.
     """
 
-    name: str
+    title: str
     kinds: tuple[Kind, ...]
-    every: bool = True
+    also: tuple[Kind, ...] = ()
 
 
-# In the order of the signs in `Fault.expected`.
-FAMILIES = (
-    Family("FD, KID", (("relative_fd", NET), ("kernel_distance", NET))),
-    Family("precision, density", (("precision", NET), ("density", NET))),
-    Family("recall, coverage", (("recall", NET), ("coverage", NET))),
-    Family("MS-SSIM of pairs", (("ms_ssim_pairs", "pixels"),)),
-    Family(
+DISTANCES, FIDELITY = ("relative_fd", "kernel_distance"), ("precision", "density")
+VARIETY = ("recall", "coverage")
+FAMILIES: dict[Family, Scores] = {
+    "distances": Scores("FD, KID", on(DISTANCES, NET), on(DISTANCES, BRAIN, PCA)),
+    # Copies of training images lie farther out than new ones on features fitted to these.
+    "fidelity": Scores(
+        "precision, density",
+        on(FIDELITY, NET),
+        (*on(FIDELITY, BRAIN, PCA), ("outlying_share", BRAIN)),
+    ),
+    "variety": Scores("recall, coverage", on(VARIETY, NET), on(VARIETY, BRAIN, PCA)),
+    "similarity": Scores("MS-SSIM of pairs", on(("ms_ssim_pairs",), PIXELS)),
+    "classifiers": Scores(
         "C2ST",
         (
-            ("c2st_logistic", "pca64"),
-            ("c2st_neighbours", "pca64"),
-            ("c2st_cnn", "pixels"),
-            ("c2st_low_pass", "pixels"),
+            *on(("c2st_logistic", "c2st_neighbours"), PCA),
+            *on(("c2st_cnn", "c2st_cnn_auc", "c2st_low_pass", "c2st_low_pass_auc"), PIXELS),
         ),
-        every=False,
+        on(("c2st_logistic",), BRAIN, NET),
     ),
-    Family("copying", (("copying_ratio", "pixels"), ("copying_ratio_rare", "pixels")), every=False),
-    Family("spectrum", (("spectral_difference", "pixels"),)),
-)
-# What else the table shows, without a claim.
-BESIDE = (("relative_fd", "pca64"), ("kernel_distance", "pca64"))
+    "copying": Scores("copying", on(("copying_ratio", "copying_ratio_rare"), PIXELS)),
+    "spectrum": Scores(
+        "spectrum", on(("spectral_difference", "spectral_radius", "spectral_direction"), PIXELS)
+    ),
+}
+# Scores on pretrained features that a user asked for stand at the end.
+ELSEWHERE = ("relative_fid", *DISTANCES, *FIDELITY, *VARIETY)
 SHORT = {
-    ("relative_fd", NET): "FD",
-    ("kernel_distance", NET): "KID",
-    ("relative_fd", "pca64"): "FD (pca)",
-    ("kernel_distance", "pca64"): "KID (pca)",
-    ("ms_ssim_pairs", "pixels"): "MS-SSIM",
-    ("c2st_logistic", "pca64"): "C2ST logistic",
-    ("c2st_neighbours", "pca64"): "C2ST neighb.",
-    ("c2st_cnn", "pixels"): "C2ST CNN",
-    ("c2st_low_pass", "pixels"): "C2ST low-pass",
-    ("copying_ratio", "pixels"): "copying",
-    ("copying_ratio_rare", "pixels"): "copying, rare",
-    ("spectral_difference", "pixels"): "spectrum",
+    "relative_fd": "FD",
+    "relative_fid": "FID",
+    "kernel_distance": "KID",
+    "outlying_share": "outlying",
+    "ms_ssim_pairs": "MS-SSIM",
+    "c2st_logistic": "C2ST logistic",
+    "c2st_neighbours": "C2ST neighb.",
+    "c2st_cnn": "C2ST CNN",
+    "c2st_cnn_auc": "C2ST CNN, AUC",
+    "c2st_low_pass": "C2ST low-pass",
+    "c2st_low_pass_auc": "C2ST low-pass, AUC",
+    "copying_ratio": "copying",
+    "copying_ratio_rare": "copying, rare",
+    "spectral_difference": "spectrum",
+    "spectral_radius": "spectrum, radius",
+    "spectral_direction": "spectrum, direction",
 }
 
 
 class Entry(NamedTuple):
-    """A place in the table, over all partitions: its sign and how far out it lies."""
+    """A place in the table, over all partitions: its sign and how far out it lies.
+
+    Attributes:
+        sign: That of most partitions, "0" where none is that of most; "" where the set has no
+            place for the fault.
+        excess: Mean distance from the real score, in widths of its interval.
+        sure: Whether all partitions agree.
+    """
 
     sign: str
     excess: float
-    agreed: int
-    partitions: int
+    sure: bool
 
     @property
     def text(self) -> str:
         """Write it, with a question mark where partitions disagree."""
+        if not self.sign:
+            return "n/a"
         value = abs(self.excess) if self.sign != "0" else self.excess
         written = f"{value:.1f}" if value < 99.5 else "> 99"
-        return f"{self.sign} {written}" + ("" if self.agreed == self.partitions else " ?")
+        return f"{self.sign} {written}" + ("" if self.sure else " ?")
+
+
+class Least(NamedTuple):
+    """The smallest strength that a score notices.
+
+    Attributes:
+        text: The strength; "yes" where the fault has but one, "–" for never, "n/a" where the set
+            has no place for it, "?" where the score calls real images worse, too.
+        shade: 0 for the weakest of all, 1 for never; not a number where nothing can be said.
+    """
+
+    text: str
+    shade: float
 
 
 class Table:
@@ -96,38 +139,68 @@ class Table:
         self.found = found
         self.cells: dict[tuple[str, float, Kind], list[Cell]] = {}
         for one in found.cells:
-            key = (one.fault, one.strength, (one.score, one.features))
-            self.cells.setdefault(key, []).append(one)
-        claimed = [kind for family in FAMILIES for kind in family.kinds]
-        have = dict.fromkeys((one.score, one.features) for one in found.cells)
-        self.kinds = [kind for kind in (*claimed, *BESIDE) if kind in have]
-        self.rows = [(fault, strength) for fault in FAULTS for strength in fault.strengths]
+            self.cells.setdefault((one.fault, one.strength, kind_of(one)), []).append(one)
+        have = dict.fromkeys(map(kind_of, found.cells))
+        known = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
+        mine = (*PLACES, PIXELS)
+        asked = [kind for kind in have if kind[0] in ELSEWHERE and kind[1] not in mine]
+        self.kinds = [kind for kind in known if kind in have] + asked
+        self.groups = [[one for one in group if one.name in found.faults] for group in GROUPS]
+        self.faults = [fault for group in self.groups for fault in group]
+        self.faulty = self.faults[1:] or self.faults
+        self.rows = [(fault, strength) for fault in self.faults for strength in fault.strengths]
 
     def entry(self, fault: Fault, strength: float, kind: Kind) -> Entry:
         """Put the partitions of one place together; their majority gives the sign."""
-        cells = [
-            one
-            for one in self.cells[fault.name, strength, kind]
-            if one.partition < self.found.repeats
-        ]
-        verdicts = [one.verdict for one in cells]
-        verdict = max(SIGNS, key=verdicts.count)
-        return Entry(
-            SIGNS[verdict],
-            mean(one.excess for one in cells),
-            verdicts.count(verdict),
-            len(verdicts),
-        )
+        cells = self.cells.get((fault.name, strength, kind), [])
+        cells = [one for one in cells if one.partition < self.found.repeats]
+        if not cells:
+            return Entry("", nan, sure=True)
+        sure = len({one.verdict for one in cells}) == 1
+        return Entry(majority(cells), mean(one.excess for one in cells), sure)
+
+    def signs(self, fault: Fault, kind: Kind) -> list[str]:
+        """Give the signs of all strengths, "" where no partition tells anything.
+
+        A partition in which a score calls real images worse does not tell that it notices a
+        fault, and is left out.
+        """
+        none = self.cells.get((FAULTS[0].name, 0.0, kind), [])
+        alarmed = {one.partition for one in none if one.verdict == "worse"}
+        told = set(range(self.found.repeats)) - alarmed
+        seen = [self.cells.get((fault.name, one, kind), []) for one in fault.strengths]
+        return [majority([one for one in cells if one.partition in told]) for cells in seen]
+
+    def least(self, fault: Fault, kind: Kind) -> Least:
+        """Give the smallest strength that most partitions notice, as they do all greater ones."""
+        signs = self.signs(fault, kind)
+        if not any(signs):
+            have = any((fault.name, one, kind) in self.cells for one in fault.strengths)
+            return Least("?" if have else "n/a", nan)
+        first = len(signs)
+        while first and signs[first - 1] == "+":
+            first -= 1
+        if first == len(signs):
+            return Least("–", 1.0)
+        strength = fault.strengths[first]
+        shade = LATEST * first / max(len(signs) - 1, 1)
+        return Least(f"{strength:g}" if strength else "yes", shade)
 
     def outside(self, kind: Kind) -> list[bool]:
         """Say of each set of other subjects whether a score set it apart."""
         return [one.verdict != "alike" for one in self.cells[FAULTS[0].name, 0.0, kind]]
 
+    @cached_property
+    def starts(self) -> list[int]:
+        """Give the columns at which a family starts, but for the first."""
+        families = [family_of(kind) for kind in self.kinds]
+        return [place for place, (a, b) in enumerate(pairwise(families), 1) if a != b]
+
 
 def write_sensitivity(out: Path, found: Sensitivity) -> None:
     """Write `sensitivity.md` and its picture, `sensitivity.svg`."""
     table = Table(found)
-    write_text(out / "sensitivity.svg", picture(table))
+    write_text(out / "sensitivity.svg", svg(picture(table)))
     write_text(out / "sensitivity.md", page(table))
 
 
@@ -142,11 +215,16 @@ def page(table: Table) -> str:
         fewest=min(counts),
         most=max(counts),
         names=[name_of(kind) for kind in table.kinds],
+        smallest=[
+            (fault.name, [table.least(fault, kind).text for kind in table.kinds])
+            for fault in table.faulty
+        ],
         rows=[
             (title(*row), [table.entry(*row, kind).text for kind in table.kinds])
             for row in table.rows
         ],
-        faults=[(fault.name, fault.text.format(strengths(fault))) for fault in FAULTS],
+        faults=[(fault.name, fault.text.format(strengths(fault))) for fault in table.faults],
+        tumours=[fault.name for fault in table.faults if fault.tumours],
         met=met,
         missed=missed,
         outside=sum(map(sum, outside.values())),
@@ -157,71 +235,103 @@ def page(table: Table) -> str:
 
 def checks(table: Table) -> tuple[int, list[str]]:
     """Compare with what was expected: how many expectations hold, and which do not."""
-    met, missed = 0, []
-    for fault in FAULTS:
-        for family, sign in zip(FAMILIES, fault.expected, strict=True):
-            for problem in problems(table, fault, family, sign):
-                if problem:
-                    missed.append(problem)
-                else:
-                    met += 1
-    return met, missed
+    found = [
+        problem
+        for fault in table.faults
+        for family in FAMILIES
+        for problem in (*must_notice(table, fault, family), *must_not_move(table, fault, family))
+    ]
+    return found.count(""), [problem for problem in found if problem]
 
 
-def problems(table: Table, fault: Fault, family: Family, sign: str) -> Iterator[str]:
-    """Check each strength of a fault, and their order; "" where all is as expected."""
-    if sign == "?":
+def must_notice(table: Table, fault: Fault, family: Family) -> Iterator[str]:
+    """Check that a family notices a fault's greatest strength, and no score a smaller one alone.
+
+    Yields:
+        What is otherwise than expected, or "" for each expectation that holds.
+    """
+    kinds = [kind for kind in table.kinds if family_of(kind) == family]
+    seen = [table.signs(fault, kind) for kind in kinds]
+    if family not in fault.noticed_by or not any(map(any, seen)):
         return
-    kinds = [kind for kind in family.kinds if kind in table.kinds]
-    enough = all if family.every and sign == "+" else any
-    seen = {
-        strength: [table.entry(fault, strength, kind) for kind in kinds]
-        for strength in fault.strengths
-    }
-    for strength, entries in seen.items():
-        wrong = [one.sign != sign for one in entries]
-        bad = any(wrong) if enough is all or sign == "0" else all(wrong)
-        read = ", ".join(f"{name_of(k)} {one.text}" for k, one in zip(kinds, entries, strict=True))
-        yield (
-            f"{title(fault, strength)}: expected {sign} of {family.name}, found {read}"
-            if bad
-            else ""
-        )
-    if sign == "+" and len(seen) > 1:
-        lists = [[entries[i].excess for entries in seen.values()] for i in range(len(kinds))]
-        rising = [all(b >= a for a, b in pairwise(values)) for values in lists]
-        yield (
-            ""
-            if enough(rising)
-            else (f"{fault.name}: {family.name} does not rise with its strength")
-        )
+    name = title(fault, fault.strengths[-1])
+    alert = any(signs[-1] == "+" for signs in seen)
+    yield "" if alert else f"{name}: not noticed by {FAMILIES[family].title}"
+    for kind, signs in zip(kinds, seen, strict=True):
+        if "+" in signs and len(signs) > 1:
+            lost = [b for a, b in pairwise(signs) if a == "+" and b != "+"]
+            yield f"{fault.name}: {name_of(kind)} loses sight of it as it grows" if lost else ""
 
 
-def picture(table: Table) -> str:
-    """Draw the table as colours."""
-    values = np.array(
-        [[table.entry(*row, kind).excess for kind in table.kinds] for row in table.rows]
-    )
-    figure, (axes,) = blank(9.5, 0.3 * len(table.rows) + 1.3)
+def must_not_move(table: Table, fault: Fault, family: Family) -> Iterator[str]:
+    """Check that a family does not move with a fault at any strength.
+
+    Yields:
+        What is otherwise than expected, or "" for each expectation that holds.
+    """
+    kinds = [kind for kind in FAMILIES[family].kinds if kind in table.kinds]
+    for strength in fault.strengths if family in fault.unmoved else ():
+        entries = {kind: table.entry(fault, strength, kind) for kind in kinds}
+        moved = [f"{name_of(k)} {one.text}" for k, one in entries.items() if one.sign in MOVED]
+        if any(one.sign for one in entries.values()):
+            yield f"{title(fault, strength)}: moves {', '.join(moved)}" if moved else ""
+
+
+def picture(table: Table) -> Any:
+    """Draw the smallest strengths as colours."""
+    faults = table.faulty
+    places = [[table.least(fault, kind) for kind in table.kinds] for fault in faults]
+    shades = np.array([[one.shade for one in row] for row in places])
+    figure, (axes,) = blank(0.34 * len(table.kinds) + 2.2, 0.24 * len(faults) + 1.7)
     with mpl.rc_context(STYLE):
         axes.grid(visible=False)
-        shown = axes.imshow(values, cmap="RdBu_r", norm=TwoSlopeNorm(0, -FULL, FULL), aspect="auto")
-        for (y, x), _ in np.ndenumerate(values):
-            entry = table.entry(*table.rows[y], table.kinds[x])
-            strong = abs(entry.excess) > 0.7 * FULL
-            axes.text(x, y, entry.text.split()[0], ha="center", va="center", fontsize=8,
-                      color="white" if strong else INK)  # fmt: skip
-        axes.set_xticks(range(len(table.kinds)), map(name_of, table.kinds), rotation=40, ha="left")
-        axes.set_yticks(range(len(table.rows)), [title(*row) for row in table.rows])
+        colours = mpl.colormaps["YlGnBu"].with_extremes(bad="white")
+        axes.imshow(np.ma.masked_invalid(shades), cmap=colours, vmin=-0.05, vmax=1, aspect="auto")
+        for (y, x), shade in np.ndenumerate(shades):
+            colour = PALE if isnan(shade) else "white" if shade > LATEST / 2 else INK
+            axes.text(x, y, places[y][x].text, ha="center", va="center", fontsize=7, color=colour)
+        rule(axes, table)
+        axes.set_xticks(range(len(table.kinds)), map(name_of, table.kinds), rotation=60, ha="left")
+        axes.set_yticks(range(len(faults)), [fault.name for fault in faults])
         axes.tick_params(length=0, labeltop=True, labelbottom=False)
-        bar = figure.colorbar(shown, ax=axes, shrink=0.6, pad=0.01)
-        bar.set_label("distance from real images,\nin widths of their interval", fontsize=8)
-    return svg(figure)
+        for label in axes.get_xticklabels():
+            label.set_rotation_mode("anchor")
+    return figure
+
+
+def rule(axes: Any, table: Table) -> None:
+    """Draw lines between places, bold ones between families and between groups of faults."""
+    ends = np.cumsum([len(group) for group in table.groups[1:] if group])
+    for place in range(1, len(table.kinds)):
+        bold = place in table.starts
+        axes.axvline(place - 0.5, color="white", linewidth=3 if bold else 0.6)
+    for place in range(1, len(table.faulty)):
+        axes.axhline(place - 0.5, color="white", linewidth=3 if place in ends else 0.6)
+
+
+def majority(cells: list[Cell]) -> str:
+    """Give the sign of most partitions, "0" where none is that of most; "" without any."""
+    verdicts = [one.verdict for one in cells]
+    most = [sign for name, sign in SIGNS.items() if 2 * verdicts.count(name) > len(verdicts)]
+    return most[0] if most else "0" if verdicts else ""
+
+
+def kind_of(cell: Cell) -> Kind:
+    """Say which score it is; few images have fewer principal directions than 64."""
+    return cell.score, PCA if cell.features.startswith("pca") else cell.features
+
+
+def family_of(kind: Kind) -> str:
+    """Name the family of a score, "" for one of which nothing is claimed."""
+    families = (name for name, one in FAMILIES.items() if kind in (*one.kinds, *one.also))
+    return next(families, "")
 
 
 def name_of(kind: Kind) -> str:
     """Name a score for the head of a column."""
-    return SHORT.get(kind, kind[0].replace("_", " "))
+    name, features = kind
+    written = SHORT.get(name, name.replace("_", " "))
+    return written if features == PIXELS else f"{written} ({PLACES.get(features, features)})"
 
 
 def title(fault: Fault, strength: float) -> str:
