@@ -19,8 +19,9 @@ demo: $(VENV)/installed
 test: $(VENV)/installed
 	$(BIN)/pytest -n logical --dist loadfile
 
+# Few and long, so that each goes to whoever is free.
 slow: $(VENV)/installed
-	$(BIN)/pytest -m slow --timeout 1200
+	$(BIN)/pytest -m slow -n logical --dist worksteal --timeout 1200
 
 check: $(VENV)/installed
 	$(BIN)/ruff format --check .

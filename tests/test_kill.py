@@ -1,7 +1,6 @@
 """kill -9 at any moment, and the same command again: the result is the uninterrupted one."""
 
 import hashlib
-import os
 import signal
 import subprocess
 import sys
@@ -18,9 +17,7 @@ pytestmark = pytest.mark.slow
 
 def start(words, folder):
     command = [sys.executable, "-m", "mrgantry", *words.split()]
-    return subprocess.Popen(
-        command, cwd=folder, stderr=subprocess.DEVNULL, env=os.environ | {"OMP_NUM_THREADS": "1"}
-    )
+    return subprocess.Popen(command, cwd=folder, stderr=subprocess.DEVNULL)
 
 
 def finish(words, folder):

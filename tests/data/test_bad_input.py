@@ -124,7 +124,7 @@ def command(folder: Path, *more: str, room: int | None = None) -> subprocess.Com
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+        env=os.environ | {"PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=limit if room is not None else None,
     )
 

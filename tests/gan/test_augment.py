@@ -2,11 +2,10 @@ import numpy as np
 import pytest
 import torch
 
-from mrgantry.gan import Recipe, Run, train
+from mrgantry.gan import Run, train
 from mrgantry.gan.augment import Augment
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
 from mrgantry.gan.recipe import Adam
+from recipes import SMALL
 
 IMAGES = torch.full((64, 1, 16, 16), -1.0)
 IMAGES[:, :, 5:9, 6:10] = 0.5
@@ -70,16 +69,12 @@ def test_p_rises_falls_and_is_clamped():
 
 
 def test_p_is_logged_and_resumed(slices, tmp_path):
-    recipe = Recipe(
-        name="augmented",
-        size=16,
-        network=UpConv(width=32, critic_width=32, latent=8),
-        loss=Original(),
-        optimiser=Adam(lr=2e-3),
-        images=640,
-        batch=8,
-        augment=Augment(ramp=500, target=0.1),
-        precision="fp32",
+    recipe = SMALL.model_copy(
+        update={
+            "optimiser": Adam(lr=2e-3),
+            "augment": Augment(ramp=500, target=0.1),
+            "ema": None,
+        }
     )
 
     def stop(run, images):

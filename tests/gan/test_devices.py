@@ -38,7 +38,7 @@ def command(data, run, devices):
 
 
 def environment():
-    return os.environ | {"OMP_NUM_THREADS": "1", "MASTER_ADDR": "127.0.0.1"}
+    return os.environ | {"MASTER_ADDR": "127.0.0.1"}
 
 
 def finish(data, run, devices):

@@ -10,12 +10,10 @@ from mrgantry.common.errors import DataError
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.rows import units_of
 from mrgantry.data.slices import SliceSet, finish, write_part
-from mrgantry.gan import Recipe, Run, sample, train
+from mrgantry.gan import Run, sample, train
 from mrgantry.gan.labels import Labels
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
-from mrgantry.gan.recipe import Adam
 from mrgantry.gan.training import Training
+from recipes import SMALL
 
 TABLE = pd.DataFrame(
     {
@@ -24,17 +22,7 @@ TABLE = pd.DataFrame(
         "plane": ["axial"] * 4,
     }
 )
-RECIPE = Recipe(
-    name="told",
-    size=16,
-    network=UpConv(width=32, critic_width=32, latent=8),
-    loss=Original(),
-    optimiser=Adam(),
-    images=320,
-    batch=8,
-    labels=("tumour", "sequence"),
-    precision="fp32",
-)
+RECIPE = SMALL.model_copy(update={"images": 320, "labels": ("tumour", "sequence"), "ema": None})
 
 
 class TestLabels:

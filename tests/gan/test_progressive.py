@@ -8,25 +8,22 @@ import torch.nn.functional as F
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import RecipeError
-from mrgantry.gan import Recipe, Run, sample, train
+from mrgantry.gan import Run, sample, train
 from mrgantry.gan.losses import WassersteinPenalty
 from mrgantry.gan.networks import Progressive
 from mrgantry.gan.recipe import Adam
 from mrgantry.gan.schedule import Growing, Stage, Steps, shrink
 from mrgantry.papers import find_recipe
+from recipes import SMALL
 
 TINY = Progressive(base=128, widest=16, latent=8)
-GROWING = Recipe(
-    name="growing",
-    size=16,
-    network=TINY,
-    loss=WassersteinPenalty(drift=0.001),
-    optimiser=Adam(lr=1e-3, beta1=0, beta2=0.99),
-    schedule=Growing(),
-    images=640,
-    batch=8,
-    ema=100,
-    precision="fp32",
+GROWING = SMALL.model_copy(
+    update={
+        "network": TINY,
+        "loss": WassersteinPenalty(drift=0.001),
+        "optimiser": Adam(lr=1e-3, beta1=0, beta2=0.99),
+        "schedule": Growing(),
+    }
 )
 
 

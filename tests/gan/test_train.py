@@ -10,25 +10,15 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.rows import choose_rows
-from mrgantry.gan import Recipe, Run, sample, train
+from mrgantry.gan import Run, sample, train
 from mrgantry.gan.losses import Original, Wasserstein
-from mrgantry.gan.networks import Dcgan, UpConv
-from mrgantry.gan.recipe import Adam, RmsProp
+from mrgantry.gan.networks import Dcgan
+from mrgantry.gan.recipe import RmsProp
 from mrgantry.gan.schedule import Steps
 from mrgantry.gan.state import update_ema
 from mrgantry.gan.training import stream_of
+from recipes import SMALL
 
-SMALL = Recipe(
-    name="small",
-    size=16,
-    network=UpConv(width=32, critic_width=32, latent=8),
-    loss=Original(),
-    optimiser=Adam(),
-    images=640,
-    batch=8,
-    ema=100,
-    precision="fp32",
-)
 WGAN = SMALL.model_copy(
     update={
         "network": Dcgan(width=16, latent=8),

@@ -11,23 +11,12 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import to_grey
 from mrgantry.data.slices import finish
-from mrgantry.gan import Recipe, sample, train, walk
+from mrgantry.gan import sample, train, walk
 from mrgantry.gan.latents import draw_latents
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
-from mrgantry.gan.recipe import Adam
 from mrgantry.gan.walk import linear, spherical, usual_method, way
+from recipes import hasty
 
-SMALL = Recipe(
-    name="small",
-    size=16,
-    network=UpConv(width=16, critic_width=16, latent=8),
-    loss=Original(),
-    optimiser=Adam(lr=5e-3),  # so that latents matter soon
-    images=320,
-    batch=8,
-    precision="fp32",
-)
+HASTY = hasty(latent=8)
 
 
 def trained(folder, channels=1, **changes):
@@ -37,7 +26,7 @@ def trained(folder, channels=1, **changes):
         path = data.folder / f"parts/{name}.csv"
         path.write_text(path.read_text().replace("unknown", "yes"))
     finish(data.folder, data.about, list(data.about.parts))
-    return train(data.folder, folder / "run", SMALL.model_copy(update=changes)).folder
+    return train(data.folder, folder / "run", HASTY.model_copy(update=changes)).folder
 
 
 @pytest.fixture(scope="module")

@@ -14,28 +14,25 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import evaluate
 from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
 from mrgantry.evaluate.measures import COSTLY_DRAWS
-from mrgantry.gan import Recipe
-from mrgantry.gan.losses import Original, Relativistic, Wasserstein, WassersteinPenalty
+from mrgantry.gan.losses import Relativistic, Wasserstein, WassersteinPenalty
 from mrgantry.gan.networks import Dcgan, Progressive, UpConv
 from mrgantry.gan.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase
-from mrgantry.gan.recipe import Adam, RmsProp
+from mrgantry.gan.recipe import RmsProp
 from mrgantry.gan.schedule import Growing, Steps
 from mrgantry.papers import RECIPES
 from mrgantry.papers.compare import compare
+from recipes import SMALL
 
 module = sys.modules["mrgantry.papers.compare"]
 measuring = sys.modules["mrgantry.evaluate.reference"]
 pace = sys.modules["mrgantry.gan.pace"]
 
-NARROW = Recipe(
-    name="narrow",
-    size=16,
-    network=UpConv(width=16, critic_width=16, latent=8),
-    loss=Original(),
-    optimiser=Adam(),
-    images=640,
-    batch=8,
-    ema=100,
+NARROW = SMALL.model_copy(
+    update={
+        "name": "narrow",
+        "network": UpConv(width=16, critic_width=16, latent=8),
+        "precision": "auto",
+    }
 )
 WIDE = NARROW.model_copy(
     update={"name": "wide", "network": UpConv(width=128, critic_width=128, latent=8)}

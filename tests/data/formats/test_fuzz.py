@@ -5,7 +5,6 @@ What "rightly" means, and why, stands in `mutants.py`, which does the damage.
 
 import gzip
 import json
-import os
 import shutil
 import subprocess
 import sys
@@ -35,7 +34,6 @@ def fuzz(folder: Path, first: int, count: int) -> tuple[dict[str, list[dict]], s
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     verdicts: dict[str, list[dict]] = {kind: [] for kind in KINDS}
     lines = [json.loads(line) for line in done.stdout.splitlines()]
@@ -258,7 +256,6 @@ def test_bombs_are_refused_without_the_memory_that_they_claim(tmp_path):
         capture_output=True,
         text=True,
         check=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.stderr == ""
     answers = json.loads(done.stdout)
@@ -326,7 +323,6 @@ def test_the_command_line_lists_bad_scans_and_ends_well(tmp_path):
         capture_output=True,
         text=True,
         check=False,
-        env=os.environ | {"OMP_NUM_THREADS": "1"},
     )
     assert done.returncode == 0, done.stderr
     lines = done.stderr.splitlines()
