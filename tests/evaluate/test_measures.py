@@ -29,6 +29,7 @@ from mrgantry.evaluate.neighbours import copying, nearest
 from mrgantry.evaluate.scoring import floor_of
 from mrgantry.evaluate.spectrum import (
     BANDS,
+    directional_difference,
     directional_spectrum,
     frequencies,
     radial_spectrum,
@@ -176,25 +177,32 @@ def test_a_checkerboard_stands_at_the_corner_of_the_spectrum():
 @pytest.mark.parametrize("axis", [0, 1])
 def test_stripes_stand_along_their_axis_and_grow_with_their_height(period, axis):
     random = np.random.default_rng(0)
-    noise = random.uniform(-0.5, 0.5, (20, 1, 64, 64)).astype(np.float16)
+    noise = random.uniform(-0.5, 0.5, (50, 1, 64, 64)).astype(np.float16)
     line = np.where(np.arange(64) % period < period // 2, 1, -1).astype(np.float16)
     stripes = line[:, None] if axis == 0 else line[None]
     plain = directional_spectrum(noise)
-    rises = [
-        directional_spectrum(noise + np.float16(height) * stripes).mean(0) - plain.mean(0)
-        for height in (0.02, 0.1)
-    ]
-    along, across = np.split(rises[1], 2)[:: 1 if axis == 0 else -1]
+    weak, strong = (
+        directional_spectrum(noise + np.float16(height) * stripes) for height in (0.02, 0.1)
+    )
+    rise = 10 * np.log10(strong.mean(0) / plain.mean(0))
+    along, across = np.split(rise, 2)[:: 1 if axis == 0 else -1]
     band = int((1 / period - 0.1) / (0.4 / BANDS) - 1e-9)
-    assert along.argmax() == band and along[band] > 3
+    assert along.argmax() == band and along[band] > 10
     assert abs(across).max() < 1
-    assert 0 < max(rises[0]) < max(rises[1])
+    assert directional_difference(plain, strong) > 3 * directional_difference(plain, weak) > 0
+    # An average over all directions hardly sees the stripes.
+    by_radius = spectral_difference(
+        *map(radial_spectrum, (noise, noise + np.float16(0.1) * stripes))
+    )
+    assert by_radius < 0.4 * directional_difference(plain, strong)
 
 
 def test_noise_has_no_direction():
     random = np.random.default_rng(0)
     noise = random.uniform(-1, 1, (400, 1, 32, 32)).astype(np.float16)
-    assert abs(directional_spectrum(noise).mean(0)).max() < 1.5  # a mean of logarithms is biased
+    np.testing.assert_allclose(directional_spectrum(noise).mean(0), 1, atol=0.25)
+    half = [directional_spectrum(some) for some in (noise[::2], noise[1::2])]
+    assert directional_difference(*half) < 1
 
 
 # --- MS-SSIM --------------------------------------------------------------------------

@@ -264,7 +264,7 @@ def judge_fold(
     return learner(lesson)
 
 
-def put_together(trial: Trial, logits: list[Float[np.ndarray, " k"]]) -> Answers:
+def put_together(trial: Trial, logits: list[Float[np.ndarray, "_"]]) -> Answers:
     """Compare the answers of each fold among themselves, and sum them up by person."""
     sides = trial.real, trial.other
     folds = [folds_of(cloud, trial.seed + side) for side, cloud in enumerate(sides)]

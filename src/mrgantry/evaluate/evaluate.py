@@ -60,7 +60,7 @@ def evaluate(
         seed: Seed of all draws.
         only: Conditions on the real rows, such as "tumour=yes": those that a generator was
             trained on.
-        features: Pretrained extractors beside the three that need no download.
+        features: Pretrained extractors beside those that need no download.
         groups: A column, such as "tumour": the map shows images with each of its values apart.
         maps: Whether to lay the images out by t-SNE, which takes a while.
         draws: Half-samples at most, 2 or more; None takes each measure's own number, 10 or 40.

@@ -131,12 +131,16 @@ FEATURES = {
         "of several sizes, and nothing learnt."
     ),
     "brain-net": (
-        "What a network sees that was trained on simulated slices alone, of any contrast: how much "
-        "white and grey matter, fluid and lesion lies in each of 8 x 8 cells, and its deeper "
-        "responses; 64 principal directions over the training images. It minds where things are "
-        "and hardly how bright they are; fine texture is for random-net. It knows simulated "
-        "brains of 64 x 64 pixels, so what these lack (skulls, children, rare anatomy) it may "
-        "not see."
+        "How tissue looks to a network that was trained on simulated slices alone, of any "
+        "contrast, to say what each pixel is made of: means and spreads of its responses, along 48 "
+        "principal directions over the training images, each brought to variance 1. It sees folds, "
+        "borders and blur, and is hardly moved by brightness. It knows simulated brains of 64 x 64 "
+        "pixels, so what these lack (skulls, children, rare anatomy) it may not see."
+    ),
+    "brain-map": (
+        "Where the same network sees white and grey matter, fluid, lesion and background: shares "
+        "in 8 x 8 cells, along 64 principal directions. It sees missing or misplaced parts in any "
+        "contrast, and no texture."
     ),
     "inception": (
         "The 2048 features of Inception v3, trained on photographs, with the weights of the FID. "
@@ -308,13 +312,13 @@ EXPLANATIONS = (
         word="share far out",
         answers="How many images are farther from real ones than hardly any real image is?",
         how=(
-            "On the features of the brain network: the distance to the 5th nearest real training "
+            "On brain-map: the distance to the 5th nearest real training "
             "image of other people. Counted are the synthetic images beyond the distance that 99 % "
             "of the training images keep."
         ),
         good="About 0.01, as the floor shows it. Each of these images deserves a look.",
         blind=(
-            "Fine texture, and what the brain network does not know. An image of half a head that "
+            "Texture, and what the brain network does not know. An image of half a head that "
             "lies near other half heads is still far from real ones, but a copy never is."
         ),
         source="Ours; `mrgantry select` discards by the same rule.",
@@ -426,7 +430,7 @@ EXPLANATIONS = (
         how=(
             "For each synthetic image: the distance to its nearest training image over that to its "
             "nearest image of the held-out half, mirrored or not, on pixels reduced to 32 x 32 or "
-            "on the features of the brain network. The median is "
+            "on brain-map. The median is "
             "divided by what real images of yet other people give, whose ratio is no 1 where there "
             "are more training images than held-out ones."
         ),
@@ -435,8 +439,8 @@ EXPLANATIONS = (
             "nearer than new people are; far below 1: copies."
         ),
         blind=(
-            "In pixels: copies that are shifted, turned or brightened. On the brain network: what "
-            "it does not know. A median is not "
+            "In pixels: copies that are shifted, turned or brightened. On brain-map: what "
+            "its network does not know. A median is not "
             "moved by a few copies: see the rare ratio. Bad images are far from all people alike "
             "and score 1 or more, so above the floor is no merit. It is no proof of privacy."
         ),

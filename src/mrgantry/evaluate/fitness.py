@@ -51,9 +51,9 @@ def mismatches(held: SliceSet, synthetic: SliceSet) -> Iterator[str]:
         real, made = (shares_of(data, column) for data in (held, synthetic))
         if not len(real) or not len(made):
             continue
-        apart = real.sub(made, fill_value=0)
-        if apart.abs().max() > MIXTURE:
-            value = str(apart.abs().idxmax())
+        apart = made.sub(real, fill_value=0)
+        if apart.max() > MIXTURE:
+            value = str(apart.idxmax())
             advice = ""
             if made.max() > 1 - MIXTURE:
                 advice = f" Compare with --only {column}={made.idxmax()}."

@@ -13,7 +13,7 @@ import numpy as np
 
 from mrgantry.common.score import Better
 from mrgantry.evaluate import c2st, delplace
-from mrgantry.evaluate.brain.features import NAME as BRAIN_NET
+from mrgantry.evaluate.brain.features import BRAIN_MAP
 from mrgantry.evaluate.c2st import Learner
 from mrgantry.evaluate.cloud import Cloud, Pair
 from mrgantry.evaluate.features import Extractor, flat
@@ -22,7 +22,7 @@ from mrgantry.evaluate.kernel import kernel_distance
 from mrgantry.evaluate.manifold import K, manifold
 from mrgantry.evaluate.ms_ssim import scales, similarity_of_pairs
 from mrgantry.evaluate.neighbours import copying
-from mrgantry.evaluate.spectrum import spectral_difference
+from mrgantry.evaluate.spectrum import directional_difference, spectral_difference
 
 DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for Delplace's
 PAIRS = 400  # of images, for MS-SSIM in one draw
@@ -140,7 +140,7 @@ def all_measures(
         # Not on principal directions: these fit the training images so well that images
         # copied from them spread more widely there than new ones do.
         yield manifold_on(features)
-    if BRAIN_NET in networks:
+    if BRAIN_MAP in networks:
         yield outlying_measure()
     yield Measure(
         (
@@ -154,13 +154,11 @@ def all_measures(
         lambda of: (similarity_of_pairs(of.other.images, of.other.subjects, PAIRS, of.seed),),
         alone=True,
     )
-    for name, features, what in (
-        ("spectral_radius", SPECTRUM, "mean power spectra by radius"),
-        ("spectral_direction", DIRECTIONS, "power along the axes over that off them, by radius"),
-    ):
-        yield spectral_measure(name, features, what)
+    by_radius, by_direction = "mean power by radius", "power along the axes over that off them"
+    yield spectral_measure("spectral_radius", SPECTRUM, by_radius, spectral_difference)
+    yield spectral_measure("spectral_direction", DIRECTIONS, by_direction, directional_difference)
     if copies:
-        for features in ("pixels", *(name for name in networks if name == BRAIN_NET)):
+        for features in ("pixels", *(name for name in networks if name == BRAIN_MAP)):
             yield copying_measure(features)
     yield delplace_measure(directions)
 
@@ -211,19 +209,28 @@ def outlying_measure() -> Measure:
     )
     return Measure(
         (kind,),
-        BRAIN_NET,
+        BRAIN_MAP,
         lambda of: (float((of.other.features[OUTLYING][:, 0] > 1).mean()),),
         alone=True,
     )
 
 
-def spectral_measure(name: str, features: str, what: str) -> Measure:
-    """Give how much mean spectra differ."""
+def spectral_measure(
+    name: str, features: str, what: str, difference: Callable[[np.ndarray, np.ndarray], float]
+) -> Measure:
+    """Give how much the spectra of two sets differ.
+
+    Args:
+        name: Of the score.
+        features: Which spectra, by their name in a cloud.
+        what: The same in words.
+        difference: How they are compared.
+    """
     kind = Kind(name, "lower", f"root-mean-square difference of {what}, dB")
     return Measure(
         (kind,),
         "pixels",
-        lambda of: (spectral_difference(of.real.features[features], of.other.features[features]),),
+        lambda of: (difference(of.real.features[features], of.other.features[features]),),
     )
 
 

@@ -8,8 +8,7 @@ from jaxtyping import Shaped
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate.brain.features import NAME as BRAIN_NET
-from mrgantry.evaluate.brain.features import brain_network
+from mrgantry.evaluate.brain.features import BRAIN_MAP, brain_networks
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.features import (
     Extractor,
@@ -108,7 +107,7 @@ def refer(
     extractors = [
         principal_components(directions),
         random_network(train.images),
-        brain_network(train.images),
+        *brain_networks(train.images),
         *map(load_extractor, features),
     ]
     known = make_cloud(train.images, subjects_of(train), extractors, mirrored=True)
@@ -149,7 +148,7 @@ def make_cloud(
         turned = np.ascontiguousarray(images[..., ::-1])
         features[MIRRORED + REDUCED] = flat(reduced_images(turned))
         for one in extractors:
-            if one.name == BRAIN_NET:
+            if one.name == BRAIN_MAP:
                 features[MIRRORED + one.name] = one.extract(turned)
     own = np.array([f"image {row}" for row in range(len(images))], dtype=object)
     whose = np.where(subjects == "", own, subjects).astype(str)
@@ -174,19 +173,19 @@ def beside(cloud: Cloud, train: Cloud) -> Cloud:
     images keep.
     """
     found = {}
-    for name in (REDUCED, BRAIN_NET):
+    for name in (REDUCED, BRAIN_MAP):
         if MIRRORED + name in train.features:
             both = np.concatenate([train.features[name], train.features[MIRRORED + name]])
             distances, rows = nearest(cloud.features[name], both)
             found[TO_TRAIN + name] = np.stack([distances, rows % len(train)], axis=1)
-    if BRAIN_NET in train.features:
-        rows = train.features[BRAIN_NET]
+    if BRAIN_MAP in train.features:
+        rows = train.features[BRAIN_MAP]
         names, owners = np.unique(train.subjects, return_inverse=True)
         if len(rows) - np.bincount(owners).max() >= K:
             limit = float(np.quantile(kth_nearest(rows, owners, rows, owners), WITHIN))
             places = dict(zip(names, range(len(names)), strict=True))
             whose = np.array([places.get(name, -1) for name in cloud.subjects])
-            reach = kth_nearest(cloud.features[BRAIN_NET], whose, rows, owners)
+            reach = kth_nearest(cloud.features[BRAIN_MAP], whose, rows, owners)
             found[OUTLYING] = (reach / max(limit, 1e-12))[:, None]
         else:
             found[OUTLYING] = np.zeros((len(cloud), 1))

@@ -46,7 +46,7 @@ def radial_spectrum(
 def directional_spectrum(
     images: Float16[np.ndarray, "n c h w"], block: int = 256
 ) -> Float[np.ndarray, "n k"]:
-    """Give how much more power lies along the axes than off them, by radius, in dB.
+    """Give the power along the axes over that off them, by radius.
 
     Args:
         images: Square ones.
@@ -62,9 +62,18 @@ def directional_spectrum(
     for chunk in torch.from_numpy(images).split(block):
         power = torch.fft.fft2(chunk.float(), norm="ortho").abs().square().mean(1)
         means = power.flatten(1) @ masks.T
-        down, along, off = (10 * torch.log10(means + FLOOR)).unflatten(1, (3, BANDS)).unbind(1)
-        found.append(torch.cat([down - off, along - off], 1).double().numpy())
+        down, along, off = (means + FLOOR).unflatten(1, (3, BANDS)).unbind(1)
+        found.append(torch.cat([down / off, along / off], 1).double().numpy())
     return np.concatenate(found)
+
+
+def directional_difference(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "m k"]) -> float:
+    """Give the root-mean-square difference of two sets' mean ratios along and off the axes, in dB.
+
+    Few coefficients lie on an axis, so their power is averaged over images before it is put in
+    dB: a mean of logarithms would be far too low.
+    """
+    return float(10 * np.sqrt((np.log10(x.mean(0) / y.mean(0)) ** 2).mean()))
 
 
 def spectral_difference(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "m k"]) -> float:

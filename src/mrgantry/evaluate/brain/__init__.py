@@ -1,1 +1,1 @@
-"""A network that knows brains: trained on simulated slices alone, shipped with the package."""
+"""The brain network: how it is trained, and how it describes images."""

@@ -17,10 +17,10 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int, UInt8
 from torch import Tensor
 
+from mrgantry.brain.network import CLASSES, PLANES, SIDE
 from mrgantry.common import spatial
 from mrgantry.common.progress import progress
 from mrgantry.common.workers import each
-from mrgantry.evaluate.brain.network import CLASSES, PLANES, SIDE
 from mrgantry.simulate.anatomy import TISSUES
 from mrgantry.simulate.patient import draw_patient
 from mrgantry.simulate.template import load_template

@@ -1,6 +1,6 @@
 """Train the brain network on simulated slices: `python -m mrgantry.evaluate.brain.train OUT`.
 
-OUT is the safetensors file to write; `weights.safetensors` in this folder came from the command
+OUT is the safetensors file to write; `brain/weights.safetensors` came from the command
 as it stands. Another machine gives other bits and equal verdicts. It takes about half an hour on
 two cores, nearly half of it for the heads.
 """
@@ -14,9 +14,9 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from mrgantry.brain.network import BrainNetwork, Response
 from mrgantry.common.files import whole
 from mrgantry.common.progress import progress
-from mrgantry.evaluate.brain.network import BrainNetwork, Response
 from mrgantry.evaluate.brain.slices import Lesson, SimulatedSlices, simulated_slices
 from mrgantry.simulate.template import CITATION, NOTICE
 

@@ -1,7 +1,7 @@
 """The brain network: tissue fractions, plane and level of a slice of any contrast.
 
 It has seen simulated slices only, so it owes nothing to patients, and its weights may be shipped.
-What it has learnt to recognise, it can be asked for: `features.py` describes images by it.
+What it has learnt to recognise, it can be asked for: `evaluate/brain/features.py` describes images by it.
 """
 
 from importlib.resources import files
@@ -93,7 +93,7 @@ def load_network() -> BrainNetwork:
     Raises:
         DataError: The weights are missing or damaged.
     """
-    path = files("mrgantry.evaluate.brain") / WEIGHTS
+    path = files("mrgantry.brain") / WEIGHTS
     network = BrainNetwork()
     try:
         tensors = load(path.read_bytes())
