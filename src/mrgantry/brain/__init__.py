@@ -1,4 +1,4 @@
-"""A network that knows brains: it was trained on simulated slices alone, and comes with its weights.
+"""A network that knows brains, trained on simulated slices alone, with its weights.
 
 `evaluate/brain/train.py` makes the weights.
 """

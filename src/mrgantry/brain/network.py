@@ -1,7 +1,7 @@
 """The brain network: tissue fractions, plane and level of a slice of any contrast.
 
 It has seen simulated slices only, so it owes nothing to patients, and its weights may be shipped.
-What it has learnt to recognise, it can be asked for: `evaluate/brain/features.py` describes images by it.
+`evaluate/brain/features.py` describes images by what it has learnt to recognise.
 """
 
 from importlib.resources import files

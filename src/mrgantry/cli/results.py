@@ -169,8 +169,11 @@ def select(
     ] = None,
     features: Annotated[
         str,
-        typer.Option(help="What distances are taken on: random-net, inception, dinov2, ..."),
-    ] = "random-net",
+        typer.Option(
+            help="What distances are taken on: random-net, brain-map, inception, dinov2, ...; "
+            "unless given, both of the first two."
+        ),
+    ] = "",
     seed: Seed = 0,
 ) -> None:
     """Discard implausible synthetic slices by a stated rule, and record how many.

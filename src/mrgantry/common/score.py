@@ -12,8 +12,9 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_text
 
-# What is better: a lower value, a higher one, one nearer to 0.5, or nearer to real images'.
-Better = Literal["lower", "higher", "half", "real"]
+# What is better: a lower value, a higher one, a higher one up to real images' and no further, one
+# nearer to 0.5, or nearer to real images'.
+Better = Literal["lower", "higher", "enough", "half", "real"]
 Verdict = Literal["worse", "alike", "better"]
 
 
@@ -76,15 +77,17 @@ class Score:
         if self.floor_low <= self.value <= self.floor_high:
             return "alike"
         above = self.value > self.floor_high
-        return "better" if above == (self.better == "higher") and self.one_sided else "worse"
+        return "better" if above == (self.better != "lower") and self.one_sided else "worse"
 
     @property
     def one_sided(self) -> bool:
         """Say whether more, or less, is always better."""
-        return self.better in ("lower", "higher")
+        return self.better in ("lower", "higher", "enough")
 
     def distance(self, value: float) -> float:
         """Say how far a value is from the best there is; only for comparing."""
+        if self.better == "enough":
+            return max(0.0, self.floor - value)
         best = {"half": 0.5, "real": self.floor}
         if self.one_sided:
             return value if self.better == "lower" else -value

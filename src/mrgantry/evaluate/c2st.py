@@ -10,7 +10,7 @@ then learnt from many heads, and not from what the few judged ones have in commo
 """
 
 import copy
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import NamedTuple
@@ -264,7 +264,7 @@ def judge_fold(
     return learner(lesson)
 
 
-def put_together(trial: Trial, logits: list[Float[np.ndarray, "_"]]) -> Answers:
+def put_together(trial: Trial, logits: Sequence[Float[np.ndarray, " _"]]) -> Answers:
     """Compare the answers of each fold among themselves, and sum them up by person."""
     sides = trial.real, trial.other
     folds = [folds_of(cloud, trial.seed + side) for side, cloud in enumerate(sides)]

@@ -27,6 +27,7 @@ JUDGED = (
 DIRECTIONS: dict[Better, str] = {
     "lower": "lower is better",
     "higher": "higher is better",
+    "enough": "higher is better, up to real images",
     "half": "nearer 0.5 is better",
     "real": "nearer to real images is better",
 }

@@ -52,8 +52,9 @@ def _within(scores: Sequence[Score]) -> Iterator[Difference]:
         value, low, high = interval([ours - theirs for ours, theirs in pairs])
         nearer = ""
         if low > 0 or high < 0:
-            closer = one.distance(one.value) < other.distance(other.value)
-            nearer = one.synthetic if closer else other.synthetic
+            here, there = one.distance(one.value), other.distance(other.value)
+            if here != there:  # two sets that are both good enough are equally good
+                nearer = one.synthetic if here < there else other.synthetic
         yield Difference(
             one.name, one.features, one.synthetic, other.synthetic, value, low, high, nearer
         )

@@ -16,8 +16,9 @@ of other subjects count. The two distances are almost like for like:
 - A generator has seen every training subject, so its images may lie nearer than those of a
   new person. A copy of a training image always passes: copying is for `evaluate` to find.
 
-The random network sees tone and texture, but hardly where things are: noise, strong blur and
-holes are found, and the mean of two heads or halves of two are not.
+The random network sees tone and texture: noise, strong blur and holes. The brain network's map
+sees where tissue is: half heads and misplaced parts. Unless one is asked for, an image must pass
+on both, and the limits are such that the stated share of real images does.
 
 **Label.** With a column such as "tumour", a classifier of real training images must give an
 image's own label a probability of at least one half.
@@ -29,19 +30,38 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 from jaxtyping import Float
+from scipy.stats import rankdata
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.agreement import AGREES, Agreement, fit_agreement
+from mrgantry.evaluate.brain.features import BRAIN_MAP, BRAIN_NET, brain_networks
 from mrgantry.evaluate.features import Extractor, random_network
 from mrgantry.evaluate.manifold import K, kth_nearest
 from mrgantry.evaluate.pretrained import load_extractor
 from mrgantry.evaluate.reference import check_finite, subjects_of
 
 RANDOM_NET = "random-net"
+USUAL = (RANDOM_NET, BRAIN_MAP)  # one for texture, one for where things are
+TINY = 1e-6  # a distance, where all real images are nearly the same
 FEWEST = 20  # real images: one in twenty is 5 %
 NOBODY = -1  # whom a synthetic image shows
+
+
+@dataclass(frozen=True, eq=False)
+class Distances:
+    """What is plausible by the features of one extractor.
+
+    Attributes:
+        extractor: Gives the features.
+        rows: Features of the real images that neighbours are looked for among.
+        limit: The greatest distance to the k-th nearest of them that is plausible.
+    """
+
+    extractor: Extractor
+    rows: Float[np.ndarray, "n d"]
+    limit: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,37 +69,42 @@ class Rules:
     """What images are judged by, all of it fitted on real training images.
 
     Attributes:
-        extractor: Gives the features.
-        rows: Features of the real images that neighbours are looked for among.
-        subjects: How many people these show.
-        limit: The greatest distance to the k-th nearest of them that is plausible.
-        agreement: The classifier of the label, if there is one.
+        distances: What is plausible, by each extractor.
+        subjects: How many people the real images show.
+        agreement: The classifier of the label, if there is one, on the first extractor's features.
     """
 
-    extractor: Extractor
-    rows: Float[np.ndarray, "n d"]
+    distances: Sequence[Distances]
     subjects: int
-    limit: float
     agreement: Agreement | None
 
     def judge(self, data: SliceSet) -> pd.DataFrame:
-        """Give a row an image: its distance, label, that label's probability, and two verdicts.
+        """Give a row an image: distance, label, that label's probability, and two verdicts.
+
+        Distances are in units of the limit; the extractor by which it is greatest is named.
 
         Raises:
             DataError: An image holds values that are not finite.
         """
         check_finite(data)
-        rows = self.extractor.extract(data.images)
-        nobody = np.full(len(rows), NOBODY)
-        distance = kth_nearest(rows, nobody, self.rows, np.zeros(len(self.rows), int))
+        described = [one.extractor.extract(data.images) for one in self.distances]
+        nobody = np.full(len(data), NOBODY)
+        # In units of each extractor's limit, so that the farther of them counts.
+        apart = np.stack(
+            [
+                kth_nearest(rows, nobody, one.rows, np.zeros(len(one.rows), int)) / one.limit
+                for one, rows in zip(self.distances, described, strict=True)
+            ]
+        )
+        names = np.array([one.extractor.name for one in self.distances])
         verdict = data.table[["id"]].assign(
-            distance=distance, limit=self.limit, wanted="", probability=np.nan
+            distance=apart.max(0), features=names[apart.argmax(0)], wanted="", probability=np.nan
         )
         if self.agreement is not None:
             wanted = data.table[self.agreement.column].to_numpy(dtype=str)
             verdict["wanted"] = wanted
-            verdict["probability"] = self.agreement.probability(rows, wanted)
-        verdict["far"] = verdict["distance"] > self.limit
+            verdict["probability"] = self.agreement.probability(described[0], wanted)
+        verdict["far"] = verdict["distance"] > 1
         verdict["unlike"] = verdict["probability"] < AGREES  # never, where it is not a number
         return verdict
 
@@ -94,7 +119,7 @@ def fit_rules(
         only: Conditions on those of them that the distance is measured to.
         keep: Share of these that lie within the limit.
         label: Column of the label, or "".
-        features: Name of the extractor.
+        features: Name of an extractor; "" for both that need no download.
         seed: Of the classifier's folds.
 
     Raises:
@@ -112,9 +137,24 @@ def fit_rules(
         )
     if np.ptp(wide.images.reshape(len(wide), -1), axis=0).max(initial=0) == 0:
         raise DataError(f"All {len(wide)} training images of {wide.folder} are the same.")
-    network = random_network(wide.images) if features == RANDOM_NET else load_extractor(features)
-    everything = network.extract(wide.images)
-    rows = everything[np.isin(wide.places, near.places)]
-    limit = float(np.quantile(kth_nearest(rows, owners, rows, owners), keep))
-    agreement = fit_agreement(everything, wide, label, seed) if label else None
-    return Rules(network, rows, len(counts), limit, agreement)
+    networks = extractors_of(features, wide)
+    inside = np.isin(wide.places, near.places)
+    described = [network.extract(wide.images) for network in networks]
+    rows = [of[inside] for of in described]
+    apart = np.stack([kth_nearest(of, owners, of, owners) for of in rows])
+    # The share of real images that is nearer, by each extractor; a share `keep` of them passes all.
+    ranks = (rankdata(apart, "max", axis=1) / apart.shape[1]).max(0)
+    within = float(np.quantile(ranks, keep))
+    limits = np.maximum(np.quantile(apart, within, axis=1), TINY)
+    distances = list(map(Distances, networks, rows, limits.tolist()))
+    agreement = fit_agreement(described[0], wide, label, seed) if label else None
+    return Rules(distances, len(counts), agreement)
+
+
+def extractors_of(features: str, wide: SliceSet) -> list[Extractor]:
+    """Give the extractors that distances are taken on."""
+    if features not in ("", RANDOM_NET, BRAIN_MAP, BRAIN_NET):
+        return [load_extractor(features)]
+    known = {RANDOM_NET: random_network(wide.images)}
+    known |= {one.name: one for one in brain_networks(wide.images)}
+    return [known[name] for name in ([features] if features else USUAL)]

@@ -273,14 +273,14 @@ def chance_of(
     spread = max(float(differences.std(ddof=1)), 1e-12)
     freedom = max(people - 1, 1)
     lean = float(differences.mean()) / spread
-    one_sided = {"lower": lean, "higher": -lean}.get(kind.better)
+    one_sided = {"lower": lean, "higher": -lean, "enough": -lean}.get(kind.better)
     p = float(
         stats.t.sf(one_sided, freedom)
         if one_sided is not None
         else 2 * stats.t.sf(abs(lean), freedom)
     )
     reach = float(stats.t.ppf(0.975, freedom) + stats.t.ppf(c2st.POWER, freedom)) * spread
-    return p, float(floors.mean()) + (-reach if kind.better == "higher" else reach)
+    return p, float(floors.mean()) + (-reach if kind.better in ("higher", "enough") else reach)
 
 
 def summary(

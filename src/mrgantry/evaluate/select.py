@@ -35,7 +35,7 @@ from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
 from mrgantry.evaluate.agreement import AGREES, UNCLEAR, Agreement
 from mrgantry.evaluate.manifold import K
-from mrgantry.evaluate.plausible import RANDOM_NET, Rules, fit_rules
+from mrgantry.evaluate.plausible import Rules, fit_rules
 
 KEEP = 0.95  # of real images
 BLOCK = 1000  # images a part, as in sampled sets
@@ -52,7 +52,7 @@ def select(
     keep: float = KEEP,
     label: str = "",
     only: Sequence[str] = (),
-    features: str = RANDOM_NET,
+    features: str = "",
     seed: int = 0,
 ) -> SliceSet:
     """Copy the plausible images of a synthetic set, and record what was discarded and why.
@@ -70,7 +70,8 @@ def select(
         label: A column such as "tumour"; images that do not look like theirs are discarded.
         only: Conditions on the real images near which a synthetic one must lie, such as
             "tumour=yes": those that the generator was trained on.
-        features: "random-net" or a pretrained extractor.
+        features: "random-net", "brain-map", "brain-net" or a pretrained extractor; "" for both of
+            the first two.
         seed: Of the folds in which the classifier of the label is checked.
 
     Raises:
@@ -81,7 +82,8 @@ def select(
         raise DataError(f"The share of real images to keep must be above 0 and at most 1: {keep}.")
     data, real = SliceSet.open(slices), SliceSet.open(against)
     check(data, real)
-    options = {"keep": keep, "label": label or None, "only": tuple(only), "features": features}
+    options = {"keep": keep, "label": label or None, "only": tuple(only)}
+    options["features"] = features or None
     about = describe(data, real, options | {"seed": seed}, out)
     if begun(out, about):
         with suppress(DataError):  # if incomplete or damaged, it is made anew
@@ -98,7 +100,7 @@ def select(
     verdict = pd.concat(verdicts, ignore_index=True)
     kept = ~(verdict["far"] | verdict["unlike"]).to_numpy()
     if not kept.any():
-        nearest = verdict["distance"].min() / rules.limit
+        nearest = verdict["distance"].min()
         raise DataError(
             f"Not one of the {len(data):,} images of {slices} is plausible ({reasons(verdict)}; "
             f"the nearest lies at {nearest:.2f} times the limit). Train longer, or check that "
@@ -171,7 +173,8 @@ def facts_of(
     """Record the rules in words, and what they did."""
     far, unlike = verdict["far"], verdict["unlike"]
     words = [
-        f"discarded if farther from the {K}th nearest real training image than {keep:.4g} of real "
+        f"discarded if farther from the {K}th nearest real training image, by "
+        f"{' or by '.join(one.extractor.name for one in rules.distances)}, than {keep:.4g} of real "
         "training images are from the same among other subjects"
     ]
     facts = {
@@ -180,12 +183,12 @@ def facts_of(
             "fingerprint": real.about.fingerprint,
             "split": "train",
             "only": tuple(only),
-            "images": len(rules.rows),
+            "images": len(rules.distances[0].rows),
             "subjects": rules.subjects,
         },
-        "features": rules.extractor.name,
-        "features_fingerprint": rules.extractor.fingerprint,
-        "limit": rules.limit,
+        "features": [one.extractor.name for one in rules.distances],
+        "features_fingerprints": [one.extractor.fingerprint for one in rules.distances],
+        "limits": [one.limit for one in rules.distances],
         "looked_at": len(verdict),
         "kept": int((~far & ~unlike).sum()),
         "discarded": int((far | unlike).sum()),
