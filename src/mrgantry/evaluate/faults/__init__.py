@@ -69,7 +69,7 @@ SELECTION = (
         selection.warped_copies,
         (1.0, 0.5, 0.25),
         noticed_by=("copying",),
-        unmoved=("fidelity", "variety", "similarity"),
+        unmoved=("similarity",),
     ),
 )
 TEXTURE = (

@@ -8,6 +8,7 @@ from mrgantry.evaluate.faults.head import (
     Image,
     Mask,
     depth_of,
+    disc,
     head_of,
     midline,
     on_rim,
@@ -17,6 +18,8 @@ from mrgantry.evaluate.faults.material import Images, Material, Rows, scaled
 
 DEEP = 0.45  # of the greatest depth in the head, from which ventricles are looked for
 UNLIKE = 0.5  # of tissue in the deep middle, from which a pixel there is taken for fluid
+WIDE = 2.0  # pixels, from which fluid is no furrow
+EDGE = 1.5  # pixels around fluid that show a part of it
 FROM = 3.0  # pixels: how far around them what ventricles are filled with is taken from
 BITE = 4.0, 8.0  # pixels: radii of bites, least and greatest
 
@@ -77,10 +80,11 @@ def filled(image: Image, middle: Mask, dark: Bool[np.ndarray, " c"]) -> Image:
         return image
     tissue = np.median(image[:, middle], axis=1)[:, None, None]
     unlike = np.where(dark[:, None, None], tissue - image, image - tissue).max(axis=0) > UNLIKE
-    # Furrows on the midline are a pixel wide, ventricles wider.
-    wide = ndimage.binary_opening(unlike & middle, np.ones((2, 2)))
+    # Furrows on the midline are narrow, ventricles wider.
+    width = round(scaled(WIDE, image))
+    wide = ndimage.binary_opening(unlike & middle, np.ones((width, width)))
     fluid = ndimage.binary_propagation(wide, mask=unlike & ndimage.binary_dilation(middle))
-    edge = ndimage.binary_dilation(fluid, np.ones((3, 3)))
+    edge = ndimage.binary_dilation(fluid, disc(scaled(EDGE, image)))
     near = spread(image, head_of(image) & ~edge & ~unlike, scaled(FROM, image))
     return np.where(edge, near, image)
 

@@ -14,6 +14,7 @@ from mrgantry.evaluate.faults.head import (
     Mask,
     across,
     depth_of,
+    disc,
     head_of,
     largest,
     midline,
@@ -25,6 +26,7 @@ SMOOTHED = 1.5  # pixels of the Gaussian before halves are compared
 LEAST = 0.25  # difference of the halves from which there is a lesion
 EXTENT = 0.4  # of the greatest difference, down to which the lesion reaches
 RIM = 2.0  # pixels below the head's surface where halves differ by their shape
+EDGE = 1.5  # pixels around a tumour that show a part of it
 SOFT = 0.7  # pixels of the Gaussian that softens edges of what is pasted
 GRAIN = 0.2  # standard deviation of the noise in a tumour (black to white is 2)
 
@@ -111,7 +113,7 @@ def moved(image: Image, lesion: Mask, step: tuple[int, int]) -> Image:
         lesion: Where its tumour is.
         step: Rows down and columns to the right.
     """
-    cut = softened(ndimage.binary_dilation(lesion, np.ones((3, 3))), image)
+    cut = softened(ndimage.binary_dilation(lesion, disc(scaled(EDGE, image))), image)
     healed = image + cut * (across(image, midline(head_of(image))) - image)
     pasted = shifted(softened(lesion, image), step, 0.0)
     return healed + pasted * (shifted(image, step, -1.0) - healed)
