@@ -84,7 +84,7 @@ TRAIN = (
 
 
 def test_simulate(tmp_path):
-    words = "simulate cohort --subjects 4 --seed 3 --sequence t1"
+    words = "simulate cohort --subjects 3 --seed 3 --sequence t1 --sequence t2"
     compare(tmp_path, words, "cohort", "*.nii.gz", "*.nii.gz", "cohort.csv", "subject.json")
 
 

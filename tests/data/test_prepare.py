@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import brain_phantom, write_nifti
+from mrgantry.common import workers
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
 from mrgantry.data.sections import from_text, tumour_word
@@ -224,7 +225,8 @@ def test_a_dask_cluster_does_the_same_work(cohort, tmp_path):
     assert one.about.fingerprint == two.about.fingerprint
 
 
-def test_a_cluster_that_is_not_there_is_said(cohort, tmp_path):
+def test_a_cluster_that_is_not_there_is_said(cohort, tmp_path, monkeypatch):
+    monkeypatch.setattr(workers, "PATIENCE", 0.5)
     with pytest.raises(RunError, match="No Dask scheduler answers at tcp://127.0.0.1:9"):
         prepare(cohort, tmp_path / "out", PLAN, cluster="tcp://127.0.0.1:9")
 

@@ -11,7 +11,7 @@ from mrgantry.detect.classifier import Epoch, Training, centre, judge, predict, 
 from mrgantry.detect.sources import Images
 
 QUICK = Training(
-    network="small", weights="scratch", batch=32, lr=2e-3, epochs=6, precision="fp32", crop=1
+    network="small", weights="scratch", batch=32, lr=2e-3, epochs=10, precision="fp32", crop=1
 )
 
 
@@ -33,7 +33,8 @@ def trained():
 
 def test_it_learns_a_square(trained):
     probability, labels = judge(trained.classifier, squares(100, 2))
-    assert ((probability > 0.5) == (labels == 1)).float().mean() > 0.85
+    # 0.97 and 0.98 with five seeds.
+    assert ((probability > 0.5) == (labels == 1)).float().mean() > 0.9
     assert torch.equal(labels, torch.arange(100) % 2)
     assert trained.precision == "fp32"
 
@@ -52,8 +53,8 @@ def test_the_same_call_gives_the_same(trained):
 
 
 def test_history_tells_every_epoch(trained):
-    assert [one.number for one in trained.history] == list(range(1, 7))
-    assert [one.images for one in trained.history] == list(range(192, 7 * 192, 192))
+    assert [one.number for one in trained.history] == list(range(1, 11))
+    assert [one.images for one in trained.history] == list(range(192, 11 * 192, 192))
     best = min(trained.history, key=lambda one: one.validation_loss)
     assert trained.best == best.number
     loss = classifier.validate(trained.classifier, squares(64, 1))

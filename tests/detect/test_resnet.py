@@ -117,7 +117,8 @@ def test_channels_that_are_alike_answer_as_grey(channels):
     grey = torch.randn(2, 1, 32, 32)
     expected = torch.conv2d(grey.repeat(1, 3, 1, 1), weights)
     found = torch.conv2d(grey.repeat(1, channels, 1, 1), adapted(weights, channels))
-    assert (found - expected).abs().max() < 1e-4
+    # Sums of up to 196 products in another order: eight times what rounding was seen to do.
+    assert (found - expected).abs().max() < 1e-5 * expected.abs().max()
     if channels == 3:
         assert torch.equal(adapted(weights, 3), weights)
 

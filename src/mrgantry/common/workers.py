@@ -21,6 +21,7 @@ from mrgantry.common.errors import RunError
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
+PATIENCE = 10  # seconds in which a Dask scheduler must answer
 AHEAD = 3  # items handed out for every core, so that none waits and few are held
 
 
@@ -154,7 +155,7 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
     except ImportError as error:
         raise RunError("A cluster needs Dask: pip install 'mrgantry[cluster]'.") from error
     try:
-        client = Client(address, timeout=10)
+        client = Client(address, timeout=PATIENCE)
     except (OSError, ValueError) as error:
         raise RunError(
             f"No Dask scheduler answers at {address}; start one with `dask scheduler` and "
