@@ -60,7 +60,7 @@ def test_no_needs_the_power_to_have_seen_a_stated_effect():
 def test_what_is_not_measured_cannot_be_told():
     nothing = answer(COPIES, [score("c2st_cnn_auc", 0.9, 1e-6, 0.6)])
     assert nothing.answer == "cannot tell" and nothing.value is None
-    unknown = score("copying_ratio", 1.0, float("nan"), float("nan"), better="higher", floor=1.0)
+    unknown = score("copying_ratio", 1.0, None, None, better="higher", floor=1.0)
     assert answer(COPIES, [unknown]).answer == "cannot tell"
 
 

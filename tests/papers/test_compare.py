@@ -12,7 +12,7 @@ from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate import evaluate
+from mrgantry.evaluate import c2st, evaluate
 from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
 from mrgantry.evaluate.measures import COSTLY_DRAWS
 from mrgantry.gan.losses import Relativistic, Wasserstein, WassersteinPenalty
@@ -68,6 +68,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(pace, "SECONDS", 0.02)
     monkeypatch.setattr(measuring, "all_measures", some)
+    monkeypatch.setattr(c2st, "MOST_STEPS", 5)
 
 
 def timed_as(monkeypatch, **seconds):
@@ -285,9 +286,9 @@ def test_a_clipped_critic_can_be_timed(real, quick, monkeypatch):
     ("score", "better", "worse", "floor"),
     [
         ("relative_fd", [1.0, 2.0, 2.9], [3.0, 5.0, 9.0], 1.0),
-        ("c2st_cnn", [0.45, 0.5, 0.58], [0.59, 0.7, 0.6], 0.5),
+        ("c2st_cnn_auc", [0.45, 0.5, 0.58], [0.59, 0.7, 0.6], 0.5),
         ("coverage", [0.5, 0.45, 0.41], [0.4, 0.3, 0.1], 0.6),
-        ("c2st_low_pass", [0.55, 0.56, 0.54], [0.43, 0.42, 0.7], 0.5),
+        ("c2st_low_pass_auc", [0.55, 0.56, 0.54], [0.43, 0.42, 0.7], 0.5),
         ("ms_ssim_pairs", [0.28, 0.35, 0.3], [0.2, 0.45, 0.5], 0.3),
     ],
 )

@@ -12,10 +12,11 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import Score, write_scores
 from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.brain.features import brain_networks
 from mrgantry.evaluate.differences import differences, write_differences
 from mrgantry.evaluate.explained import BY_NAME, EXPLANATIONS, QUESTIONS, document, features_text
 from mrgantry.evaluate.features import fit_directions, principal_components, random_network
-from mrgantry.evaluate.measures import all_measures
+from mrgantry.evaluate.measures import all_measures, all_tests
 from mrgantry.evaluate.spectrum import frequencies
 from mrgantry.report import report
 from mrgantry.report.drawing import looks
@@ -27,8 +28,8 @@ KINDS = [
     ("frechet_distance", "pca64", "lower"),
     *((name, "random-net", "higher") for name in ("precision", "density", "recall", "coverage")),
     ("ms_ssim_pairs", "pixels", "real"),
-    ("c2st_cnn", "pixels", "half"),
-    ("copying_ratio", "pixels", "higher"),
+    ("c2st_cnn_auc", "pixels", "half"),
+    ("copying_ratio", "pixels", "enough"),
     ("something_new", "another-net", "lower"),
 ]
 
@@ -275,7 +276,8 @@ def test_all_measures_are_explained_and_the_document_is_in_step():
     images = blobs(40)
     directions = fit_directions(images, 8)
     extractors = [principal_components(directions), random_network(images)]
-    for measure in all_measures(directions, extractors, 16):
+    extractors += brain_networks(images)
+    for measure in (*all_measures(directions, extractors, 16), *all_tests(extractors)):
         assert measure.features == "pixels" or features_text(measure.features)
         for kind in measure.kinds:
             assert kind.name in BY_NAME

@@ -41,8 +41,8 @@ class Score:
         synthetic_fingerprint: Of the synthetic set.
         values: What each draw gave. Draw i had the same real images for all sets.
         people: How many real people were compared with.
-        p: Probability that images as good as real would score as badly or worse by chance; not a
-            number where nothing tells how much chance does.
+        p: Probability that images as good as real would score as badly or worse by chance; None
+            where nothing tells how much chance does.
         detectable: The value that would have been told from real images' with a power of 80 %.
     """
 
@@ -64,8 +64,8 @@ class Score:
     synthetic_fingerprint: str
     values: tuple[float, ...] = ()
     people: int = 0
-    p: float = float("nan")
-    detectable: float = float("nan")
+    p: float | None = None
+    detectable: float | None = None
 
     @property
     def verdict(self) -> Verdict:

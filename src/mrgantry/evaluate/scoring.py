@@ -221,7 +221,8 @@ def scores_of_test(
 ) -> Iterator[Score]:
     """Summarise what a classifier said: its area under the curve, and its accuracy.
 
-    The interval of real images is what people's scatter would make of 0.5 in the control.
+    The interval of real images is what people's scatter would make of 0.5 in the control, or,
+    where there are too few people for one, in the test itself.
     """
     parts = (c2st.area_of, answers.real_shares, answers.other_shares)
     halves = (c2st.accuracy_of, answers.real_right, answers.other_right)
@@ -229,8 +230,8 @@ def scores_of_test(
         found: Estimate = estimate_of(answers)
         usual = estimate_of(control) if control is not None else None
         low, high = found.interval()
-        floor = usual.value if usual else float("nan")
-        reach = usual.detectable(power=0.5) - 0.5 if usual else float("nan")
+        floor = usual.value if usual else 0.5
+        reach = (usual or found).detectable(power=0.5) - 0.5
         sizes = {"n_real": answers.n_real, "n_synthetic": answers.n_other}
         yield Score(
             name=kind.name,
@@ -252,7 +253,7 @@ def scores_of_test(
 
 def chance_of(
     kind: Kind, people: int, values: np.ndarray, floors: np.ndarray
-) -> tuple[float, float]:
+) -> tuple[float | None, float | None]:
     """Say how probable such a score is by chance, and which one would have been noticed.
 
     Each draw gives a difference between the set and real images; half-samples scatter about as
@@ -267,8 +268,10 @@ def chance_of(
 
     Returns:
         The probability of a score so bad or worse, and the value that is noticed with a power of
-        80 %.
+        80 %; nothing of either from a single draw.
     """
+    if len(values) < 2:
+        return None, None
     differences = values - floors
     spread = max(float(differences.std(ddof=1)), 1e-12)
     freedom = max(people - 1, 1)

@@ -9,7 +9,6 @@ too little is known, and the answer is "cannot tell".
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
 
@@ -125,10 +124,10 @@ def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
 
 def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     """Put the measures that look for one thing together."""
-    some = [one for one in scores if one.name in question.measures and isfinite(one.p)]
+    some = [one for one in scores if one.name in question.measures and one.p is not None]
     if not some:
         return Verdict(answer="cannot tell", people=max((one.people for one in scores), default=0))
-    adjusted = holm([one.p for one in some])
+    adjusted = holm([one.p for one in some if one.p is not None])
     least = min(range(len(some)), key=lambda place: (adjusted[place], -_excess(some[place])))
     if adjusted[least] < LEVEL:
         return _verdict("yes", some[least], adjusted[least])
@@ -141,7 +140,7 @@ def answer(question: Question, scores: Sequence[Score]) -> Verdict:
 def _reach(one: Score) -> float:
     """Say how far from what real images score a value must lie to be noticed."""
     usual = 0.5 if one.better == "half" else one.floor
-    return abs(one.detectable - usual) if isfinite(one.detectable) else float("inf")
+    return abs(one.detectable - usual) if one.detectable is not None else float("inf")
 
 
 def _excess(one: Score) -> float:
@@ -155,9 +154,9 @@ def _verdict(said: Answer, one: Score, p: float) -> Verdict:
         measure=f"{one.name} ({one.features})",
         value=one.value,
         interval=(one.low, one.high),
-        real=one.floor if isfinite(one.floor) else None,
+        real=one.floor,
         people=one.people,
-        detectable=one.detectable if isfinite(one.detectable) else None,
+        detectable=one.detectable,
         p=p,
     )
 

@@ -22,7 +22,6 @@ from mrgantry.evaluate.explained import (
     title_of,
 )
 from mrgantry.evaluate.spectrum import frequencies
-from mrgantry.evaluate.verdict import read_verdicts
 from mrgantry.report import charts, figures
 from mrgantry.report.drawing import LOOKS, REAL, TRAINING, Look, looks
 from mrgantry.report.rendering import between, number
@@ -67,7 +66,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "features": list(dict.fromkeys(features for _, features in kinds)),
         "conditions": facts["real"].get("only", []),
         "origin": "Simulated" if facts["real"]["source"] == "simulated" else "Real",
-        "answers": answers(folder),
+        "answers": answers(scores),
         "sets": sets,
         "keys": keys(drawn),
         "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
@@ -89,9 +88,9 @@ def evaluation(folder: Path) -> dict[str, Any]:
     }
 
 
-def answers(folder: Path) -> dict[str, Any]:
+def answers(scores: Sequence[Score]) -> dict[str, Any]:
     """Lay the three answers out, a row each and a column a set."""
-    found = read_verdicts(folder)
+    found = verdict.verdicts(scores)
     rows = []
     for asked in verdict.QUESTIONS:
         cells = []
