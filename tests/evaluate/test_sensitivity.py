@@ -341,7 +341,7 @@ def test_a_table_goes_on_where_it_stopped_and_shows_on_a_page(real, tmp_path, qu
     found = {(c.fault, c.strength, c.score, c.features): c for c in whole.cells if not c.partition}
     weak, strong = (found["blur", s, "kernel_distance", "random-net"] for s in (0.5, 1.8))
     assert strong.excess > max(weak.excess, 1) and strong.verdict == "worse"
-    with pytest.raises(RunError, match="other slices, seed or features"):
+    with pytest.raises(RunError, match="other slices, seed, features or networks"):
         sensitivity(real.folder, out, seed=1)
     with pytest.raises(RunError, match="Unknown fault 'blurr'.*Did you mean 'blur'"):
         sensitivity(real.folder, out, faults=["blurr"])
@@ -351,7 +351,7 @@ def test_a_table_goes_on_where_it_stopped_and_shows_on_a_page(real, tmp_path, qu
         sensitivity(real.folder, tmp_path / "full")
     write_sensitivity(out, whole)
     text = (out / "sensitivity.md").read_text()
-    words = "--repeats 1 --halves 2 --fault blur --fault 'flat tumours' --seed 0"
+    words = "--repeats 1 --halves 2 --fault blur --fault 'flat tumours' --networks 1 --seed 0"
     assert f"`mrgantry sensitivity {real.folder} {out} {words}`" in text
     assert "| blur 1.8 |" in text and "expectations hold" in text
     n_a = len(page.Table(whole).kinds) * " n/a |"
@@ -453,7 +453,7 @@ def test_what_was_expected_is_checked_by_family():
     met, missed = page.checks(table(cells("stripes of 4", "000")))
     assert missed == ["stripes of 4 0.1: not noticed by FD, KID"]
     by_brain = (cells("stripes of 4", "000"), cells("stripes of 4", "00+", brain),
-                cells("training copies", "+", brain))  # fmt: skip
+                cells("training copies", "+", ("relative_fd", "pca64")))  # fmt: skip
     assert page.checks(table(*by_brain))[1] == []  # one of a family is enough
 
 
@@ -461,14 +461,14 @@ def test_excess_is_counted_in_widths_to_the_worse_side():
     kind = measures.Kind("precision", "higher", "")
     measure = measures.Measure((kind,), "pixels", lambda of: (0.0,))
     facts = {"synthetic": "x", "n_real": 1, "n_synthetic": 1, "seed": 0,
-             "real_fingerprint": "", "synthetic_fingerprint": ""}  # fmt: skip
+             "real_fingerprint": "", "synthetic_fingerprint": "", "people": 9}  # fmt: skip
     floors = np.linspace(0.8, 1.0, 401)[:, None]
     for value, excess, verdict in (
         (0.7, 2.1, "worse"),
         (0.85, 0.53, "alike"),
         (1, -1.05, "better"),
     ):
-        (one,) = scoring.scores_of(measure, np.full((3, 1), value), floors, facts)
+        (one,) = scoring.scores_of(measure, np.full((401, 1), value), floors, facts)
         assert MODULE.excess(one) == pytest.approx(excess, abs=0.02)
         assert one.verdict == verdict
 

@@ -150,7 +150,7 @@ def test_a_whole_comparison(real, tmp_path, quick):
     assert json.loads((out / "comparison.json").read_text())["command"].startswith(command)
     assert "probability 1/3" in page and 'src="http' not in page
     heads, rows = found.table()
-    assert len(heads) == len(rows[0]) == len(rows[1]) == 3 + 5
+    assert len(heads) == len(rows[0]) == len(rows[1]) == 3 + 8
     assert '<a href="#score-relative_fd">' in page and 'id="score-relative_fd"' in page
 
 

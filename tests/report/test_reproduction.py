@@ -100,7 +100,7 @@ def test_blocks_show_what_the_reader_and_a_classifier_said(folders):
     reading = ReaderStudy(
         folders / "study", True, (han2018.PRINTED,), None, folders / "scored/study.html", ("Cue.",)
     )
-    scores = [score("c2st_cnn_auc", 0.9, better="half")]
+    scores = [score("c2st_cnn", 0.9, better="half")]
     page = page_of(folders, reproduced(folders, "T1 DCGAN 128", scores, reading=reading))
     row = cells(page, "T1 DCGAN 128")
     assert row[:6] == ["70 %", "26", "24", "6", "44", "not read yet"]
@@ -118,7 +118,7 @@ def test_readers_are_listed_with_their_groups(folders):
 
 
 def test_the_scale_and_the_simulation_are_said_first(folders):
-    found = reproduced(folders, "DCGAN", [score("c2st_cnn_auc", 0.9)], remarks=("It diverged.",))
+    found = reproduced(folders, "DCGAN", [score("c2st_cnn", 0.9)], remarks=("It diverged.",))
     page = page_of(folders, found)
     head = page[page.index("<header>") : page.index("</header>")]
     assert "It shows nothing." in head and "Simulated data." in head and "It diverged." in head

@@ -13,16 +13,17 @@ from statistics import mean
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.score import Better, Score
 
-# The scores that recipes are judged by. Not by copying: noise is farthest from all patients.
+# The scores that recipes are judged by, with what they look at. Not by copying: noise is farthest
+# from all patients.
 JUDGED = (
-    "relative_fd",
-    "density",
-    "coverage",
-    "outlying_share",
-    "ms_ssim_pairs",
-    "spectral_direction",
-    "c2st_cnn_auc",
-    "c2st_low_pass_auc",
+    ("relative_fd", "brain-net"),
+    ("relative_fd", "random-net"),
+    ("recall", "brain-net"),
+    ("coverage", "brain-net"),
+    ("outlying_share", "brain-map"),
+    ("spectral_direction", "pixels"),
+    ("c2st_cnn_auc", "pixels"),
+    ("c2st_low_pass_auc", "pixels"),
 )
 DIRECTIONS: dict[Better, str] = {
     "lower": "lower is better",
@@ -162,9 +163,12 @@ class Comparison(Frozen):
 
     def judged(self) -> list[list[Spread]]:
         """Give the scores that recipes are judged by, each for all recipes."""
-        kinds = dict.fromkeys((one.score, one.features) for one in self.spreads)
-        main = sorted((kind for kind in kinds if kind[0] in JUDGED), key=_place)
-        return [[one for one in self.spreads if (one.score, one.features) == kind] for kind in main]
+        kinds = {(one.score, one.features) for one in self.spreads}
+        return [
+            [one for one in self.spreads if (one.score, one.features) == kind]
+            for kind in JUDGED
+            if kind in kinds
+        ]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Lay the main scores out: heads, and a row a recipe with mean [least, greatest]."""
@@ -183,10 +187,6 @@ class Comparison(Frozen):
             cells = [next((s.text for s in row if s.recipe == one.recipe), "") for row in judged]
             rows.append((one.recipe, f"{one.images:,}", " ".join(spent) or "failed", *cells))
         return ("recipe", "images", "seconds", *heads), rows
-
-
-def _place(kind: tuple[str, str]) -> int:
-    return JUDGED.index(kind[0])
 
 
 def spread_of(recipe: str, scores: Mapping[int, Sequence[Score]]) -> list[Spread]:

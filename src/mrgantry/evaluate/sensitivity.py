@@ -8,6 +8,7 @@ Without a fault it is only other subjects, which no measure may call worse.
 import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
 
@@ -27,6 +28,8 @@ from mrgantry.evaluate.faults import FAULTS, Fault, Material
 from mrgantry.evaluate.reference import FEWEST, Reference, refer, subjects_of
 from mrgantry.evaluate.scoring import Candidate, Floors, score
 
+PIXELS = "pixels"  # what networks are trained on
+
 
 class Terms(Frozen):
     """What a table depends on; a folder holds one table.
@@ -34,12 +37,14 @@ class Terms(Frozen):
     Attributes:
         fingerprint: Of the slices.
         seed: Of all that is drawn.
-        features: Pretrained extractors beside the two that need no download.
+        features: Pretrained extractors beside those that need no download.
+        networks: In how many partitions convolutional networks are trained.
     """
 
     fingerprint: str
     seed: int
     features: tuple[str, ...] = ()
+    networks: int = 1
 
 
 class Cell(Frozen):
@@ -137,6 +142,7 @@ def sensitivity(
     seed: int = 0,
     features: Sequence[str] = (),
     faults: Sequence[str] = (),
+    networks: int = 1,
     workers: int | None = 1,
 ) -> Sensitivity:
     """Make known faults to real slices, and score them as if a generator had drawn them.
@@ -150,8 +156,10 @@ def sensitivity(
         repeats: In how many random partitions of the subjects the faults are made.
         halves: In how many other subjects without a fault are scored, at least `repeats`.
         seed: Of all that is drawn.
-        features: Pretrained extractors beside the two that need no download.
+        features: Pretrained extractors beside those that need no download.
         faults: Names of the faults to make; all unless given. "none" is always among them.
+        networks: In how many of the partitions convolutional networks are trained to tell the
+            slices apart, which takes most of the time.
         workers: Processes, with the same results; None is one a core.
 
     Raises:
@@ -167,7 +175,9 @@ def sensitivity(
             "more, since thirds of them are compared."
         )
     wanted, halves = chosen(faults), max(repeats, halves)
-    terms = Terms(fingerprint=data.about.fingerprint, seed=seed, features=tuple(features))
+    terms = Terms(
+        fingerprint=data.about.fingerprint, seed=seed, features=tuple(features), networks=networks
+    )
     begin(out, terms)
     items = [
         Item(slices=slices, out=out, terms=terms, turn=turn, fault=fault.name, strength=strength)
@@ -184,6 +194,7 @@ def sensitivity(
             repeats=repeats,
             halves=halves,
             fault=list(faults),
+            networks=networks,
             features=list(features),
             seed=seed,
         ),
@@ -230,8 +241,8 @@ def begin(out: Path, terms: Terms) -> None:
     if path.is_file():
         if Terms.of(read_json(path), f"terms {path}") != terms:
             raise RunError(
-                f"{out} holds a table of other slices, seed or features; choose another folder, or "
-                "delete this one."
+                f"{out} holds a table of other slices, seed, features or networks; choose another "
+                "folder, or delete this one."
             )
     elif any(one.name[0] != "." for one in out.glob("*")):
         raise RunError(f"{out} is not empty and holds no sensitivity table; choose another folder.")
@@ -277,7 +288,8 @@ def one_thread() -> Iterator[None]:
 @lru_cache(maxsize=1)
 def scorer_of(slices: Path, terms: Terms, turn: int) -> "Scorer":
     """Prepare one partition, or give the one that is ready in this process."""
-    return Scorer(SliceSet.open(slices), (terms.seed, turn), terms.features)
+    scorer = Scorer(SliceSet.open(slices), (terms.seed, turn), terms.features)
+    return scorer if turn < terms.networks else scorer.without_networks()
 
 
 class Scorer:
@@ -292,6 +304,12 @@ class Scorer:
         self.other = self.reference.cloud(other.images, subjects_of(other))
         self.rows = other.table
         self.floors = Floors()
+
+    def without_networks(self) -> "Scorer":
+        """Leave out the classifiers that are trained on pixels."""
+        tests = [one for one in self.reference.tests if one.features != PIXELS]
+        self.reference = replace(self.reference, tests=tests)
+        return self
 
     def score(self, fault: Fault, strength: float) -> list[Score]:
         """Make a fault and measure it; no scores where there is no place for it."""

@@ -127,8 +127,8 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     for one in types:
         for model in one.models:
             for some in model.scores.values():
-                kinds |= {kind_of(s): None for s in some if s.name in JUDGED}
-    order = sorted(kinds, key=lambda kind: JUDGED.index(kind[0]))
+                kinds |= {kind_of(s): None for s in some if kind_of(s) in JUDGED}
+    order = [kind for kind in JUDGED if kind in kinds]
     return {
         "columns": [(title_of(*kind), anchor_of(kind[0])) for kind in order],
         "rows": [

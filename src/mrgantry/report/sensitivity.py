@@ -226,7 +226,7 @@ def page(table: Table) -> str:
         missed=missed,
         outside=sum(map(sum, outside.values())),
         sets=sum(map(len, outside.values())),
-        rates=[(name_of(kind), sum(found)) for kind, found in outside.items()],
+        rates=[(name_of(kind), sum(found), len(found)) for kind, found in outside.items()],
     )
 
 
