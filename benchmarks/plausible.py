@@ -17,8 +17,10 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
 from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.brain.features import brain_networks
 from mrgantry.evaluate.features import Images, random_network
-from mrgantry.evaluate.plausible import NOBODY, kth_nearest
+from mrgantry.evaluate.manifold import kth_nearest
+from mrgantry.evaluate.plausible import NOBODY, USUAL, fit_distances
 
 DEALS = 20
 KEEP = 0.95
@@ -32,6 +34,8 @@ def spoilt(images: Images, seed: int) -> dict[str, Images]:
     others = plain[random.permutation(len(plain))]
     halves, hole = plain.copy(), plain.copy()
     halves[..., : size // 2] = others[..., : size // 2]
+    half_heads = plain.copy()
+    half_heads[..., size // 2 :] = -1
     middle = slice(size * 3 // 8, size * 5 // 8)
     hole[..., middle, middle] = -1
 
@@ -48,6 +52,7 @@ def spoilt(images: Images, seed: int) -> dict[str, Images]:
         "a black square of a quarter of the width": hole,
         "upside down": plain[:, :, ::-1],
         "left half of another image": halves,
+        "half heads": half_heads,
         "mean of two images": (plain + others) / 2,
     }
     return {name: some.astype(np.float16) for name, some in found.items()}
@@ -60,13 +65,18 @@ def shares(real: SliceSet, sets: dict[str, Images], seed: int) -> dict[str, floa
     count = real.split("train").table["subject"].nunique()
     train = np.isin(people, np.random.default_rng(seed).permutation(names)[:count])
     _, owners = np.unique(people[train], return_inverse=True)
-    network = random_network(real.images[train])
-    rows = network.extract(real.images[train])
-    limit = np.quantile(kth_nearest(rows, owners, rows, owners), KEEP)
+    images = real.images[train]
+    networks = [random_network(images), *brain_networks(images)]
+    networks = [one for one in networks if one.name in USUAL]
+    rules = fit_distances(networks, [one.extract(images) for one in networks], owners, KEEP)
 
     def discarded(images: Images) -> float:
         nobody = np.full(len(images), NOBODY)
-        return float((kth_nearest(network.extract(images), nobody, rows, owners) > limit).mean())
+        far = [
+            kth_nearest(rule.extractor.extract(images), nobody, rule.rows, owners) > rule.limit
+            for rule in rules
+        ]
+        return float(np.any(far, axis=0).mean())
 
     everything = spoilt(real.images[~train], seed) | sets
     return {name: discarded(images) for name, images in everything.items()}

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Bool, Float, Float16, Int, Shaped
 
+MOST_IMAGES = 2000  # of either side in a draw: more people narrow an interval, more slices hardly
+
 
 @dataclass(frozen=True, eq=False)
 class Cloud:
@@ -72,13 +74,14 @@ def draw(real: Cloud, synthetic: Cloud, turn: int, seed: int, most: int = 0) -> 
         synthetic: What is measured.
         turn: Number of the draw.
         seed: Of all draws.
-        most: Upper limit to the size, so that several sets are measured alike; 0 for none.
+        most: Upper limit to the size, so that several sets are measured alike; 0 for that of
+            this module.
     """
     random = np.random.default_rng((seed, turn))
     first = half_of_subjects(real, int(random.integers(2**31)))
     drawn = half_of_subjects(synthetic, int(random.integers(2**31)))
     parts = [np.flatnonzero(rows) for rows in (first, ~first, drawn)]
-    size = min(most or len(real), *map(len, parts))
+    size = min(most or MOST_IMAGES, MOST_IMAGES, *map(len, parts))
     half, other, made = (
         cloud.take(np.sort(random.permutation(part)[:size]))
         for cloud, part in zip((real, real, synthetic), parts, strict=True)

@@ -29,7 +29,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float
+from jaxtyping import Float, Int
 from scipy.stats import rankdata
 
 from mrgantry.common.errors import DataError
@@ -140,15 +140,30 @@ def fit_rules(
     networks = extractors_of(features, wide)
     inside = np.isin(wide.places, near.places)
     described = [network.extract(wide.images) for network in networks]
-    rows = [of[inside] for of in described]
+    distances = fit_distances(networks, [rows[inside] for rows in described], owners, keep)
+    agreement = fit_agreement(described[0], wide, label, seed) if label else None
+    return Rules(distances, len(counts), agreement)
+
+
+def fit_distances(
+    networks: Sequence[Extractor],
+    rows: Sequence[np.ndarray],
+    owners: Int[np.ndarray, " n"],
+    keep: float,
+) -> list[Distances]:
+    """Find limits that a share of real images keeps by all extractors at once.
+
+    Args:
+        networks: The extractors.
+        rows: Features of real images, by each of them.
+        owners: Whom each image shows.
+        keep: The share.
+    """
     apart = np.stack([kth_nearest(of, owners, of, owners) for of in rows])
     # The share of real images that is nearer, by each extractor; a share `keep` of them passes all.
     ranks = (rankdata(apart, "max", axis=1) / apart.shape[1]).max(0)
-    within = float(np.quantile(ranks, keep))
-    limits = np.maximum(np.quantile(apart, within, axis=1), TINY)
-    distances = list(map(Distances, networks, rows, limits.tolist()))
-    agreement = fit_agreement(described[0], wide, label, seed) if label else None
-    return Rules(distances, len(counts), agreement)
+    limits = np.maximum(np.quantile(apart, float(np.quantile(ranks, keep)), axis=1), TINY)
+    return list(map(Distances, networks, rows, limits.tolist()))
 
 
 def extractors_of(features: str, wide: SliceSet) -> list[Extractor]:
