@@ -2,10 +2,11 @@
 
     python benchmarks/null.py SLICES [--people 9 27 45] [--tries 200] [--networks]
 
-In each try so many people are held out, as many others stand in for a generator's images, and
-the rest train classifiers. Variety and copies are looked for in the first 40 tries. With `--networks` convolutional networks are trained,
-too, which takes minutes a try. Printed are the counts of each answer of `verdict.json`, and for
-"told apart" what would have been noticed. At most 5 of 200 are expected, and 16 are hardly chance.
+In each try so many people are held out, as many others stand in for a generator's images, and the
+rest train classifiers. Variety and copies are looked for in the first 40 tries. With `--networks`
+convolutional networks are trained, too, which takes minutes a try. Printed are the counts of each
+answer of `verdict.json`, and for "told apart" what would have been noticed. At most 5 of 200 are
+expected, and 16 are hardly chance.
 """
 
 import argparse

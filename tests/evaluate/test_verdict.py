@@ -78,7 +78,7 @@ def test_the_file_has_the_promised_form(tmp_path):
     assert all(wanted <= found[one.key].keys() for one in QUESTIONS)
     (again,) = read_verdicts(tmp_path)
     said = list(sentences(again))
-    assert said[0].startswith("Can they be told from real images? Yes: c2st_cnn_auc (pixels) 0.90")
+    assert said[0].startswith("Can they be told from real images? Yes: C2ST, CNN: area 0.90")
     assert "With 27 people, 0.75 would have been noticed." in said[1]
     (tmp_path / "verdict.json").write_text("[]")
     with pytest.raises(DataError, match="does not hold verdicts"):

@@ -17,6 +17,7 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.score import Score
 from mrgantry.common.statistics import holm
+from mrgantry.evaluate.explained import title_of
 
 Answer = Literal["yes", "no", "cannot tell"]
 LEVEL = 0.025  # one-sided
@@ -128,9 +129,10 @@ def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     if not some:
         return Verdict(answer="cannot tell", people=max((one.people for one in scores), default=0))
     adjusted = holm([one.p for one in some if one.p is not None])
-    least = min(range(len(some)), key=lambda place: (adjusted[place], -_excess(some[place])))
-    if adjusted[least] < LEVEL:
-        return _verdict("yes", some[least], adjusted[least])
+    found = [place for place, p in enumerate(adjusted) if p < LEVEL]
+    if found:
+        plainest = max(found, key=lambda place: _excess(some[place]))
+        return _verdict("yes", some[plainest], adjusted[plainest])
     sharpest = min(some, key=_reach)
     place = some.index(sharpest)
     powerful = _reach(sharpest) <= question.effect
@@ -174,7 +176,8 @@ def reason(question: Question, found: Verdict) -> str:
         return ": nothing here measures it."
     low, high = found.interval
     real = "" if found.real is None else f"; real images {found.real:.2f}"
-    said = f": {found.measure} {found.value:.2f} ({low:.2f} to {high:.2f}{real})."
+    name, _, features = found.measure.removesuffix(")").partition(" (")
+    said = f": {title_of(name, features)} {found.value:.2f} ({low:.2f} to {high:.2f}{real})."
     if found.answer != "yes" and found.detectable is not None:
         missing = found.answer == "cannot tell"
         said += (

@@ -57,7 +57,7 @@ def train_network(
             optimiser.zero_grad(set_to_none=True)
             loss.backward()
             optimiser.step()
-            recent = [*recent[-99:], float(loss)]
+            recent = [*recent[-99:], loss.item()]
             advance(note=f"loss {sum(recent) / len(recent):.3f}")
             if (step + 1) % 100 == 0:
                 print(f"step {step + 1}: loss {sum(recent) / len(recent):.3f}", flush=True)
