@@ -85,10 +85,6 @@ def test_images_of_any_size_and_number_of_channels_are_described(size):
         rows = extractor.extract(images)
         assert rows.shape == (24, 6) and np.isfinite(rows).all()
         np.testing.assert_allclose(extractor.extract(images[:5].copy()), rows[:5], atol=1e-3)
-        assert (
-            extractor.fingerprint
-            == dict((one.name, one.fingerprint) for one in brain_networks(images))[extractor.name]
-        )
     assert net.extract(images).var(0) == pytest.approx(1, rel=0.1)  # n against n - 1, of 24
 
 

@@ -10,7 +10,7 @@ from mrgantry.common.score import read_scores
 from mrgantry.evaluate import c2st, evaluate, measures, reference
 from mrgantry.evaluate.differences import differences
 from mrgantry.evaluate.scoring import Floors
-from mrgantry.evaluate.verdict import read_verdicts
+from mrgantry.evaluate.verdict import QUESTIONS, read_verdicts
 
 
 @pytest.fixture
@@ -122,6 +122,25 @@ def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
     computed.clear()
     evaluate(real.folder, tmp_path / "seed", [folders["one"]], floors=floors, seed=1)
     assert computed.count("spectral_radius") == 4
+
+
+def test_images_behind_a_grid_are_told_apart_and_ranked_last(real, tmp_path, few_draws):
+    """A generator that leaves a faint grid must not pass, nor be preferred by any answer."""
+    plain = blobs(120, 32, seed=9)
+    grid = np.where((np.indices((32, 32)) % 4 == 0).any(0), 0.08, -0.04).astype(np.float16)
+    behind = synthetic_set(tmp_path, (plain + grid).clip(-1, 1), "behind")
+    clean = synthetic_set(tmp_path, plain, "clean")
+    folders = [behind.folder, clean.folder]
+    scores = evaluate(real.folder, tmp_path / "out", folders, maps=False)
+    first, second = read_verdicts(tmp_path / "out")
+    assert first.told_apart.answer == "yes" and first.told_apart.interval[0] > 0.95
+    assert second.told_apart.answer != "yes"
+    nearer = [
+        found.nearer
+        for found in differences(scores)
+        if found.nearer and found.score in QUESTIONS[0].measures
+    ]
+    assert len(nearer) >= 2 and set(nearer) == {"clean"}
 
 
 def test_a_folder_of_other_scores_is_refused(real, tmp_path, few_draws):

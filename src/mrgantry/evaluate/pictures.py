@@ -6,6 +6,7 @@ import numpy as np
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
+from mrgantry.evaluate.brain.features import BRAIN_NET
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.embedding import PERPLEXITY, Rows, tsne
 from mrgantry.evaluate.measures import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
@@ -39,7 +40,7 @@ def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, 
 def map_of_groups(
     reference: Reference, sets: Mapping[SliceSet, Cloud], column: str
 ) -> dict[str, np.ndarray]:
-    """Lay real and synthetic images out by t-SNE of their principal coordinates.
+    """Lay real and synthetic images out by t-SNE of what the brain network sees.
 
     Args:
         reference: Held-out real images; training ones are a group too.
@@ -55,9 +56,8 @@ def map_of_groups(
         "real, held out": (reference.held, reference.held_cloud),
         **{data.name: (data, cloud) for data, cloud in sets.items()},
     }
-    features = reference.extractors[0].name
     for name, (data, cloud) in parts.items():
-        rows = cloud.features[features]
+        rows = cloud.features[BRAIN_NET]
         if not column:
             groups[name] = rows
             continue
