@@ -12,8 +12,8 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_text
 
-# What is better: a lower value, a higher one, a higher one up to real images' and no further, one
-# nearer to 0.5, or nearer to real images'.
+# What is better: a lower value, a higher one, a higher one up to real images' and no further, a
+# lower one down to 0.5, or one nearer to real images'.
 Better = Literal["lower", "higher", "enough", "half", "real"]
 Verdict = Literal["worse", "alike", "better"]
 
@@ -77,21 +77,28 @@ class Score:
         if self.floor_low <= self.value <= self.floor_high:
             return "alike"
         above = self.value > self.floor_high
+        if self.better == "half":  # a classifier that does worse than guessing has told nothing
+            return "worse" if above else "alike"
         return "better" if above == (self.better != "lower") and self.one_sided else "worse"
 
     @property
     def one_sided(self) -> bool:
         """Say whether more, or less, is always better."""
-        return self.better in ("lower", "higher", "enough")
+        return self.better != "real"
 
     def distance(self, value: float) -> float:
         """Say how far a value is from the best there is; only for comparing."""
-        if self.better == "enough":
-            return max(0.0, self.floor - value)
-        best = {"half": 0.5, "real": self.floor}
-        if self.one_sided:
-            return value if self.better == "lower" else -value
-        return abs(value - best[self.better])
+        match self.better:
+            case "lower":
+                return value
+            case "higher":
+                return -value
+            case "half":
+                return max(0.0, value - 0.5)
+            case "enough":
+                return max(0.0, self.floor - value)
+            case "real":
+                return abs(value - self.floor)
 
 
 def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]:

@@ -221,8 +221,10 @@ def scores_of_test(
 ) -> Iterator[Score]:
     """Summarise what a classifier said: its area under the curve, and its accuracy.
 
-    The interval of real images is what people's scatter would make of 0.5 in the control, or,
-    where there are too few people for one, in the test itself.
+    Chance is 0.5, or what the control gives if that is more: what tells the held-out people
+    from other real people tells them from any images. The interval of real images is what
+    people's scatter would make of 0.5 in the control, or, where there are too few people for
+    one, in the test itself.
     """
     parts = (c2st.area_of, answers.real_shares, answers.other_shares)
     halves = (c2st.accuracy_of, answers.real_right, answers.other_right)
@@ -245,7 +247,7 @@ def scores_of_test(
             floor_high=max(floor, 0.5 + reach),
             method=f"{kind.method}; 95 % interval by person",
             values=c2st.replicates(found.value, real, other, facts["seed"]),
-            p=found.p_above(),
+            p=found.p_above(max(0.5, floor)),
             detectable=(usual or found).detectable(),
             **facts | sizes,
         )

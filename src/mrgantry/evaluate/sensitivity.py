@@ -348,7 +348,7 @@ def excess(one: Score) -> float:
     outward = abs(out) / max(width, 1e-12)
     if not one.one_sided:
         return outward
-    return outward if (out > 0) == (one.better == "lower") else -outward
+    return outward if (out > 0) == (one.better in ("lower", "half")) else -outward
 
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> None:
