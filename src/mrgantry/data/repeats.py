@@ -59,7 +59,7 @@ class Rule(NamedTuple):
 
 BY_INTENSITIES = Rule(0.5, 0.06)
 BY_TISSUE = Rule(0.55, 0.08)
-ACROSS = Rule(0.55, 0.1)  # two sequences
+ACROSS = Rule(0.6, 0.1)  # two sequences
 
 
 @dataclass(frozen=True)
