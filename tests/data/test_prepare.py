@@ -7,6 +7,7 @@ import pytest
 from conftest import brain_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
+from mrgantry.data.repeats import blind_spot
 from mrgantry.data.sections import from_text, tumour_word
 from mrgantry.papers import han2018
 
@@ -27,7 +28,9 @@ def test_slices_rows_and_labels(cohort, tmp_path):
         "skipped": [],
         "assumed": [],
         "repeats": [],
+        "repeats_missed": blind_spot(made),
     }
+    assert "so few people (10;" in blind_spot(made)
     assert made.about.source == "real"
 
 
