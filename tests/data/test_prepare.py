@@ -8,6 +8,7 @@ from conftest import brain_phantom, write_nifti
 from mrgantry.common import workers
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
+from mrgantry.data.repeats import blind_spot
 from mrgantry.data.sections import from_text, tumour_word
 from mrgantry.papers import han2018
 
@@ -28,7 +29,9 @@ def test_slices_rows_and_labels(cohort, tmp_path):
         "skipped": [],
         "assumed": [],
         "repeats": [],
+        "repeats_missed": blind_spot(made),
     }
+    assert "so few people (10;" in blind_spot(made)
     assert made.about.source == "real"
 
 

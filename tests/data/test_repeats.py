@@ -4,6 +4,7 @@ import json
 from dataclasses import asdict
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from PIL import Image
@@ -14,7 +15,17 @@ from conftest import brain_phantom, write_nifti, write_slices
 from mrgantry.cli import app
 from mrgantry.common.picture import to_grey
 from mrgantry.data import SlicePlan, find_repeats, prepare
-from mrgantry.data.repeats import shrink
+from mrgantry.data import repeats as repeats_module
+from mrgantry.data.repeats import (
+    BY_TISSUE,
+    INTENSITIES,
+    MISSED,
+    TISSUE,
+    about_splits,
+    blind_spot,
+    note_repeats,
+)
+from mrgantry.data.small_images import mirrored, shrink, shrink_tissues
 
 LEVELS = 6
 PEOPLE = 24
@@ -44,6 +55,21 @@ def slices_of(folder, heads):
 
 def people(count: int) -> dict[str, np.ndarray]:
     return {f"p{seed}": head(seed) for seed in range(count)}
+
+
+def brain(seed: int, contrast: tuple[float, float, float] = (0.85, 0.6, 0.2)) -> np.ndarray:
+    """Draw one person's slices with folds: white matter, grey matter and fluid."""
+    y, x = np.mgrid[-1:1:64j, -1:1:64j]
+    radius = np.sqrt((x / 0.66) ** 2 + (y / 0.82) ** 2)
+    noise = np.random.default_rng(seed).standard_normal((3 * LEVELS, 64, 64))
+    folds = ndimage.gaussian_filter(noise, (3, 3, 3))[LEVELS : 2 * LEVELS]
+    folds = folds / folds.std()
+    depth = 1 - radius + 0.07 * folds
+    horns = (x / 0.12) ** 2 + ((y + 0.05) / 0.3) ** 2 + 0.5 * folds < 1
+    white, grey, fluid = contrast
+    drawn = np.where(depth > 0.22, white, np.where(depth > 0.06, grey, fluid))
+    drawn = np.where(horns, fluid, drawn) * (radius < 1)
+    return ndimage.gaussian_filter(drawn, (0, 0.6, 0.6)).clip(0, 1)
 
 
 def biased(one):
@@ -79,6 +105,7 @@ def test_a_repeat_is_found_whatever_was_done_to_it(tmp_path, change):
     (one,) = find_repeats(slices_of(tmp_path / "set", heads))
     assert (one.subject, one.other, one.split, one.other_split) == ("p3", "again", "test", "train")
     assert one.ratio < 0.45 and (change is not np.copy or one.ratio == one.distance == 0)
+    assert one.by == INTENSITIES
     assert one.id.startswith("p3-") and one.other_id.startswith("again-")
 
 
@@ -98,6 +125,83 @@ def test_of_two_people_only_copies_can_be_told(tmp_path):
     # A single slice each, and the same one.
     single = {name: one[2:3] for name, one in people(6).items()} | {"again": head(3)[2:3]}
     assert [r.other for r in find_repeats(slices_of(tmp_path / "one", single))] == ["again"]
+
+
+OTHER_CONTRAST = (0.4, 0.65, 1.0)  # of white matter, grey matter and fluid, as in T2
+
+
+@pytest.mark.parametrize(
+    "again", [brain(3)[..., ::-1], brain(3, OTHER_CONTRAST), brain(3, OTHER_CONTRAST)[..., ::-1]]
+)
+def test_tissue_is_known_again_in_another_contrast_and_mirrored(tmp_path, again, monkeypatch):
+    monkeypatch.setattr(repeats_module, "MANY", 8)  # third people do
+    heads = {f"p{seed}": brain(seed) for seed in range(10)}
+    assert find_repeats(slices_of(tmp_path / "apart", heads)) == []
+    made = slices_of(tmp_path / "set", heads | {"again": again})
+    (one,) = find_repeats(made)
+    assert (one.subject, one.other, one.by) == ("p3", "again", TISSUE)
+    assert one.ratio < 0.5 and one.distance < 0.075
+    assert one.id.removeprefix("p3-") == str(3 * LEVELS + int(one.other_id[6:]) - 10 * LEVELS)
+
+
+def test_people_of_two_sequences_are_compared_by_tissue(tmp_path):
+    heads = {f"p{seed}": brain(seed) for seed in range(6)}
+    others = {f"q{seed}": brain(seed, OTHER_CONTRAST) for seed in range(5, 10)}
+    made = slices_of(tmp_path / "set", heads | others)
+    made.table.loc[made.table["subject"].str.startswith("q"), "sequence"] = "t2"
+    (one,) = find_repeats(made)
+    assert (one.subject, one.other, one.by) == ("p5", "q5", TISSUE)
+    assert one.ratio < 0.5 and one.distance < 0.08
+
+
+def test_few_of_another_sequence_among_many_raise_no_alarm(tmp_path, monkeypatch):
+    """What nobody can be compared with is no third person: three of 24 had ratios of 0."""
+    monkeypatch.setattr(repeats_module, "MANY", 10)
+    made = slices_of(tmp_path / "set", people(PEOPLE))
+    made.table.loc[made.table["subject"].isin(["p1", "p7", "p9"]), "sequence"] = "t2"
+    assert find_repeats(made) == []
+
+
+def test_it_is_said_what_could_not_be_looked_for(tmp_path, monkeypatch):
+    made = slices_of(tmp_path / "set", people(4))
+    said = note_repeats(made)
+    assert said["repeats"] == []
+    assert said[MISSED].startswith("Second visits could not be looked for among so few people (4;")
+    assert about_splits(said).startswith("No subject stands in two splits by name. No two subj")
+    assert about_splits(said).endswith(said[MISSED])
+    monkeypatch.setattr(repeats_module, "MANY", 2)
+    assert blind_spot(made) == ""
+    few = slices_of(tmp_path / "few", {name: one[:3] for name, one in people(4).items()})
+    assert "of 4 of 4 people could not be looked for" in blind_spot(few)
+    assert "was not looked for" in about_splits({})
+    pair = {"split": "train", "other_split": "test"}
+    assert "One pair of subjects of different splits may be" in about_splits({"repeats": [pair]})
+    within = pair | {"other_split": "train"}
+    assert "within splits only" in about_splits({"repeats": [within]})
+
+
+def test_small_images_of_tissue_forget_contrast_and_side():
+    images = torch.from_numpy(brain(0))[:, None].float() * 2 - 1
+    small = shrink_tissues(images)
+    assert (shrink_tissues(images.flip(3)) * mirrored(small)).sum(1).min() > 0.9
+    other = torch.from_numpy(brain(0, OTHER_CONTRAST))[:, None].float() * 2 - 1
+    assert (shrink_tissues(other) * small).sum(1).min() > 0.9
+    assert (shrink(other) * shrink(images)).sum(1).max() < 0.5
+
+
+def test_different_people_differ_in_tissue(real_data, tmp_path):
+    """Among 90 people, and in sets of fewer; and one of 20 in a mirror with other intensities."""
+    plan = SlicePlan(slices="0.45:0.75:2", field_mm=192, size=64)
+    made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "set", plan)
+    assert made.about.notes["repeats"] == [] and MISSED not in made.about.notes
+    names = pd.unique(made.table["subject"])[:20]
+    heads = {name: made.images[(made.table["subject"] == name).to_numpy(), 0] for name in names}
+    heads = {name: (one.astype(float) + 1) / 2 for name, one in heads.items()}
+    first = heads[names[0]]
+    again = np.where(first > 0.02, 1.05 - first, 0)[..., ::-1]
+    (one,) = find_repeats(slices_of(tmp_path / "again", heads | {"again": again}))
+    assert (one.subject, one.other, one.by) == (names[0], "again", TISSUE)
+    assert one.distance < BY_TISSUE.near
 
 
 def test_images_without_a_subject_are_left_out(tmp_path):

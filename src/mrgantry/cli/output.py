@@ -31,7 +31,7 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
 
 
 def say_repeats(made: "SliceSet", remedy: str) -> None:
-    """Warn of people who look like one person under two names, and say what to do."""
+    """Warn of people who look like one person under two names, and of what was not looked for."""
     repeats = made.about.notes.get("repeats", [])
     lines = [
         f"{one['subject']} and {one['other']} look like one person, "
@@ -49,6 +49,8 @@ def say_repeats(made: "SliceSet", remedy: str) -> None:
             "A person under two names can stand in two splits, and then every score is too good. "
             f"Look at {made.folder / 'repeats.png'}; {remedy}"
         )
+    if missed := made.about.notes.get("repeats_missed"):
+        say(f"Note: {missed}")
 
 
 def say_next(*words: object) -> None:

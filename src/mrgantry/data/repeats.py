@@ -2,44 +2,64 @@
 
 Copies, scans that were saved twice, and second visits get other names easily. Two
 subjects are compared by the anatomy of their slices at a scale of some mm, which other
-intensities, noise, a small turn or shift and another choice of slices hardly change.
-How alike different people look depends on plane, sequence and size, so a pair's
-distance counts as a part of what lies between its members and third people.
+intensities, noise, a small turn or shift and another choice of slices hardly change;
+and by the tissue that the brain network sees, which hardly changes in another contrast
+or in a mirror either. How alike different people look depends on plane, sequence and
+size, so a pair's distance counts as a part of what lies between its members and third
+people; where these are few, it must be small besides.
 
 Measured on 90 people's T1 scans at 2 mm in three planes and on 30 simulated people of
 two visits: docs/LOG.md.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any
+from itertools import combinations
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Float32, Int, Shaped
 from torch import Tensor
 
 from mrgantry.common.picture import save_grid
 from mrgantry.data import oblique
 from mrgantry.data.slices import SliceSet
+from mrgantry.data.small_images import mirrored, shrink, shrink_tissues
 
-SIDE = 32  # pixels of the small images
-HALF_WIDTH = 2.2  # of a small image, in root-mean-square radii of what it shows
-ENOUGH = 64  # pixels; larger images are averaged down first
-SHOWN_FROM = 0.1  # of the bright end: the rest is background
-FINE, COARSE = 0.7, 2.0  # pixels of a small image: detail between the two is compared
 ASKED = 24  # slices of a subject, sequence and plane that are compared with all of others
+SEEN = 8000  # slices in all that the brain network looks at, but of each subject
+LEAST_SEEN = 8  # and kind so many:
+STEP_MM = 2.0  # neighbours about the middle, so far apart, as two scans' levels may differ
 BLOCK = 64  # images that are worked on at once
-RATIO = 0.5  # of the distance to third people; below it two are taken for one person
 NEAREST = 0.1  # the share of third people that may be nearer than those compared with
 NEARER = 2  # and how many, so that one person's third name does not hide the others
 MANY = 50  # third people; with fewer, chance alone gives low ratios,
-FEW = 5  # as it does for people of fewer slices:
-NEAR = 0.06  # there the pair must be this near, too
+FEW = 5  # as it does for people of fewer slices: there the pair must be near, too
 COPY = 0.02  # this near is enough where there is one third person, or none
 PICTURED = 12  # pairs in repeats.png
+INTENSITIES, TISSUE = "intensities", "tissue"
+MISSED = "repeats_missed"  # among the notes of a set: what could not be looked for
+
+Describe = Callable[[Tensor], Tensor]  # images to vectors of length 1
+
+
+class Rule(NamedTuple):
+    """When two people are taken for one.
+
+    Attributes:
+        ratio: Their distance is less than this part of that to third people,
+        near: and less than this, where there are too few of those.
+    """
+
+    ratio: float
+    near: float
+
+
+BY_INTENSITIES = Rule(0.5, 0.06)
+BY_TISSUE = Rule(0.55, 0.08)
+ACROSS = Rule(0.6, 0.1)  # two sequences
 
 
 @dataclass(frozen=True)
@@ -54,6 +74,7 @@ class Repeat:
         distance: One minus the correlation of their small images, the median over
             slices.
         id, other_id: The two slices that are most alike.
+        by: By what they were told: intensities; or tissue, where contrast or side differ.
     """
 
     subject: str
@@ -64,26 +85,62 @@ class Repeat:
     distance: float
     id: str
     other_id: str
+    by: str = INTENSITIES
+
+
+class Found(NamedTuple):
+    """What one way to compare says of any two people.
+
+    Attributes:
+        by: Which way.
+        apart: Distances; infinite where nothing can be compared.
+        ratios: The same over those to third people.
+        alike: Who are taken for one person.
+    """
+
+    by: str
+    apart: Float[np.ndarray, "n n"]
+    ratios: Float[np.ndarray, "n n"]
+    alike: Bool[np.ndarray, "n n"]
+
+
+class Small(NamedTuple):
+    """Small images of all people, one after the other.
+
+    Attributes:
+        images: Vectors of length 1.
+        owners: Whose they are.
+        kinds: Their sequences and planes.
+        asked: Which of them are compared with all of others.
+    """
+
+    images: Float32[Tensor, "m d"]
+    owners: Int[np.ndarray, " m"]
+    kinds: Shaped[np.ndarray, " m"]
+    asked: Int[np.ndarray, " q"]
 
 
 def find_repeats(data: SliceSet) -> list[Repeat]:
     """Find pairs of subjects who look like one person, the most suspicious first.
 
-    Slices are compared within one sequence and plane, by their first channel; of
-    oblique sets, the five sections of the unturned heads. Of fewer than `MANY` people
-    only the clearest pairs are told, and of two people alone only copies: how alike two
-    people look cannot be known from two. Slices of other levels or planes tell nothing.
+    Slices are compared within one plane, by their first channel: intensities within one
+    sequence, and tissue, as the brain network sees it; of oblique sets, the five sections of
+    the unturned heads. Of fewer than `MANY` people only the clearest pairs are told
+    (`blind_spot`), and of two people alone only copies: how alike two people look cannot be
+    known from two. Slices 4 mm and more from all of the other's tell nothing, nor do
+    those of other planes.
 
     Args:
         data: A set of slices; rows without a subject are left out.
     """
-    people = [name for name in pd.unique(data.table["subject"]) if name]
+    people = _people(data)
     if len(people) < 2:
         return []
-    apart, scores, found = _compared(data, people)
-    pairs = [(int(a), int(b)) for a, b in np.argwhere(np.triu(found, 1))]
-    pairs.sort(key=lambda pair: (not np.isfinite(scores[pair]), scores[pair], apart[pair]))
-    return [_told(data, people[a], people[b], scores[a, b], apart[a, b]) for a, b in pairs]
+    told: dict[tuple[int, int], Found] = {}
+    for found in _compared(data, people):
+        for first, second in np.argwhere(np.triu(found.alike, 1)):
+            told.setdefault((int(first), int(second)), found)
+    return [_told(data, people, pair, told[pair]) for pair in sorted(told, key=_rank(told))]
 
 
 def note_repeats(data: SliceSet) -> dict[str, Any]:
@@ -96,88 +153,254 @@ def note_repeats(data: SliceSet) -> dict[str, Any]:
         places = [int(np.argmax(data.table["id"] == name)) for name in ids]
         images = [data.where(np.arange(len(data)) == place).images for place in places]
         save_grid(path, torch.from_numpy(np.concatenate(images)), 2)
-    return {"repeats": [asdict(one) for one in repeats]}
+    missed = blind_spot(data)
+    return {"repeats": [asdict(one) for one in repeats]} | ({MISSED: missed} if missed else {})
 
 
-def _compared(
-    data: SliceSet, people: list[str]
-) -> tuple[Float[np.ndarray, "n n"], Float[np.ndarray, "n n"], Bool[np.ndarray, "n n"]]:
-    """Give distances and ratios of any two people, and say who look like one person."""
-    apart, slices = _apart(data, people)
-    ratios = _ratios(apart)
-    third = len(people) - 2
+def blind_spot(data: SliceSet) -> str:
+    """Say what could not be looked for in a set, or nothing if it has enough people and slices."""
+    slices = data.table["subject"][data.table["subject"] != ""].value_counts()
+    if len(slices) < 2:
+        return ""
+    if len(slices) < MANY + 2:
+        return (
+            f"Second visits could not be looked for among so few people ({len(slices)}; "
+            f"{MANY + 2} are needed): only scans that are very alike are told."
+        )
+    if short := int((slices < FEW).sum()):
+        return (
+            f"Second visits of {short} of {len(slices)} people could not be looked for, as they "
+            f"have fewer than {FEW} slices: only scans that are very alike are told."
+        )
+    return ""
+
+
+def about_splits(notes: Mapping[str, Any]) -> str:
+    """Say what is known of whether one person stands in two splits, by the notes of a set."""
+    named = "No subject stands in two splits by name."
+    if "repeats" not in notes:
+        return f"{named} Whether one person has two names was not looked for."
+    found = notes["repeats"]
+    across = sum(one["split"] != one["other_split"] for one in found)
+    if across:
+        pairs = "One pair" if across == 1 else f"{across} pairs"
+        said = f"{pairs} of subjects of different splits may be one person, see repeats.png."
+    elif found:
+        said = "Subjects who may be one person were found within splits only, see repeats.png."
+    else:
+        said = "No two subjects were found who look like one person."
+    return " ".join(filter(None, (named, said, notes.get(MISSED, ""))))
+
+
+def _compared(data: SliceSet, people: list[str]) -> Iterator[Found]:
+    """Compare any two people by the intensities, and then by the tissue, of their slices."""
+    small = _small_images(data, people, shrink)
+    apart, slices = _apart(small, len(people))
+    yield _judged(INTENSITIES, apart, slices, BY_INTENSITIES)
+    seen = _small_images(data, people, shrink_tissues, _most_seen(data))
+    apart, slices = _apart(seen, len(people), mirror=True)
+    yield _judged(TISSUE, apart, slices, BY_TISSUE)
+    comparable = np.isfinite(apart) | np.eye(len(people), dtype=bool)
+    if not comparable.all():
+        yield from _across(seen, comparable)
+
+
+def _judged(
+    by: str, apart: Float[np.ndarray, "n n"], slices: Int[np.ndarray, " n"], rule: Rule
+) -> Found:
+    """Say who look like one person.
+
+    Args:
+        by: How they were compared.
+        apart: Distances of any two.
+        slices: How many slices each was asked with.
+        rule: What must hold.
+    """
+    ratios, third = _ratios(apart)
     few = (third < MANY) | (np.minimum(slices, slices[:, None]) < FEW)
-    alike = (ratios < RATIO) & (apart < np.where(few, NEAR, np.inf))
-    if third < NEARER:
-        alike |= apart < COPY
-    return apart, ratios, alike
+    alike = (ratios < rule.ratio) & (apart < np.where(few, rule.near, np.inf))
+    alike |= (third < NEARER) & (apart < COPY)
+    return Found(by, apart, ratios, alike)
 
 
 def _apart(
-    data: SliceSet, people: list[str]
+    small: Small, count: int, *, mirror: bool = False
 ) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, " n"]]:
-    """Give the distance of any two people, and how many slices each was asked with.
+    """Give the distance of any two people by slices of one kind, and how many each was asked with.
 
     It is that of a person's slices to the nearest of the other's, the median over the
     slices, and the mean of both ways; infinite where nothing can be compared.
+
+    Args:
+        small: Small images.
+        count: How many people there are.
+        mirror: Compare with the mirrored ones, too.
     """
-    small, owners, kinds = _small_images(data, people)
-    asked = _asked(owners, kinds)
-    nearest = np.full((len(asked), len(people)), np.nan, np.float32)
-    for kind in np.unique(kinds):
-        mine = np.flatnonzero(kinds[asked] == kind)
-        theirs = np.flatnonzero(kinds == kind)  # in the order of people
-        firsts, starts = np.unique(owners[theirs], return_index=True)
-        targets = small[theirs].T
-        for start in range(0, len(mine), BLOCK):
-            some = mine[start : start + BLOCK]
-            alike = (small[asked[some]] @ targets).numpy()
-            nearest[np.ix_(some, firsts)] = 1 - np.maximum.reduceat(alike, starts, axis=1)
-    one_way = np.full((len(people), len(people)), np.inf)
-    for person in range(len(people)):
-        rows = nearest[owners[asked] == person]
-        met = ~np.isnan(rows).all(0)
+    pieces = [
+        _nearest(small, (kind, kind), count, mirror=mirror) for kind in np.unique(small.kinds)
+    ]
+    nearest = np.concatenate([distances for distances, _ in pieces])
+    owners = np.concatenate([whose for _, whose in pieces])
+    one_way = _medians(nearest, owners)
+    slices = np.bincount(owners, minlength=count)
+    return np.maximum((one_way + one_way.T) / 2, 0), slices
+
+
+def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[Found]:
+    """Compare people who share no sequence by two sequences of one plane, two after the other."""
+    count = len(comparable)
+    for one, two in combinations(np.unique(small.kinds), 2):
+        if one.split("/")[-1] != two.split("/")[-1]:
+            continue
+        (there, mine), (back, theirs) = (
+            _nearest(small, pair, count, mirror=True) for pair in ((one, two), (two, one))
+        )
+        apart = np.maximum((_medians(there, mine) + _medians(back, theirs).T) / 2, 0)
+        slices = np.maximum(
+            np.bincount(mine, minlength=count), np.bincount(theirs, minlength=count)
+        )
+        found = _judged(TISSUE, apart, slices, ACROSS)
+        alike = found.alike & ~comparable
+        # Rows are people of the one sequence, columns those of the other: a pair stands in either.
+        yield Found(
+            TISSUE,
+            np.fmin(apart, apart.T),
+            np.fmin(found.ratios, found.ratios.T),
+            alike | alike.T,
+        )
+
+
+def _nearest(
+    small: Small, kinds: tuple[str, str], count: int, *, mirror: bool
+) -> tuple[Float32[np.ndarray, "q n"], Int[np.ndarray, " q"]]:
+    """Give the distance of each slice to the nearest of any person's, and whose slice it is.
+
+    Args:
+        small: Small images.
+        kinds: The kind of the slices that are asked with, and of those they are compared with.
+        count: How many people there are; one without such slices is not a number away.
+        mirror: Compare with the mirrored ones, too.
+    """
+    mine = small.asked[small.kinds[small.asked] == kinds[0]]
+    theirs = np.flatnonzero(small.kinds == kinds[1])  # in the order of people
+    firsts, starts = np.unique(small.owners[theirs], return_index=True)
+    targets = small.images[theirs].T
+    nearest = np.full((len(mine), count), np.nan, np.float32)
+    for start in range(0, len(mine), BLOCK):
+        asked = small.images[mine[start : start + BLOCK]]
+        alike = asked @ targets
+        if mirror:
+            alike = torch.maximum(alike, mirrored(asked) @ targets)
+        best = np.maximum.reduceat(alike.numpy(), starts, axis=1)
+        nearest[start : start + BLOCK, firsts] = 1 - best
+    return nearest, small.owners[mine]
+
+
+def _medians(
+    nearest: Float32[np.ndarray, "q n"], owners: Int[np.ndarray, " q"]
+) -> Float[np.ndarray, "n n"]:
+    """Give each person's median distance to any other; infinite where there is none."""
+    count = nearest.shape[1]
+    one_way = np.full((count, count), np.inf)
+    for person in range(count):
+        rows = nearest[owners == person]
+        met = ~np.isnan(rows).all(0) if len(rows) else np.zeros(count, dtype=bool)
         one_way[person, met] = np.nanmedian(rows[:, met], axis=0)
-    return np.maximum((one_way + one_way.T) / 2, 0), np.bincount(owners[asked])
+    return one_way
 
 
-def _ratios(apart: Float[np.ndarray, "n n"]) -> Float[np.ndarray, "n n"]:
-    """Divide distances by those to third people, the smaller of both members' ones.
+def _ratios(
+    apart: Float[np.ndarray, "n n"],
+) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, "n n"]]:
+    """Divide distances by those to third people, and say how many these are.
+
+    The smaller of both members' distances to third people counts, and of the members'
+    numbers of third people the larger. A person has only those for third people who can be
+    compared with at all.
+    """
+    others = np.where(np.eye(len(apart), dtype=bool), np.inf, apart)
+    (mine, many), (theirs, more) = _usual(others), _usual(others.T)
+    least = np.fmin(mine, theirs.T)
+    third = np.maximum(many[:, None], more)
+    known = (least > 0) & np.isfinite(apart)
+    ratios = np.divide(apart, least, out=np.full_like(apart, np.inf), where=known)
+    ratios[np.isnan(least)] = np.nan
+    return ratios, third
+
+
+def _usual(
+    others: Float[np.ndarray, "n n"],
+) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, " n"]]:
+    """Give distances to third people, for each row without each column, and how many they are.
 
     Of a member's distances to third people, the one counts that `NEARER` of them, and
     the share `NEAREST`, fall below.
     """
-    count = len(apart)
-    third = count - 2
-    if not third:
-        return np.full((2, 2), np.nan)
-    rank = min(third - 1, max(NEARER, int(np.ceil(NEAREST * third))) - 1)
-    others = np.sort(np.where(np.eye(count, dtype=bool), np.inf, apart), axis=1)
+    third = np.maximum(np.isfinite(others).sum(1) - 1, 0)
+    wanted = np.maximum(NEARER, np.ceil(NEAREST * third).astype(int)) - 1
+    rank = np.clip(np.minimum(third - 1, wanted), 0, None)[:, None]
+    ordered = np.sort(others, axis=1)
+    at = np.take_along_axis(ordered, rank, 1)
+    after = np.take_along_axis(ordered, np.minimum(rank + 1, len(others) - 1), 1)
     # Without the other member, all who are farther away move up by one.
-    usual = np.where(apart <= others[:, [rank]], others[:, [rank + 1]], others[:, [rank]])
-    least = np.minimum(usual, usual.T)
-    known = (least > 0) & np.isfinite(apart)
-    return np.divide(apart, least, out=np.full_like(apart, np.inf), where=known)
+    usual = np.where(others <= at, after, at)
+    return np.where(third[:, None] > 0, usual, np.nan), third
 
 
-def _small_images(
-    data: SliceSet, people: list[str]
-) -> tuple[Float32[Tensor, "m d"], Int[np.ndarray, " m"], Int[np.ndarray, " m"]]:
-    """Give small images of all people, one after the other, whose they are and of which kind."""
-    kinds, _ = pd.factorize(_kinds(data))
+def _small_images(data: SliceSet, people: list[str], describe: Describe, most: int = 0) -> Small:
+    """Give small images of all people, one after the other.
+
+    Args:
+        data: A set of slices.
+        people: Its subjects.
+        describe: What gives small images.
+        most: How many slices of a subject and kind are taken, or all.
+    """
+    kinds = _kinds(data)
     pieces, owners, of_kind = [], [], []
     for person, name in enumerate(people):
         rows = _rows_of(data, name)
+        if most and not data.about.poses:
+            rows = _middle(data, rows, most)
         for images, some in _images(data.where(rows), kinds[rows]):
-            pieces.append(shrink(images))
+            pieces.append(describe(images))
             of_kind.append(some)
             owners.append(np.full(len(some), person))
-    return torch.cat(pieces), np.concatenate(owners), np.concatenate(of_kind)
+    whose, which = np.concatenate(owners), np.concatenate(of_kind)
+    return Small(torch.cat(pieces), whose, which, _asked(whose, which))
+
+
+def _most_seen(data: SliceSet) -> int:
+    """Give how many slices of each subject and kind the brain network looks at."""
+    groups = len(data.table[["subject", "sequence", "plane"]].drop_duplicates())
+    return max(LEAST_SEEN, min(ASKED, SEEN // groups))
+
+
+def _middle(data: SliceSet, rows: Bool[np.ndarray, " n"], most: int) -> Bool[np.ndarray, " n"]:
+    """Keep some slices of each kind about the middle, as near to `STEP_MM` apart as there are.
+
+    Args:
+        data: A set of slices.
+        rows: Those of one person.
+        most: How many of a kind are kept.
+    """
+    kept = np.zeros(len(data), dtype=bool)
+    table = data.table[rows]
+    for _, part in table.assign(row=np.flatnonzero(rows)).groupby(["sequence", "plane"]):
+        heights = pd.to_numeric(part["position_mm"], errors="coerce").fillna(0).to_numpy()
+        order = np.argsort(heights, kind="stable")
+        apart = float(np.median(np.diff(heights[order]))) if len(part) > 1 else 0.0
+        stride = int(STEP_MM // apart) if apart > 0 else 1
+        stride = max(1, min(stride, len(part) // most))
+        count = min(most, len(part))
+        first = (len(part) - 1 - (count - 1) * stride) // 2
+        kept[part["row"].to_numpy()[order[first : first + count * stride : stride]]] = True
+    return kept
 
 
 def _images(
-    data: SliceSet, kinds: Int[np.ndarray, " n"]
-) -> Iterator[tuple[Float32[Tensor, "k 1 h w"], Int[np.ndarray, " k"]]]:
+    data: SliceSet, kinds: Shaped[np.ndarray, " n"]
+) -> Iterator[tuple[Float32[Tensor, "k 1 h w"], Shaped[np.ndarray, " k"]]]:
     """Go through one person's images, a block at a time."""
     if not data.about.poses:
         images = data.images[:, :1]
@@ -193,58 +416,7 @@ def _images(
         yield drawn[:, :1], np.full(len(sections), kinds[row])
 
 
-def shrink(images: Float[Tensor, "n 1 h w"]) -> Float32[Tensor, "n d"]:
-    """Give small images of anatomy, as vectors of length 1 whose product is a correlation.
-
-    They are centred on what is shown, and as large as it; detail coarser than `COARSE`
-    pixels is taken away and its contrast is made equal everywhere, and with it gain and
-    bias. An image of a single intensity gives 0.
-    """
-    images = F.avg_pool2d(images, max(1, min(images.shape[2:]) // ENOUGH))
-    low = images.amin((1, 2, 3), keepdim=True)
-    flat = images.flatten(1)
-    high = flat.kthvalue(max(1, round(0.99 * flat.shape[1])), dim=1).values.view(-1, 1, 1, 1)
-    values = (images - low) / (high - low).clamp(min=1e-6)
-    shown = (values > SHOWN_FROM).float()
-    values, shown = _blurred(_resized(torch.cat([values * shown, shown], 1)), FINE).split(1, 1)
-    near = _blurred(shown, COARSE).clamp(min=1e-3)
-    detail = values - shown * _blurred(values, COARSE) / near
-    contrast = torch.sqrt(_blurred(detail**2, COARSE) / near)
-    even = (shown * detail / contrast.clamp(min=1e-3)).flatten(1)
-    return F.normalize(even - even.mean(1, keepdim=True), dim=1, eps=1e-6)
-
-
-def _resized(images: Float32[Tensor, "n 2 h w"]) -> Float32[Tensor, "n 2 s s"]:
-    """Cut a square about what each image's second channel shows, and average it down."""
-    shown = images[:, 1]
-    rows, columns = (torch.arange(length) + 0.5 for length in shown.shape[1:])
-    mass = shown.sum((1, 2)).clamp(min=1)
-    y, x = (shown.sum(2) * rows).sum(1) / mass, (shown.sum(1) * columns).sum(1) / mass
-    squares = (rows - y[:, None])[:, :, None] ** 2 + (columns - x[:, None])[:, None] ** 2
-    half = HALF_WIDTH * torch.sqrt((shown * squares).sum((1, 2)) / mass).clamp(min=1)
-    down, across = _weights(rows, y, half), _weights(columns, x, half)
-    return down[:, None] @ images @ across[:, None].mT
-
-
-def _weights(
-    places: Float[Tensor, " k"], centre: Float[Tensor, " n"], half: Float[Tensor, " n"]
-) -> Float[Tensor, "n s k"]:
-    """Weigh the pixels of a line for each small pixel: 1 at its centre, 0 at its neighbours'."""
-    steps = (torch.arange(SIDE) + 0.5) / SIDE * 2 - 1
-    wanted = centre[:, None] + half[:, None] * steps
-    reach = (2 * half / SIDE).clamp(min=1)[:, None, None]
-    return (1 - (places - wanted[:, :, None]).abs() / reach).clamp(min=0) / reach
-
-
-def _blurred(images: Float32[Tensor, "n c s s"], width: float) -> Float32[Tensor, "n c s s"]:
-    """Blur by a Gaussian of a standard deviation in pixels, with 0 outside."""
-    steps = torch.arange(SIDE)
-    weights = torch.exp(-((steps[:, None] - steps) ** 2) / (2 * width**2))
-    weights = weights / (width * (2 * np.pi) ** 0.5)
-    return weights @ images @ weights
-
-
-def _asked(owners: Int[np.ndarray, " m"], kinds: Int[np.ndarray, " m"]) -> Int[np.ndarray, " q"]:
+def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> Int[np.ndarray, " q"]:
     """Choose up to `ASKED` small images of each person and kind, evenly spread."""
     groups = pd.Series(np.arange(len(owners))).groupby([owners, kinds]).indices.values()
     spread = [np.linspace(0, len(one) - 1, min(len(one), ASKED)).round() for one in groups]
@@ -252,34 +424,61 @@ def _asked(owners: Int[np.ndarray, " m"], kinds: Int[np.ndarray, " m"]) -> Int[n
     return np.sort(np.concatenate(chosen))
 
 
-def _told(data: SliceSet, subject: str, other: str, ratio: float, distance: float) -> Repeat:
+def _told(data: SliceSet, people: list[str], pair: tuple[int, int], found: Found) -> Repeat:
     """Describe a pair by its most alike slices."""
-    mine, theirs = (data.where(_rows_of(data, name)) for name in (subject, other))
-    alike = (_shrunk(mine) @ _shrunk(theirs).T).numpy()
-    alike[_kinds(mine)[:, None] != _kinds(theirs)] = -2
+    mine, theirs = (data.where(_rows_of(data, people[person])) for person in pair)
+    alike = _alike(mine, theirs, found.by)
     row, other_row = np.unravel_index(alike.argmax(), alike.shape)
     one, two = mine.table.iloc[int(row)], theirs.table.iloc[int(other_row)]
+    ratio = float(found.ratios[pair])
     return Repeat(
-        subject,
-        other,
-        str(one["split"]),
-        str(two["split"]),
-        round(float(ratio), 3) if np.isfinite(ratio) else None,
-        round(float(distance), 4),
-        str(one["id"]),
-        str(two["id"]),
+        *(people[person] for person in pair),
+        split=str(one["split"]),
+        other_split=str(two["split"]),
+        ratio=round(ratio, 3) if np.isfinite(ratio) else None,
+        distance=round(float(found.apart[pair]), 4),
+        id=str(one["id"]),
+        other_id=str(two["id"]),
+        by=found.by,
     )
 
 
+def _alike(mine: SliceSet, theirs: SliceSet, by: str) -> Float32[np.ndarray, "m n"]:
+    """Give how alike any two slices of two people are, or -2 where they are not compared."""
+    kinds, other_kinds = _kinds(mine), _kinds(theirs)
+    if by == INTENSITIES:
+        alike = _described(mine, shrink) @ _described(theirs, shrink).T
+    else:
+        one, two = (_described(of, shrink_tissues) for of in (mine, theirs))
+        alike = torch.maximum(one @ two.T, mirrored(one) @ two.T)
+        if not set(kinds) & set(other_kinds):
+            kinds, other_kinds = (of.table["plane"].to_numpy() for of in (mine, theirs))
+    return np.where(kinds[:, None] == other_kinds, alike.numpy(), np.float32(-2))
+
+
+def _described(data: SliceSet, describe: Describe) -> Float32[Tensor, "n d"]:
+    images = torch.from_numpy(data.images[:, :1])
+    return torch.cat([describe(some.float()) for some in images.split(BLOCK)])
+
+
+def _rank(told: dict[tuple[int, int], Found]) -> Callable[[tuple[int, int]], tuple[float, ...]]:
+    """Give what pairs are sorted by: those without a ratio last."""
+
+    def rank(pair: tuple[int, int]) -> tuple[float, ...]:
+        ratio, apart = float(told[pair].ratios[pair]), float(told[pair].apart[pair])
+        return not np.isfinite(ratio), ratio, apart
+
+    return rank
+
+
+def _people(data: SliceSet) -> list[str]:
+    return [name for name in pd.unique(data.table["subject"]) if name]
+
+
 def _kinds(data: SliceSet) -> Shaped[np.ndarray, " n"]:
-    """Name what images must share to be compared."""
-    return (data.table["sequence"] + "/" + data.table["plane"]).to_numpy()
+    """Name what images must share to be compared by intensities."""
+    return (data.table["sequence"] + "/" + data.table["plane"]).to_numpy(str)
 
 
 def _rows_of(data: SliceSet, name: str) -> Bool[np.ndarray, " n"]:
     return (data.table["subject"] == name).to_numpy()
-
-
-def _shrunk(data: SliceSet) -> Float32[Tensor, "n d"]:
-    images = torch.from_numpy(data.images[:, :1])
-    return torch.cat([shrink(some.float()) for some in images.split(BLOCK)])

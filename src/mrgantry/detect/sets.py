@@ -243,7 +243,7 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
 
 
 def alike(real: Real) -> Iterator[str]:
-    """Say which people of different splits look like one person, as `prepare` has found."""
+    """Say which people of different splits look like one, as `prepare` has found, or has not."""
     across = [
         f"{one['subject']} ({one['split']}) and {one['other']} ({one['other_split']})"
         for one in real.whole.about.notes.get("repeats", [])
@@ -254,6 +254,8 @@ def alike(real: Real) -> Iterator[str]:
             f"Some people of different splits look like one person: {'; '.join(across)}. If they "
             "are, classifiers are judged by whom they know."
         )
+    if missed := real.whole.about.notes.get("repeats_missed"):
+        yield missed
 
 
 def of_another_kind(synthetic: SliceSet, real: Real) -> Iterator[str]:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
+from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.detection import read_detection
 from mrgantry.gan.run import Run
@@ -237,6 +238,7 @@ def dataset(one: SliceSet) -> dict[str, Any]:
             for key, value in one.about.choices.items()
             if value not in (None, ()) and key not in (STACKED if one.about.poses else POSED)
         },
+        "apart": about_splits(one.about.notes),
         "brain": one.about.notes.get("brain", {}),
         "skipped": one.about.notes.get("skipped", []),
         "millimetres": f"{table['pixel_mm'].median():.2f}",

@@ -198,10 +198,11 @@ def _splits(about: About) -> list[str]:
 
 def _disjoint(about: About) -> str:
     trained = {one.training_subjects for block in about.blocks for one in block.synthetic}
+    named = "Subjects, as they are named, never cross a split."
     if 0 in trained:
-        return "Subjects never cross a split. Whom a generator has seen is unknown in part."
+        return f"{named} Whom a generator has seen is unknown in part."
     seen = " or ".join(f"{count:,}" for count in sorted(trained))
-    return f"Subjects never cross a split. Generators have seen {seen} subjects."
+    return f"{named} Generators have seen {seen} subjects."
 
 
 def _missing(answers: pd.DataFrame) -> str:
