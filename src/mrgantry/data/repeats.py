@@ -432,7 +432,8 @@ def _told(data: SliceSet, people: list[str], pair: tuple[int, int], found: Found
     one, two = mine.table.iloc[int(row)], theirs.table.iloc[int(other_row)]
     ratio = float(found.ratios[pair])
     return Repeat(
-        *(people[person] for person in pair),
+        subject=people[pair[0]],
+        other=people[pair[1]],
         split=str(one["split"]),
         other_split=str(two["split"]),
         ratio=round(ratio, 3) if np.isfinite(ratio) else None,
