@@ -46,7 +46,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/augmentation.py
 
 sensitivity: $(VENV)/installed
-	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2
+	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2 --networks 0
 	cp sensitivity/sensitivity.md sensitivity/sensitivity.svg docs/
 
 $(VENV)/installed: pyproject.toml constraints.txt

@@ -151,7 +151,7 @@ ANATOMY = (
         "half heads",
         "the left half of the head, on black, in a share {} of the images",
         in_a_share(anatomy.half_heads),
-        FEW,
+        (0.01, *FEW),
         noticed_by=("distances", "classifiers"),
     ),
     Fault(
