@@ -179,7 +179,7 @@ def select(
     features: Annotated[
         str,
         typer.Option(
-            help="What distances are taken on: random-net, brain-map, inception, dinov2, ...; "
+            help="What distances are taken on: random-net, brain-map, brain-net, inception, ...; "
             "unless given, both of the first two."
         ),
     ] = "",
@@ -187,8 +187,8 @@ def select(
 ) -> None:
     """Discard implausible synthetic slices by a stated rule, and record how many.
 
-    A slice is implausible if it lies farther from real training slices than 95 % of real ones do
-    from those of other people. Selecting costs variety: precision rises, all the more on the same
+    A slice is implausible if it lies farther from real training slices, by how it looks or by where
+    tissue is, than 95 % of real ones do from those of other people. Selecting costs variety: precision rises, all the more on the same
     features, and recall and coverage may fall. So evaluate both sets. Copies pass.
     """
     from mrgantry.evaluate import select, summary

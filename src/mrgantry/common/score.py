@@ -39,11 +39,14 @@ class Score:
         seed: Seed of all draws.
         real_fingerprint: Of the real set.
         synthetic_fingerprint: Of the synthetic set.
-        values: What each draw gave. Draw i had the same real images for all sets.
+        values: What each draw gave, or each replicate of the people; number i had the same real
+            ones for all sets.
         people: How many real people were compared with.
         p: Probability that images as good as real would score as badly or worse by chance; None
             where nothing tells how much chance does.
-        detectable: The value that would have been told from real images' with a power of 80 %.
+        detectable: The value that this score alone would have told from real images' with a
+            power of 80 %.
+        freedom: Degrees of freedom of the test behind the two.
     """
 
     name: str
@@ -66,6 +69,7 @@ class Score:
     people: int = 0
     p: float | None = None
     detectable: float | None = None
+    freedom: float | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -80,6 +84,11 @@ class Score:
         if self.better == "half":  # a classifier that does worse than guessing has told nothing
             return "worse" if above else "alike"
         return "better" if above == (self.better != "lower") and self.one_sided else "worse"
+
+    @property
+    def chance(self) -> float:
+        """Give what the value is compared with: what real images score, or guessing."""
+        return max(0.5, self.floor) if self.better == "half" else self.floor
 
     @property
     def one_sided(self) -> bool:

@@ -31,12 +31,14 @@ from mrgantry.evaluate.features import reduced_images
 
 FOLDS = 4
 MOST_IMAGES = 1500  # a side; more would hardly narrow an interval that counts people
+MOST_EXTRA = 4000  # images to learn from besides
 REPLICATES = 200  # of the people, for differences between sets
 # Of the variance that people's scatter gives. Classifiers of different folds share most people
 # that they learn from, so their answers do not vary independently. Without it, and with 0.5 in the
 # place of the control, 15 of 200 sets of real people were told apart instead of 5 (docs/LOG.md).
 DEPENDENCE = 1 + 1 / (FOLDS - 1)
 POWER = 0.8  # with which the detectable area would have been told from 0.5
+LEVEL = 0.025  # one-sided, at which it would have been
 
 PATCH = 64  # pixels: the most that the network sees at once; what it looks for is local
 WIDTHS = (16, 32, 64, 64)
@@ -139,9 +141,15 @@ class Estimate(NamedTuple):
         """Give the one-sided probability of such a value or a higher one by chance."""
         return float(stats.t.sf((self.value - chance) / self.error, self.freedom))
 
-    def detectable(self, power: float = POWER, chance: float = 0.5) -> float:
-        """Give the value that would have been told from chance with a power, 80 % unless given."""
-        steps = stats.t.ppf(0.975, self.freedom) + stats.t.ppf(power, self.freedom)
+    def detectable(self, power: float = POWER, chance: float = 0.5, level: float = LEVEL) -> float:
+        """Give the value that would have been told from chance; 1 at most.
+
+        Args:
+            power: In what share of such studies it would have been.
+            chance: What is compared with.
+            level: One-sided, at which it is told.
+        """
+        steps = stats.t.ppf(1 - level, self.freedom) + stats.t.ppf(power, self.freedom)
         return min(1.0, chance + float(steps) * self.error)
 
 
@@ -167,19 +175,29 @@ def _estimate(
 
 
 def replicates(
-    value: float, real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"], seed: int
+    value: float,
+    real: Float[np.ndarray, " p"],
+    other: Float[np.ndarray, " q"],
+    seeds: tuple[int, int],
 ) -> tuple[float, ...]:
-    """Draw the people of both sides anew, to first order; real ones alike for all sets.
+    """Draw the people of both sides anew, to first order.
 
     Two sets that were compared with the same real people share what these bring about, so
-    replicates of one may be subtracted from those of the other.
+    replicates of one may be subtracted from those of the other, if real people are drawn alike.
+
+    Args:
+        value: What was found; the mean of the replicates.
+        real: What each real person adds to it, as in `Answers`.
+        other: The same of the other side.
+        seeds: Of the draws of real people, and of the others.
     """
     found = np.full(REPLICATES, value)
-    for stream, shares in enumerate((real, other)):
-        random = np.random.default_rng((seed, stream))
+    for seed, shares in zip(seeds, (real, other), strict=True):
+        random = np.random.default_rng((seed, len(shares)))
         times = random.multinomial(len(shares), np.full(len(shares), 1 / len(shares)), REPLICATES)
-        found += (times - 1) @ shares
-    return tuple(np.clip(found, 0, 1).tolist())
+        apart = (times - 1) @ shares
+        found += np.sqrt(DEPENDENCE) * (apart - apart.mean())
+    return tuple(found.tolist())
 
 
 def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> Trial:
@@ -195,11 +213,18 @@ def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) 
     """
     size = min(most or MOST_IMAGES, MOST_IMAGES, len(real), len(other))
     random = np.random.default_rng((seed, 0))
-    return Trial(spread(real, size, random), spread(other, size, random), extra, seed)
+    known = spread(extra, MOST_EXTRA, random) if len(extra) else extra
+    return Trial(spread(real, size, random), spread(other, size, random), known, seed)
 
 
 def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
-    """Take so many images, evenly from all people."""
+    """Take some images, evenly from all people.
+
+    Args:
+        cloud: What is taken from.
+        size: How many are taken at most.
+        random: Of which images of a person.
+    """
     if size >= len(cloud):
         return cloud
     order = random.permutation(len(cloud))
@@ -245,6 +270,12 @@ def judge_fold(
     trial: Trial, fold: int, inputs_of: Callable[[Cloud], np.ndarray], learner: Learner
 ) -> Float[np.ndarray, " k"]:
     """Have a classifier that has seen all but one fold judge that fold.
+
+    Args:
+        trial: What is to be told apart.
+        fold: Number of the fold.
+        inputs_of: Gives what classifiers look at.
+        learner: The classifier.
 
     Returns:
         Logits of being real: of the real images of the fold, then of the others.
@@ -383,12 +414,13 @@ def network(lesson: Lesson, most_steps: int | None = None) -> Float[np.ndarray, 
 
 
 def _held_back(lesson: Lesson) -> Bool[np.ndarray, " n"]:
-    """Mark the images of one in six people of either side, at least of one."""
+    """Mark the images of one in six people of either side, at least of one, never of all."""
     random = np.random.default_rng(lesson.seed)
     back = []
     for side in (True, False):
         names = random.permutation(np.unique(lesson.people[lesson.real == side]))
-        back += names[: max(1, len(names) // INNER)].tolist()
+        count = min(max(1, len(names) // INNER), len(names) - 1)
+        back += names[:count].tolist()
     return np.isin(lesson.people, back)
 
 
@@ -438,9 +470,10 @@ def _loss(model: nn.Module, sides: list[Float[Tensor, "n c h w"]]) -> float:
 
 @torch.no_grad()
 def _judge(model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
-    """Average the logits of the patches that tile each image."""
-    side = min(PATCH, images.shape[-1])
-    places = range(0, images.shape[-1] - side + 1, side)
+    """Average the logits of patches that cover each image, with as little overlap as can be."""
+    size = images.shape[-1]
+    side = min(PATCH, size)
+    places = np.linspace(0, size - side, -(-size // side)).round().astype(int).tolist()
     logits = []
     for some in images.split(256):
         patches = [some[..., y : y + side, x : x + side] for y in places for x in places]

@@ -24,7 +24,14 @@ from mrgantry.evaluate.differences import differences, write_differences
 from mrgantry.evaluate.fitness import check_alike, mismatches
 from mrgantry.evaluate.manifold import K
 from mrgantry.evaluate.pictures import map_of_groups, pictures_of
-from mrgantry.evaluate.reference import Reference, check_finite, check_subjects, refer, subjects_of
+from mrgantry.evaluate.reference import (
+    FEWEST,
+    Reference,
+    check_finite,
+    check_subjects,
+    refer,
+    subjects_of,
+)
 from mrgantry.evaluate.scoring import Candidate, Floors, count_steps, score
 from mrgantry.evaluate.verdict import verdicts, write_verdicts
 
@@ -163,6 +170,11 @@ def claim(out: Path, terms: dict[str, Any]) -> None:
 def held_out(real: SliceSet, against: str, only: Sequence[str] = ()) -> SliceSet:
     """Give the split to compare with, and of it the rows that meet some conditions.
 
+    Args:
+        real: The whole set.
+        against: Name of the split, or "all".
+        only: Conditions, such as "tumour=yes".
+
     Raises:
         DataError: It has too few subjects.
     """
@@ -202,6 +214,13 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
             "more, since halves of them are drawn, and hundreds to tell much. Sample more."
         )
     check_finite(synthetic)
+    people = synthetic.table["subject"]
+    if (people != "").all() and people.nunique() < FEWEST:
+        raise DataError(
+            f"The images of {synthetic.folder} are said to show {people.nunique()} subject(s); "
+            f"they are told apart by subject, so scores need {FEWEST} or more. Leave the subjects "
+            "of images that a generator drew empty."
+        )
     split = set(held.table["split"])
     seen = set(synthetic.about.training_subjects) & set(held.table["subject"])
     if seen and split != {"train"} and len(split) == 1:

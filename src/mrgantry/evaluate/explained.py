@@ -67,7 +67,7 @@ READING = {
         "answer of several scores. Yes, if one of them lies farther from what real images score "
         "than chance brings about (2.5 % one-sided, after Holm over the scores). No, if none does "
         "and one would have noticed a stated effect in four of five such studies: an area under "
-        "the curve of 0.70, a fifth of the real images out of reach, images a quarter nearer to "
+        "the curve of 0.75, a fifth of the real images out of reach, images a quarter nearer to "
         "training images than other people are. Otherwise there were too few people to say no, "
         "and the answer is: cannot tell. verdict.json holds them for programs."
     ),
@@ -87,10 +87,10 @@ READING = {
         "No finite sample of real images scores perfectly. So each score is also computed of real "
         "images in the place of the synthetic ones: the other half of the held-out subjects, in "
         "the same draws and at the same number of images. That is what to expect of images that "
-        "are as good as real. Where a score looks mainly at one set (MS-SSIM, copying, Delplace), "
-        "the interval is that of the difference between two halves, about their mean. "
-        "Classifiers are asked to tell the held-out people from equally many other real people, "
-        "of the training and validation splits. A "
+        "are as good as real. Where a score looks mainly at one set (MS-SSIM, outlying share, "
+        "copying, Delplace), the interval is that of the difference between two halves, about their mean. "
+        "Classifiers are asked to tell the held-out people from equally many other real people of "
+        "the other splits; where there are too few, the floor is 0.5. A "
         "score without its floor says little, since most depend on the number of images."
     ),
     "Worse, as real, better": (
@@ -105,7 +105,8 @@ READING = {
     ),
     "Differences between sets": (
         "All sets are measured with the same real images in each draw, so the draws can be "
-        "subtracted in pairs; what the choice of subjects brings about cancels. A difference is "
+        "subtracted in pairs; what the choice of subjects brings about cancels. Of classifiers, "
+        "people are drawn anew 200 times, real ones alike for all sets. A difference is "
         "called larger than chance if the 95 % interval of these differences leaves 0 out. That "
         "can be so where the intervals of the two sets overlap. About one in twenty of equal pairs "
         "passes as well, so a lone difference among many is no finding. Scores that look at the "
@@ -321,7 +322,7 @@ EXPLANATIONS = (
             "Texture, and what the brain network does not know. An image of half a head that "
             "lies near other half heads is still far from real ones, but a copy never is."
         ),
-        source="Ours; `mrgantry select` discards by the same rule.",
+        source="Ours; `mrgantry select` discards by the like, on two descriptions and at 95 %.",
     ),
     Explanation(
         titles={"c2st_cnn_auc": "C2ST, CNN: area", "c2st_cnn": "C2ST, CNN: accuracy"},

@@ -31,10 +31,11 @@ def check_alike(held: SliceSet, synthetic: SliceSet) -> None:
             f"{held.folder} has {len(real.channels)} of {real.size}; they must be alike."
         )
     named = [of for of in (real.channels, made.channels) if set(of) <= set(SEQUENCES)]
-    if len(named) == 2 and sorted(real.channels) != sorted(made.channels):
+    if len(named) == 2 and real.channels != made.channels:
         raise DataError(
             f"{synthetic.folder} shows {' + '.join(made.channels)}, {held.folder} shows "
-            f"{' + '.join(real.channels)}; only images of one sequence can be compared."
+            f"{' + '.join(real.channels)}; only images of the same sequences, in one order, can be "
+            "compared."
         )
     for column, what in (("plane", "planes"), ("sequence", "sequences")):
         has, wants = (values_of(data, column) for data in (synthetic, held))
@@ -55,7 +56,8 @@ def mismatches(held: SliceSet, synthetic: SliceSet) -> Iterator[str]:
         if apart.max() > MIXTURE:
             value = str(apart.idxmax())
             advice = ""
-            if made.max() > 1 - MIXTURE:
+            choosable = made.idxmax() in real.index and not held.about.poses
+            if made.max() > 1 - MIXTURE and choosable:
                 advice = f" Compare with --only {column}={made.idxmax()}."
             yield (
                 f"{synthetic.name}: {made.get(value, 0):.0%} of its images have {column}={value}, "
@@ -77,8 +79,18 @@ def values_of(data: SliceSet, column: str) -> set[str]:
 
 
 def shares_of(data: SliceSet, column: str) -> "pd.Series[float]":
-    """Give the share of each value of a column; empty where some images have none."""
+    """Give the share of each value of a column.
+
+    Empty where some images have none, or where a generator of a mixture names all of it, as
+    axial+coronal, on every image.
+    """
     values = data.table[column].fillna("").astype(str)
+    if (
+        data.about.synthetic
+        and len(data.about.channels) == 1
+        and values.str.contains("+", regex=False).any()
+    ):
+        return pd.Series(dtype=float)
     if column != "tumour" and values.isin(UNKNOWN).any():
         return pd.Series(dtype=float)
     values = values[~values.isin(UNKNOWN)]

@@ -96,7 +96,7 @@ def refer(
             training images are all the same; or pretrained weights are out of reach.
     """
     check_subjects(held)
-    for data in (train, held):
+    for data in (train, held, *([others] if others is not None else [])):
         check_finite(data)
     if np.ptp(train.images.reshape(len(train), -1), axis=0).max(initial=0) == 0:
         raise DataError(

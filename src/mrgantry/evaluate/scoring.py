@@ -4,6 +4,7 @@ Each score gets an interval, its floor, and the probability that images as good 
 score so badly by chance.
 """
 
+import zlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import product
@@ -234,6 +235,8 @@ def scores_of_test(
         low, high = found.interval()
         floor = usual.value if usual else 0.5
         reach = (usual or found).detectable(power=0.5) - 0.5
+        chance = max(0.5, floor)
+        own = zlib.crc32(facts["synthetic_fingerprint"].encode())  # whose images are drawn anew
         sizes = {"n_real": answers.n_real, "n_synthetic": answers.n_other}
         yield Score(
             name=kind.name,
@@ -246,16 +249,17 @@ def scores_of_test(
             floor_low=min(floor, 0.5 - reach),
             floor_high=max(floor, 0.5 + reach),
             method=f"{kind.method}; 95 % interval by person",
-            values=c2st.replicates(found.value, real, other, facts["seed"]),
-            p=found.p_above(max(0.5, floor)),
-            detectable=(usual or found).detectable(),
+            values=c2st.replicates(found.value, real, other, (facts["seed"], own)),
+            p=found.p_above(chance),
+            detectable=max(one.detectable(chance=chance) for one in (found, usual or found)),
+            freedom=found.freedom,
             **facts | sizes,
         )
 
 
 def chance_of(
     kind: Kind, people: int, values: np.ndarray, floors: np.ndarray
-) -> tuple[float | None, float | None]:
+) -> tuple[float | None, float | None, float]:
     """Say how probable such a score is by chance, and which one would have been noticed.
 
     Each draw gives a difference between the set and real images; half-samples scatter about as
@@ -269,11 +273,11 @@ def chance_of(
         floors: Of real images in the same draws.
 
     Returns:
-        The probability of a score so bad or worse, and the value that is noticed with a power of
-        80 %; nothing of either from a single draw.
+        The probability of a score so bad or worse, the value that is noticed with a power of
+        80 % (nothing of either from a single draw), and the degrees of freedom.
     """
     if len(values) < 2:
-        return None, None
+        return None, None, 1.0
     differences = values - floors
     spread = max(float(differences.std(ddof=1)), 1e-12)
     freedom = max(people - 1, 1)
@@ -285,7 +289,8 @@ def chance_of(
         else 2 * stats.t.sf(abs(lean), freedom)
     )
     reach = float(stats.t.ppf(0.975, freedom) + stats.t.ppf(c2st.POWER, freedom)) * spread
-    return p, float(floors.mean()) + (-reach if kind.better in ("higher", "enough") else reach)
+    sign = -1 if kind.better in ("higher", "enough") else 1
+    return p, float(floors.mean()) + sign * reach, freedom
 
 
 def summary(
@@ -298,7 +303,9 @@ def summary(
     """Give the mean over the draws and the interval, of a set and of real images."""
     value, low, high = interval(values)
     floor, floor_low, floor_high = interval(floors)
-    p, detectable = chance_of(kind, facts["people"], np.asarray(values), np.asarray(floors))
+    p, detectable, freedom = chance_of(
+        kind, facts["people"], np.asarray(values), np.asarray(floors)
+    )
     return Score(
         name=kind.name,
         features=measure.features,
@@ -313,5 +320,6 @@ def summary(
         values=tuple(float(value) for value in values),
         p=p,
         detectable=detectable,
+        freedom=freedom,
         **facts,
     )

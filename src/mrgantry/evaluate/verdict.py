@@ -3,20 +3,25 @@
 Can the images be told from real ones, is variety missing, are there copies of training images?
 Several measures look for each; they make one answer together. "Yes" where one of them finds more
 than chance brings about (Holm over the measures, 2.5 % one-sided). "No" only where one of them
-would have found a stated effect with a power of 80 %. Otherwise there were too few people, or
-too little is known, and the answer is "cannot tell".
+would have found a stated effect with a power of 80 % at the strictest of these levels, and its own
+interval leaves no room for such an effect. Otherwise there were too few people, or too little is
+known, and the answer is "cannot tell".
 """
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from pathlib import Path
 from typing import Any, Literal
+
+from scipy import stats
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.score import Score
 from mrgantry.common.statistics import holm
+from mrgantry.evaluate.c2st import POWER
 from mrgantry.evaluate.explained import title_of
 
 Answer = Literal["yes", "no", "cannot tell"]
@@ -48,8 +53,8 @@ QUESTIONS = (
         "told_apart",
         "Can they be told from real images?",
         ("c2st_cnn_auc", "c2st_low_pass_auc", "c2st_logistic_auc"),
-        0.2,
-        "an area under the curve of 0.70, as when seven of ten pairs are put in order rightly",
+        0.25,
+        "an area under the curve of 0.75, as when three of four pairs are put in order rightly",
     ),
     Question(
         "less_varied",
@@ -78,7 +83,8 @@ class Verdict(Frozen):
         interval: Its 95 % interval.
         real: What real images score.
         people: How many real people were compared with.
-        detectable: The value that would have been told from real with a power of 80 %.
+        detectable: The value that would have been told from real with a power of 80 %, by this
+            score among all that look for the same; None where no value could have been.
         p: Probability by chance, after Holm over the measures.
     """
 
@@ -125,32 +131,48 @@ def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
 
 def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     """Put the measures that look for one thing together."""
-    some = [one for one in scores if one.name in question.measures and one.p is not None]
+    some = [one for one in scores if one.name in question.measures and _known(one)]
     if not some:
         return Verdict(answer="cannot tell", people=max((one.people for one in scores), default=0))
     adjusted = holm([one.p for one in some if one.p is not None])
     found = [place for place, p in enumerate(adjusted) if p < LEVEL]
     if found:
         plainest = max(found, key=lambda place: _excess(some[place]))
-        return _verdict("yes", some[plainest], adjusted[plainest])
-    sharpest = min(some, key=_reach)
-    place = some.index(sharpest)
-    powerful = _reach(sharpest) <= question.effect
-    return _verdict("no" if powerful else "cannot tell", sharpest, adjusted[place])
+        return _verdict("yes", some[plainest], adjusted[plainest], len(some))
+    place = min(range(len(some)), key=lambda place: _reach(some[place], len(some)))
+    sharpest = some[place]
+    worst = sharpest.low if sharpest.better in ("higher", "enough") else sharpest.high
+    powerful = _reach(sharpest, len(some)) <= question.effect
+    beside = abs(worst - sharpest.chance) <= question.effect
+    said: Answer = "no" if powerful and beside else "cannot tell"
+    return _verdict(said, sharpest, adjusted[place], len(some))
 
 
-def _reach(one: Score) -> float:
-    """Say how far from what real images score a value must lie to be noticed."""
-    usual = 0.5 if one.better == "half" else one.floor
-    return abs(one.detectable - usual) if one.detectable is not None else float("inf")
+def _known(one: Score) -> bool:
+    """Say whether a score is a number, and what chance does to it is known."""
+    numbers = (one.value, one.low, one.high, one.floor, one.p, one.detectable, one.freedom)
+    return all(number is not None and isfinite(number) for number in numbers)
+
+
+def _reach(one: Score, measures: int) -> float:
+    """Say how far from chance a value must lie to be noticed as one of several measures."""
+    if one.detectable is None or one.freedom is None:
+        return float("inf")
+    power = stats.t.ppf(POWER, one.freedom)
+    alone, among = (stats.t.ppf(1 - LEVEL / n, one.freedom) + power for n in (1, measures))
+    if one.detectable >= 1 > one.chance and one.better == "half":
+        return float("inf")  # more than can be
+    return float(abs(one.detectable - one.chance) * among / alone)
 
 
 def _excess(one: Score) -> float:
-    usual = 0.5 if one.better == "half" else one.floor
-    return abs(one.value - usual)
+    return abs(one.value - one.chance)
 
 
-def _verdict(said: Answer, one: Score, p: float) -> Verdict:
+def _verdict(said: Answer, one: Score, p: float, measures: int) -> Verdict:
+    sign = -1 if one.better in ("higher", "enough") else 1
+    noticed = one.chance + sign * _reach(one, measures)
+    possible = isfinite(noticed) and noticed >= 0 and (one.better != "half" or noticed <= 1)
     return Verdict(
         answer=said,
         measure=f"{one.name} ({one.features})",
@@ -158,7 +180,7 @@ def _verdict(said: Answer, one: Score, p: float) -> Verdict:
         interval=(one.low, one.high),
         real=one.floor,
         people=one.people,
-        detectable=one.detectable,
+        detectable=noticed if possible else None,
         p=p,
     )
 
@@ -173,18 +195,19 @@ def sentences(one: SetVerdict) -> Iterator[str]:
 def reason(question: Question, found: Verdict) -> str:
     """Say what an answer rests on, from a colon on."""
     if found.value is None or found.interval is None:
-        return ": nothing here measures it."
+        return ": Nothing here measures it; scores of an older version must be computed again."
     low, high = found.interval
     real = "" if found.real is None else f"; real images {found.real:.2f}"
     name, _, features = found.measure.removesuffix(")").partition(" (")
     said = f": {title_of(name, features)} {found.value:.2f} ({low:.2f} to {high:.2f}{real})."
-    if found.answer != "yes" and found.detectable is not None:
-        missing = found.answer == "cannot tell"
-        said += (
-            f" With {found.people} people, {found.detectable:.2f} would have been noticed"
-            f"{f'; that is more than {question.effect_text}' if missing else ''}."
-        )
-    return said
+    if found.answer == "yes":
+        return said
+    if found.detectable is None:
+        return f"{said} With {found.people} people nothing could have been noticed."
+    said += f" With {found.people} people, {found.detectable:.2f} would have been noticed"
+    if found.answer == "cannot tell":
+        said += f"; to say no, {question.effect_text} must have been"
+    return f"{said}."
 
 
 def write_verdicts(folder: Path, found: Sequence[SetVerdict]) -> None:
@@ -196,7 +219,8 @@ def read_verdicts(folder: Path) -> list[SetVerdict]:
     """Read the verdicts of a folder of scores.
 
     Raises:
-        DataError: There are none, or not as this version writes them.
+        DataError: There are none.
+        RecipeError: They are not as this version writes them.
     """
     path = folder / "verdict.json"
     values: Any = read_json(path)

@@ -178,7 +178,10 @@ def row(one: Score) -> dict[str, str]:
         "floor": number(one.floor),
         "floor_interval": between(one.floor_low, one.floor_high),
         "n": f"{one.n_real:,} / {one.n_synthetic:,}",
-        "draws": str(len(one.values)),
+        "draws": "–" if one.better == "half" else str(len(one.values)),
+        "people": str(one.people or "–"),
+        "p": "–" if one.p is None else f"{one.p:.2g}",
+        "detectable": "–" if one.detectable is None else number(one.detectable),
         "method": one.method,
     }
 

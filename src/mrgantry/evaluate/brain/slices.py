@@ -6,7 +6,6 @@ that the network relies on none of them.
 """
 
 import math
-from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import NamedTuple
@@ -41,7 +40,6 @@ ORDERS = {
     "flair": (0.50, 0.65, 0.10, 0.95),
     "pd": (0.60, 0.75, 0.90, 0.85),
 }
-Uniform = Callable[..., Tensor]
 
 
 class Lesson(NamedTuple):
@@ -243,7 +241,14 @@ def _intensities(count: int, random: torch.Generator) -> Float[Tensor, "n 10"]:
 
 
 def field(count: int, side: int, points: int, random: torch.Generator) -> Float[Tensor, "n 1 h w"]:
-    """Draw smooth fields of about unit spread from grids of so many points a side."""
+    """Draw smooth fields of about unit spread.
+
+    Args:
+        count: How many.
+        side: Of the fields, in pixels.
+        points: Of the coarse grid that they are interpolated from, a side.
+        random: Where numbers come from.
+    """
     coarse = torch.randn(count, 1, points, points, generator=random)
     if points == side:
         return coarse
