@@ -188,8 +188,9 @@ def select(
     """Discard implausible synthetic slices by a stated rule, and record how many.
 
     A slice is implausible if it lies farther from real training slices, by how it looks or by where
-    tissue is, than 95 % of real ones do from those of other people. Selecting costs variety: precision rises, all the more on the same
-    features, and recall and coverage may fall. So evaluate both sets. Copies pass.
+    tissue is, than 95 % of real ones do from those of other people. Selecting costs variety:
+    precision rises, all the more on the same features, and recall and coverage may fall. So
+    evaluate both sets. Copies pass.
     """
     from mrgantry.evaluate import select, summary
 
