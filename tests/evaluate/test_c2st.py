@@ -182,7 +182,9 @@ def test_replicates_of_two_sets_share_their_real_people():
     """What the choice of real people brings about cancels in a difference."""
     random = np.random.default_rng(0)
     real, others = random.standard_normal(20) / 20, random.standard_normal((2, 500)) / 5000
-    found = [np.array(c2st.replicates(0.7, real, other, 3)) for other in others]
+    found = [
+        np.array(c2st.replicates(0.7, real, other, (3, side))) for side, other in enumerate(others)
+    ]
     assert np.std(found[0] - found[1]) < 0.2 * np.std(found[0])
 
 

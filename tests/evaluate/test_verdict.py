@@ -24,6 +24,7 @@ def score(name, value, p, detectable, *, better="half", floor=0.5, features="pix
         low=value - 0.05, high=value + 0.05, floor=floor, floor_low=floor - 0.1,
         floor_high=floor + 0.1, n_real=100, n_synthetic=100, method="made up", seed=0,
         real_fingerprint="a", synthetic_fingerprint="b", people=people, p=p, detectable=detectable,
+        freedom=2.0 * people - 2,
     )  # fmt: skip
 
 

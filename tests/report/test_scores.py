@@ -168,7 +168,7 @@ def test_verdicts_are_right(three):
         assert found[1] == "0.500 = as real 0.490 to 0.510" and found[3] == "0.500 0.400 to 0.600"
     totals = page.cells[page.cells.index("All scores") + 2 :][:3]
     assert totals == [
-        "− 6 worse + 2 better ? 1 unknown",
+        "− 5 worse = 1 as real + 2 better ? 1 unknown",
         "= 9 as real",
         "− 4 worse + 3 better + 1 denser + 1 farther",
     ]

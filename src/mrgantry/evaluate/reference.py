@@ -96,7 +96,8 @@ def refer(
             training images are all the same; or pretrained weights are out of reach.
     """
     check_subjects(held)
-    for data in (train, held, *([others] if others is not None else [])):
+    beyond = [others] if others is not None and len(others) else []
+    for data in (train, held, *beyond):
         check_finite(data)
     if np.ptp(train.images.reshape(len(train), -1), axis=0).max(initial=0) == 0:
         raise DataError(
@@ -114,8 +115,8 @@ def refer(
     unknown = beside(make_cloud(held.images, subjects_of(held), extractors, mirrored=True), known)
     people = set(held.table["subject"])
     extra = known.take(~np.isin(known.subjects, sorted(people)))
-    if others is not None and len(others):
-        extra = join(extra, make_cloud(others.images, subjects_of(others), extractors))
+    for data in beyond:
+        extra = join(extra, make_cloud(data.images, subjects_of(data), extractors))
     apart = not people & set(train.table["subject"])
     measures = [
         replace(one, draws=min(one.draws, draws or one.draws))
