@@ -459,8 +459,8 @@ def _follow(averaged: nn.Module, model: nn.Module, kept: float) -> None:
             mean.lerp_(now, 1 - kept)
 
 
-def _loss(model: nn.Module, sides: list[Float[Tensor, "n c h w"]]) -> float:
-    """Give the mean loss on images that were held back, both sides counting equally."""
+def _loss(model: nn.Module, sides: list[Tensor]) -> float:
+    """Give the mean loss on held-back images (n c h w) of both sides, which count equally."""
     losses = [
         F.softplus(-_judge(model, some) if side == 0 else _judge(model, some)).mean()
         for side, some in enumerate(sides)
