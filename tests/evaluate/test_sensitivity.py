@@ -371,7 +371,7 @@ def test_a_table_of_no_fault_is_a_page_too(real, tmp_path, quick):
 def test_several_processes_give_the_same_table(real, tmp_path):
     one, two = (
         sensitivity(real.folder, tmp_path / f"{count}", faults=["one image repeated"],
-                    repeats=1, halves=2, workers=count)
+                    repeats=1, halves=2, networks=0, workers=count)
         for count in (1, 2)
     )  # fmt: skip
     assert one.cells == two.cells and len(one.cells) > 20
@@ -485,7 +485,7 @@ def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_p
     """What the table in the documents says, in small: one partition, and some of the faults."""
     plan = SlicePlan(sequences=("t1",), slices="0.45:0.75", size=64, field_mm=192)
     made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "slices", plan)
-    scorer = MODULE.Scorer(made, (0, 0), ())
+    scorer = MODULE.Scorer(made, (0, 0), ()).without_networks()
 
     def verdicts_of(name):
         scores = scorer.score(NAMED[name], NAMED[name].strengths[-1])
