@@ -20,17 +20,17 @@ from rich.console import Console
 from rich.table import Table
 
 from mrgantry.data.slices import StoredPixels
-from mrgantry.gan.device import choose_precision, start_fabric
-from mrgantry.gan.recipe import Recipe
-from mrgantry.gan.run import Facts, Run
-from mrgantry.gan.state import build
-from mrgantry.gan.training import Training
+from mrgantry.generate.adversarial import GanTraining
+from mrgantry.generate.device import choose_precision, start_fabric
+from mrgantry.generate.recipe import GanRecipe
+from mrgantry.generate.run import Facts, Run
+from mrgantry.generate.state import build
 from mrgantry.papers import find_recipe
 
 ROUNDS, STEPS = 3, 4  # each way is timed so often, in turns, over so many steps
 
 
-def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
+def plain_loop(recipe: GanRecipe, images: torch.Tensor) -> Callable[[], None]:
     """Give one step of the textbook's loop."""
     state = build(recipe, 1, 0, images.device)
     generator = state.generator.to(memory_format=torch.contiguous_format)
@@ -52,7 +52,7 @@ def plain_loop(recipe: Recipe, images: torch.Tensor) -> Callable[[], None]:
     return step
 
 
-def training_on(recipe: Recipe, images: torch.Tensor) -> Training:
+def training_on(recipe: GanRecipe, images: torch.Tensor) -> GanTraining:
     """Set our training up on some images, without a folder."""
     fabric = start_fabric(recipe, 1)
     facts = Facts(
@@ -81,7 +81,7 @@ def training_on(recipe: Recipe, images: torch.Tensor) -> Training:
             return StoredPixels(images.half().to(device))
 
     state = build(recipe, 1, 0, fabric.device)
-    return Training(Run(Path("nowhere"), recipe, facts), fabric, state, Data())
+    return GanTraining(Run(Path("nowhere"), recipe, facts), fabric, state, Data())
 
 
 def seconds(step: Callable[[], object]) -> float:
@@ -121,7 +121,7 @@ def training_rows(name: str) -> list[tuple[str, str, str]]:
     ]
 
 
-def multiply_adds(recipe: Recipe) -> float:
+def multiply_adds(recipe: GanRecipe) -> float:
     """Count the multiply-adds of the critic on one image; the generator has as many.
 
     A step is 11 such passes. Forward: the generator once, the critic on real, fake and

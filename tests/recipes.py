@@ -1,11 +1,11 @@
-"""The small recipe that tests train: seconds on one core, in the same arithmetic everywhere."""
+"""The small recipes that tests train: seconds on one core, in the same arithmetic everywhere."""
 
-from mrgantry.gan import Recipe
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
-from mrgantry.gan.recipe import Adam
+from mrgantry.generate import FlowRecipe, GanRecipe
+from mrgantry.generate.losses import Original
+from mrgantry.generate.networks import UNet, UpConv
+from mrgantry.generate.recipe import Adam, AdamW
 
-SMALL = Recipe(
+SMALL = GanRecipe(
     name="small",
     size=16,
     network=UpConv(width=32, critic_width=32, latent=8),
@@ -18,7 +18,7 @@ SMALL = Recipe(
 )
 
 
-def hasty(latent: int) -> Recipe:
+def hasty(latent: int) -> GanRecipe:
     """Give a recipe after which latents matter soon, and are not averaged away."""
     return SMALL.model_copy(
         update={
@@ -28,3 +28,17 @@ def hasty(latent: int) -> Recipe:
             "ema": None,
         }
     )
+
+
+SMALL_FLOW = FlowRecipe(
+    name="small-flow",
+    size=16,
+    network=UNet(patch=2, widths=(16, 32), blocks=1, heads=2),
+    optimiser=AdamW(lr=2e-3),
+    images=640,
+    batch=8,
+    ema=100,
+    precision="fp32",
+    warm_up=80,
+    stop=None,
+)

@@ -198,7 +198,7 @@ def test_brats_2012_and_2015(tmp_path):
         ("OAS1_0001_MR2", "OAS1_0001", "MR2"),
         ("OAS30001_MR_d0129", "OAS30001", "d0129"),
         ("UPENN-GBM-00001_11", "UPENN-GBM-00001", "11"),
-        ("sim-0001_well", "sim-0001", "well"),
+        ("sim-2-0-0001_well", "sim-2-0-0001", "well"),
         ("pat7_visit2", "pat7", "visit2"),
         ("anna", "anna", ""),
     ],

@@ -15,18 +15,18 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import c2st, evaluate
 from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
 from mrgantry.evaluate.measures import COSTLY_DRAWS
-from mrgantry.gan.losses import Relativistic, Wasserstein, WassersteinPenalty
-from mrgantry.gan.networks import Dcgan, Progressive, UpConv
-from mrgantry.gan.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase
-from mrgantry.gan.recipe import RmsProp
-from mrgantry.gan.schedule import Growing, Steps
+from mrgantry.generate.losses import Relativistic, Wasserstein, WassersteinPenalty
+from mrgantry.generate.networks import Dcgan, Progressive, UpConv
+from mrgantry.generate.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase
+from mrgantry.generate.recipe import RmsProp
+from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.papers import RECIPES
 from mrgantry.papers.compare import compare
 from recipes import SMALL
 
 module = sys.modules["mrgantry.papers.compare"]
 measuring = sys.modules["mrgantry.evaluate.reference"]
-pace = sys.modules["mrgantry.gan.pace"]
+pace = sys.modules["mrgantry.generate.pace"]
 
 NARROW = SMALL.model_copy(
     update={

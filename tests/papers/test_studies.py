@@ -3,9 +3,9 @@
 import pytest
 
 from mrgantry.detect.effects import unpaired
-from mrgantry.gan.losses import Dragan, Original, WassersteinPenalty
-from mrgantry.gan.recipe import Adam
-from mrgantry.gan.schedule import Growing, Steps
+from mrgantry.generate.losses import Dragan, Original, WassersteinPenalty
+from mrgantry.generate.recipe import Adam
+from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.papers import (
     RECIPES,
     delplace2020,

@@ -10,15 +10,15 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
 from mrgantry.evaluate import c2st, evaluate
 from mrgantry.evaluate.explained import EXPLANATIONS
-from mrgantry.gan import Recipe, project, sample, train, walk
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
-from mrgantry.gan.recipe import Adam
+from mrgantry.generate import GanRecipe, project, sample, train, walk
+from mrgantry.generate.losses import Original
+from mrgantry.generate.networks import UpConv
+from mrgantry.generate.recipe import Adam
 from mrgantry.report import report
 from mrgantry.report.rendering import number
 
 reference = sys.modules["mrgantry.evaluate.reference"]
-RECIPE = Recipe(
+RECIPE = GanRecipe(
     name="small",
     size=32,
     network=UpConv(width=16, critic_width=16, latent=8),

@@ -9,7 +9,7 @@ from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
 
 if TYPE_CHECKING:
-    from mrgantry.gan.recipe import Recipe
+    from mrgantry.generate import AnyRecipe
 
 
 def train(
@@ -20,6 +20,13 @@ def train(
         list[str] | None,
         typer.Option("--set", help="Change a value: images=20000, lr=1e-4, loss=dragan."),
     ] = None,
+    start: Annotated[
+        str | None,
+        typer.Option(
+            help="Begin with these weights: a run's folder, heads-64, a file, or none. Unless "
+            "given, as the recipe says."
+        ),
+    ] = None,
     only: Annotated[
         list[str] | None, typer.Option(help="Only slices with column=value, as tumour=yes.")
     ] = None,
@@ -28,15 +35,19 @@ def train(
         bool, typer.Option("--compile", help="Compile the networks; pays on a GPU.")
     ] = False,
 ) -> None:
-    """Train a generative adversarial network on a set of slices.
+    """Train a generative network on a set of slices.
 
-    The same command resumes a run that was interrupted, exactly where it stopped.
+    The same command resumes a run that was interrupted, exactly where it stopped. With more
+    images (--set images=...) it makes a run longer.
     """
-    from mrgantry.gan import train
+    from mrgantry.generate import train
     from mrgantry.papers import find_recipe
 
-    chosen = find_recipe(recipe).set(changes or [])
+    begin_with = [] if start is None else [f"start={'null' if start == 'none' else start}"]
+    chosen = find_recipe(recipe).set([*(changes or []), *begin_with])
     done = train(slices, run, chosen, only=only or [], devices=devices, compiled=compiled)
+    if done.stopped:
+        say(done.stopped)
     say(f"{run} has seen {done.images:,} images; look at the pictures in {run / 'samples'}.")
     say_next("sample", run, "synthetic", "--count", "1000")
 
@@ -52,11 +63,18 @@ def sample(
             help="Of a conditional run: tumour=yes; as frequent as in training unless given."
         ),
     ] = None,
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Of a flow, how to draw: steps=40, method=heun, guidance=2.",
+        ),
+    ] = None,
 ) -> None:
     """Draw a set of synthetic slices from a run."""
-    from mrgantry.gan import sample
+    from mrgantry.generate import sample
 
-    made = sample(run, out, count, seed, labels=label or [])
+    made = sample(run, out, count, seed, labels=label or [], how=changes or [])
     say(f"{out} holds {len(made):,} synthetic slices.")
     say_next("evaluate", "slices", "scores", "--synthetic", out)
 
@@ -93,7 +111,7 @@ def walk(
 
     Smooth changes speak for what was learnt; rests and jumps hint at memorised images.
     """
-    from mrgantry.gan import walk
+    from mrgantry.generate import walk
 
     done = walk(run, out, seeds or (0, 1), steps, method, label or (), gif_seconds)
     say(
@@ -133,7 +151,7 @@ def project(
     Held-out slices that are reconstructed worse than training slices are a sign of overfitting.
     Interrupted, the same command goes on.
     """
-    from mrgantry.gan import project
+    from mrgantry.generate import project
 
     splits = split or ("train", "test")
     done = project(run, slices, out, count, splits, steps, restarts, id or (), seed)
@@ -163,7 +181,7 @@ def recipes(
     if name:
         typer.echo(find_recipe(name).model_dump_json(indent=2))
         return
-    families: dict[str, list[Recipe]] = {}
+    families: dict[str, list[AnyRecipe]] = {}
     for one in RECIPES.values():
         family = one.name.partition(f"-{one.size}")[0]
         families.setdefault(family, []).append(one)
@@ -175,7 +193,7 @@ def recipes(
                 " ".join(map(str, dict.fromkeys(one.size for one in some))),
                 " ".join(dict.fromkeys(one.variant or "" for one in some)),
                 some[0].network.kind,
-                some[0].loss.kind,
+                some[0].objective,
                 f"{max(one.images for one in some if one.variant == some[0].variant):,}",
                 str(some[0].batch),
             )

@@ -38,7 +38,7 @@ GROUP = re.compile(
 )
 MOST_VISITS = 9  # of one person; more bare numbers in a folder are people
 # Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
-# Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-0001_2,
+# Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-2-0-0001_2,
 # and anything like pat7_visit2.
 NAMES_WITH_VISIT = [
     re.compile(pattern, re.IGNORECASE)
@@ -49,7 +49,7 @@ NAMES_WITH_VISIT = [
         r"(oas\d_\d+)_(mr\d+)",
         r"(oas\d+)_(?:mr_)?(d\d+)",
         r"(upenn-gbm-\d+)_(\d+)",
-        r"(sim-\d+)_(\w+)",
+        r"(sim-[\d-]+)_(\w+)",
         r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\d+)",
     )
 ]

@@ -23,8 +23,8 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.detect.resnet import MEAN, SPREAD, Name, build, load_published
 from mrgantry.detect.sources import Source
-from mrgantry.gan.device import faster_in_bf16
-from mrgantry.gan.training import stream_of
+from mrgantry.generate.device import faster_in_bf16
+from mrgantry.generate.training import stream_of
 
 JUDGED = 256  # images judged at once
 Whole = Annotated[int, Field(ge=1)]

@@ -42,7 +42,7 @@ class Entrant(Frozen):
         network: Kind of its networks.
         loss: Kind of its loss.
         generator: Parameters of the generator.
-        critic: Parameters of the critic.
+        critic: Parameters of the critic; 0 where there is none.
         seconds_per_image: As timed before training.
         images: Length of each run, which follows from it.
         precision: Arithmetic of the networks.

@@ -6,13 +6,13 @@ from pathlib import Path
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import unknown
 from mrgantry.detect.printed import PrintedDetection
-from mrgantry.gan.recipe import Recipe
+from mrgantry.generate.recipe import AnyRecipe
 from mrgantry.papers import delplace2020, demo, gantry, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.papers.reproduction import Reproduction
 from mrgantry.study.printed import Printed
 from mrgantry.study.protocol import Protocol, read_protocol
 
-RECIPES: dict[str, Recipe] = {
+RECIPES: dict[str, AnyRecipe] = {
     recipe.name: recipe
     for recipe in (
         demo.RECIPE,
@@ -38,7 +38,7 @@ STUDIES: dict[str, Reproduction] = {
 }
 
 
-def find_recipe(name: str) -> Recipe:
+def find_recipe(name: str) -> AnyRecipe:
     """Look a recipe up by its name.
 
     Raises:

@@ -24,8 +24,8 @@ from mrgantry.data.slices import SliceSet, read_about, safe_name
 from mrgantry.evaluate.comparison import Comparison, Entrant, Outcome, spread_of
 from mrgantry.evaluate.evaluate import evaluate, held_out
 from mrgantry.evaluate.scoring import Floors
-from mrgantry.gan import Recipe, Run, sample, train
-from mrgantry.gan.pace import Pace, measure_paces
+from mrgantry.generate import AnyRecipe, Run, sample, train
+from mrgantry.generate.pace import Pace, measure_paces
 from mrgantry.report.comparison import write_comparison
 
 OURS = {"images", "seed"}  # keys of a recipe that a comparison sets itself
@@ -48,7 +48,7 @@ class Terms(Frozen):
     against: str
     minutes: Annotated[float, Field(gt=0)]
     count: Annotated[int, Field(ge=2)]
-    recipes: tuple[Recipe, ...]
+    recipes: tuple[AnyRecipe, ...]
 
 
 class Budget(Frozen):
@@ -66,7 +66,7 @@ class Budget(Frozen):
     paces: tuple[Pace, ...]
     images: tuple[int, ...]
 
-    def recipe(self, place: int, seed: int) -> Recipe:
+    def recipe(self, place: int, seed: int) -> AnyRecipe:
         """Give the recipe to train, so that its run's command repeats all of it."""
         recipe = self.terms.recipes[place]
         changes = [f"images={self.images[place]}", f"seed={seed}"]
@@ -80,7 +80,7 @@ class Budget(Frozen):
 class Trial:
     """One recipe with one seed, in a folder of its own: run, synthetic, scores."""
 
-    recipe: Recipe
+    recipe: AnyRecipe
     folder: Path
 
     @property
@@ -145,7 +145,7 @@ class Trial:
 def compare(
     slices: Path,
     out: Path,
-    recipes: Sequence[Recipe],
+    recipes: Sequence[AnyRecipe],
     *,
     seeds: int = 3,
     minutes: float = 10.0,
@@ -225,7 +225,7 @@ def trials_of(out: Path, budget: Budget, seeds: int) -> list[Trial]:
     ]
 
 
-def check(recipes: Sequence[Recipe], changes: Sequence[str], rows: SliceSet, seeds: int) -> None:
+def check(recipes: Sequence[AnyRecipe], changes: Sequence[str], rows: SliceSet, seeds: int) -> None:
     """Refuse what cannot be compared before anything is trained.
 
     Raises:
@@ -300,7 +300,7 @@ def gather(real: SliceSet, budget: Budget, trials: Sequence[Trial], command: str
             Entrant(
                 recipe=recipe.name,
                 network=recipe.network.kind,
-                loss=recipe.loss.kind,
+                loss=recipe.objective,
                 generator=pace.generator,
                 critic=pace.critic,
                 seconds_per_image=pace.seconds,

@@ -9,7 +9,7 @@ and as those would be without their mistakes ("corrected").
 from typing import Literal
 
 from mrgantry.data.plan import SlicePlan
-from mrgantry.gan.losses import (
+from mrgantry.generate.losses import (
     Dragan,
     LeastSquares,
     Loss,
@@ -17,9 +17,9 @@ from mrgantry.gan.losses import (
     Wasserstein,
     WassersteinPenalty,
 )
-from mrgantry.gan.networks import DelplaceDcgan, Progressive, SrResNet
-from mrgantry.gan.recipe import Adam, Recipe
-from mrgantry.gan.schedule import Growing, Steps
+from mrgantry.generate.networks import DelplaceDcgan, Progressive, SrResNet
+from mrgantry.generate.recipe import Adam, GanRecipe
+from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.papers.reproduction import (
     Cohort,
     ImageType,
@@ -69,8 +69,8 @@ def _name(architecture: str, loss: str, size: int, variant: Variant) -> str:
     return f"delplace2020-{architecture}-{loss}-{size}{suffix}"
 
 
-def _dcgan(loss: str, size: int, variant: Variant = "published") -> Recipe:
-    return Recipe(
+def _dcgan(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
+    return GanRecipe(
         name=_name("dcgan", loss, size, variant),
         variant=variant,
         size=size,
@@ -84,8 +84,8 @@ def _dcgan(loss: str, size: int, variant: Variant = "published") -> Recipe:
     )
 
 
-def _srresnet(loss: str, size: int, variant: Variant = "published") -> Recipe:
-    return Recipe(
+def _srresnet(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
+    return GanRecipe(
         name=_name("srresnet", loss, size, variant),
         variant=variant,
         size=size,
@@ -102,11 +102,11 @@ def _srresnet(loss: str, size: int, variant: Variant = "published") -> Recipe:
     )
 
 
-def _progan(loss: str, size: int, variant: Variant = "published") -> Recipe:
+def _progan(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
     coded = variant == "coded"
     schedule = Growing()
     drift = {"drift": 0.001} if loss == "wgangp" else {}  # Karras et al., and as coded
-    return Recipe(
+    return GanRecipe(
         name=_name("progan", loss, size, variant),
         variant=variant,
         size=size,

@@ -9,14 +9,14 @@ from pathlib import Path
 
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.evaluate import evaluate
-from mrgantry.gan import sample, train
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import UpConv
-from mrgantry.gan.recipe import Adam, Recipe
+from mrgantry.generate import sample, train
+from mrgantry.generate.losses import Original
+from mrgantry.generate.networks import UpConv
+from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.report import report
 from mrgantry.simulate import simulate
 
-RECIPE = Recipe(
+RECIPE = GanRecipe(
     name="demo",
     size=64,
     # Chosen by trying on two cores (docs/LOG.md): many small steps beat few large ones.

@@ -7,10 +7,10 @@ DCGAN's channels; "the same DCGAN architecture" serves WGAN.
 """
 
 from mrgantry.data.plan import SlicePlan
-from mrgantry.gan.losses import Original, Wasserstein
-from mrgantry.gan.networks import Dcgan
-from mrgantry.gan.recipe import Adam, Recipe, RmsProp
-from mrgantry.gan.schedule import Steps
+from mrgantry.generate.losses import Original, Wasserstein
+from mrgantry.generate.networks import Dcgan
+from mrgantry.generate.recipe import Adam, GanRecipe, RmsProp
+from mrgantry.generate.schedule import Steps
 from mrgantry.papers.reproduction import (
     Block,
     Cohort,
@@ -52,8 +52,8 @@ def plan(image_type: str) -> SlicePlan:
     )
 
 
-def _dcgan(size: int) -> Recipe:
-    return Recipe(
+def _dcgan(size: int) -> GanRecipe:
+    return GanRecipe(
         name=f"han2018-dcgan-{size}",
         variant="published",
         size=size,
@@ -71,7 +71,7 @@ def _dcgan(size: int) -> Recipe:
     )
 
 
-def _wgan(size: int) -> Recipe:
+def _wgan(size: int) -> GanRecipe:
     return _dcgan(size).model_copy(
         update={
             "name": f"han2018-wgan-{size}",

@@ -13,10 +13,10 @@ from typing import Literal
 from mrgantry.data.plan import SlicePlan
 from mrgantry.detect.classifier import Training
 from mrgantry.detect.printed import PrintedCondition, PrintedDetection
-from mrgantry.gan.losses import WassersteinPenalty
-from mrgantry.gan.networks import Progressive
-from mrgantry.gan.recipe import Adam, Recipe
-from mrgantry.gan.schedule import Growing
+from mrgantry.generate.losses import WassersteinPenalty
+from mrgantry.generate.networks import Progressive
+from mrgantry.generate.recipe import Adam, GanRecipe
+from mrgantry.generate.schedule import Growing
 from mrgantry.papers.reproduction import (
     Block,
     Cohort,
@@ -55,9 +55,9 @@ def plan(size: int = 256) -> SlicePlan:
     )
 
 
-def _pggan(size: int, variant: Literal["published", "original"]) -> Recipe:
+def _pggan(size: int, variant: Literal["published", "original"]) -> GanRecipe:
     schedule = Growing()  # Karras et al.
-    return Recipe(
+    return GanRecipe(
         name=f"han2018-pggan-{size}" + ("-original" if variant == "original" else ""),
         variant=variant,
         size=size,

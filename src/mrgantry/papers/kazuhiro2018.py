@@ -7,9 +7,9 @@ Five radiologists were then asked which images are real.
 """
 
 from mrgantry.data.plan import SlicePlan
-from mrgantry.gan.losses import Original
-from mrgantry.gan.networks import KazuhiroDcgan
-from mrgantry.gan.recipe import Adam, Recipe
+from mrgantry.generate.losses import Original
+from mrgantry.generate.networks import KazuhiroDcgan
+from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.papers.reproduction import (
     Block,
     Cohort,
@@ -34,8 +34,8 @@ def plan(size: int = 128) -> SlicePlan:
     return SlicePlan(sequences=("t1",), plane="oblique", size=size, splits=SPLITS)
 
 
-def _dcgan(size: int) -> Recipe:
-    return Recipe(
+def _dcgan(size: int) -> GanRecipe:
+    return GanRecipe(
         name=f"kazuhiro2018-dcgan-{size}",
         variant="published",
         size=size,  # unsaid; 128 or 256 are likely

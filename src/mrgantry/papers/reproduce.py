@@ -16,7 +16,7 @@ from mrgantry.data.slices import read_about
 from mrgantry.detect import detect
 from mrgantry.detect.detection import read_detection
 from mrgantry.evaluate import evaluate, select
-from mrgantry.gan import sample, train
+from mrgantry.generate import sample, train
 from mrgantry.papers.begin import (
     check_options,
     check_slices,

@@ -10,7 +10,7 @@ from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.data.plan import SlicePlan
 from mrgantry.detect.classifier import Training
 from mrgantry.detect.printed import PrintedDetection
-from mrgantry.gan.recipe import Recipe
+from mrgantry.generate.recipe import GanRecipe
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.protocol import Protocol
 
@@ -51,12 +51,12 @@ class Model(Frozen):
 
     name: str
     label: str
-    recipe: Recipe
+    recipe: GanRecipe
     only: tuple[str, ...] = ()
     changes: dict[str, str] = {}
 
     @property
-    def trained(self) -> Recipe:
+    def trained(self) -> GanRecipe:
         """Give the recipe with its changes, so that the run's command repeats it."""
         words = [f"{key}={value}" for key, value in self.changes.items()]
         return self.recipe.set(words) if words else self.recipe

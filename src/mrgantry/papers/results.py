@@ -13,7 +13,7 @@ from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SPLITS, SliceSet, read_about
 from mrgantry.detect.detection import Detection, read_detection
-from mrgantry.gan import Run
+from mrgantry.generate import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model, Reading
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in

@@ -74,7 +74,7 @@ def entrant(one: Entrant, found: Comparison) -> dict[str, str]:
         "recipe": one.recipe,
         "networks": f"{one.network}, {one.loss}",
         "generator": millions(one.generator),
-        "critic": millions(one.critic),
+        "critic": millions(one.critic) if one.critic else "none",
         "pace": f"{1000 * one.seconds_per_image:.3g}",
         "images": f"{one.images:,}",
         "spent": between([seconds / 60 for seconds in spent]) if spent else "all failed",

@@ -27,6 +27,9 @@ from mrgantry.simulate.preview import write_preview
 from mrgantry.simulate.template import CITATION, NOTICE, load_template
 
 RECIPE = 2  # another number means other images from the same seed
+# Seeds from here on belong to the heads that shipped weights were trained on. Nobody else gets
+# them, so that whoever evaluates a start from these weights does so on people it never saw.
+RESERVED_SEED = 1_000_000_000
 SUFFIXES = {"t1": "t1", "t1c": "t1ce", "t2": "t2", "flair": "flair"}
 STATEMENT = (
     "Simulated images. They test software and teach; they are no evidence about patients, "
@@ -90,16 +93,16 @@ def simulate(
     Args:
         cohort: Folder to write to, as HGG/, LGG/ and healthy/, one folder a session.
         subjects: Size of the cohort, in people.
-        seed: Another seed gives other subjects.
+        seed: Another seed gives other subjects; below 1,000,000,000.
         healthy: Fraction without a tumour.
         sequences: Which of "t1", "t1c", "t2" and "flair" to scan.
         high_grade: Fraction of the tumours that are high grade.
         t1: Scan T1 and T1c by "mprage", "spgr" or "se"; None mixes them, as hospitals do.
         visits: Times that each person is scanned: same anatomy and labels, other protocol
-            and noise. With several, sim-0001 is found in sim-0001_1, sim-0001_2 and so on;
+            and noise. With several, sim-2-0-0001 is found in sim-2-0-0001_1, _2 and so on;
             the first visit is the same as an only one.
-        twins: Also scan each person with a tumour as if they had none, as healthy/sim-0001_well,
-            by the protocol of the first visit.
+        twins: Also scan each person with a tumour as if they had none, as
+            healthy/sim-2-0-0001_well, by the protocol of the first visit.
         device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
             but for rounding, so a cohort is continued on the device that it was begun on.
         workers: Processes; by default one a core, and at most four on a GPU.
@@ -151,9 +154,18 @@ def _crosses(number: int, share: float) -> bool:
     return math.floor(number * share + 1e-9) > math.floor((number - 1) * share + 1e-9)
 
 
+def person_name(seed: int, number: int) -> str:
+    """Name a simulated person, unlike everybody of another seed or another version's recipe.
+
+    >>> person_name(seed=7, number=12)
+    'sim-2-7-0012'
+    """
+    return f"sim-{RECIPE}-{seed}-{number:04d}"
+
+
 def sessions_of(design: Design, number: int) -> list[Session]:
     """List the sessions of one person."""
-    person = f"sim-{number:04d}"
+    person = person_name(design.seed, number)
     grade = grade_of(number, design.healthy, design.high_grade)
     found = [
         Session(person, person if design.visits == 1 else f"{person}_{visit}", grade, visit)
@@ -178,8 +190,11 @@ def _check_design(design: Design) -> None:
     """Refuse arguments that make no cohort."""
     if design.subjects < 1:
         raise DataError(f"A cohort needs at least one subject, not {design.subjects}.")
-    if design.seed < 0:
-        raise DataError(f"The seed must not be negative, as {design.seed} is.")
+    if not 0 <= design.seed < RESERVED_SEED:
+        raise DataError(
+            f"The seed must lie between 0 and {RESERVED_SEED - 1:,}, not be {design.seed}: higher "
+            "ones are reserved for the weights that come with mrgantry."
+        )
     for name, share in (("healthy", design.healthy), ("high-grade", design.high_grade)):
         if not 0 <= share <= 1:
             raise DataError(f"The {name} fraction must lie between 0 and 1, not be {share}.")
@@ -211,6 +226,7 @@ def _about(cohort: Path, design: Design) -> dict[str, Any]:
         "command": command_line("simulate", short(cohort), **options),
         "arguments": arguments,
         "recipe": RECIPE,
+        "people": person_name(design.seed, 1),
         "seed": design.seed,
         "versions": versions(),
         "template": {"notice": NOTICE, "citation": CITATION},
@@ -234,8 +250,9 @@ def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
     """Refuse to continue a cohort with other arguments; more subjects are welcome."""
     if not isinstance(old, dict) or not isinstance(old.get("arguments"), dict):
         raise DataError(f"{cohort / 'cohort.json'} describes no simulated cohort; name another.")
-    before = {"recipe": old.get("recipe")} | old["arguments"]
-    for name, value in ({"recipe": RECIPE} | about["arguments"]).items():
+    keys = ("recipe", "people")
+    before = {key: old.get(key) for key in keys} | old["arguments"]
+    for name, value in ({key: about[key] for key in keys} | about["arguments"]).items():
         if name == "subjects" and before.get(name, 0) <= value:
             continue
         if before.get(name) != value:

@@ -1,0 +1,251 @@
+"""Rectified flow: straight lines from noise to images, and the way back along them.
+
+Between an image x and normal noise e lies x_t = (1 - t) x + t e (Liu et al. 2023; Lipman et al.
+2023). A network that is shown x_t and t says what x was, on average over all x and e that could
+have led there. The velocity e - x follows from it as (x_t - x) / t, and from pure noise at t = 1
+an ordinary differential equation with this velocity leads to a new image at t = 0.
+
+The network gives the image and not the velocity (Li and He 2025): images are smooth, and what
+is smooth is easily given, while noise that it had to give in full would leave a grain in all that
+is flat.
+"""
+
+import math
+from collections.abc import Callable
+from itertools import pairwise
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrgantry.common.frozen import Frozen
+
+# Noisy images (n, c, h, w), their times (n,) and one-hot labels (n, k) to images without noise.
+Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
+Share = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Flow(Frozen):
+    """The path from noise to images, and what the network learns on it.
+
+    Attributes:
+        shift: How far times are moved towards noise: t' = shift t / (1 + (shift - 1) t). Where an
+            image has more pixels, the same noise hides less of it (Esser et al. 2024,
+            equation 23), so this grows with the side: 1 at 64 pixels, 2 at 128.
+        scale: Standard deviation that images are brought to 1 from; intensities are in [-1, 1].
+        middle: Mean of the logit of training times before the shift; 0 is half noise.
+        least: Times below are weighted as this one is, so that the last trace of noise does not
+            outweigh all else.
+        unlabelled: Share of training images whose labels are hidden, so that guidance knows both.
+    """
+
+    shift: Annotated[float, Field(gt=0)] = 1.0
+    scale: Annotated[float, Field(gt=0)] = 0.5
+    middle: float = 0.0
+    least: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    unlabelled: Share = 0.1
+
+    def shifted(self, times: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
+        """Move times towards noise."""
+        return self.shift * times / (1 + (self.shift - 1) * times)
+
+    def draw_times(self, normal: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
+        """Give training times, before the shift, from normal numbers (Esser et al. 2024, 3.1)."""
+        return torch.sigmoid(normal + self.middle)
+
+    def errors(
+        self,
+        denoise: Denoise,
+        images: Float[Tensor, "n c h w"],
+        labels: Float[Tensor, "n k"],
+        times: Float[Tensor, " n"],
+        noise: Float[Tensor, "n c h w"],
+    ) -> Float[Tensor, " n"]:
+        """Give the mean squared error of the velocity at each image; training lowers it.
+
+        Args:
+            denoise: The network.
+            images: Intensities in [-1, 1].
+            labels: One-hot.
+            times: Before the shift.
+            noise: Normal.
+        """
+        clean = images / self.scale
+        t = self.shifted(times)
+        noisy = torch.lerp(clean, noise, _column(t))
+        away = denoise(noisy, times, labels) - clean
+        return away.square().mean((1, 2, 3)) / t.clamp(min=self.least).square()
+
+
+class Sampler(Frozen):
+    """How images are drawn from noise.
+
+    Attributes:
+        method: "multistep" looks at the network once a step and back at the step before
+            (DPM-Solver++ 2M, Lu et al. 2022); "heun" looks twice; "euler" once.
+        steps: From noise to image.
+        guidance: How much further than the labels say an image goes from one without labels
+            (Ho and Salimans 2022); 1 takes the labels as they are and looks half as often.
+    """
+
+    method: Literal["multistep", "heun", "euler"] = "multistep"
+    steps: Annotated[int, Field(ge=1, le=1000)] = 16
+    guidance: Annotated[float, Field(ge=0)] = 1.0
+
+    def go(
+        self,
+        flow: Flow,
+        denoise: Denoise,
+        noise: Float[Tensor, "n c h w"],
+        labels: Float[Tensor, "n k"],
+        backwards: bool = False,
+    ) -> Float[Tensor, "n c h w"]:
+        """Follow the equation from noise to images, or back from images to their noise.
+
+        Args:
+            flow: The path.
+            denoise: The network.
+            noise: Normal; images in [-1, 1] if `backwards`.
+            labels: One-hot.
+            backwards: Go from images to noise.
+
+        Returns:
+            Images, not clamped; noise if `backwards`.
+        """
+        times = torch.linspace(1, 0, self.steps + 1).tolist()
+        guided = self.guided(denoise)
+        if backwards:
+            # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
+            times = [max(time, flow.least / 10) for time in reversed(times)]
+        step = Walker(flow, guided, labels)
+        points = noise / flow.scale if backwards else noise
+        move = {"multistep": step.multistep, "heun": step.heun, "euler": step.euler}[self.method]
+        for now, then in pairwise(times):
+            points = move(points, now, then)
+        return points if backwards else points * flow.scale
+
+    def guided(self, denoise: Denoise) -> Denoise:
+        """Give the network with guidance."""
+
+        def further(points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+            told = denoise(points, times, labels)
+            untold = denoise(points, times, torch.zeros_like(labels))
+            return untold + self.guidance * (told - untold)
+
+        return denoise if self.guidance == 1 else further
+
+
+class Walker:
+    """Steps along the equation; all images are at the same time.
+
+    Args:
+        flow: The path.
+        denoise: The network, with guidance.
+        labels: One-hot.
+    """
+
+    def __init__(self, flow: Flow, denoise: Denoise, labels: Float[Tensor, "n k"]) -> None:
+        self.flow, self.denoise, self.labels = flow, denoise, labels
+        self.before: tuple[float, Tensor] | None = None  # time and image of the last look
+
+    def look(self, points: Float[Tensor, "n c h w"], time: float) -> Float[Tensor, "n c h w"]:
+        """Give the images that the network sees in points at a time before the shift."""
+        return self.denoise(points, points.new_full((len(points),), time), self.labels)
+
+    def shifted(self, time: float) -> float:
+        """Move a time towards noise."""
+        return float(self.flow.shifted(torch.tensor(time, dtype=torch.float64)))
+
+    def euler(self, points: Tensor, now: float, then: float) -> Tensor:
+        """Go straight to where the image that is seen would be at that time."""
+        return self.towards(self.look(points, now), points, now, then)
+
+    def heun(self, points: Tensor, now: float, then: float) -> Tensor:
+        """Go straight, look again, and go by the mean of both velocities."""
+        t, u = self.shifted(now), self.shifted(then)
+        velocity = (points - self.look(points, now)) / t
+        there = points + (u - t) * velocity
+        if u == 0:
+            return there
+        return points + (u - t) / 2 * (velocity + (there - self.look(there, then)) / u)
+
+    def multistep(self, points: Tensor, now: float, then: float) -> Tensor:
+        """Go to where the image would be that both looks together point to.
+
+        The looks are extrapolated in the logarithm of signal over noise, which is infinite at
+        both ends: there the last look counts alone.
+        """
+        seen, image = self.look(points, now), None
+        if self.before is not None:
+            time, earlier = self.before
+            ago, ahead = self._clearer(time, now), self._clearer(now, then)
+            if math.isfinite(ago) and math.isfinite(ahead):
+                image = seen + ahead / ago / 2 * (seen - earlier)
+        self.before = now, seen
+        return self.towards(seen if image is None else image, points, now, then)
+
+    def towards(self, images: Tensor, points: Tensor, now: float, then: float) -> Tensor:
+        """Keep the noise that points have beside images, and give it its share at another time."""
+        t, u = self.shifted(now), self.shifted(then)
+        return u / t * points + (1 - u / t) * images
+
+    def _clearer(self, time: float, later: float) -> float:
+        """Say by how much the logarithm of signal over noise grows from one time to another."""
+        t, u = self.shifted(time), self.shifted(later)
+        if t in {0, 1} or u in {0, 1}:
+            return float("inf")
+        return float(torch.logit(torch.tensor(t)) - torch.logit(torch.tensor(u)))
+
+
+class FlowSampler(nn.Module):
+    """A trained flow as a generator: latents with labels behind them to images.
+
+    Args:
+        network: The denoiser.
+        flow: Its path.
+        sampler: How to draw.
+        shape: Channels, height and width of the images.
+        bf16: Whether the network computes in bf16.
+    """
+
+    def __init__(
+        self,
+        network: nn.Module,
+        flow: Flow,
+        sampler: Sampler,
+        shape: tuple[int, int, int],
+        bf16: bool = False,
+    ) -> None:
+        super().__init__()
+        self.network, self.flow, self.sampler = network, flow, sampler
+        self.shape, self.bf16 = shape, bf16
+
+    def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
+        """Draw images."""
+        noise, labels = self._parted(inputs)
+        return self.sampler.go(self.flow, self.denoise, noise, labels)
+
+    def invert(
+        self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n z"]:
+        """Find the latents of images, by the equation backwards."""
+        found = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
+        return found.flatten(1)
+
+    def denoise(self, points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+        """Ask the network, in its arithmetic."""
+        with torch.autocast(points.device.type, torch.bfloat16, enabled=self.bf16):
+            images: Tensor = self.network(points, times, labels)
+        return images.float()
+
+    def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor]:
+        pixels = math.prod(self.shape)
+        noise, labels = inputs[:, :pixels], inputs[:, pixels:]
+        noise = noise.reshape(len(inputs), *self.shape)
+        return noise.contiguous(memory_format=torch.channels_last), labels
+
+
+def _column(values: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:
+    return values[:, None, None, None]

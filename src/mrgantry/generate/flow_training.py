@@ -1,0 +1,137 @@
+"""The rounds of a flow, and its looks at people it was not trained on."""
+
+from typing import cast
+
+import numpy as np
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from mrgantry.common.files import write_json
+from mrgantry.data.rows import units_of
+from mrgantry.data.slices import SliceSet
+from mrgantry.generate.flow import FlowSampler
+from mrgantry.generate.recipe import FlowRecipe
+from mrgantry.generate.run import KEPT, STOPPED, save_weights
+from mrgantry.generate.state import update_ema
+from mrgantry.generate.stop import LOOKS, Looks, even_normals, looked_at
+from mrgantry.generate.training import GRID, LOOK, NOISE, Training, evaluating, stream_of
+
+LONGEST = 1.0  # a gradient
+PREVIEW = range(16)  # seeds of the pictures on the way,
+PREVIEW_STEPS = 8  # and their steps: they cost training time
+
+
+class FlowTraining(Training):
+    """One call's work on a flow."""
+
+    held_out: SliceSet | None = None  # people who are looked at to tell when to stop
+
+    def prepare(self) -> None:
+        """Compile the network if wanted, and choose what is looked at."""
+        self.recipe = cast(FlowRecipe, self.run.recipe)
+        self.denoise = self._forward(self.state.generator, self.compiled)
+        self.sides: list[Looks] = []
+
+    def watch_over(self, held_out: SliceSet | None) -> None:
+        """Look at these people now and then; None trains to the recipe's end."""
+        if self.recipe.stop is not None and held_out is not None:
+            self.sides = [self._looks(data) for data in (held_out, self.data)]
+            self.state.watch.due = max(self.state.watch.due, 1)
+
+    def round(self) -> dict[str, Tensor]:
+        """Take one step down the error of the velocity."""
+        recipe, state, device = self.recipe, self.state, self.fabric.device
+        state.begun = state.images
+        images = self.pixels.batch(self.rows_at(state.images))
+        images = images.contiguous(memory_format=torch.channels_last)
+        labels = self.labels_at(state.images)
+        # All processes draw for the whole batch and take their part.
+        random = stream_of(recipe.seed, state.images, NOISE, device=device)
+
+        def normal(*shape: int) -> Tensor:
+            return self._mine(torch.randn(recipe.batch, *shape, generator=random, device=device))
+
+        times, noise = recipe.flow.draw_times(normal()), normal(*images.shape[1:])
+        shown = torch.rand(recipe.batch, 1, generator=random, device=device)
+        labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
+        error = recipe.flow.errors(self.denoise, images, labels, times, noise).mean()
+        for group in state.optimisers["generator"].param_groups:
+            group["lr"] = recipe.optimiser.lr * recipe.rate(state.images)
+        self._descend(error, "generator", state.generator, LONGEST)
+        state.images += recipe.batch
+        state.rounds += 1
+        if state.ema and recipe.ema:
+            update_ema(state.ema, state.generator, recipe.ema, recipe.batch, state.images)
+        return {"velocity_error": error.detach()}
+
+    def after_round(self) -> dict[str, Tensor]:
+        """Look at held-out and training people if it is time, and keep the better weights."""
+        state, stop, watch = self.state, self.recipe.stop, self.state.watch
+        at_end = state.images >= self.recipe.images
+        if not self.sides or stop is None or not (at_end or state.images >= watch.due):
+            return {}
+        sampler = state.sampler()
+        held_out, training = (self._error(sampler, side) for side in self.sides)
+        watch.due = stop.next_look(state.images)
+        if watch.note(float(held_out), state.images):
+            if self.fabric.is_global_zero:
+                save_weights(self.run.folder, {KEPT: sampler}, state.images)
+        elif stop.is_over(watch, state.images):
+            watch.over = (
+                f"Training ended by itself after {state.images:,} images: the error at held-out "
+                f"people was smallest after {watch.best_images:,} ({watch.best_error:.4f}, now "
+                f"{float(held_out):.4f}), and these weights are kept. Going on would draw the "
+                "training people themselves; --set stop=null goes on all the same."
+            )
+            if self.fabric.is_global_zero:
+                write_json(self.run.folder / STOPPED, {"reason": watch.over})
+        return {"held_out_error": held_out, "training_error": training}
+
+    def preview(self, final: bool) -> Float[Tensor, "n c h w"]:
+        """Draw few images in few steps on the way, and at the end as `sample` does."""
+        recipe = self.recipe
+        if final:
+            sampler, seeds = self.run.generator(self.state.sampler()), GRID
+        else:
+            network, seeds = self.state.sampler(), PREVIEW
+            how = recipe.sampler.model_copy(update={"steps": PREVIEW_STEPS})
+            shape = (len(self.run.facts.channels), recipe.size, recipe.size)
+            bf16 = self.run.facts.precision == "bf16"
+            sampler = FlowSampler(network, recipe.flow, how, shape, bf16)
+        with torch.no_grad(), evaluating(sampler):
+            return sampler(self.run.inputs(seeds)[0].to(self.fabric.device))
+
+    def _looks(self, data: SliceSet) -> Looks:
+        """Choose images of as many people as possible, with noise that stays the same."""
+        pixels = self.pixels if data is self.data else data.pixels(self.fabric.device)
+        units = units_of(data, self.recipe.labels)
+        alike = len(pixels) // len(units)  # poses of a volume
+        rows = looked_at(units["subject"].tolist(), LOOKS, self.recipe.seed)
+        poses = np.random.default_rng(self.recipe.seed).integers(alike, size=len(rows))
+        images = pixels.batch(torch.from_numpy(rows * alike + poses))
+        codes = self.run.facts.labels.of_rows(units.iloc[rows])
+        random = stream_of(self.recipe.seed, LOOK)
+        return Looks(
+            images=images,
+            labels=codes.to(images.device),
+            times=self.recipe.flow.draw_times(even_normals(len(rows))).to(images.device),
+            noise=torch.randn(images.shape, generator=random).to(images.device),
+        )
+
+    def _error(self, network: torch.nn.Module, side: Looks) -> Tensor:
+        """Give the mean error of the velocity at the images of one side."""
+        denoise = self._forward(network, compiled=False)
+        found = []
+        with torch.no_grad():
+            for rows in torch.arange(len(side.images)).split(self.recipe.batch):
+                found.append(
+                    self.recipe.flow.errors(
+                        denoise,
+                        side.images[rows],
+                        side.labels[rows],
+                        side.times[rows],
+                        side.noise[rows],
+                    )
+                )
+        return torch.cat(found).mean()

@@ -1,0 +1,85 @@
+"""The diffusion U-Net of MONAI, a library that reviewers know, as a baseline for comparisons."""
+
+import importlib
+from typing import Annotated, Literal
+
+import torch
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen
+
+TIMES = 1000.0  # its time embedding is made for steps counted from 0 to here
+
+
+class MonaiUNet(Frozen):
+    """MONAI's `DiffusionModelUNet`; needs the extra `monai`.
+
+    Attributes:
+        widths: Channels of each level.
+        blocks: Residual blocks of a level.
+        attention: Which levels, from the first to the last, have attention.
+        head: Channels of an attention head.
+    """
+
+    kind: Literal["monai-unet"] = "monai-unet"
+    widths: tuple[Annotated[int, Field(ge=8, multiple_of=8)], ...] = (64, 128, 256)
+    blocks: Annotated[int, Field(ge=1)] = 2
+    attention: tuple[bool, ...] = (False, False, True)
+    head: Annotated[int, Field(ge=8)] = 64
+
+    def denoiser(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+        """Build the network.
+
+        Raises:
+            RecipeError: MONAI is not installed, or the images cannot be halved so often.
+        """
+        least = 1 << (len(self.widths) - 1)
+        if size % least:
+            raise RecipeError(
+                f"This U-Net needs images whose side is a multiple of {least}, not {size} pixels; "
+                "change network.widths."
+            )
+        try:
+            nets = importlib.import_module("monai.networks.nets.diffusion_model_unet")
+        except ImportError as error:
+            raise RecipeError(
+                f"The network monai-unet needs the extra `monai` ({error}): "
+                "pip install 'mrgantry[monai]'."
+            ) from error
+        unet = nets.DiffusionModelUNet(
+            spatial_dims=2,
+            in_channels=channels + labels,
+            out_channels=channels,
+            num_res_blocks=self.blocks,
+            channels=self.widths,
+            attention_levels=self.attention,
+            norm_num_groups=8,
+            num_head_channels=self.head,
+        )
+        return VelocityDenoiser(unet)
+
+
+class VelocityDenoiser(nn.Module):
+    """A network that gives the velocity from noise to image, asked for the image.
+
+    MONAI's flows are trained on the velocity (`RFlowScheduler`); at time t the image lies t
+    velocities away. Labels are further channels of a single value each.
+    """
+
+    def __init__(self, unet: nn.Module) -> None:
+        super().__init__()
+        self.unet = unet
+
+    def forward(
+        self,
+        images: Float[Tensor, "n c h w"],
+        times: Float[Tensor, " n"],
+        labels: Float[Tensor, "n k"],
+    ) -> Float[Tensor, "n c h w"]:
+        """Take the noise of a time in [0, 1] off images."""
+        maps = labels[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        velocity = self.unet(torch.cat([images, maps.to(images)], 1), times * TIMES)
+        return images - times[:, None, None, None] * velocity

@@ -1,0 +1,230 @@
+"""A U-Net that says what a noisy image looks like without its noise.
+
+It works on blocks of pixels laid into channels (space to depth), so that images of any size cost
+little more than small ones, and its middle is the same network at every size.
+"""
+
+import math
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from pydantic import Field
+from torch import Tensor, nn
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen
+
+GROUPS = 8  # of channels that are normalised together
+FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
+Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
+
+
+class UNet(Frozen):
+    """A U-Net of residual blocks with adaptive group norm (Dhariwal and Nichol 2021).
+
+    Attributes:
+        patch: Side of the blocks of pixels that become channels.
+        widths: Channels of each level; every level after the first has half the side.
+        blocks: Residual blocks of a level, on the way down; the way up has one more.
+        heads: Of the attention in the middle.
+    """
+
+    kind: Literal["unet"] = "unet"
+    patch: Literal[1, 2, 4, 8] = 2
+    widths: tuple[Width, ...] = (48, 96, 160)
+    blocks: Annotated[int, Field(ge=1)] = 1
+    heads: Annotated[int, Field(ge=1)] = 4
+
+    def denoiser(self, size: int, channels: int, labels: int = 0) -> "Denoiser":
+        """Build the network.
+
+        Raises:
+            RecipeError: The images cannot be cut into blocks, or halved so often.
+        """
+        least = self.patch << (len(self.widths) - 1)
+        if size % least:
+            raise RecipeError(
+                f"This U-Net needs images whose side is a multiple of {least}, not {size} pixels; "
+                "change network.patch or network.widths."
+            )
+        return Denoiser(self, channels, labels)
+
+
+class Residual(nn.Module):
+    """Two convolutions beside an identity, scaled and shifted by what is known of the image.
+
+    The last convolution starts at zero, so that a new block changes nothing.
+    """
+
+    def __init__(self, narrow: int, wide: int, known: int) -> None:
+        super().__init__()
+        self.first_norm = nn.GroupNorm(GROUPS, narrow)
+        self.first = nn.Conv2d(narrow, wide, 3, 1, 1)
+        self.second_norm = nn.GroupNorm(GROUPS, wide)
+        self.second = _zeroed(nn.Conv2d(wide, wide, 3, 1, 1))
+        self.modulation = nn.Linear(known, 2 * wide)
+        self.skip = nn.Conv2d(narrow, wide, 1) if narrow != wide else nn.Identity()
+
+    def forward(
+        self, inputs: Float[Tensor, "n c h w"], known: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n c2 h w"]:
+        """Add what the convolutions find."""
+        features = self.first(F.silu(self.first_norm(inputs)))
+        scale, shift = self.modulation(known)[:, :, None, None].chunk(2, 1)
+        features = self.second_norm(features) * (1 + scale) + shift
+        outputs: Tensor = self.skip(inputs) + self.second(F.silu(features))
+        return outputs
+
+
+class Attention(nn.Module):
+    """Attention among all places of a small grid, beside an identity."""
+
+    def __init__(self, width: int, heads: int) -> None:
+        super().__init__()
+        self.heads = heads
+        self.norm = nn.GroupNorm(GROUPS, width)
+        self.queries_keys_values = nn.Conv2d(width, 3 * width, 1)
+        self.mix = _zeroed(nn.Conv2d(width, width, 1))
+
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+        """Add what other places tell."""
+        n, width, height, along = inputs.shape
+        shape = (n, 3, self.heads, width // self.heads, height * along)
+        packed = self.queries_keys_values(self.norm(inputs)).reshape(shape)
+        queries, keys, values = packed.transpose(-1, -2).unbind(1)
+        found = F.scaled_dot_product_attention(queries, keys, values)
+        outputs: Tensor = inputs + self.mix(found.transpose(-1, -2).reshape(inputs.shape))
+        return outputs
+
+
+class Denoiser(nn.Module):
+    """The network: noisy images, their times and labels to images without noise.
+
+    Args:
+        plan: Its widths.
+        channels: Of the images.
+        labels: Length of the one-hot vectors; a vector of zeros is an unknown label.
+    """
+
+    def __init__(self, plan: UNet, channels: int, labels: int) -> None:
+        super().__init__()
+        self.patch, first = plan.patch, plan.widths[0]
+        known, pixels = 4 * first, channels * plan.patch**2
+        self.waves = first // 2
+        self.time = nn.Sequential(
+            nn.Linear(2 * self.waves, known), nn.SiLU(), nn.Linear(known, known)
+        )
+        self.label = nn.Linear(labels, known, bias=False) if labels else None
+        self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
+        # On the way down every output is kept for the way up.
+        kept, width = [first], first
+        self.down = nn.ModuleList()
+        for level, wide in enumerate(plan.widths):
+            if level:
+                self.down.append(nn.Conv2d(width, width, 3, 2, 1))
+                kept.append(width)
+            for _ in range(plan.blocks):
+                self.down.append(Residual(width, wide, known))
+                width = wide
+                kept.append(width)
+        self.middle = nn.ModuleList(
+            [
+                Residual(width, width, known),
+                Attention(width, plan.heads),
+                Residual(width, width, known),
+            ]
+        )
+        self.up = nn.ModuleList()
+        for level, wide in reversed(list(enumerate(plan.widths))):
+            for _ in range(plan.blocks + 1):
+                self.up.append(Residual(width + kept.pop(), wide, known))
+                width = wide
+            if level:
+                self.up.append(nn.Conv2d(width, width, 3, 1, 1))
+        self.last_norm = nn.GroupNorm(GROUPS, width)
+        self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
+
+    def forward(
+        self,
+        images: Float[Tensor, "n c h w"],
+        times: Float[Tensor, " n"],
+        labels: Float[Tensor, "n k"],
+    ) -> Float[Tensor, "n c h w"]:
+        """Take the noise of a time in [0, 1] off images."""
+        known = self._known(times, labels)
+        features = self.stem(F.pixel_unshuffle(images, self.patch))
+        kept = [features]
+        for layer in self.down:
+            halving = isinstance(layer, nn.Conv2d)
+            features = layer(features) if halving else layer(features, known)
+            kept.append(features)
+        before, attention, after = self.middle
+        features = after(attention(before(features, known)), known)
+        for layer in self.up:
+            if isinstance(layer, nn.Conv2d):
+                features = layer(F.interpolate(features, scale_factor=2.0))
+            else:
+                features = layer(torch.cat([features, kept.pop()], 1), known)
+        pixels = self.last(F.silu(self.last_norm(features)))
+        return F.pixel_shuffle(pixels, self.patch)
+
+    def _known(
+        self, times: Float[Tensor, " n"], labels: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n e"]:
+        """Describe time and label in one vector an image."""
+        places = torch.arange(self.waves, device=times.device) / self.waves
+        angles = times[:, None] * FREQUENCY ** (1 - places)
+        known = self.time(torch.cat([angles.cos(), angles.sin()], 1))
+        if self.label is not None:
+            known = known + self.label(labels)
+        return F.silu(known)
+
+    def fit(
+        self,
+        tensors: Mapping[str, Tensor],
+        columns: Float[Tensor, "e k"],
+        constant: Float[Tensor, " e"],
+    ) -> dict[str, Tensor]:
+        """Bring another network's weights to the channels, blocks and labels of this one.
+
+        Args:
+            tensors: The other's weights, whose middle must be like this one's.
+            columns: What the other knows of each label of this one.
+            constant: What it knows of labels that are the same for all images here.
+
+        Returns:
+            Weights that this network can load. Until it has learnt more, it sees each block of
+            pixels as its mean where blocks are larger here, and all channels alike.
+        """
+        fitted = dict(tensors)
+        fitted.pop("label.weight", None)
+        fitted["time.2.bias"] = tensors["time.2.bias"] + constant
+        if self.label is not None:
+            fitted["label.weight"] = columns
+        ours, theirs = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
+        if ours != theirs:
+            channels = ours // self.patch**2
+            source = _block_places(channels, self.patch, theirs)
+            times = torch.bincount(source, minlength=theirs).to(tensors["stem.weight"])
+            fitted["stem.weight"] = (tensors["stem.weight"] / times[:, None, None])[:, source]
+            fitted["last.weight"] = tensors["last.weight"][source]
+            fitted["last.bias"] = tensors["last.bias"][source]
+        return fitted
+
+
+def _block_places(channels: int, patch: int, theirs: int) -> Tensor:
+    """Say which pixel of another network's single-channel block each of ours lies in."""
+    side = math.isqrt(theirs)
+    along = torch.arange(patch) * side // patch
+    block = (along[:, None] * side + along).flatten()
+    return block.repeat(channels)
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+    nn.init.zeros_(layer.weight)
+    if layer.bias is not None:
+        nn.init.zeros_(layer.bias)
+    return layer

@@ -1,0 +1,57 @@
+"""What a projection has found of some slices, and its parts on disk."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+from zipfile import BadZipFile
+
+import numpy as np
+from jaxtyping import Float16, Float32
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import whole
+
+
+class Projected(NamedTuple):
+    """What was found of some slices, in their order.
+
+    Attributes:
+        latents: Whose images come nearest.
+        images: These images, in [-1, 1].
+        velocity_errors: Of a flow: how well it takes noise off each slice; empty of a GAN.
+    """
+
+    latents: Float32[np.ndarray, "n z"]
+    images: Float16[np.ndarray, "n c h w"]
+    velocity_errors: Float32[np.ndarray, " m"]
+
+    @classmethod
+    def joined(cls, parts: Sequence["Projected"]) -> "Projected":
+        """Put parts one after another."""
+        return cls(*(np.concatenate(some) for some in zip(*parts, strict=True)))
+
+    def ordered(self, order: np.ndarray) -> "Projected":
+        """Put slices into another order."""
+        errors = self.velocity_errors[order] if len(self.velocity_errors) else self.velocity_errors
+        return Projected(self.latents[order], self.images[order], errors)
+
+
+def save_part(path: Path, part: Projected) -> None:
+    """Write a part."""
+    with whole(path) as aside:
+        np.savez(aside, **part._asdict())
+
+
+def load_part(path: Path) -> Projected:
+    """Read a part.
+
+    Raises:
+        DataError: It is damaged.
+    """
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            return Projected(*(stored[name] for name in Projected._fields))
+    except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
+        raise DataError(
+            f"{path} is damaged ({error}); delete it and run the same command again."
+        ) from error

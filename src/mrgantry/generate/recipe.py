@@ -1,0 +1,275 @@
+"""A recipe: everything that training needs beside the data, frozen and complete."""
+
+import json
+from collections.abc import Iterator, Sequence
+from typing import Annotated, Any, Literal, TypeVar
+
+import torch
+from pydantic import BaseModel, Field
+from torch import nn
+from torch.optim import Optimizer
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.generate.augment import Augment
+from mrgantry.generate.flow import Flow, Sampler
+from mrgantry.generate.labels import Column
+from mrgantry.generate.latents import Prior
+from mrgantry.generate.losses import Loss
+from mrgantry.generate.networks import DenoisingNetwork, GanNetwork
+from mrgantry.generate.schedule import Growing, Steps
+from mrgantry.generate.stop import Stop
+
+KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
+FIXED = ("name", "variant", "changes", "kind")  # and what it cannot
+Rate = Annotated[float, Field(gt=0, lt=1)]
+Kind = TypeVar("Kind", bound="Recipe")
+
+
+class Adam(Frozen):
+    """Adam (Kingma and Ba 2015); beta1 0.5 is DCGAN's convention."""
+
+    kind: Literal["adam"] = "adam"
+    lr: Rate = 2e-4
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.5
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
+
+    def build(self, network: nn.Module) -> Optimizer:
+        """Make the optimiser of one network."""
+        return torch.optim.Adam(network.parameters(), self.lr, (self.beta1, self.beta2))
+
+
+class RmsProp(Frozen):
+    """RMSprop, which Arjovsky et al. (2017) use for the Wasserstein loss."""
+
+    kind: Literal["rmsprop"] = "rmsprop"
+    lr: Rate = 5e-5
+
+    def build(self, network: nn.Module) -> Optimizer:
+        """Make the optimiser of one network."""
+        return torch.optim.RMSprop(network.parameters(), self.lr)
+
+
+class AdamW(Frozen):
+    """Adam whose weights also decay by themselves (Loshchilov and Hutter 2019)."""
+
+    kind: Literal["adamw"] = "adamw"
+    lr: Rate = 1e-3
+    beta1: Annotated[float, Field(ge=0, lt=1)] = 0.9
+    beta2: Annotated[float, Field(ge=0, lt=1)] = 0.99
+    decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
+
+    def build(self, network: nn.Module) -> Optimizer:
+        """Make the optimiser of one network."""
+        return torch.optim.AdamW(
+            network.parameters(), self.lr, (self.beta1, self.beta2), weight_decay=self.decay
+        )
+
+
+class Recipe(Frozen):
+    """One training, whole: what recipes of all kinds have.
+
+    Attributes:
+        name: What it is called.
+        variant: Of a published recipe: as "published"; as "coded" by its authors where that
+            differs; "corrected", as coded without its mistakes; or "original", as long as in
+            the paper that it follows.
+        size: Height and width of the images in pixels.
+        labels: Columns of the rows that the networks are told; those with a single value
+            in the training set are left out.
+        start: Where the weights come from: the name of weights that come with mrgantry, a run,
+            or a file of weights; None draws them at random.
+        images: Real images that are shown in all; this is the length.
+        batch: Images a step, over all processes.
+        ema: Half-life of the generator's moving average in images; None samples from
+            the last weights instead, as the published studies did.
+        precision: "auto" takes bf16 where a short timing shows that it is faster.
+        seed: Seed of weights, of the order of images and of noise.
+        changes: What was changed of the recipe of that name, as `key=value`.
+    """
+
+    name: str
+    variant: Literal["published", "coded", "corrected", "original"] | None = None
+    size: Annotated[int, Field(ge=8)]
+    labels: tuple[Column, ...] = ()
+    start: str | None = None
+    images: Annotated[int, Field(ge=1)]
+    batch: Annotated[int, Field(ge=2)] = 64
+    ema: Annotated[float, Field(gt=0)] | None = None
+    precision: Literal["auto", "fp32", "bf16"] = "auto"
+    seed: Annotated[int, Field(ge=0)] = 0
+    changes: tuple[str, ...] = ()
+
+    def set(self: Kind, changes: Sequence[str]) -> Kind:
+        """Give the recipe with values changed, each written as `key=value`.
+
+        A key is a dotted path such as `network.width`, or its last word alone where
+        that is unambiguous. `loss=dragan` takes another kind with its own defaults, and so
+        do `network`, `optimiser` and `schedule`; `augment=null` takes it away.
+
+        Raises:
+            RecipeError: A key is unknown or ambiguous, or its value will not do.
+        """
+        recipe = self
+        for change in changes:
+            recipe = recipe._changed(change)
+        return recipe.model_copy(update={"changes": (*self.changes, *changes)})
+
+    def _changed(self: Kind, change: str) -> Kind:
+        key, sign, text = change.partition("=")
+        if not sign:
+            raise RecipeError(f"The change {change!r} must read key=value.")
+        if key in FIXED:
+            raise RecipeError(
+                f"The {key} of the recipe {self.name} is not to be changed; variants are recipes "
+                "of their own, which `mrgantry recipes` lists."
+            )
+        values = self.model_dump()
+        known = list(dict.fromkeys([*_paths(values), *values]))
+        matches = [path for path in known if path == key or path.endswith(f".{key}")]
+        if not matches:
+            raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))
+        if key not in matches and len(matches) > 1:
+            raise RecipeError(f"The key {key!r} could be {' or '.join(matches)}; write which.")
+        place = values
+        *parents, last = (key if key in matches else matches[0]).split(".")
+        for parent in parents:
+            place = place[parent]
+        value = _parse(text)
+        place[last] = {"kind": value} if last in KINDS and isinstance(value, str) else value
+        return type(self).of(values, f"recipe {self.name}")
+
+    def differences(self, other: "Recipe") -> list[str]:
+        """List the keys, with both values, in which two recipes differ."""
+        ours, theirs = dict(_leaves(self)), dict(_leaves(other))
+        return [
+            f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}"
+            for key in sorted(ours.keys() | theirs.keys())
+            if ours.get(key) != theirs.get(key) and key != "changes"
+        ]
+
+
+class GanRecipe(Recipe):
+    """A pair of networks that are trained against each other.
+
+    Attributes:
+        kind: "gan".
+        network: The pair of networks.
+        loss: What they minimise.
+        optimiser: How, for each of both.
+        steps: Critic steps and generator steps of a round.
+        schedule: Progressive growing, for networks that can; None trains at full size.
+        augment: What the critic sees is changed at random; None shows images as they are.
+    """
+
+    kind: Literal["gan"] = "gan"
+    network: GanNetwork
+    loss: Loss
+    optimiser: Annotated[Adam | RmsProp, Field(discriminator="kind")] = Adam()
+    steps: Steps = Steps()
+    schedule: Growing | None = None
+    augment: Augment | None = None
+
+    @property
+    def objective(self) -> str:
+        """Name what is minimised."""
+        return self.loss.kind
+
+    @property
+    def prior(self) -> Prior:
+        """Give the distribution of latents."""
+        return self.network.prior
+
+    def latent(self, channels: int) -> int:
+        """Give the length of the latent vector of images of so many channels."""
+        return self.network.latent
+
+
+class FlowRecipe(Recipe):
+    """A network that takes noise off images, and so leads from noise to new ones.
+
+    Attributes:
+        kind: "flow".
+        network: The denoiser.
+        flow: The path from noise to images.
+        sampler: How images are drawn, unless `sample` is told otherwise.
+        optimiser: How the error is lowered; gradients longer than 1 are shortened to 1.
+        warm_up: Images in which the rate of learning rises from 0.
+        cool_down: Last share of the images, in which it falls to a twentieth.
+        stop: When training ends by itself; None goes on to the end.
+    """
+
+    kind: Literal["flow"] = "flow"
+    network: DenoisingNetwork
+    flow: Flow = Flow()
+    sampler: Sampler = Sampler()
+    optimiser: AdamW = AdamW()
+    warm_up: Annotated[int, Field(ge=0)] = 1600
+    cool_down: Annotated[float, Field(ge=0, le=1)] = 0.3
+    stop: Stop | None = Stop()
+
+    @property
+    def objective(self) -> str:
+        """Name what is minimised."""
+        return "flow"
+
+    @property
+    def prior(self) -> Prior:
+        """Give the distribution of latents: they are images of noise."""
+        return "normal"
+
+    def latent(self, channels: int) -> int:
+        """Give the length of the latent vector: it has a number for each pixel."""
+        return channels * self.size**2
+
+    def rate(self, images: int) -> float:
+        """Give the rate of learning after so many images, as a share of the optimiser's."""
+        left = 1 - images / self.images
+        rising = min(1.0, (images + self.batch) / self.warm_up) if self.warm_up else 1.0
+        falling = min(1.0, left / self.cool_down) if self.cool_down else 1.0
+        return rising * max(falling, 0.05)
+
+
+AnyRecipe = Annotated[GanRecipe | FlowRecipe, Field(discriminator="kind")]
+
+
+def read_recipe(values: Any, what: str) -> AnyRecipe:
+    """Make a recipe of the kind that plain data name; a GAN where they name none.
+
+    Args:
+        values: Keys and values, for example read from JSON.
+        what: What to call it in the message, such as "recipe demo".
+
+    Raises:
+        RecipeError: A key is unknown, a value has the wrong type or range.
+    """
+    kinds: dict[str, type[GanRecipe | FlowRecipe]] = {"gan": GanRecipe, "flow": FlowRecipe}
+    kind = values.get("kind", "gan") if isinstance(values, dict) else "gan"
+    if kind not in kinds:
+        raise RecipeError(unknown("kind", str(kind), list(kinds), what))
+    return kinds[kind].of(values, what)
+
+
+def _paths(values: dict[str, Any], prefix: str = "") -> Iterator[str]:
+    for key, value in values.items():
+        if isinstance(value, dict):
+            yield from _paths(value, f"{prefix}{key}.")
+        else:
+            yield prefix + key
+
+
+def _leaves(value: BaseModel, prefix: str = "") -> Iterator[tuple[str, Any]]:
+    for key in type(value).model_fields:
+        field = getattr(value, key)
+        if isinstance(field, BaseModel):
+            yield from _leaves(field, f"{prefix}{key}.")
+        else:
+            yield prefix + key, field
+
+
+def _parse(text: str) -> Any:
+    """Read a value as JSON where it is (numbers, null), else as a word."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text

@@ -1,0 +1,301 @@
+"""Weights to begin with: those that come with mrgantry, another run's, or a file.
+
+What begins with a brain of any kind needs far fewer images to draw the brains of one scanner. The
+weights that come with mrgantry were trained on simulated heads alone, so they owe nothing to
+patients, and nobody who is evaluated can be among them.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, Literal
+
+import pandas as pd
+import torch
+from jaxtyping import Float
+from safetensors import SafetensorError
+from safetensors.torch import load, save
+from torch import Tensor, nn
+
+from mrgantry.common.errors import RecipeError, RunError
+from mrgantry.common.files import fingerprint, whole
+from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.weights import fetched
+from mrgantry.generate.labels import Labels
+from mrgantry.generate.networks.unet import Denoiser
+from mrgantry.generate.recipe import FlowRecipe, GanRecipe
+from mrgantry.generate.run import Run, StartedFrom
+from mrgantry.generate.state import State
+
+SHIPPED = {"heads-64": "heads-64.safetensors"}
+KEY = "mrgantry"  # of the description within a file of weights
+
+
+class Description(Frozen):
+    """What a file of weights says of itself.
+
+    Attributes:
+        network: The denoiser, as a recipe writes it.
+        labels: What it was told.
+        source: Where its training data came from in the end.
+        training_subjects: Whom it was trained on.
+        notice: Whose work it rests on, to be passed on with it.
+        command: The shell command that trains it again.
+    """
+
+    network: dict[str, Any]
+    labels: Labels
+    source: Literal["real", "simulated"]
+    training_subjects: tuple[str, ...]
+    notice: str = ""
+    command: str = ""
+
+
+@dataclass(frozen=True, eq=False)
+class Start:
+    """Weights to begin with.
+
+    Attributes:
+        facts: What a run records of them.
+        labels: What their network was told.
+        tensors: The weights, by the names of the networks that they are for.
+    """
+
+    facts: StartedFrom
+    labels: Labels
+    tensors: dict[str, dict[str, Tensor]]
+
+    def give(self, state: State, labels: Labels, table: pd.DataFrame) -> tuple[str, ...]:
+        """Give a new training's networks these weights.
+
+        Args:
+            state: Before its first step; changed in place.
+            labels: What its networks are told.
+            table: Its training rows, which tell what is the same for all of them.
+
+        Returns:
+            What was changed of the weights, a sentence each.
+
+        Raises:
+            RecipeError: They are those of another network.
+        """
+        adapted: list[str] = []
+        for name, network in state.networks().items():
+            tensors = self.tensors.get(name) or self.tensors.get("generator")
+            if name == "critic" and "critic" not in self.tensors:
+                raise RecipeError(
+                    f"{self.facts.name} holds no critic, so no GAN can start from it; take a run."
+                )
+            if tensors is None:
+                raise RecipeError(f"{self.facts.name} holds no weights for the {name}.")
+            if isinstance(network, Denoiser):
+                tensors, said = self._fitted(network, tensors, labels, table)
+                adapted += [one for one in said if one not in adapted]
+            self._load(network, tensors)
+        return tuple(adapted)
+
+    def _load(self, network: nn.Module, tensors: dict[str, Tensor]) -> None:
+        """Load weights, or say in a sentence that they are another network's."""
+        ours = network.state_dict()
+        unlike = [
+            key
+            for key in ours.keys() | tensors.keys()
+            if key not in ours or key not in tensors or ours[key].shape != tensors[key].shape
+        ]
+        if unlike:
+            raise RecipeError(
+                f"{self.facts.name} does not fit: it is another network, or one with other labels "
+                f"({min(unlike)} and {len(unlike) - 1} more of its parts are other than here). "
+                "Start from a run of the same recipe, or from nothing: --start none."
+            )
+        network.load_state_dict(tensors)
+
+    def _fitted(
+        self, network: Denoiser, tensors: dict[str, Tensor], labels: Labels, table: pd.DataFrame
+    ) -> tuple[dict[str, Tensor], list[str]]:
+        """Bring a denoiser's weights to this one's labels, channels and blocks, and say how."""
+        said: list[str] = []
+        known = tensors.get("label.weight")
+        width = len(tensors["time.2.bias"]) if "time.2.bias" in tensors else 0
+        columns, constant = torch.zeros(width, labels.width), torch.zeros(width)
+        if known is not None:
+            columns, constant, said = match_labels(self.labels, known, labels, table)
+        if "stem.weight" in tensors and "last.weight" in tensors and width:
+            theirs, ours = tensors["stem.weight"].shape[1], network.stem.weight.shape[1]
+            if theirs != ours:
+                said.append(f"blocks of {theirs} numbers became blocks of {ours}")
+            tensors = network.fit(tensors, columns, constant)
+        return tensors, said
+
+
+def match_labels(
+    theirs: Labels, known: Float[Tensor, "e k"], ours: Labels, table: pd.DataFrame
+) -> tuple[Float[Tensor, "e j"], Float[Tensor, " e"], list[str]]:
+    """Find what a network knows of other labels than those it was trained with.
+
+    Args:
+        theirs: Labels it was trained with.
+        known: What it knows of each of their values.
+        ours: Labels that are wanted.
+        table: Training rows: what is the same for all of them is known without a label.
+
+    Returns:
+        What it knows of each wanted value, what it knows of all images here, and what could not
+        be matched, a sentence each. A value that it never met is taken for the mean of all.
+    """
+    column_of: dict[tuple[str, str], int] = {}
+    first = 0
+    for name, values in theirs.levels.items():
+        column_of |= {(name, value): first + place for place, value in enumerate(values)}
+        first += len(values)
+    said: list[str] = []
+
+    def mean(name: str, values: Sequence[str]) -> Tensor:
+        found = [column_of[name, value] for value in values if (name, value) in column_of]
+        if len(found) < len(values):
+            strange = sorted(set(values) - {value for _, value in column_of})
+            said.append(f"{name} {', '.join(strange)} was taken for the mean of all")
+        found = found or [column_of[name, value] for value in theirs.levels[name]]
+        return known[:, found].mean(1)
+
+    columns = [
+        mean(name, [value]) if name in theirs.levels else torch.zeros(len(known))
+        for name, values in ours.levels.items()
+        for value in values
+    ]
+    constant = torch.zeros(len(known))
+    for name in theirs.levels:
+        if name not in ours.levels:
+            constant = constant + mean(name, sorted(set(table[name].astype(str))))
+    stacked = torch.stack(columns, 1) if columns else torch.zeros(len(known), 0)
+    return stacked, constant, said
+
+
+def find_start(name: str) -> Start:
+    """Find weights by the name of those that come with mrgantry, a run, a file or an address.
+
+    Args:
+        name: "heads-64"; the folder of a run; a safetensors file that describes itself; or an
+            https address of one with its hash behind it, as https://host/file#sha256=...
+
+    Raises:
+        RecipeError: There is nothing of that name, or nothing that training can start from.
+        RunError: The run has no weights, or they are damaged.
+        DataError: The address cannot be reached.
+    """
+    if name in SHIPPED:
+        return _of_file((files("mrgantry.generate") / "starts" / SHIPPED[name]).read_bytes(), name)
+    if name.startswith("https://"):
+        address, _, mark = name.partition("#sha256=")
+        if len(mark) != 64:
+            raise RecipeError(
+                f"The address {address} needs the hash of its file behind it, as {address}"
+                "#sha256=... of 64 digits, so that no other file is taken for it."
+            )
+        path = fetched(f"{mark[:16]}-{address.rsplit('/', 1)[-1]}", address, mark)
+        return _of_file(_checked(path, mark), name)
+    path = Path(name)
+    if path.is_dir():
+        return _of_run(Run.open(path), name)
+    if path.is_file():
+        return _of_file(path.read_bytes(), name)
+    raise RecipeError(unknown("start", name, list(SHIPPED), "folders and files here"))
+
+
+def _checked(path: Path, mark: str) -> bytes:
+    """Read a file whose hash must be this one.
+
+    Raises:
+        RecipeError: It is another.
+    """
+    import hashlib  # noqa: PLC0415 (only weights from elsewhere need it)
+
+    content = path.read_bytes()
+    if hashlib.sha256(content).hexdigest() != mark:
+        raise RecipeError(f"{path} has another hash than {mark}; delete it to fetch it again.")
+    return content
+
+
+def _of_run(run: Run, name: str) -> Start:
+    """Take the weights of a run."""
+    paths = {path.stem: path for path in (run.folder / "weights").glob("*.safetensors")}
+    best = run.weights()  # what images are sampled from; says where there are none
+    tensors = {key: _tensors(path.read_bytes(), str(path)) for key, path in paths.items()}
+    if isinstance(run.recipe, FlowRecipe):
+        tensors = {"generator": _tensors(best, name)}
+    elif "critic" not in tensors:
+        raise RunError(f"{run.folder} has no critic's weights, which a GAN starts from too.")
+    facts = StartedFrom(
+        name=name,
+        fingerprint=fingerprint([best]),
+        source=run.facts.source,
+        training_subjects=run.facts.training_subjects,
+    )
+    return Start(facts, run.facts.labels, tensors)
+
+
+def _of_file(content: bytes, name: str) -> Start:
+    """Take the weights of a file that describes itself.
+
+    Raises:
+        RecipeError: It is no such file.
+    """
+    tensors = _tensors(content, name)
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    if KEY not in metadata:
+        raise RecipeError(
+            f"{name} does not say what network it is of and whom it was trained on; take the "
+            "folder of its run."
+        )
+    told = Description.of(json.loads(metadata[KEY]), f"description of {name}")
+    facts = StartedFrom(
+        name=name,
+        fingerprint=fingerprint([content]),
+        source=told.source,
+        training_subjects=told.training_subjects,
+    )
+    return Start(facts, told.labels, {"generator": tensors})
+
+
+def _tensors(content: bytes, name: str) -> dict[str, Tensor]:
+    """Read weights; the format holds numbers only, and nothing in it is ever run.
+
+    Raises:
+        RecipeError: It is damaged, or another format.
+    """
+    try:
+        return {key: value.float() for key, value in load(content).items()}
+    except SafetensorError as error:
+        raise RecipeError(
+            f"{name} is no safetensors file of weights, or a damaged one ({error})."
+        ) from error
+
+
+def save_start(path: Path, run: Run, notice: str, command: str) -> None:
+    """Write the weights of a run as a file that others can start from, in half precision.
+
+    Args:
+        path: A .safetensors file.
+        run: Whose weights.
+        notice: Whose work they rest on.
+        command: What trains them again.
+
+    Raises:
+        RecipeError: The run's recipe is none that others can start from as a file.
+    """
+    if isinstance(run.recipe, GanRecipe):
+        raise RecipeError("Only a flow's weights can stand in one file; start from the run.")
+    told = Description(
+        network=run.recipe.network.model_dump(),
+        labels=run.facts.labels,
+        source=run.facts.source,
+        training_subjects=run.facts.training_subjects,
+        notice=notice,
+        command=command,
+    )
+    halves = {key: value.half() for key, value in load(run.weights()).items()}
+    with whole(path) as aside:
+        aside.write_bytes(save(halves, {KEY: told.model_dump_json()}))

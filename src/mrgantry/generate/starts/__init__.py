@@ -1,0 +1,1 @@
+"""Weights that come with mrgantry; `python -m mrgantry.papers.heads` trains them."""

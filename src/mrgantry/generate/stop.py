@@ -1,0 +1,114 @@
+"""When training has learnt what its people can teach.
+
+A flow that goes on learning from few people begins to draw those people. It shows before anyone
+sees it in the images: the error at people it was not trained on stops falling and rises again,
+while that at training people falls on. So the error at both is taken now and then, with the same
+noise each time, the weights with the smallest error at the others are kept, and training ends
+when they have not been bettered for long.
+"""
+
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+import numpy as np
+import torch
+from jaxtyping import Float, Int
+from pydantic import Field
+from torch import Tensor
+
+from mrgantry.common.frozen import Frozen
+
+LOOKS = 256  # images of either side that are looked at
+
+
+class Stop(Frozen):
+    """When training ends by itself.
+
+    Attributes:
+        every: Images between two looks at first; later a tenth of those seen so far.
+        patience: Training ends when the best look lies back by this share of the images that
+            had been seen at it,
+        least: and by so many images at least.
+    """
+
+    every: Annotated[int, Field(ge=1)] = 2000
+    patience: Annotated[float, Field(gt=0)] = 1.0
+    least: Annotated[int, Field(ge=0)] = 8000
+
+    def next_look(self, images: int) -> int:
+        """Give the images after which to look again."""
+        return images + max(self.every, images // 10)
+
+    def is_over(self, watch: "Watch", images: int) -> bool:
+        """Say whether nothing better has come for long."""
+        waited = images - watch.best_images
+        return waited >= max(self.least, self.patience * watch.best_images)
+
+
+@dataclass
+class Watch:
+    """What the looks have shown so far; a resumed run reads it back.
+
+    Attributes:
+        due: Images after which to look next.
+        best_images: Images seen at the best look; 0 before the first.
+        best_error: The error at held-out people then.
+        over: Why training ended by itself; empty while it has not.
+    """
+
+    due: int = 0
+    best_images: int = 0
+    best_error: float = float("inf")
+    over: str = ""
+
+    def note(self, error: float, images: int) -> bool:
+        """Take a look's error at held-out people; say whether it is the smallest so far."""
+        if not error < self.best_error:
+            return False
+        self.best_error, self.best_images = error, images
+        return True
+
+    def values(self) -> dict[str, Any]:
+        """Give all as plain data."""
+        return dict(vars(self))
+
+
+@dataclass(frozen=True, eq=False)
+class Looks:
+    """Images of one side to look at, always with the same noise.
+
+    Attributes:
+        images: Intensities in [-1, 1].
+        labels: Their one-hot vectors.
+        times: Spread evenly over those of training.
+        noise: Normal.
+    """
+
+    images: Float[Tensor, "n c h w"]
+    labels: Float[Tensor, "n k"]
+    times: Float[Tensor, " n"]
+    noise: Float[Tensor, "n c h w"]
+    people: tuple[str, ...] = field(default=())
+
+
+def looked_at(people: list[str], count: int, seed: int) -> Int[np.ndarray, " n"]:
+    """Choose rows to look at, of as many people as possible.
+
+    Args:
+        people: Whose each row is.
+        count: How many rows; all, where there are fewer.
+        seed: Of the choice.
+    """
+    order = np.random.default_rng(seed).permutation(len(people))
+    turns: dict[str, int] = {}
+    places = []
+    for row in order:
+        places.append(turns.setdefault(people[row], 0))
+        turns[people[row]] += 1
+    return np.sort(order[np.argsort(places, kind="stable")][:count])
+
+
+def even_normals(count: int) -> Float[Tensor, " n"]:
+    """Give normal numbers that are spread as evenly as so many can be."""
+    shares = (torch.arange(count, dtype=torch.float64) + 0.5) / count
+    return torch.special.ndtri(shares).float()

@@ -1,0 +1,193 @@
+"""Train a recipe on a set of slices, from the beginning or from where it stopped."""
+
+import logging
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pandas as pd
+from lightning_fabric import Fabric
+from torch import nn
+
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.rows import choose_rows, units_of
+from mrgantry.data.slices import Pixels, SliceSet
+from mrgantry.generate.adversarial import GanTraining
+from mrgantry.generate.device import choose_precision, start_fabric
+from mrgantry.generate.flow_training import FlowTraining
+from mrgantry.generate.labels import Labels
+from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
+from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.start import Start, find_start
+from mrgantry.generate.state import State, build
+from mrgantry.generate.training import Training
+
+LOG = logging.getLogger(__name__)
+BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
+
+
+def train(
+    slices: Path,
+    run: Path,
+    recipe: AnyRecipe,
+    *,
+    only: Sequence[str] = (),
+    devices: int = 1,
+    compiled: bool = False,
+    on_snapshot: Callable[[Run, int], None] | None = None,
+) -> Run:
+    """Train a recipe on the training split of a set; the same call resumes.
+
+    A recipe with more images makes a run longer. A flow looks at the validation split, where
+    there is one, to tell when to stop; nothing is learnt from it.
+
+    On one machine's CPU the weights do not depend on whether the run was interrupted; a
+    GPU adds in no fixed order, so there they agree within rounding. Several processes do
+    what one does with the whole batch, but for statistics over images, which each takes of
+    its share: batch norm, minibatch deviation across its groups, DRAGAN's sigma.
+
+    Args:
+        slices: Folder of the set.
+        run: Folder of the run.
+        recipe: What to train.
+        only: Conditions on the rows, such as "tumour=yes".
+        devices: Processes, one a GPU where there are GPUs.
+        compiled: Compile the networks first; pays on a GPU.
+        on_snapshot: Called with the run and the images seen after each snapshot.
+
+    Raises:
+        RunError: The folder holds another run, or a loss became NaN.
+        RecipeError: The recipe's size is not that of the images, or its start does not fit.
+        DataError: The set cannot be used, or no row meets the conditions.
+    """
+    whole = SliceSet.open(slices)
+    data = choose_rows(whole.split("train"), only)
+    if recipe.size != data.about.size:
+        raise RecipeError(
+            f"The recipe {recipe.name} makes images of {recipe.size} pixels, but {slices} has "
+            f"{data.about.size}. Prepare it again with --size {recipe.size}, or choose a "
+            "recipe of that size."
+        )
+    fabric = start_fabric(recipe, devices)
+    table = units_of(data, recipe.labels)
+    labels = Labels.of_table(table, recipe.labels)
+    state = build(recipe, len(data.about.channels), labels.width, fabric.device)
+    facts = Facts(
+        **describe(data),
+        labels=labels,
+        only=tuple(only),
+        command=command_line(
+            "train",
+            slices,
+            run,
+            recipe=recipe.name,
+            set=recipe.changes,
+            only=tuple(only),
+            devices=devices if devices > 1 else None,
+            compile=compiled,
+        ),
+        versions=versions(),
+        precision=choose_precision(recipe, run, fabric),
+    )
+    begun = (run / "state.pt").is_file()
+    if recipe.start and not begun:
+        facts = begin_with(find_start(recipe.start), state, facts, table)
+    if isinstance(recipe, GanRecipe):
+        warn_of(recipe, state.critic)
+    if fabric.is_global_zero:
+        Run.begin(run, recipe, facts)
+    fabric.barrier()
+    opened = Run.begin(run, recipe, facts)
+    if begun:
+        state.load(run / "state.pt", fabric.device)
+    if isinstance(recipe, FlowRecipe) and recipe.stop is None:
+        state.watch.over = ""  # it was told to go on
+    if state.images < recipe.images and not state.watch.over:
+        held_out = held_out_people(whole, only, recipe)
+        training_of(opened, fabric, state, data, held_out, compiled, on_snapshot).go()
+    return opened
+
+
+def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:
+    """Give networks the weights they start from; give the facts with what that means.
+
+    Args:
+        start: The weights.
+        state: Networks before their first step; changed in place.
+        facts: Of the run, without the start.
+        table: The training rows.
+    """
+    adapted = start.give(state, facts.labels, table)
+    for one in adapted:
+        LOG.warning("Of the weights of %s, %s.", start.facts.name, one)
+    people = {*facts.training_subjects, *start.facts.training_subjects}
+    return facts.model_copy(
+        update={
+            "started_from": start.facts.model_copy(update={"adapted": adapted}),
+            "training_subjects": tuple(sorted(people)),
+        }
+    )
+
+
+def held_out_people(data: SliceSet, only: Sequence[str], recipe: AnyRecipe) -> SliceSet | None:
+    """Give the people by whom a flow tells when to stop; None where there are none.
+
+    Args:
+        data: The whole set.
+        only: Conditions on the rows.
+        recipe: What is trained.
+    """
+    if not isinstance(recipe, FlowRecipe) or recipe.stop is None:
+        return None
+    try:
+        return choose_rows(data.split("validation"), only)
+    except DataError:
+        LOG.warning(
+            "%s holds nobody back for validation, so training cannot tell when it begins to copy "
+            "its people, and goes on to its end.",
+            data.folder,
+        )
+        return None
+
+
+def training_of(
+    run: Run,
+    fabric: Fabric,
+    state: State,
+    data: SliceSet,
+    held_out: SliceSet | None = None,
+    compiled: bool = False,
+    on_snapshot: Callable[[Run, int], None] | None = None,
+    loaded: Pixels | None = None,
+) -> Training:
+    """Set up the training of a recipe's kind.
+
+    Args:
+        run: What is trained.
+        fabric: Where.
+        state: Its networks.
+        data: The training rows.
+        held_out: Of a flow: people by whom it tells when to stop.
+        compiled: Compile the networks.
+        on_snapshot: Called with the run and the images seen after each snapshot.
+        loaded: The images of the rows, if they lie on the device already.
+    """
+    if isinstance(run.recipe, GanRecipe):
+        return GanTraining(run, fabric, state, data, compiled, on_snapshot, loaded)
+    training = FlowTraining(run, fabric, state, data, compiled, on_snapshot, loaded)
+    training.watch_over(held_out)
+    return training
+
+
+def warn_of(recipe: GanRecipe, critic: nn.Module | None) -> None:
+    """Warn of a pair of loss and network that is known not to work, and say why."""
+    modules = critic.modules() if critic is not None else ()
+    normed = any(isinstance(module, BATCH_NORM) for module in modules)
+    if normed and recipe.loss.kind in {"wgangp", "relativistic"}:
+        LOG.warning(
+            "The critic of %s has batch norm, which makes the gradient at one image depend on "
+            "the others of its batch; the penalty of the loss %s then means little (Gulrajani "
+            "et al. 2017, section 4). Networks without it: srresnet, progressive.",
+            recipe.network.kind,
+            recipe.loss.kind,
+        )
