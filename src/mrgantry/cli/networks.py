@@ -136,9 +136,14 @@ def project(
         list[str] | None,
         typer.Option(help="train, validation, test or all; repeat. train and test unless given."),
     ] = None,
-    steps: Annotated[int, typer.Option(help="Steps of the search.", min=1)] = 300,
+    steps: Annotated[
+        int | None,
+        typer.Option(
+            help="Of a GAN's search, 300 unless given; of a flow, there and back, 50.", min=1
+        ),
+    ] = None,
     restarts: Annotated[
-        int, typer.Option(help="Random starts for each slice; the best is kept.", min=1)
+        int, typer.Option(help="Random starts of a GAN's search; the best is kept.", min=1)
     ] = 4,
     id: Annotated[
         list[str] | None,
@@ -148,18 +153,20 @@ def project(
 ) -> None:
     """Find the latents whose images come nearest to real slices.
 
-    Held-out slices that are reconstructed worse than training slices are a sign of overfitting.
-    Interrupted, the same command goes on.
+    Held-out slices that a GAN reconstructs worse than training slices, or that a flow takes noise
+    off less well, are a sign of overfitting. Interrupted, the same command goes on.
     """
     from mrgantry.generate import project
 
     splits = split or ("train", "test")
     done = project(run, slices, out, count, splits, steps, restarts, id or (), seed)
+    heads = ("split", "slices", "subjects", "median RMSE", "median correlation")
+    medians = done.medians()
     print_table(
-        ("split", "slices", "subjects", "median RMSE", "median correlation"),
+        heads + ("median velocity error",) * (len(medians.columns) > 4),
         [
-            (name or "none", str(n), str(people), f"{rmse:.3f}", f"{correlation:.3f}")
-            for name, n, people, rmse, correlation in done.medians().itertuples()
+            (name or "none", str(n), str(people), *(f"{one:.3f}" for one in errors))
+            for name, n, people, *errors in medians.itertuples()
         ],
     )
     say(done.verdict)

@@ -1,5 +1,7 @@
-"""One progress bar for all long work, and quiet where nobody watches."""
+"""One progress bar for all long work; a line now and then where it goes into a file."""
 
+import sys
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol, runtime_checkable
@@ -16,6 +18,7 @@ from rich.progress import (
 
 from mrgantry.common.speaker import speaks
 
+PAUSE = 60.0  # seconds between two lines
 
 @runtime_checkable
 class Advance(Protocol):
@@ -25,9 +28,45 @@ class Advance(Protocol):
         """Count some items as done."""
 
 
+class Lines:
+    """Progress as lines, the first after a minute: short work writes none.
+
+    Args:
+        title: What is going on, one or two words.
+        total: Items of work in all.
+        done: Items that an earlier, interrupted call has already done.
+    """
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        self.title, self.total, self.done = title, total, done
+        self.already = done
+        self.began = self.last = time.monotonic()
+
+    def __call__(self, items: int = 1, note: str = "") -> None:
+        """Count some items as done."""
+        self.done += items
+        now = time.monotonic()
+        if now - self.last >= PAUSE:
+            self.last = now
+            spent = now - self.began
+            left = spent * (self.total - self.done) / max(self.done - self.already, 1)
+            parts = [f"{self.title} {self.done:,} of {self.total:,}", f"{minutes(spent)} spent"]
+            parts += [f"about {minutes(left)} left"] if self.done > self.already else []
+            parts += [note] if note else []
+            print(", ".join(parts), file=sys.stderr, flush=True)
+
+
+def minutes(seconds: float) -> str:
+    """Write a duration for people."""
+    whole = round(seconds / 60)
+    return f"{whole // 60} h {whole % 60} min" if whole >= 60 else f"{whole} min"
+
+
 @contextmanager
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show a bar with the remaining time on standard error while the block runs.
+
+    Where that is no terminal, as in the log of a cluster's job, a line a minute is written.
 
     Args:
         title: What is going on, one or two words.
@@ -39,6 +78,9 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         A function to call after each piece of work.
     """
     console = Console(stderr=True)
+    if speaks() and not console.is_terminal:
+        yield Lines(title, total, done)
+        return
     bar = Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=28),
@@ -48,7 +90,7 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         TimeRemainingColumn(),
         TextColumn("{task.fields[note]}"),
         console=console,
-        disable=not (console.is_terminal and speaks()),
+        disable=not speaks(),
     )
     with bar:
         task = bar.add_task(title, total=total, completed=done, note="")

@@ -5,9 +5,8 @@ Between an image x and normal noise e lies x_t = (1 - t) x + t e (Liu et al. 202
 have led there. The velocity e - x follows from it as (x_t - x) / t, and from pure noise at t = 1
 an ordinary differential equation with this velocity leads to a new image at t = 0.
 
-The network gives the image and not the velocity (Li and He 2025): images are smooth, and what
-is smooth is easily given, while noise that it had to give in full would leave a grain in all that
-is flat.
+All that passes between the functions here is images brought to unit spread, in which black is 0,
+as it is beyond an image's edge.
 """
 
 import math
@@ -22,7 +21,9 @@ from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
 
-# Noisy images (n, c, h, w), their times (n,) and one-hot labels (n, k) to images without noise.
+# Noisy images (n, c, h, w), their times (n,) and one-hot labels (n, k) to what a network says of
+# them, and to images without noise.
+Respond = Callable[[Tensor, Tensor, Tensor], Tensor]
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 Share = Annotated[float, Field(ge=0, lt=1)]
 
@@ -34,17 +35,20 @@ class Flow(Frozen):
         shift: How far times are moved towards noise: t' = shift t / (1 + (shift - 1) t). Where an
             image has more pixels, the same noise hides less of it (Esser et al. 2024,
             equation 23), so this grows with the side: 1 at 64 pixels, 2 at 128.
-        scale: Standard deviation that images are brought to 1 from; intensities are in [-1, 1].
+        predicts: What the network gives. "residual" is what the best linear guess of the image
+            lacks, brought to unit spread (Karras et al. 2022, table 1), so that the network is
+            asked for about as much at every time; "velocity" is e - x.
+        scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
         middle: Mean of the logit of training times before the shift; 0 is half noise.
-        least: Times below are weighted as this one is, so that the last trace of noise does not
-            outweigh all else.
+        least: Times below are weighted as this one is.
         unlabelled: Share of training images whose labels are hidden, so that guidance knows both.
     """
 
     shift: Annotated[float, Field(gt=0)] = 1.0
+    predicts: Literal["residual", "velocity"] = "residual"
     scale: Annotated[float, Field(gt=0)] = 0.5
     middle: float = 0.0
-    least: Annotated[float, Field(gt=0, lt=1)] = 0.05
+    least: Annotated[float, Field(gt=0, lt=1)] = 0.02
     unlabelled: Share = 0.1
 
     def shifted(self, times: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
@@ -55,9 +59,30 @@ class Flow(Frozen):
         """Give training times, before the shift, from normal numbers (Esser et al. 2024, 3.1)."""
         return torch.sigmoid(normal + self.middle)
 
+    def to_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Bring intensities in [-1, 1] to unit spread, black to 0."""
+        return (images + 1) / self.scale
+
+    def from_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
+        """Bring images of unit spread to intensities."""
+        return images * self.scale - 1
+
+    def denoiser(self, respond: Respond) -> Denoise:
+        """Give images without noise from what a network says."""
+
+        def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+            said = respond(noisy, times, labels)
+            t = _column(self.shifted(times))
+            if self.predicts == "velocity":
+                return noisy - t * said
+            spread = ((1 - t).square() + t.square()).sqrt()  # of the noisy image
+            return (1 - t) / spread.square() * noisy + t / spread * said
+
+        return denoise
+
     def errors(
         self,
-        denoise: Denoise,
+        respond: Respond,
         images: Float[Tensor, "n c h w"],
         labels: Float[Tensor, "n k"],
         times: Float[Tensor, " n"],
@@ -66,16 +91,16 @@ class Flow(Frozen):
         """Give the mean squared error of the velocity at each image; training lowers it.
 
         Args:
-            denoise: The network.
+            respond: The network.
             images: Intensities in [-1, 1].
             labels: One-hot.
             times: Before the shift.
             noise: Normal.
         """
-        clean = images / self.scale
+        clean = self.to_unit(images)
         t = self.shifted(times)
         noisy = torch.lerp(clean, noise, _column(t))
-        away = denoise(noisy, times, labels) - clean
+        away = self.denoiser(respond)(noisy, times, labels) - clean
         return away.square().mean((1, 2, 3)) / t.clamp(min=self.least).square()
 
 
@@ -97,7 +122,7 @@ class Sampler(Frozen):
     def go(
         self,
         flow: Flow,
-        denoise: Denoise,
+        respond: Respond,
         noise: Float[Tensor, "n c h w"],
         labels: Float[Tensor, "n k"],
         backwards: bool = False,
@@ -106,7 +131,7 @@ class Sampler(Frozen):
 
         Args:
             flow: The path.
-            denoise: The network.
+            respond: The network.
             noise: Normal; images in [-1, 1] if `backwards`.
             labels: One-hot.
             backwards: Go from images to noise.
@@ -115,19 +140,19 @@ class Sampler(Frozen):
             Images, not clamped; noise if `backwards`.
         """
         times = torch.linspace(1, 0, self.steps + 1).tolist()
-        guided = self.guided(denoise)
+        guided = self.guided(flow.denoiser(respond))
         if backwards:
             # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
             times = [max(time, flow.least / 10) for time in reversed(times)]
         step = Walker(flow, guided, labels)
-        points = noise / flow.scale if backwards else noise
+        points = flow.to_unit(noise) if backwards else noise
         move = {"multistep": step.multistep, "heun": step.heun, "euler": step.euler}[self.method]
         for now, then in pairwise(times):
             points = move(points, now, then)
-        return points if backwards else points * flow.scale
+        return points if backwards else flow.from_unit(points)
 
     def guided(self, denoise: Denoise) -> Denoise:
-        """Give the network with guidance."""
+        """Go further from what is seen without labels."""
 
         def further(points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
             told = denoise(points, times, labels)
@@ -225,20 +250,20 @@ class FlowSampler(nn.Module):
     def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
         """Draw images."""
         noise, labels = self._parted(inputs)
-        return self.sampler.go(self.flow, self.denoise, noise, labels)
+        return self.sampler.go(self.flow, self.respond, noise, labels)
 
     def invert(
         self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n z"]:
         """Find the latents of images, by the equation backwards."""
-        found = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
+        found = self.sampler.go(self.flow, self.respond, images, labels, backwards=True)
         return found.flatten(1)
 
-    def denoise(self, points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+    def respond(self, points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
         """Ask the network, in its arithmetic."""
         with torch.autocast(points.device.type, torch.bfloat16, enabled=self.bf16):
-            images: Tensor = self.network(points, times, labels)
-        return images.float()
+            said: Tensor = self.network(points, times, labels)
+        return said.float()
 
     def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor]:
         pixels = math.prod(self.shape)

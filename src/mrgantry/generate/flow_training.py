@@ -18,7 +18,7 @@ from mrgantry.generate.stop import LOOKS, Looks, even_normals, looked_at
 from mrgantry.generate.training import GRID, LOOK, NOISE, Training, evaluating, stream_of
 
 LONGEST = 1.0  # a gradient
-PREVIEW = range(16)  # seeds of the pictures on the way,
+PREVIEW = range(24)  # seeds of the pictures on the way,
 PREVIEW_STEPS = 8  # and their steps: they cost training time
 
 
@@ -30,7 +30,7 @@ class FlowTraining(Training):
     def prepare(self) -> None:
         """Compile the network if wanted, and choose what is looked at."""
         self.recipe = cast(FlowRecipe, self.run.recipe)
-        self.denoise = self._forward(self.state.generator, self.compiled)
+        self.respond = self._forward(self.state.generator, self.compiled)
         self.sides: list[Looks] = []
 
     def watch_over(self, held_out: SliceSet | None) -> None:
@@ -55,7 +55,7 @@ class FlowTraining(Training):
         times, noise = recipe.flow.draw_times(normal()), normal(*images.shape[1:])
         shown = torch.rand(recipe.batch, 1, generator=random, device=device)
         labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
-        error = recipe.flow.errors(self.denoise, images, labels, times, noise).mean()
+        error = recipe.flow.errors(self.respond, images, labels, times, noise).mean()
         for group in state.optimisers["generator"].param_groups:
             group["lr"] = recipe.optimiser.lr * recipe.rate(state.images)
         self._descend(error, "generator", state.generator, LONGEST)
@@ -121,13 +121,13 @@ class FlowTraining(Training):
 
     def _error(self, network: torch.nn.Module, side: Looks) -> Tensor:
         """Give the mean error of the velocity at the images of one side."""
-        denoise = self._forward(network, compiled=False)
+        respond = self._forward(network, compiled=False)
         found = []
         with torch.no_grad():
             for rows in torch.arange(len(side.images)).split(self.recipe.batch):
                 found.append(
                     self.recipe.flow.errors(
-                        denoise,
+                        respond,
                         side.images[rows],
                         side.labels[rows],
                         side.times[rows],

@@ -396,7 +396,8 @@ def write(out: Path, run: Run, data: SliceSet, found: Projected) -> Projection:
         data: The real slices.
         found: What was found of them.
     """
-    order = np.argsort(data.table["split"] != "train", kind="stable")  # training slices first
+    held_out_last = (data.table["split"] != "train").to_numpy()
+    order = np.argsort(held_out_last, kind="stable")
     real, found = data.images[order], found.ordered(order)
     table = data.table.loc[order, ["id", "subject", "split"]].reset_index(drop=True)
     table = table.assign(**errors_of(real, found.images))

@@ -6,7 +6,7 @@ from typing import NamedTuple
 from zipfile import BadZipFile
 
 import numpy as np
-from jaxtyping import Float16, Float32
+from jaxtyping import Float16, Float32, Int
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import whole
@@ -30,7 +30,7 @@ class Projected(NamedTuple):
         """Put parts one after another."""
         return cls(*(np.concatenate(some) for some in zip(*parts, strict=True)))
 
-    def ordered(self, order: np.ndarray) -> "Projected":
+    def ordered(self, order: Int[np.ndarray, " n"]) -> "Projected":
         """Put slices into another order."""
         errors = self.velocity_errors[order] if len(self.velocity_errors) else self.velocity_errors
         return Projected(self.latents[order], self.images[order], errors)

@@ -57,7 +57,7 @@ def _monai(size: int) -> FlowRecipe:
         size=size,
         network=MonaiUNet(),
         # As their `RFlowScheduler` does: times from noise to image alike, and thirty even steps.
-        flow=Flow(scale=1.0),
+        flow=Flow(predicts="velocity"),
         sampler=Sampler(method="euler", steps=30),
         optimiser=AdamW(lr=1e-4, beta2=0.999),
         images=FLOW_IMAGES[size],

@@ -40,7 +40,9 @@ def facing(above: Float16[np.ndarray, "c h w"], below: Float16[np.ndarray, "c h 
 
 
 def training_curves(log: Sequence[Mapping[str, float]]) -> str:
-    """Draw losses and logits against the images seen."""
+    """Draw losses and logits of a GAN, or the errors of a flow, against the images seen."""
+    if log and "velocity_error" in log[0]:
+        return flow_curves(log)
     figure, (left, right) = blank(9, 2.6, columns=2)
     images = [row["images"] / 1000 for row in log]
     for axes, kind, title in ((left, "loss", "Loss"), (right, "logit", "Critic's mean logit")):
@@ -55,6 +57,26 @@ def training_curves(log: Sequence[Mapping[str, float]]) -> str:
         axes.set_title(title, loc="left", fontsize=9)
         axes.set_xlabel("images seen, thousands")
         axes.legend(frameon=False, fontsize=8)
+    return svg(figure)
+
+
+def flow_curves(log: Sequence[Mapping[str, float]]) -> str:
+    """Draw the error of the velocity while training, and at the people looked at."""
+    figure, (axes,) = blank(9, 2.6)
+    for key, label, colour, mark in (
+        ("velocity_error", "of each batch", FAINT, ""),
+        ("training_error", "at training people", REAL, "."),
+        ("held_out_error", "at held-out people", SYNTHETIC, "."),
+    ):
+        rows = [row for row in log if key in row]
+        images = [row["images"] / 1000 for row in rows]
+        axes.plot(
+            images, [row[key] for row in rows], color=colour, lw=1.2, marker=mark, label=label
+        )
+    axes.set_yscale("log")
+    axes.set_title("Error of the velocity", loc="left", fontsize=9)
+    axes.set_xlabel("images seen, thousands")
+    axes.legend(frameon=False, fontsize=8)
     return svg(figure)
 
 

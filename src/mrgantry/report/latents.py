@@ -59,6 +59,7 @@ def projected(folder: Path) -> dict[str, Any]:
                 "subjects": one["subjects"],
                 "rmse": number(one["rmse"]),
                 "correlation": number(one["correlation"]),
+                "velocity_error": number(one["velocity_error"]) if "velocity_error" in one else "",
             }
             for one in facts["medians"]
         ],

@@ -203,6 +203,7 @@ def training(run: Run) -> dict[str, Any]:
     seconds = log[-1]["seconds"] if log else 0
     levels = run.facts.labels.levels
     told = "; ".join(f"{name} ({', '.join(values)})" for name, values in levels.items())
+    started = run.facts.started_from
     return {
         "name": run.name,
         "recipe": recipe.model_dump_json(indent=2),
@@ -211,7 +212,10 @@ def training(run: Run) -> dict[str, Any]:
         "steps": steps,
         "summary": f"{run.images:,} images seen in {seconds / 60:.1f} minutes "
         f"({run.facts.precision}), trained on {run.facts.training_images:,} slices of "
-        f"{len(run.facts.training_subjects)} subjects" + (f"; told {told}" if told else ""),
+        f"{len(run.facts.training_subjects)} subjects"
+        + (f", those of its start {started.name} among them" if started else "")
+        + (f"; told {told}" if told else "")
+        + (f". {run.stopped}" if run.stopped else ""),
     }
 
 

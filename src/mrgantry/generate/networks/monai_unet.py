@@ -59,15 +59,11 @@ class MonaiUNet(Frozen):
             norm_num_groups=8,
             num_head_channels=self.head,
         )
-        return VelocityDenoiser(unet)
+        return Labelled(unet)
 
 
-class VelocityDenoiser(nn.Module):
-    """A network that gives the velocity from noise to image, asked for the image.
-
-    MONAI's flows are trained on the velocity (`RFlowScheduler`); at time t the image lies t
-    velocities away. Labels are further channels of a single value each.
-    """
+class Labelled(nn.Module):
+    """A U-Net of MONAI that is told labels as further channels of a single value each."""
 
     def __init__(self, unet: nn.Module) -> None:
         super().__init__()
@@ -79,7 +75,7 @@ class VelocityDenoiser(nn.Module):
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
     ) -> Float[Tensor, "n c h w"]:
-        """Take the noise of a time in [0, 1] off images."""
+        """Say something of noisy images at times in [0, 1]."""
         maps = labels[:, :, None, None].expand(-1, -1, *images.shape[2:])
-        velocity = self.unet(torch.cat([images, maps.to(images)], 1), times * TIMES)
-        return images - times[:, None, None, None] * velocity
+        said: Tensor = self.unet(torch.cat([images, maps.to(images)], 1), times * TIMES)
+        return said

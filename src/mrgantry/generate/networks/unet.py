@@ -1,4 +1,4 @@
-"""A U-Net that says what a noisy image looks like without its noise.
+"""A U-Net that says how to take the noise off an image.
 
 It works on blocks of pixels laid into channels (space to depth), so that images of any size cost
 little more than small ones, and its middle is the same network at every size.
@@ -101,7 +101,7 @@ class Attention(nn.Module):
 
 
 class Denoiser(nn.Module):
-    """The network: noisy images, their times and labels to images without noise.
+    """The network: noisy images, their times and labels to what a flow makes of it.
 
     Args:
         plan: Its widths.
@@ -153,7 +153,7 @@ class Denoiser(nn.Module):
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
     ) -> Float[Tensor, "n c h w"]:
-        """Take the noise of a time in [0, 1] off images."""
+        """Say of noisy images at times in [0, 1] what the flow was told that it says."""
         known = self._known(times, labels)
         features = self.stem(F.pixel_unshuffle(images, self.patch))
         kept = [features]

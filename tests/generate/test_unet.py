@@ -1,0 +1,109 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from mrgantry.common.errors import RecipeError
+from mrgantry.generate.labels import Labels
+from mrgantry.generate.networks import MonaiUNet, UNet
+from mrgantry.generate.start import match_labels
+
+TINY = UNet(patch=2, widths=(8, 16), blocks=1, heads=2)
+
+
+def woken(network, seed=0):
+    """A network whose last layers, which begin at zero, say something."""
+    random = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=random))
+    return network.eval()
+
+
+@pytest.mark.parametrize(("size", "patch"), [(64, 2), (32, 1), (128, 4), (64, 8)])
+@pytest.mark.parametrize(("channels", "labels"), [(1, 0), (3, 5)])
+def test_it_answers_in_the_shape_it_is_asked_in(size, patch, channels, labels):
+    plan = TINY.model_copy(update={"patch": patch})
+    network = plan.denoiser(size, channels, labels)
+    images = torch.randn(2, channels, size, size)
+    said = network(images, torch.rand(2), torch.zeros(2, labels))
+    assert said.shape == images.shape
+    assert not said.any()  # at first it says nothing
+
+
+def test_images_do_not_mix_and_times_and_labels_matter():
+    network = woken(TINY.denoiser(16, 1, 2))
+    images, times, labels = torch.randn(3, 1, 16, 16), torch.rand(3), torch.eye(3)[:, :2]
+    said = network(images, times, labels)
+    torch.testing.assert_close(network(images[1:2], times[1:2], labels[1:2]), said[1:2])
+    assert (network(images, times.flip(0), labels)[0] - said[0]).abs().max() > 1e-3
+    assert (network(images, times, labels.flip(0))[0] - said[0]).abs().max() > 1e-3
+
+
+def test_sizes_that_it_cannot_halve_are_refused():
+    with pytest.raises(RecipeError, match="multiple of 4, not 18 pixels"):
+        TINY.denoiser(18, 1)
+
+
+def test_weights_of_small_blocks_see_larger_blocks_as_their_means():
+    small = woken(TINY.denoiser(16, 1))
+    large = TINY.model_copy(update={"patch": 4}).denoiser(32, 2)
+    constant = torch.zeros(32)
+    large.load_state_dict(large.fit(small.state_dict(), torch.zeros(32, 0), constant))
+    images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
+    said = small(images, times, torch.zeros(2, 0))
+    twice = F.interpolate(images, scale_factor=2).expand(-1, 2, -1, -1)
+    again = large(twice, times, torch.zeros(2, 0))
+    torch.testing.assert_close(again[:, :1], F.interpolate(said, scale_factor=2))
+    torch.testing.assert_close(again[:, :1], again[:, 1:])
+
+
+class TestMatchedLabels:
+    theirs = Labels(levels={"plane": ("axial", "coronal"), "tumour": ("no", "yes")})
+    known = torch.arange(8.0).reshape(2, 4)  # of axial, coronal, no, yes
+
+    def rows(self, **columns):
+        import pandas as pd
+
+        return pd.DataFrame(columns)
+
+    def test_values_of_the_same_name_keep_what_is_known(self):
+        ours = Labels(levels={"tumour": ("no", "yes")})
+        table = self.rows(plane=["axial"] * 2, tumour=["no", "yes"])
+        columns, constant, said = match_labels(self.theirs, self.known, ours, table)
+        assert torch.equal(columns, self.known[:, 2:])
+        assert torch.equal(constant, self.known[:, 0])  # all are axial
+        assert said == []
+
+    def test_what_was_never_met_is_the_mean_and_is_said(self):
+        ours = Labels(levels={"tumour": ("unclear", "yes")})
+        table = self.rows(plane=["oblique", "oblique"], tumour=["unclear", "yes"])
+        columns, constant, said = match_labels(self.theirs, self.known, ours, table)
+        assert torch.equal(columns[:, 0], self.known[:, 2:].mean(1))
+        assert torch.equal(constant, self.known[:, :2].mean(1))
+        assert said == [
+            "tumour unclear was taken for the mean of all",
+            "plane oblique was taken for the mean of all",
+        ]
+
+    def test_labels_that_it_was_never_told_begin_at_nothing(self):
+        ours = Labels(levels={"sequence": ("t1", "t2")})
+        table = self.rows(plane=["axial"] * 2, tumour=["no"] * 2, sequence=["t1", "t2"])
+        columns, constant, _ = match_labels(self.theirs, self.known, ours, table)
+        assert not columns.any() and torch.equal(constant, self.known[:, 0] + self.known[:, 2])
+
+
+def test_monai_is_asked_for_where_it_is_missing(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "monai.networks.nets.diffusion_model_unet", None)
+    with pytest.raises(RecipeError, match=r"pip install 'mrgantry\[monai\]'"):
+        MonaiUNet().denoiser(64, 1)
+    with pytest.raises(RecipeError, match="multiple of 4, not 30"):
+        MonaiUNet().denoiser(30, 1)
+
+
+def test_monais_network_is_told_labels():
+    pytest.importorskip("monai.networks.nets.diffusion_model_unet")
+    plan = MonaiUNet(widths=(8, 16), attention=(False, True), head=8)
+    network = woken(plan.denoiser(16, 1, 2))
+    images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
+    one, two = (network(images, times, torch.eye(2)[[k, k]]) for k in (0, 1))
+    assert one.shape == images.shape and (one - two).abs().max() > 1e-4
