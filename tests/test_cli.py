@@ -176,7 +176,7 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
         "inspect cohort",
         "prepare cohort slices --sequence t1 --sequence flair --pool --plane coronal "
         "--slices 0.3:0.7:8 --size 64 --splits 0.3:0:0.7",
-        "train slices run --recipe demo --set images=320",
+        "train slices run --recipe gantry-gan-64 --set images=320",
         "sample run synthetic --count 60 --seed 5",
         "walk run walked --seeds 3 --seeds 5 --steps 4 --method linear",
         "project run slices projection --count 1 --steps 3",

@@ -78,7 +78,7 @@ def phantoms(tmp_path, count=30):
 
 PREPARE = "prepare scans slices --sequence t1 --slices 0.3:0.7 --size 16 --workers 1"
 TRAIN = (
-    "train slices run --recipe demo --set size=16 --set width=32 --set critic_width=32 "
+    "train slices run --recipe gantry-gan-64 --set size=16 --set width=32 --set critic_width=32 "
     "--set batch=16 --set images=9600 --set precision=fp32"
 )
 
@@ -96,6 +96,15 @@ def test_prepare(tmp_path):
 def test_train(tmp_path):
     phantoms(tmp_path, 10)
     compare(tmp_path, TRAIN, "run/samples", "*.png", "*.safetensors", "*.png", before=[PREPARE])
+
+
+def test_train_a_flow(tmp_path):
+    phantoms(tmp_path, 10)
+    words = (
+        "train slices run --recipe gantry-64 --start none --set size=16 --set widths=[16,32] "
+        "--set batch=8 --set images=3200 --set precision=fp32 --set warm_up=80 --set every=160"
+    )
+    compare(tmp_path, words, "run/samples", "*.png", "*.safetensors", "*.png", before=[PREPARE])
 
 
 def test_sample(tmp_path):

@@ -19,6 +19,7 @@ from mrgantry.evaluate.brain.train import examine, train_network
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/mrgantry/brain/weights.safetensors"
+START = ROOT / "src/mrgantry/generate/starts/heads-64.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -124,11 +125,12 @@ def test_damaged_weights_are_refused_in_a_sentence(monkeypatch, tmp_path):
 
 
 @pytest.mark.slow
-def test_a_built_wheel_holds_the_weights(tmp_path):
+def test_a_built_wheel_holds_all_weights(tmp_path):
     """An editable install reads the folder itself, and would hide a missing file."""
     command = [sys.executable, "-m", "pip", "wheel", "--no-deps", "--no-build-isolation", "-q"]
     subprocess.run([*command, "-w", tmp_path, ROOT], check=True, capture_output=True)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         assert file.read("mrgantry/brain/weights.safetensors") == WEIGHTS.read_bytes()
+        assert file.read("mrgantry/generate/starts/heads-64.safetensors") == START.read_bytes()
         assert any(name.endswith("licenses/NOTICE") for name in file.namelist())

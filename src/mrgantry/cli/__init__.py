@@ -26,7 +26,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
         scans.prepare,
         "mrgantry prepare scans slices --sequence t1 --plane axial --slices 0.4:0.6 --size 64",
     ),
-    "train": (networks.train, "mrgantry train slices run --recipe demo --set images=20000"),
+    "train": (networks.train, "mrgantry train slices run --recipe gantry-64 --set images=8000"),
     "sample": (networks.sample, "mrgantry sample run synthetic --count 1000 --seed 0"),
     "walk": (networks.walk, "mrgantry walk run walked --seeds 0 --seeds 1 --steps 20"),
     "project": (networks.project, "mrgantry project run slices projection --count 8"),

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mrgantry.cli.options import Seed, numbers
-from mrgantry.cli.output import say, say_next, say_repeats
+from mrgantry.cli.output import recipe_for, say, say_next, say_repeats
 
 
 def export(
@@ -134,4 +134,4 @@ def import_(
     if made.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:
-        say_next("train", slices, "run", "--recipe", "demo")
+        say_next("train", slices, "run", *recipe_for(made.about.size))

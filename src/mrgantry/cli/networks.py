@@ -15,7 +15,9 @@ if TYPE_CHECKING:
 def train(
     slices: Annotated[Path, typer.Argument(help="Set of slices; its split 'train' is used.")],
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
-    recipe: Annotated[str, typer.Option(help="A name that `mrgantry recipes` lists.")] = "demo",
+    recipe: Annotated[
+        str, typer.Option(help="A name that `mrgantry recipes` lists.")
+    ] = "gantry-64",
     changes: Annotated[
         list[str] | None,
         typer.Option("--set", help="Change a value: images=20000, lr=1e-4, loss=dragan."),

@@ -71,3 +71,10 @@ def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     for row in rows:
         table.add_row(*row)
     Console(width=None if sys.stdout.isatty() else 120).print(table)
+
+
+def recipe_for(size: int) -> tuple[str, ...]:
+    """Give the options that train our own recipe on images of a size in pixels."""
+    if size in {64, 128, 256}:
+        return ("--recipe", f"gantry-{size}")
+    return ("--recipe", "gantry-64", "--set", f"size={size}")

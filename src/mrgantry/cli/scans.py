@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrgantry.cli.options import Cluster, Person, Seed, Sequences, TumourLabels, Workers, numbers
-from mrgantry.cli.output import print_table, say, say_next, say_repeats, say_some
+from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
 
 if TYPE_CHECKING:
     from mrgantry.data.inspect import Seen
@@ -229,7 +229,7 @@ def prepare(
     say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
     if made.about.poses:
         say(f"Training draws from {made.split('train').available:,} poses of its subjects.")
-    say_next("train", slices, "run", "--recipe", "demo")
+    say_next("train", slices, "run", *recipe_for(made.about.size))
 
 
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:

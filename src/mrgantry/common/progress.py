@@ -20,6 +20,7 @@ from mrgantry.common.speaker import speaks
 
 PAUSE = 60.0  # seconds between two lines
 
+
 @runtime_checkable
 class Advance(Protocol):
     """Report progress: how many items more, and what to show behind the bar."""

@@ -117,7 +117,7 @@ class Run:
         if not (folder / "run.json").is_file():
             raise DataError(
                 f"{folder} is not a training run (it has no run.json). Make one with "
-                "`mrgantry train SLICES RUN --recipe demo`."
+                "`mrgantry train SLICES RUN --recipe gantry-64`."
             )
         recipe = read_recipe(read_json(folder / "recipe.json"), f"recipe of {folder}")
         return cls(folder, recipe, Facts.of(read_json(folder / "run.json"), f"run of {folder}"))

@@ -13,7 +13,7 @@ from PIL import Image
 from mrgantry.common.picture import grid
 from mrgantry.evaluate.comparison import Spread
 from mrgantry.evaluate.explained import title_of
-from mrgantry.report.drawing import INK, REAL, SYNTHETIC, blank, log_if_wide, svg
+from mrgantry.report.drawing import FAINT, INK, REAL, SYNTHETIC, blank, log_if_wide, svg
 
 
 def png(pixels: UInt8[np.ndarray, "h w ..."]) -> str:

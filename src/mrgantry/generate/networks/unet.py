@@ -5,7 +5,8 @@ little more than small ones, and its middle is the same network at every size.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Literal
 
 import torch
@@ -28,14 +29,17 @@ class UNet(Frozen):
     Attributes:
         patch: Side of the blocks of pixels that become channels.
         widths: Channels of each level; every level after the first has half the side.
-        blocks: Residual blocks of a level, on the way down; the way up has one more.
-        heads: Of the attention in the middle.
+        blocks: Residual blocks of a level, each on the way down and on the way up.
+        middle: Residual blocks between the ways, with attention between every two: where the
+            side is smallest they cost least, and see the whole image.
+        heads: Of the attention.
     """
 
     kind: Literal["unet"] = "unet"
     patch: Literal[1, 2, 4, 8] = 2
-    widths: tuple[Width, ...] = (48, 96, 160)
+    widths: tuple[Width, ...] = (64, 128, 192)
     blocks: Annotated[int, Field(ge=1)] = 1
+    middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
 
     def denoiser(self, size: int, channels: int, labels: int = 0) -> "Denoiser":
@@ -100,6 +104,23 @@ class Attention(nn.Module):
         return outputs
 
 
+class Level(nn.Module):
+    """Layers one after another, of which the residual ones are told what is known."""
+
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
+        super().__init__()
+        self.layers = nn.ModuleList(layers)
+
+    def forward(
+        self, features: Float[Tensor, "n c h w"], known: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n c2 h w"]:
+        """Go through all layers."""
+        for layer in self.layers:
+            told = isinstance(layer, Residual)
+            features = layer(features, known) if told else layer(features)
+        return features
+
+
 class Denoiser(nn.Module):
     """The network: noisy images, their times and labels to what a flow makes of it.
 
@@ -119,31 +140,23 @@ class Denoiser(nn.Module):
         )
         self.label = nn.Linear(labels, known, bias=False) if labels else None
         self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
-        # On the way down every output is kept for the way up.
-        kept, width = [first], first
-        self.down = nn.ModuleList()
-        for level, wide in enumerate(plan.widths):
-            if level:
-                self.down.append(nn.Conv2d(width, width, 3, 2, 1))
-                kept.append(width)
-            for _ in range(plan.blocks):
-                self.down.append(Residual(width, wide, known))
-                width = wide
-                kept.append(width)
-        self.middle = nn.ModuleList(
-            [
-                Residual(width, width, known),
-                Attention(width, plan.heads),
-                Residual(width, width, known),
-            ]
-        )
-        self.up = nn.ModuleList()
-        for level, wide in reversed(list(enumerate(plan.widths))):
-            for _ in range(plan.blocks + 1):
-                self.up.append(Residual(width + kept.pop(), wide, known))
-                width = wide
-            if level:
-                self.up.append(nn.Conv2d(width, width, 3, 1, 1))
+        self.down, self.halve = nn.ModuleList(), nn.ModuleList()
+        for wide, wider in pairwise(plan.widths):
+            self.down.append(Level([Residual(wide, wide, known) for _ in range(plan.blocks)]))
+            self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
+        width = plan.widths[-1]
+        layers: list[nn.Module] = [Residual(width, width, known)]
+        for _ in range(plan.middle - 1):
+            layers += [Attention(width, plan.heads), Residual(width, width, known)]
+        self.middle = Level(layers)
+        # Doubled images are mixed with those of the way down at once.
+        self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
+        for wider, wide in pairwise(reversed(plan.widths)):
+            self.narrow.append(nn.Conv2d(wider, wide, 1))
+            blocks = [Residual(2 * wide, wide, known)]
+            blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
+            self.up.append(Level(blocks))
+        width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
 
@@ -156,18 +169,15 @@ class Denoiser(nn.Module):
         """Say of noisy images at times in [0, 1] what the flow was told that it says."""
         known = self._known(times, labels)
         features = self.stem(F.pixel_unshuffle(images, self.patch))
-        kept = [features]
-        for layer in self.down:
-            halving = isinstance(layer, nn.Conv2d)
-            features = layer(features) if halving else layer(features, known)
+        kept = []
+        for level, halve in zip(self.down, self.halve, strict=True):
+            features = level(features, known)
             kept.append(features)
-        before, attention, after = self.middle
-        features = after(attention(before(features, known)), known)
-        for layer in self.up:
-            if isinstance(layer, nn.Conv2d):
-                features = layer(F.interpolate(features, scale_factor=2.0))
-            else:
-                features = layer(torch.cat([features, kept.pop()], 1), known)
+            features = halve(features)
+        features = self.middle(features, known)
+        for level, narrow in zip(self.up, self.narrow, strict=True):
+            doubled = F.interpolate(narrow(features), scale_factor=2.0)
+            features = level(torch.cat([doubled, kept.pop()], 1), known)
         pixels = self.last(F.silu(self.last_norm(features)))
         return F.pixel_shuffle(pixels, self.patch)
 
