@@ -8,9 +8,11 @@ from pathlib import Path
 
 import pytest
 
+from mrgantry.common import progress as progress_module
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import unknown
+from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 
 
@@ -111,3 +113,25 @@ def test_a_file_in_the_way_is_said_and_nothing_else_raised(tmp_path):
     (tmp_path / "notes.txt").write_text("mine")
     with pytest.raises(DataError, match=r"cannot be written"):
         write_json(tmp_path / "notes.txt/page.json", {})
+
+
+def test_progress_into_a_file_is_a_line_now_and_then(capsys, monkeypatch):
+    """As in the log of a cluster's job: the first line after a minute, then one a minute."""
+    clock = iter([0.0, 30.0, 70.0, 80.0, 131.0])
+    monkeypatch.setattr(progress_module.time, "monotonic", lambda: next(clock))
+    with progress("train", 1000, done=100) as advance:
+        for _ in range(4):
+            advance(100, note="s1")
+    lines = capsys.readouterr().err.splitlines()
+    assert lines == [
+        "train 300 of 1,000, 1 min spent, about 4 min left, s1",
+        "train 500 of 1,000, 2 min spent, about 3 min left, s1",
+    ]
+
+
+def test_another_process_of_a_training_writes_no_progress(capsys, monkeypatch):
+    monkeypatch.setenv("RANK", "1")
+    monkeypatch.setattr(progress_module, "PAUSE", 0.0)
+    with progress("train", 10) as advance:
+        advance(5)
+    assert capsys.readouterr().err == ""

@@ -81,15 +81,14 @@ class Start:
         Raises:
             RecipeError: They are those of another network.
         """
+        if state.critic is not None and "critic" not in self.tensors:
+            raise RecipeError(
+                f"{self.facts.name} holds no critic, so no GAN can start from it. Start from the "
+                "run of a GAN, or from nothing: --start none."
+            )
         adapted: list[str] = []
         for name, network in state.networks().items():
-            tensors = self.tensors.get(name) or self.tensors.get("generator")
-            if name == "critic" and "critic" not in self.tensors:
-                raise RecipeError(
-                    f"{self.facts.name} holds no critic, so no GAN can start from it; take a run."
-                )
-            if tensors is None:
-                raise RecipeError(f"{self.facts.name} holds no weights for the {name}.")
+            tensors = self.tensors.get(name, self.tensors["generator"])
             if isinstance(network, Denoiser):
                 tensors, said = self._fitted(network, tensors, labels, table)
                 adapted += [one for one in said if one not in adapted]
