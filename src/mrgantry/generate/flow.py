@@ -139,7 +139,7 @@ class Sampler(Frozen):
         Returns:
             Images, not clamped; noise if `backwards`.
         """
-        times = torch.linspace(1, 0, self.steps + 1).tolist()
+        times = [step / self.steps for step in range(self.steps, -1, -1)]
         guided = self.guided(flow.denoiser(respond))
         if backwards:
             # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
@@ -181,7 +181,8 @@ class Walker:
 
     def shifted(self, time: float) -> float:
         """Move a time towards noise."""
-        return float(self.flow.shifted(torch.tensor(time, dtype=torch.float64)))
+        shift = self.flow.shift
+        return shift * time / (1 + (shift - 1) * time)
 
     def euler(self, points: Tensor, now: float, then: float) -> Tensor:
         """Go straight to where the image that is seen would be at that time."""
@@ -221,7 +222,7 @@ class Walker:
         t, u = self.shifted(time), self.shifted(later)
         if t in {0, 1} or u in {0, 1}:
             return float("inf")
-        return float(torch.logit(torch.tensor(t)) - torch.logit(torch.tensor(u)))
+        return math.log(t / (1 - t)) - math.log(u / (1 - u))
 
 
 class FlowSampler(nn.Module):
