@@ -397,8 +397,8 @@ class TestDevice:
 
 class TestCohort:
     def test_layout_header_and_manifest(self, cohort):
-        assert (cohort / "HGG/sim-2-0-0001/sim-2-0-0001_t1.nii.gz").exists()
-        assert (cohort / "healthy/sim-2-0-0002/sim-2-0-0002_t1.nii.gz").exists()
+        assert (cohort / "HGG/sim-2-3-0001/sim-2-3-0001_t1.nii.gz").exists()
+        assert (cohort / "healthy/sim-2-3-0002/sim-2-3-0002_t1.nii.gz").exists()
         for file in cohort.rglob("*.nii.gz"):
             image = nib.load(file)
             assert image.shape == (240, 240, 155)
@@ -429,7 +429,7 @@ class TestCohort:
 
     def test_manifest_centre_lies_in_the_tumour(self, cohort):
         row = pd.read_csv(cohort / "cohort.csv").iloc[0]
-        labels = nib.load(cohort / "HGG/sim-2-0-0001/sim-2-0-0001_seg.nii.gz").get_fdata()
+        labels = nib.load(cohort / "HGG/sim-2-3-0001/sim-2-3-0001_seg.nii.gz").get_fdata()
         found = np.argwhere(labels > 0)
         centre = row[["centre_x", "centre_y", "centre_z"]].to_numpy(float)
         assert (found.min(0) <= centre).all()
@@ -437,15 +437,15 @@ class TestCohort:
 
     def test_resume_repairs_to_the_same_bytes(self, cohort):
         before = files(cohort)
-        folder = cohort / "HGG/sim-2-0-0001"
-        (folder / "sim-2-0-0001_t1.nii.gz").unlink()
-        (folder / ".1234.sim-2-0-0001_t1.nii.gz").write_bytes(b"half")
-        (cohort / "healthy/sim-2-0-0002/subject.json").unlink()
+        folder = cohort / "HGG/sim-2-3-0001"
+        (folder / "sim-2-3-0001_t1.nii.gz").unlink()
+        (folder / ".1234.sim-2-3-0001_t1.nii.gz").write_bytes(b"half")
+        (cohort / "healthy/sim-2-3-0002/subject.json").unlink()
         (cohort / "cohort.csv").unlink()
-        kept = (folder / "sim-2-0-0001_seg.nii.gz").stat().st_mtime_ns
+        kept = (folder / "sim-2-3-0001_seg.nii.gz").stat().st_mtime_ns
         simulate(cohort, subjects=2, seed=3, healthy=0.5, sequences=("t1",), workers=1)
         assert files(cohort) == before
-        assert (folder / "sim-2-0-0001_seg.nii.gz").stat().st_mtime_ns == kept
+        assert (folder / "sim-2-3-0001_seg.nii.gz").stat().st_mtime_ns == kept
 
     def test_finished_cohort_is_left_alone(self, cohort, monkeypatch):
         monkeypatch.setattr("mrgantry.simulate.cohort.draw_patient", None)
@@ -457,8 +457,8 @@ class TestCohort:
         other = tmp_path / "other"
         simulate(other, subjects=1, seed=3, healthy=0.5, sequences=("t1",), workers=2)
         shared = {
-            "HGG/sim-2-0-0001/sim-2-0-0001_t1.nii.gz",
-            "HGG/sim-2-0-0001/sim-2-0-0001_seg.nii.gz",
+            "HGG/sim-2-3-0001/sim-2-3-0001_t1.nii.gz",
+            "HGG/sim-2-3-0001/sim-2-3-0001_seg.nii.gz",
         }
         more = tmp_path / "more"
         simulate(more, subjects=1, seed=3, healthy=0.5, sequences=("flair", "t1"), workers=1)
@@ -499,14 +499,14 @@ class TestSessions:
     def test_first_visit_is_the_same_as_an_only_one(self, sessions, cohort, tmp_path):
         alone = simulate(tmp_path / "alone", 1, 3, 0.5, ("t1", "flair"), t1="spgr", workers=1)
         for name in ("t1", "flair", "seg"):
-            once = (alone / f"HGG/sim-2-0-0001/sim-2-0-0001_{name}.nii.gz").read_bytes()
+            once = (alone / f"HGG/sim-2-3-0001/sim-2-3-0001_{name}.nii.gz").read_bytes()
             assert (
-                sessions / f"HGG/sim-2-0-0001_1/sim-2-0-0001_1_{name}.nii.gz"
+                sessions / f"HGG/sim-2-3-0001_1/sim-2-3-0001_1_{name}.nii.gz"
             ).read_bytes() == once
 
     def test_visits_share_labels_and_brain_but_neither_protocol_nor_noise(self, sessions):
         first, second = (
-            {s: voxels(sessions, f"HGG/sim-2-0-0001_{v}", s) for s in ("t1", "flair", "seg")}
+            {s: voxels(sessions, f"HGG/sim-2-3-0001_{v}", s) for s in ("t1", "flair", "seg")}
             for v in (1, 2)
         )
         assert np.array_equal(first["seg"], second["seg"])
@@ -520,16 +520,16 @@ class TestSessions:
         assert (protocols.iloc[0] != protocols.iloc[1]).all()
 
     def test_twin_has_the_brain_and_scanner_but_no_tumour(self, sessions):
-        sick, well = ("HGG/sim-2-0-0001_1", "healthy/sim-2-0-0001_well")
+        sick, well = ("HGG/sim-2-3-0001_1", "healthy/sim-2-3-0001_well")
         assert voxels(sessions, well, "seg").max() == 0
         table = pd.read_csv(sessions / "cohort.csv").set_index("subject")
         protocol = [c for c in table if c.startswith(("t1_", "flair_")) or c == "latent_age"]
-        assert table.loc["sim-2-0-0001_1", protocol].equals(
-            table.loc["sim-2-0-0001_well", protocol]
+        assert table.loc["sim-2-3-0001_1", protocol].equals(
+            table.loc["sim-2-3-0001_well", protocol]
         )
         far = voxels(sessions, sick, "t1") > 0
         # Beyond the reach of the mass effect: the other hemisphere's far side.
-        centre = table.loc["sim-2-0-0001_1", ["centre_x", "centre_y", "centre_z"]].to_numpy(float)
+        centre = table.loc["sim-2-3-0001_1", ["centre_x", "centre_y", "centre_z"]].to_numpy(float)
         places = np.indices(far.shape, np.float32)
         far &= np.linalg.norm(places - centre.reshape(3, 1, 1, 1), axis=0) > 95
         assert far.sum() > 20_000
@@ -549,11 +549,11 @@ class TestSessions:
     def test_manifest_names_person_and_visit(self, sessions):
         table = pd.read_csv(sessions / "cohort.csv")
         assert table["subject"].tolist() == [
-            "sim-2-0-0001_1",
-            "sim-2-0-0001_2",
-            "sim-2-0-0001_well",
+            "sim-2-3-0001_1",
+            "sim-2-3-0001_2",
+            "sim-2-3-0001_well",
         ]
-        assert table["person"].tolist() == ["sim-2-0-0001"] * 3
+        assert table["person"].tolist() == ["sim-2-3-0001"] * 3
         assert table["visit"].tolist() == [1, 2, 1]
         assert table["grade"].tolist() == ["HGG", "HGG", "healthy"]
         assert set(table["t1_kind"]) == {"spgr"}
@@ -572,7 +572,8 @@ class TestRefusals:
             ({"healthy": 1.5}, "between 0 and 1"),
             ({"sequences": ("t1", "pd")}, "got pd"),
             ({"sequences": ()}, "got none"),
-            ({"seed": -1}, "negative"),
+            ({"seed": -1}, "between 0 and 999,999,999"),
+            ({"seed": 1_000_000_000}, "reserved for the weights"),
             ({"workers": 0}, "At least one worker"),
             ({"high_grade": -0.1}, "high-grade fraction must lie between 0 and 1"),
             ({"t1": "flash"}, "mprage, spgr, se, not by flash"),
@@ -602,6 +603,12 @@ class TestRefusals:
         arguments = {"subjects": 2, "seed": 3, "healthy": 0.5, "sequences": ("t1",)} | change
         with pytest.raises(DataError, match=f"was simulated with {next(iter(change))}"):
             simulate(cohort, **arguments)
+
+    def test_a_cohort_whose_people_had_other_names_is_not_continued(self, tmp_path):
+        about = {"recipe": 2, "arguments": {"subjects": 2, "seed": 0}}
+        (tmp_path / "cohort.json").write_text(json.dumps(about))
+        with pytest.raises(DataError, match="people None, not sim-2-0-0001"):
+            simulate(tmp_path, 2)
 
     def test_a_folder_of_other_files(self, tmp_path):
         (tmp_path / "scan.nii").touch()

@@ -31,6 +31,7 @@ def gantry_recipe(size: int) -> FlowRecipe:
         images=FLOW_IMAGES[size],
         batch=32,
         ema=10_000,
+        warm_up=640,
         labels=("tumour", "sequence"),
         start="heads-64",
     )

@@ -1,0 +1,63 @@
+"""The weights that come with mrgantry: whose they are, what they fit, and how they are made."""
+
+import pandas as pd
+import pytest
+import torch
+
+from mrgantry.common.errors import DataError
+from mrgantry.generate import FlowRecipe
+from mrgantry.generate.labels import Labels
+from mrgantry.generate.start import find_start
+from mrgantry.generate.state import build
+from mrgantry.papers import find_recipe, heads
+from mrgantry.simulate import simulate
+from mrgantry.simulate.cohort import RESERVED_SEED, person_name
+
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def start():
+    return find_start("heads-64")
+
+
+def test_they_have_seen_simulated_people_alone_whom_nobody_else_gets(start, tmp_path):
+    assert start.facts.source == "simulated"
+    people = {person_name(heads.SEED, number) for number in range(1, heads.PEOPLE + 1)}
+    assert len(start.facts.training_subjects) > 100 and set(start.facts.training_subjects) <= people
+    assert heads.SEED >= RESERVED_SEED
+    with pytest.raises(DataError, match="reserved for the weights that come with mrgantry"):
+        simulate(tmp_path / "cohort", 1, seed=heads.SEED)
+
+
+def test_they_know_sequence_plane_and_tumour(start):
+    assert set(start.labels.levels) == {"sequence", "plane", "tumour"}
+    assert start.labels.levels["plane"] == ("axial", "coronal", "sagittal")
+
+
+@pytest.mark.parametrize("size", [64, 128, 256])
+def test_they_fit_our_recipes_of_all_sizes(start, size):
+    recipe = find_recipe(f"gantry-{size}")
+    assert isinstance(recipe, FlowRecipe) and recipe.start == "heads-64"
+    table = pd.DataFrame({"sequence": ["t1", "t2"], "plane": "axial", "tumour": "no"})
+    labels = Labels.of_table(table, recipe.labels)
+    state = build(recipe, 1, labels.width, CPU)
+    said = start.give(state, labels, table)
+    assert len(said) == (size != 64)
+    noise = torch.randn(1, 1, size, size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        assert state.generator(noise, torch.ones(1), torch.tensor([[1.0, 0.0]])).std() > 0.01
+    assert torch.equal(state.ema.last.weight, state.generator.last.weight)
+
+
+def test_heads_are_cut_without_being_written_as_scans(tmp_path, monkeypatch):
+    monkeypatch.setattr(heads, "SEQUENCES", ("t1", "flair"))
+    made = heads.cut_heads(tmp_path / "slices", 2, 32)
+    assert set(made.table["plane"]) == {"axial", "coronal", "sagittal"}
+    assert set(made.table["sequence"]) == {"t1", "flair"}
+    assert set(made.table["tumour"]) <= {"yes", "no"}
+    assert set(made.table["subject"]) == {person_name(heads.SEED, n) for n in (1, 2)}
+    assert made.about.source == "simulated"
+    files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "slices/parts").iterdir()}
+    heads.cut_heads(tmp_path / "slices", 2, 32)
+    assert files == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "slices/parts").iterdir()}
