@@ -250,9 +250,9 @@ def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
     """Refuse to continue a cohort with other arguments; more subjects are welcome."""
     if not isinstance(old, dict) or not isinstance(old.get("arguments"), dict):
         raise DataError(f"{cohort / 'cohort.json'} describes no simulated cohort; name another.")
-    keys = ("recipe", "people")
-    before = {key: old.get(key) for key in keys} | old["arguments"]
-    for name, value in ({key: about[key] for key in keys} | about["arguments"]).items():
+    before = old | old["arguments"]
+    now = {"recipe": RECIPE} | about["arguments"] | {"people": about["people"]}
+    for name, value in now.items():
         if name == "subjects" and before.get(name, 0) <= value:
             continue
         if before.get(name) != value:
