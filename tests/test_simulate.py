@@ -605,10 +605,12 @@ class TestRefusals:
             simulate(cohort, **arguments)
 
     def test_a_cohort_whose_people_had_other_names_is_not_continued(self, tmp_path):
-        about = {"recipe": 2, "arguments": {"subjects": 2, "seed": 0}}
+        simulate(tmp_path, 1, sequences=("t1",), healthy=1.0)
+        about = json.loads((tmp_path / "cohort.json").read_text())
+        del about["people"]
         (tmp_path / "cohort.json").write_text(json.dumps(about))
         with pytest.raises(DataError, match="people None, not sim-2-0-0001"):
-            simulate(tmp_path, 2)
+            simulate(tmp_path, 2, sequences=("t1",), healthy=1.0)
 
     def test_a_folder_of_other_files(self, tmp_path):
         (tmp_path / "scan.nii").touch()
