@@ -11,8 +11,8 @@ from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.rows import units_of
 from mrgantry.data.slices import SliceSet, finish, write_part
 from mrgantry.generate import Run, sample, train
+from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.labels import Labels
-from mrgantry.generate.training import Training
 from recipes import SMALL
 
 TABLE = pd.DataFrame(
@@ -107,13 +107,13 @@ def test_labels_stand_in_the_run_and_the_weights(told, tmp_path):
 
 def test_every_image_meets_its_own_label(told, tmp_path, monkeypatch):
     seen = []
-    plain = Training.critic_step
+    plain = GanTraining.critic_step
 
     def noting(self, real, fake, labels):
         seen.append(((real.mean((1, 2, 3)) > 0) == (labels[:, 1] > 0)).all().item())
         return plain(self, real, fake, labels)
 
-    monkeypatch.setattr(Training, "critic_step", noting)
+    monkeypatch.setattr(GanTraining, "critic_step", noting)
     train(told.folder, tmp_path / "run", RECIPE)
     assert seen == [True] * 40
 
@@ -141,8 +141,8 @@ def test_labels_of_poses_are_those_of_their_volume(cohort, tmp_path, monkeypatch
         pairs.extend(zip(heads, labels[:, 0].tolist()))
         return plain(self, real, fake, labels)
 
-    plain = Training.critic_step
-    monkeypatch.setattr(Training, "critic_step", noting)
+    plain = GanTraining.critic_step
+    monkeypatch.setattr(GanTraining, "critic_step", noting)
     recipe = RECIPE.set(['labels=["sequence"]', "images=64"])
     train(posed.folder, tmp_path / "run", recipe)
     table = posed.split("train").table

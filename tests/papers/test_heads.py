@@ -12,6 +12,7 @@ from mrgantry.generate.state import build
 from mrgantry.papers import find_recipe, heads
 from mrgantry.simulate import simulate
 from mrgantry.simulate.cohort import RESERVED_SEED, person_name
+from mrgantry.simulate.contrast import SEQUENCES
 
 CPU = torch.device("cpu")
 
@@ -50,11 +51,10 @@ def test_they_fit_our_recipes_of_all_sizes(start, size):
     assert torch.equal(state.ema.last.weight, state.generator.last.weight)
 
 
-def test_heads_are_cut_without_being_written_as_scans(tmp_path, monkeypatch):
-    monkeypatch.setattr(heads, "SEQUENCES", ("t1", "flair"))
+def test_heads_are_cut_without_being_written_as_scans(tmp_path):
     made = heads.cut_heads(tmp_path / "slices", 2, 32)
     assert set(made.table["plane"]) == {"axial", "coronal", "sagittal"}
-    assert set(made.table["sequence"]) == {"t1", "flair"}
+    assert set(made.table["sequence"]) == set(SEQUENCES)
     assert set(made.table["tumour"]) <= {"yes", "no"}
     assert set(made.table["subject"]) == {person_name(heads.SEED, n) for n in (1, 2)}
     assert made.about.source == "simulated"

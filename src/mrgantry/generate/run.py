@@ -138,17 +138,18 @@ class Run:
         """
         if (folder / "run.json").is_file():
             run = cls.open(folder)
-            changes = recipe.differences(run.recipe)
+            goes_on = _goes_on(run.recipe, recipe)
+            changes = [] if goes_on else recipe.differences(run.recipe)
             if run.facts.data_fingerprint != facts.data_fingerprint:
                 changes.append(f"the data in {facts.data} are not those it began with")
             if run.facts.only != facts.only:
                 changes.append(f"only was {run.facts.only}, now {facts.only}")
-            if changes and not (longer := _goes_on(run.recipe, recipe)):
+            if changes:
                 raise RunError(
                     f"{folder} was begun otherwise: {'; '.join(changes)}. Choose another "
                     "folder for a new run, or repeat the first command to go on with this one."
                 )
-            if changes and longer:
+            if goes_on and recipe != run.recipe:
                 run = cls(folder, recipe, run.facts.model_copy(update={"command": facts.command}))
                 (folder / STOPPED).unlink(missing_ok=True)
                 write_json(folder / "recipe.json", recipe.model_dump())

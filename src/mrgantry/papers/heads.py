@@ -32,7 +32,7 @@ from mrgantry.simulate.contrast import SEQUENCES
 from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.template import CITATION, NOTICE, load_template
 
-PEOPLE, IMAGES = 480, 120_000
+PEOPLE, IMAGES = 480, 200_000
 SEED = 1_000_000_017  # reserved; 1,000,000,016 made the brain network's heads
 GRADES = ("healthy", "HGG", "healthy", "LGG")  # of one person after the other
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
