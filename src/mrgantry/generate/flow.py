@@ -39,7 +39,7 @@ class Flow(Frozen):
             lacks, brought to unit spread (Karras et al. 2022, table 1), so that the network is
             asked for about as much at every time; "velocity" is e - x.
         scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
-        middle: Mean of the logit of training times before the shift; 0 is half noise.
+        logit_mean: Mean of the logit of training times before the shift; 0 is half noise.
         least: Times below are weighted as this one is.
         unlabelled: Share of training images whose labels are hidden, so that guidance knows both.
     """
@@ -47,7 +47,7 @@ class Flow(Frozen):
     shift: Annotated[float, Field(gt=0)] = 1.0
     predicts: Literal["residual", "velocity"] = "residual"
     scale: Annotated[float, Field(gt=0)] = 0.5
-    middle: float = 0.0
+    logit_mean: float = 0.0
     least: Annotated[float, Field(gt=0, lt=1)] = 0.02
     unlabelled: Share = 0.1
 
@@ -57,7 +57,7 @@ class Flow(Frozen):
 
     def draw_times(self, normal: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Give training times, before the shift, from normal numbers (Esser et al. 2024, 3.1)."""
-        return torch.sigmoid(normal + self.middle)
+        return torch.sigmoid(normal + self.logit_mean)
 
     def to_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Bring intensities in [-1, 1] to unit spread, black to 0."""

@@ -7,7 +7,7 @@ noise each time, the weights with the smallest error at the others are kept, and
 when they have not been bettered for long.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Annotated, Any
 
 import numpy as np
@@ -88,7 +88,6 @@ class Looks:
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
     noise: Float[Tensor, "n c h w"]
-    people: tuple[str, ...] = field(default=())
 
 
 def looked_at(people: list[str], count: int, seed: int) -> Int[np.ndarray, " n"]:

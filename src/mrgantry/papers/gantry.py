@@ -26,7 +26,7 @@ def gantry_recipe(size: int) -> FlowRecipe:
         # Always 32 x 32 blocks: the middle of the network is the same at every size.
         network=UNet.model_validate({"patch": size // 32}),
         # More noise than none at most times: where much is hidden, the shape of a head is settled.
-        flow=Flow(shift=size / 64, middle=0.6),
+        flow=Flow(shift=size / 64, logit_mean=0.6),
         optimiser=AdamW(lr=1e-3),
         images=FLOW_IMAGES[size],
         batch=32,
