@@ -165,6 +165,14 @@ class TestStopping:
         assert "holds nobody back for validation" in caplog.text
         assert not (tmp_path / "run/weights/kept.safetensors").exists()
 
+    def test_labels_that_no_training_slice_had_are_not_looked_at(self, tmp_path):
+        tumours = ["no", "yes"] * 4 + ["unclear", "no"] * 4
+        people, splits = [f"s{i // 2}" for i in range(16)], ["train"] * 8 + ["validation"] * 8
+        few = write_slices(tmp_path / "s", blobs(16), people, splits, tumour=tumours)
+        recipe = WATCHED.set(['labels=["tumour"]', "images=64"])
+        assert train(few.folder, tmp_path / "run", recipe).images == 64
+        assert "held_out_error" in {key for row in Run.open(tmp_path / "run").log() for key in row}
+
     def test_as_many_people_as_possible_are_looked_at(self):
         rows = looked_at(list("aaaaabbbcd"), 4, seed=0)
         assert [list("aaaaabbbcd")[row] for row in rows] == ["a", "b", "c", "d"]

@@ -35,6 +35,9 @@ class FlowTraining(Training):
 
     def watch_over(self, held_out: SliceSet | None) -> None:
         """Look at these people now and then; None trains to the recipe's end."""
+        labels = self.run.facts.labels
+        if held_out is not None and not labels.knows(units_of(held_out, self.recipe.labels)).any():
+            held_out = None
         if self.recipe.stop is not None and held_out is not None:
             self.sides = [self._looks(data) for data in (held_out, self.data)]
             self.state.watch.due = max(self.state.watch.due, 1)
@@ -107,7 +110,8 @@ class FlowTraining(Training):
         pixels = self.pixels if data is self.data else data.pixels(self.fabric.device)
         units = units_of(data, self.recipe.labels)
         alike = len(pixels) // len(units)  # poses of a volume
-        rows = looked_at(units["subject"].tolist(), LOOKS, self.recipe.seed)
+        known = np.flatnonzero(self.run.facts.labels.knows(units))
+        rows = known[looked_at(units["subject"].iloc[known].tolist(), LOOKS, self.recipe.seed)]
         poses = np.random.default_rng(self.recipe.seed).integers(alike, size=len(rows))
         images = pixels.batch(torch.from_numpy(rows * alike + poses))
         codes = self.run.facts.labels.of_rows(units.iloc[rows])

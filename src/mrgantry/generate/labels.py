@@ -4,9 +4,10 @@ from collections import Counter
 from collections.abc import Sequence
 from typing import Literal
 
+import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor
 
 from mrgantry.common.errors import DataError
@@ -65,6 +66,13 @@ class Labels(Frozen):
             return torch.zeros(len(table), 0)
         rows = table[list(self.levels)].astype(str).itertuples(index=False, name=None)
         return self.encode(list(rows))
+
+    def knows(self, table: pd.DataFrame) -> Bool[np.ndarray, " n"]:
+        """Say of which rows every label has a value of the training set."""
+        known = np.ones(len(table), dtype=bool)
+        for name, values in self.levels.items():
+            known &= table[name].astype(str).isin(values).to_numpy()
+        return known
 
     def only(self, conditions: Sequence[str]) -> "Labels":
         """Keep the combinations that meet conditions such as "tumour=yes".
