@@ -33,7 +33,8 @@ CHANGES = [
 
 
 def command(data, run, devices):
-    words = [sys.executable, "-m", "mrgantry", "train", data, run, "--devices", str(devices)]
+    words = [sys.executable, "-m", "mrgantry", "train", data, run, "--recipe", "gantry-gan-64"]
+    words += ["--devices", str(devices)]
     return [*map(str, words), *(word for change in CHANGES for word in ("--set", change))]
 
 
