@@ -25,8 +25,6 @@ PREVIEW_STEPS = 8  # and their steps: they cost training time
 class FlowTraining(Training):
     """One call's work on a flow."""
 
-    held_out: SliceSet | None = None  # people who are looked at to tell when to stop
-
     def prepare(self) -> None:
         """Compile the network if wanted, and choose what is looked at."""
         self.recipe = cast(FlowRecipe, self.run.recipe)
@@ -95,7 +93,8 @@ class FlowTraining(Training):
         """Draw few images in few steps on the way, and at the end as `sample` does."""
         recipe = self.recipe
         if final:
-            sampler, seeds = self.run.generator(self.state.sampler()), GRID
+            sampler = self.run.generator(self.state.sampler()).to(self.fabric.device)
+            seeds = GRID
         else:
             network, seeds = self.state.sampler(), PREVIEW
             how = recipe.sampler.model_copy(update={"steps": PREVIEW_STEPS})
