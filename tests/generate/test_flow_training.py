@@ -12,7 +12,7 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import RecipeError, RunError
 from mrgantry.generate import Run, project, sample, train, walk
 from mrgantry.generate.start import Description, find_start, save_start
-from mrgantry.generate.stop import Stop, Watch, even_normals, looked_at
+from mrgantry.generate.stop import Stop, Watch, even_normals
 from recipes import SMALL, SMALL_FLOW
 
 BRIEF = SMALL_FLOW.set(["images=64"])
@@ -173,12 +173,6 @@ class TestStopping:
         assert train(few.folder, tmp_path / "run", recipe).images == 64
         assert "held_out_error" in {key for row in Run.open(tmp_path / "run").log() for key in row}
 
-    def test_as_many_people_as_possible_are_looked_at(self):
-        rows = looked_at(list("aaaaabbbcd"), 4, seed=0)
-        assert [list("aaaaabbbcd")[row] for row in rows] == ["a", "b", "c", "d"]
-        assert len(looked_at(list("aab"), 9, seed=0)) == 3
-        assert even_normals(101).mean().abs() < 1e-5
-
 
 class TestLength:
     def test_a_run_is_made_longer(self, data, tmp_path):
@@ -310,3 +304,7 @@ class TestStart:
 
     def test_a_description_is_complete(self):
         assert set(Description.keys()) >= {"source", "training_subjects", "notice", "labels"}
+
+
+def test_times_looked_at_are_spread_evenly():
+    assert even_normals(101).mean().abs() < 1e-5

@@ -9,13 +9,15 @@ from PIL import Image
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
+from mrgantry.data.rows import by_turns
 from mrgantry.data.slices import SliceSet, finish
 from mrgantry.generate import Run, project, sample, train
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.networks import UpConv
 from mrgantry.generate.overfitting import overfitting_of
-from mrgantry.generate.project import choose, descend, errors_of, pull, pyramid_difference, spread
+from mrgantry.generate.project import choose, errors_of
 from mrgantry.generate.recipe import Adam
+from mrgantry.generate.search import descend, pull, pyramid_difference
 from recipes import hasty
 
 HASTY = hasty(latent=4)
@@ -109,7 +111,7 @@ def test_a_slice_does_not_depend_on_what_else_is_projected(room, tmp_path):
 
 def test_interrupted_it_goes_on_and_ends_alike(room, tmp_path, monkeypatch):
     project(room / "run", room / "slices", tmp_path / "whole", 4, **FEW)
-    module, calls = sys.modules["mrgantry.generate.project"], []
+    module, calls = sys.modules["mrgantry.generate.search"], []
 
     def stop_at_the_second(*args):
         calls.append(len(args[1]))
@@ -199,7 +201,7 @@ def test_labels_come_from_the_row_of_the_slice(tmp_path):
 
 def test_each_subject_has_one_slice_before_any_has_two():
     subjects = pd.Series(list("aaaaaabbc"))
-    order = spread(subjects, np.random.default_rng(0))
+    order = by_turns(subjects, np.random.default_rng(0))
     assert sorted(order) == list(range(9))
     assert set(subjects[order[:3]]) == {"a", "b", "c"} and set(subjects[order[3:5]]) == {"a", "b"}
 

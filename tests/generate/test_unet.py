@@ -21,8 +21,13 @@ def woken(network, seed=0):
 
 @pytest.mark.parametrize(("size", "patch"), [(64, 2), (32, 1), (128, 4), (64, 8)])
 @pytest.mark.parametrize(("channels", "labels"), [(1, 0), (3, 5)])
-def test_it_answers_in_the_shape_it_is_asked_in(size, patch, channels, labels):
-    plan = TINY.model_copy(update={"patch": patch})
+@pytest.mark.parametrize("outer", [(), (8,), (8, 16)])
+def test_it_answers_in_the_shape_it_is_asked_in(size, patch, channels, labels, outer):
+    plan = TINY.model_copy(update={"patch": patch, "outer": outer})
+    if patch >> len(outer) < 1:
+        with pytest.raises(RecipeError, match=f"cannot be halved {len(outer)} times"):
+            plan.denoiser(size, channels, labels)
+        return
     network = plan.denoiser(size, channels, labels)
     images = torch.randn(2, channels, size, size)
     said = network(images, torch.rand(2), torch.zeros(2, labels))
@@ -44,10 +49,11 @@ def test_sizes_that_it_cannot_halve_are_refused():
         TINY.denoiser(18, 1)
 
 
-def test_weights_of_small_blocks_see_larger_blocks_as_their_means():
+@pytest.mark.parametrize("outer", [(), (8,)])
+def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer):
     small = woken(TINY.denoiser(16, 1))
-    large = TINY.model_copy(update={"patch": 4}).denoiser(32, 2)
-    constant = torch.zeros(32)
+    plan = TINY.model_copy(update={"patch": 4, "outer": outer})
+    large, constant = plan.denoiser(32, 2), torch.zeros(32)
     large.load_state_dict(large.fit(small.state_dict(), torch.zeros(32, 0), constant))
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     said = small(images, times, torch.zeros(2, 0))
@@ -55,6 +61,18 @@ def test_weights_of_small_blocks_see_larger_blocks_as_their_means():
     again = large(twice, times, torch.zeros(2, 0))
     torch.testing.assert_close(again[:, :1], F.interpolate(said, scale_factor=2))
     torch.testing.assert_close(again[:, :1], again[:, 1:])
+
+
+def test_levels_outside_the_body_see_what_its_blocks_hide():
+    # Only a level with smaller blocks can say more of one pixel than of those around it.
+    network = TINY.model_copy(update={"patch": 4, "outer": (8,)}).denoiser(16, 1)
+    images, times, labels = torch.randn(2, 1, 16, 16), torch.rand(2), torch.zeros(2, 0)
+    level = network.outer[0]
+    with torch.no_grad():
+        level.last.weight.normal_()
+    assert network(images, times, labels).abs().max() > 0.1
+    network(images, times, labels).square().sum().backward()
+    assert level.stem.weight.grad.abs().max() > 0
 
 
 class TestMatchedLabels:

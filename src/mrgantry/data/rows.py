@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
+from jaxtyping import Int
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
@@ -59,3 +60,11 @@ def units_of(data: SliceSet, columns: Sequence[str]) -> pd.DataFrame:
             )
     _, first = np.unique(data.places // data.about.poses, return_index=True)
     return data.table.iloc[first]
+
+
+def by_turns(people: "pd.Series[str]", random: np.random.Generator) -> Int[np.ndarray, " n"]:
+    """Order rows at random, yet so that each person has one before any has two."""
+    order = random.permutation(len(people))
+    drawn = people.iloc[order]
+    turn = drawn.groupby(drawn).cumcount().to_numpy()
+    return order[np.argsort(turn, kind="stable")]

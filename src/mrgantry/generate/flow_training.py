@@ -8,13 +8,13 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrgantry.common.files import write_json
-from mrgantry.data.rows import units_of
+from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import FlowSampler
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import KEPT, STOPPED, save_weights
 from mrgantry.generate.state import update_ema
-from mrgantry.generate.stop import LOOKS, Looks, even_normals, looked_at
+from mrgantry.generate.stop import LOOKS, Looks, even_normals
 from mrgantry.generate.training import GRID, LOOK, NOISE, Training, evaluating, stream_of
 
 LONGEST = 1.0  # a gradient
@@ -110,16 +110,17 @@ class FlowTraining(Training):
         units = units_of(data, self.recipe.labels)
         alike = len(pixels) // len(units)  # poses of a volume
         known = np.flatnonzero(self.run.facts.labels.knows(units))
-        rows = known[looked_at(units["subject"].iloc[known].tolist(), LOOKS, self.recipe.seed)]
-        poses = np.random.default_rng(self.recipe.seed).integers(alike, size=len(rows))
+        random = np.random.default_rng(self.recipe.seed)
+        rows = np.sort(known[by_turns(units["subject"].iloc[known], random)[:LOOKS]])
+        poses = random.integers(alike, size=len(rows))
         images = pixels.batch(torch.from_numpy(rows * alike + poses))
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
-        random = stream_of(self.recipe.seed, LOOK)
+        stream = stream_of(self.recipe.seed, LOOK)
         return Looks(
             images=images,
             labels=codes.to(images.device),
             times=self.recipe.flow.draw_times(even_normals(len(rows))).to(images.device),
-            noise=torch.randn(images.shape, generator=random).to(images.device),
+            noise=torch.randn(images.shape, generator=stream).to(images.device),
         )
 
     def _error(self, network: torch.nn.Module, side: Looks) -> Tensor:

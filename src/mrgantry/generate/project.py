@@ -1,6 +1,6 @@
 """Latents whose images come nearest to real slices, and what they tell of overfitting.
 
-Of a GAN they are searched for (`Search`), of a flow they are found by going back
+Of a GAN they are searched for (`search.py`), of a flow they are found by going back
 (`inversion.py`).
 
 A generator that draws a slice of a patient whom it never saw has learnt anatomy. One that
@@ -15,44 +15,35 @@ project.json            medians, overfitting and verdict; how it was made
 parts/*.npz             what an interrupted projection goes on from
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import partial
 from pathlib import Path
 from typing import cast
 
 import numpy as np
 import pandas as pd
 import torch
-import torch.nn.functional as F
-from jaxtyping import Float, Float16, Int
-from torch import Tensor, nn
+from jaxtyping import Float, Float16
+from torch import Tensor
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
-from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
-from mrgantry.data.rows import meets
+from mrgantry.data.rows import by_turns, meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.facing import save_facing
 from mrgantry.generate.flow import FlowSampler
 from mrgantry.generate.inversion import Inversion
-from mrgantry.generate.latents import Prior, draw_latents, onto_prior
 from mrgantry.generate.overfitting import Overfitting, overfitting_of
-from mrgantry.generate.projected import Projected, load_part, save_part
+from mrgantry.generate.projected import Projected
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.results import begin_results, finish_results
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import draw
-from mrgantry.generate.training import stream_of
+from mrgantry.generate.search import Search
 
-BLOCK = 4  # slices a part
 SEARCH_STEPS, INVERSION_STEPS = 300, 50  # unless others are asked for
 ERROR = "velocity_error"  # column of a flow's tables
-SCALES = 3  # of the pyramid: full, half and quarter size
-RATE = 0.2  # first step of Adam, in standard deviations of the prior
-PULL = 0.01  # of normal latents towards their usual length
 NOTHING_COMPARED = (
     "Nothing is compared: that takes training slices and held-out ones, of the set that the run "
     "was trained on."
@@ -144,7 +135,7 @@ def project(
     return write(out, opened, chosen, found)
 
 
-def way_of(run: Run, steps: int, restarts: int, seed: int) -> "Search | Inversion":
+def way_of(run: Run, steps: int, restarts: int, seed: int) -> Search | Inversion:
     """Give the way from slices to latents that a run's kind has.
 
     Args:
@@ -230,17 +221,9 @@ def choose(
                 f"The split {split!r} of {data.folder} has no slice with {' and '.join(only)}, "
                 "which the run was trained on alone. Choose another --split."
             )
-        rows = spread(some.table["subject"], np.random.default_rng(seed))
+        rows = by_turns(some.table["subject"], np.random.default_rng(seed))
         kept[some.places[rows[:count]]] = True
     return data.where(kept)
-
-
-def spread(subjects: pd.Series, random: np.random.Generator) -> Int[np.ndarray, " n"]:
-    """Order rows at random, yet so that each subject has one before any has two."""
-    order = random.permutation(len(subjects))
-    drawn = subjects.iloc[order]
-    turn = drawn.groupby(drawn).cumcount().to_numpy()
-    return order[np.argsort(turn, kind="stable")]
 
 
 def codes_of(run: Run, data: SliceSet) -> Float[Tensor, "n k"]:
@@ -263,128 +246,6 @@ def codes_of(run: Run, data: SliceSet) -> Float[Tensor, "n k"]:
                 f"knows {known}). Name other slices with --id."
             )
     return labels.of_rows(data.table)
-
-
-@dataclass(frozen=True, eq=False)
-class Search:
-    """The search for latents, a part at a time."""
-
-    run: Run
-    generator: nn.Module
-    latent: int
-    steps: int
-    restarts: int
-    seed: int
-
-    def go(self, data: SliceSet, codes: Float[Tensor, "n k"], parts: Path) -> Projected:
-        """Project all slices; give latents and images, from parts where there are some."""
-        blocks = [slice(i, i + BLOCK) for i in range(0, len(data), BLOCK)]
-        paths = [parts / f"{block.start:05d}.npz" for block in blocks]
-        done = sum(len(data.table[b]) for b, p in zip(blocks, paths, strict=True) if p.is_file())
-        with progress("project", len(data) * self.steps, done * self.steps) as advance:
-            for block, path in zip(blocks, paths, strict=True):
-                if path.is_file():
-                    continue
-                real = torch.from_numpy(data.images[block]).float()
-                after_step = partial(advance, len(real))
-                latents = self.block(
-                    data.table["id"][block].tolist(), real, codes[block], after_step
-                )
-                images = draw(self.generator, torch.cat([latents, codes[block]], 1))
-                save_part(path, Projected(latents.numpy(), images, np.zeros(0, np.float32)))
-        return Projected.joined([load_part(path) for path in paths])
-
-    def block(
-        self,
-        ids: Sequence[str],
-        real: Float[Tensor, "n c h w"],
-        codes: Float[Tensor, "n k"],
-        after_step: Callable[[], None],
-    ) -> Float[Tensor, "n z"]:
-        """Project a few slices at once: all restarts of all of them are one batch."""
-        prior, device = self.run.recipe.prior, next(self.generator.parameters()).device
-        shape = (self.restarts, self.latent)
-        streams = [stream_of(self.seed, int(fingerprint([one]), 16)) for one in ids]
-        starts = torch.cat([draw_latents(prior, shape, random) for random in streams])
-        real, codes = (one.repeat_interleave(self.restarts, 0).to(device) for one in (real, codes))
-        ends = descend(
-            self.generator,
-            real,
-            codes,
-            starts.to(device),
-            prior,
-            self.steps,
-            after_step,
-        )
-        with torch.no_grad():
-            images = self.generator(torch.cat([ends, codes], 1)).clamp(-1, 1)
-        errors = (images - real).square().mean((1, 2, 3)).view(len(ids), self.restarts)
-        best = torch.arange(len(ids), device=device), errors.argmin(1)
-        return ends.view(len(ids), self.restarts, -1)[best].cpu()
-
-
-def descend(
-    generator: nn.Module,
-    real: Float[Tensor, "n c h w"],
-    codes: Float[Tensor, "n k"],
-    starts: Float[Tensor, "n z"],
-    prior: Prior,
-    steps: int,
-    after_step: Callable[[], None] = lambda: None,
-) -> Float[Tensor, "n z"]:
-    """Move latents by Adam until their images are near the real ones; rows do not mix.
-
-    The step shrinks to nothing along a cosine, and is measured in standard deviations of
-    the prior, which for a unit sphere are small.
-
-    Args:
-        generator: In evaluation mode; its weights are frozen here.
-        real: Where to go.
-        codes: One-hot labels behind the latents.
-        starts: Where from.
-        prior: Of the latents; they are kept where it has its mass.
-        steps: How many.
-        after_step: Called after each.
-    """
-    generator.requires_grad_(False)
-    spread = {"uniform": 3**-0.5, "unit-sphere": starts.shape[1] ** -0.5}.get(prior, 1.0)
-    latents = starts.clone().requires_grad_()
-    optimiser = torch.optim.Adam([latents], RATE * spread)
-    schedule = torch.optim.lr_scheduler.CosineAnnealingLR(optimiser, steps)
-    for _ in range(steps):
-        optimiser.zero_grad()
-        away = pyramid_difference(generator(torch.cat([latents, codes], 1)), real)
-        (away + pull(latents, prior)).sum().backward()
-        optimiser.step()
-        schedule.step()
-        with torch.no_grad():
-            latents.copy_(onto_prior(latents, prior))
-        after_step()
-    return latents.detach()
-
-
-def pyramid_difference(
-    images: Float[Tensor, "n c h w"], real: Float[Tensor, "n c h w"]
-) -> Float[Tensor, " n"]:
-    """Add the mean squared differences at full, half and quarter size.
-
-    Coarse scales are smooth in the latents, so that large structure finds its place first;
-    pixels alone hold the search where a rim of the head has no overlap with the other's.
-    """
-    difference = images - real
-    scales = [difference] + [F.avg_pool2d(difference, 2**k) for k in range(1, SCALES)]
-    return torch.stack([one.square().mean((1, 2, 3)) for one in scales]).sum(0)
-
-
-def pull(latents: Float[Tensor, "n z"], prior: Prior) -> Float[Tensor, " n"]:
-    """Punish normal latents that are longer or shorter than normal draws are.
-
-    Nothing else bounds them, and far out, where the generator was never trained, they could
-    imitate slices that it cannot draw. The other priors have an edge, which `onto_prior` keeps.
-    """
-    if prior != "normal":
-        return torch.zeros(len(latents), device=latents.device)
-    return PULL * (latents.square().mean(1).sqrt() - 1).square()
 
 
 def write(out: Path, run: Run, data: SliceSet, found: Projected) -> Projection:

@@ -10,9 +10,8 @@ when they have not been bettered for long.
 from dataclasses import dataclass
 from typing import Annotated, Any
 
-import numpy as np
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Float
 from pydantic import Field
 from torch import Tensor
 
@@ -88,23 +87,6 @@ class Looks:
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
     noise: Float[Tensor, "n c h w"]
-
-
-def looked_at(people: list[str], count: int, seed: int) -> Int[np.ndarray, " n"]:
-    """Choose rows to look at, of as many people as possible.
-
-    Args:
-        people: Whose each row is.
-        count: How many rows; all, where there are fewer.
-        seed: Of the choice.
-    """
-    order = np.random.default_rng(seed).permutation(len(people))
-    turns: dict[str, int] = {}
-    places = []
-    for row in order:
-        places.append(turns.setdefault(people[row], 0))
-        turns[people[row]] += 1
-    return np.sort(order[np.argsort(places, kind="stable")][:count])
 
 
 def even_normals(count: int) -> Float[Tensor, " n"]:

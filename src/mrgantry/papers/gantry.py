@@ -15,6 +15,7 @@ from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
 SIZES = (64, 128, 256)
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
+OUTER = {64: (), 128: (32,), 256: (16, 32)}  # channels; the finest blocks are always 2 x 2
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
 
@@ -23,8 +24,8 @@ def gantry_recipe(size: int) -> FlowRecipe:
     return FlowRecipe(
         name=f"gantry-{size}",
         size=size,
-        # Always 32 x 32 blocks: the middle of the network is the same at every size.
-        network=UNet.model_validate({"patch": size // 32}),
+        # Always 32 x 32 blocks: the body of the network is the same at every size.
+        network=UNet.model_validate({"patch": size // 32, "outer": OUTER[size]}),
         # More noise than none at most times: where much is hidden, the shape of a head is settled.
         flow=Flow(shift=size / 64, logit_mean=0.6),
         optimiser=AdamW(lr=1e-3),
@@ -60,7 +61,7 @@ def _monai(size: int) -> FlowRecipe:
         network=MonaiUNet(),
         # As their `RFlowScheduler` does: times from noise to image alike, and thirty even steps.
         flow=Flow(predicts="velocity"),
-        sampler=Sampler(method="euler", steps=30),
+        sampler=Sampler(method="euler", steps=30, spacing="even"),
         optimiser=AdamW(lr=1e-4, beta2=0.999),
         images=FLOW_IMAGES[size],
         batch=16,

@@ -1,13 +1,14 @@
 """A U-Net that says how to take the noise off an image.
 
 It works on blocks of pixels laid into channels (space to depth), so that images of any size cost
-little more than small ones, and its middle is the same network at every size.
+little more than small ones, and its body is the same network at every size. Where blocks are
+large, levels outside the body see smaller ones and take the grain off what it draws.
 """
 
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from typing import Annotated, Literal
+from typing import Annotated, Literal, cast
 
 import torch
 import torch.nn.functional as F
@@ -29,6 +30,8 @@ class UNet(Frozen):
     Attributes:
         patch: Side of the blocks of pixels that become channels.
         widths: Channels of each level; every level after the first has half the side.
+        outer: Channels of levels outside these, finest first, whose blocks have half the side of
+            the next one's. They begin as if they were not there.
         blocks: Residual blocks of a level, each on the way down and on the way up.
         middle: Residual blocks between the ways, with attention between every two: where the
             side is smallest they cost least, and see the whole image.
@@ -38,6 +41,7 @@ class UNet(Frozen):
     kind: Literal["unet"] = "unet"
     patch: Literal[1, 2, 4, 8] = 2
     widths: tuple[Width, ...] = (64, 128, 192)
+    outer: tuple[Width, ...] = ()
     blocks: Annotated[int, Field(ge=1)] = 1
     middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
@@ -53,6 +57,11 @@ class UNet(Frozen):
             raise RecipeError(
                 f"This U-Net needs images whose side is a multiple of {least}, not {size} pixels; "
                 "change network.patch or network.widths."
+            )
+        if self.patch >> len(self.outer) < 1:
+            raise RecipeError(
+                f"Blocks of {self.patch} pixels cannot be halved {len(self.outer)} times; take "
+                "fewer levels in network.outer, or a larger network.patch."
             )
         return Denoiser(self, channels, labels)
 
@@ -121,6 +130,30 @@ class Level(nn.Module):
         return features
 
 
+class Outer(nn.Module):
+    """A level outside the body: it sees smaller blocks of pixels, and adds to what is said.
+
+    Args:
+        wide: Its channels.
+        wider: Those of the next level, of half the side.
+        pixels: Numbers of a block.
+        known: Numbers that describe time and label.
+        plan: Of the network.
+    """
+
+    def __init__(self, wide: int, wider: int, pixels: int, known: int, plan: UNet) -> None:
+        super().__init__()
+        self.stem = nn.Conv2d(pixels, wide, 3, 1, 1)
+        self.down = Level([Residual(wide, wide, known) for _ in range(plan.blocks)])
+        self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
+        self.narrow = nn.Conv2d(wider, wide, 1)
+        blocks = [Residual(2 * wide, wide, known)]
+        blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
+        self.up = Level(blocks)
+        self.last_norm = nn.GroupNorm(GROUPS, wide)
+        self.last = _zeroed(nn.Conv2d(wide, pixels, 3, 1, 1))
+
+
 class Denoiser(nn.Module):
     """The network: noisy images, their times and labels to what a flow makes of it.
 
@@ -159,6 +192,10 @@ class Denoiser(nn.Module):
         width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
+        self.outer = nn.ModuleList()
+        sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
+        for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
+            self.outer.append(Outer(wide, wider, channels * side**2, known, plan))
 
     def forward(
         self,
@@ -168,7 +205,27 @@ class Denoiser(nn.Module):
     ) -> Float[Tensor, "n c h w"]:
         """Say of noisy images at times in [0, 1] what the flow was told that it says."""
         known = self._known(times, labels)
-        features = self.stem(F.pixel_unshuffle(images, self.patch))
+        outer = [cast(Outer, level) for level in self.outer]
+        details: list[Tensor] = []
+        finer: Tensor | float = 0.0
+        for place, level in enumerate(outer):
+            blocks = F.pixel_unshuffle(images, self._side(place))
+            details.append(level.down(level.stem(blocks) + finer, known))
+            finer = level.halve(details[-1])
+        features = self._body(self.stem(F.pixel_unshuffle(images, self.patch)) + finer, known)
+        pixels = self.last(F.silu(self.last_norm(features)))
+        said = F.pixel_shuffle(pixels, self.patch)
+        for place, level in reversed(list(enumerate(outer))):
+            doubled = F.interpolate(level.narrow(features), scale_factor=2.0)
+            features = level.up(torch.cat([doubled, details[place]], 1), known)
+            pixels = level.last(F.silu(level.last_norm(features)))
+            said = said + F.pixel_shuffle(pixels, self._side(place))
+        return said
+
+    def _body(
+        self, features: Float[Tensor, "n c h w"], known: Float[Tensor, "n e"]
+    ) -> Float[Tensor, "n c h w"]:
+        """Go down to where the side is smallest and up again."""
         kept = []
         for level, halve in zip(self.down, self.halve, strict=True):
             features = level(features, known)
@@ -178,8 +235,11 @@ class Denoiser(nn.Module):
         for level, narrow in zip(self.up, self.narrow, strict=True):
             doubled = F.interpolate(narrow(features), scale_factor=2.0)
             features = level(torch.cat([doubled, kept.pop()], 1), known)
-        pixels = self.last(F.silu(self.last_norm(features)))
-        return F.pixel_shuffle(pixels, self.patch)
+        return features
+
+    def _side(self, place: int) -> int:
+        """Give the side of the blocks that an outer level sees."""
+        return self.patch >> (len(self.outer) - place)
 
     def _known(
         self, times: Float[Tensor, " n"], labels: Float[Tensor, "n k"]
@@ -207,9 +267,15 @@ class Denoiser(nn.Module):
 
         Returns:
             Weights that this network can load. Until it has learnt more, it sees each block of
-            pixels as its mean where blocks are larger here, and all channels alike.
+            pixels as its mean where blocks are larger here, and all channels alike; levels
+            outside the body stay as they are.
         """
         fitted = dict(tensors)
+        outer = {
+            key: tensor for key, tensor in self.state_dict().items() if key.startswith("outer.")
+        }
+        if not outer.keys() <= tensors.keys():
+            fitted |= outer
         fitted.pop("label.weight", None)
         fitted["time.2.bias"] = tensors["time.2.bias"] + constant
         if self.label is not None:
