@@ -19,8 +19,8 @@ RECIPE = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "
 # Some eighteen T1 slices of each subject, from the base of the frontal lobes to
 # the roof of the ventricles, close enough to fill the image.
 PLAN = SlicePlan(slices="0.45:0.70:2", field_mm=192)
-SUBJECTS = 60
-SAMPLES = 300
+SUBJECTS = 48
+SAMPLES = 250
 
 
 def demo(out: Path, say: Callable[[str], None] = print) -> Path:
