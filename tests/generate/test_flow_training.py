@@ -83,7 +83,8 @@ def test_an_image_follows_from_its_seed_alone(data, tmp_path):
 def test_how_to_draw_is_chosen_and_written_down(data, tmp_path):
     train(data.folder, tmp_path / "run", BRIEF)
     made = sample(tmp_path / "run", tmp_path / "a", 2, how=["steps=3", "method=heun"])
-    assert made.about.choices["sampler"] == {"method": "heun", "steps": 3, "guidance": 1.0}
+    how = {"method": "heun", "steps": 3, "spacing": "ends", "guidance": 1.0}
+    assert made.about.choices["sampler"] == how
     assert made.about.command.endswith("--set steps=3 --set method=heun")
     with pytest.raises(RecipeError, match=r"Unknown key 'sampler\.stps'"):
         sample(tmp_path / "run", tmp_path / "b", 2, how=["stps=3"])
