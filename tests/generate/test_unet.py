@@ -75,6 +75,21 @@ def test_levels_outside_the_body_see_what_its_blocks_hide():
     assert level.stem.weight.grad.abs().max() > 0
 
 
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("outer", [(), (8,)])
+def test_levels_outside_the_body_begin_anew_where_they_differ(channels, outer):
+    plan = TINY.model_copy(update={"patch": 4, "outer": (8,)})
+    trained = woken(plan.denoiser(16, 1))
+    network = plan.model_copy(update={"outer": outer}).denoiser(16, channels)
+    begun = network.fit(trained.state_dict(), torch.zeros(32, 0), torch.zeros(32))
+    before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
+    network.load_state_dict(begun)
+    wanted = trained.state_dict() if channels == 1 else before
+    for key in before:
+        if key.startswith("outer."):
+            torch.testing.assert_close(network.state_dict()[key], wanted[key])
+
+
 class TestMatchedLabels:
     theirs = Labels(levels={"plane": ("axial", "coronal"), "tumour": ("no", "yes")})
     known = torch.arange(8.0).reshape(2, 4)  # of axial, coronal, no, yes

@@ -268,23 +268,24 @@ class Denoiser(nn.Module):
         Returns:
             Weights that this network can load. Until it has learnt more, it sees each block of
             pixels as its mean where blocks are larger here, and all channels alike; levels
-            outside the body stay as they are.
+            outside the body begin anew where the other's are not alike.
         """
-        fitted = dict(tensors)
-        outer = {
-            key: tensor for key, tensor in self.state_dict().items() if key.startswith("outer.")
-        }
-        if not outer.keys() <= tensors.keys():
-            fitted |= outer
+        theirs, ours = (
+            {k: t for k, t in one.items() if k.startswith("outer.")}
+            for one in (tensors, self.state_dict())
+        )
+        same = {k: t.shape for k, t in theirs.items()} == {k: t.shape for k, t in ours.items()}
+        body = {k: t for k, t in tensors.items() if k not in theirs}
+        fitted = body | (theirs if same else ours)
         fitted.pop("label.weight", None)
         fitted["time.2.bias"] = tensors["time.2.bias"] + constant
         if self.label is not None:
             fitted["label.weight"] = columns
-        ours, theirs = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
-        if ours != theirs:
-            channels = ours // self.patch**2
-            source = _block_places(channels, self.patch, theirs)
-            times = torch.bincount(source, minlength=theirs).to(tensors["stem.weight"])
+        pixels, blocks = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
+        if pixels != blocks:
+            channels = pixels // self.patch**2
+            source = _block_places(channels, self.patch, blocks)
+            times = torch.bincount(source, minlength=blocks).to(tensors["stem.weight"])
             fitted["stem.weight"] = (tensors["stem.weight"] / times[:, None, None])[:, source]
             fitted["last.weight"] = tensors["last.weight"][source]
             fitted["last.bias"] = tensors["last.bias"][source]
