@@ -6,6 +6,7 @@ as well. What tells is the error of the velocity, which training lowers: it is s
 that were learnt by heart (Carlini et al. 2023 draw on the same).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,14 +14,12 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
-from mrgantry.common.progress import progress
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import FlowSampler
-from mrgantry.generate.projected import Projected, load_part, save_part
+from mrgantry.generate.projected import Projected, project_in_parts
 from mrgantry.generate.stop import even_normals
 from mrgantry.generate.training import stream_of
 
-BLOCK = 4  # slices a part
 LOOKS = 64  # times and noises at which the error of a slice is taken; the same for all slices
 
 
@@ -38,29 +37,23 @@ class Inversion:
 
     def go(self, data: SliceSet, codes: Float[Tensor, "n k"], parts: Path) -> Projected:
         """Invert all slices and draw them again, from parts where there are some."""
-        blocks = [slice(i, i + BLOCK) for i in range(0, len(data), BLOCK)]
-        paths = [parts / f"{block.start:05d}.npz" for block in blocks]
-        done = sum(len(data.table[b]) for b, p in zip(blocks, paths, strict=True) if p.is_file())
         device = next(self.sampler.parameters()).device
-        with progress("project", len(data), done) as advance, torch.no_grad():
-            for block, path in zip(blocks, paths, strict=True):
-                if path.is_file():
-                    continue
-                real = torch.from_numpy(data.images[block]).float().to(device)
-                labels = codes[block].to(device)
-                latents = self.sampler.invert(real, labels)
-                images = self.sampler(torch.cat([latents, labels], 1)).clamp(-1, 1)
-                errors = torch.stack([self.error(*one) for one in zip(real, labels, strict=True)])
-                save_part(
-                    path,
-                    Projected(
-                        latents.cpu().numpy(),
-                        images.cpu().to(torch.float16).numpy(),
-                        errors.cpu().numpy(),
-                    ),
-                )
-                advance(len(real))
-        return Projected.joined([load_part(path) for path in paths])
+
+        def project(block: slice, advance: Callable[[int], None]) -> Projected:
+            real = torch.from_numpy(data.images[block]).float().to(device)
+            labels = codes[block].to(device)
+            latents = self.sampler.invert(real, labels)
+            images = self.sampler(torch.cat([latents, labels], 1)).clamp(-1, 1)
+            errors = torch.stack([self.error(*one) for one in zip(real, labels, strict=True)])
+            advance(len(real))
+            return Projected(
+                latents.cpu().numpy(),
+                images.cpu().to(torch.float16).numpy(),
+                errors.cpu().numpy(),
+            )
+
+        with torch.no_grad():
+            return project_in_parts(len(data), 1, parts, project)
 
     def error(self, image: Float[Tensor, "c h w"], label: Float[Tensor, " k"]) -> Float[Tensor, ""]:
         """Give the error of the velocity at one slice, over times and noises that are fixed."""

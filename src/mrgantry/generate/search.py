@@ -12,15 +12,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mrgantry.common.files import fingerprint
-from mrgantry.common.progress import progress
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.latents import Prior, draw_latents, onto_prior
-from mrgantry.generate.projected import Projected, load_part, save_part
+from mrgantry.generate.projected import Projected, project_in_parts
 from mrgantry.generate.run import Run
 from mrgantry.generate.sample import draw
 from mrgantry.generate.training import stream_of
 
-BLOCK = 4  # slices a part
 SCALES = 3  # of the pyramid: full, half and quarter size
 RATE = 0.2  # first step of Adam, in standard deviations of the prior
 PULL = 0.01  # of normal latents towards their usual length
@@ -48,21 +46,15 @@ class Search:
 
     def go(self, data: SliceSet, codes: Float[Tensor, "n k"], parts: Path) -> Projected:
         """Project all slices; give latents and images, from parts where there are some."""
-        blocks = [slice(i, i + BLOCK) for i in range(0, len(data), BLOCK)]
-        paths = [parts / f"{block.start:05d}.npz" for block in blocks]
-        done = sum(len(data.table[b]) for b, p in zip(blocks, paths, strict=True) if p.is_file())
-        with progress("project", len(data) * self.steps, done * self.steps) as advance:
-            for block, path in zip(blocks, paths, strict=True):
-                if path.is_file():
-                    continue
-                real = torch.from_numpy(data.images[block]).float()
-                after_step = partial(advance, len(real))
-                latents = self.block(
-                    data.table["id"][block].tolist(), real, codes[block], after_step
-                )
-                images = draw(self.generator, torch.cat([latents, codes[block]], 1))
-                save_part(path, Projected(latents.numpy(), images, np.zeros(0, np.float32)))
-        return Projected.joined([load_part(path) for path in paths])
+
+        def project(block: slice, advance: Callable[[int], None]) -> Projected:
+            ids, labels = data.table["id"][block].tolist(), codes[block]
+            real = torch.from_numpy(data.images[block]).float()
+            latents = self.block(ids, real, labels, partial(advance, len(ids)))
+            images = draw(self.generator, torch.cat([latents, labels], 1))
+            return Projected(latents.numpy(), images, np.zeros(0, np.float32))
+
+        return project_in_parts(len(data), self.steps, parts, project)
 
     def block(
         self,
