@@ -4,14 +4,19 @@ import pytest
 import torch
 
 from mrgantry.generate.flow import Flow, FlowSampler, Sampler
+from mrgantry.generate.spectrum import LinearGuess
 
 MIDDLE, SPREAD = 0.4, 0.3  # of images whose pixels are all independent and normal
 NOISE = torch.randn(64, 1, 8, 8, generator=torch.Generator().manual_seed(0))
 NO_LABELS = torch.zeros(64, 0)
 
 
+def denoiser(flow, respond, side=8):
+    return flow.denoiser(respond, LinearGuess((1, side, side)))
+
+
 def perfect(flow, by=0.0, spread=SPREAD):
-    """What a network must say so that the mean of all images that could have led there is seen.
+    """A network that sees the mean of all images that could have led to a noisy one.
 
     For normal pixels that mean is known; `by` is added to it.
     """
@@ -22,7 +27,7 @@ def perfect(flow, by=0.0, spread=SPREAD):
         gain = variance * (1 - t) / (variance * (1 - t) ** 2 + t**2)
         return said_by(flow, noisy, t, middle + gain * (noisy - (1 - t) * middle) + by)
 
-    return respond
+    return denoiser(flow, respond)
 
 
 def said_by(flow, noisy, t, image):
@@ -100,7 +105,8 @@ def test_the_error_is_that_of_the_velocity(predicts):
         seen["noisy"] = noisy
         return said_by(flow, noisy, t[:, None, None, None], torch.zeros_like(noisy))
 
-    errors = flow.errors(respond, images, torch.zeros(2, 0), times, noise)
+    denoise = denoiser(flow, respond, side=4)
+    errors = flow.errors(denoise, images, torch.zeros(2, 0), times, noise)
     # Half grey is 0.5 above black.
     torch.testing.assert_close(seen["noisy"][:, 0, 0, 0], torch.tensor([0.75, 0.625]))
     # True velocity e - x = 0.5; that of an image of zeros is x_t / t.
@@ -120,6 +126,12 @@ def test_nothing_has_a_smaller_error_than_the_perfect_network():
     assert error(0) < error(0.05) and error(0) < error(-0.05)
 
 
+def test_times_are_spread_as_told():
+    normals = torch.tensor([-1.0, 0.0, 1.0])
+    logits = torch.logit(Flow(logit_mean=0.5, logit_spread=2.0).draw_times(normals))
+    torch.testing.assert_close(logits, torch.tensor([-1.5, 0.5, 2.5]))
+
+
 def test_times_are_moved_towards_noise_and_keep_their_ends():
     times = torch.linspace(0, 1, 11)
     moved = Flow(shift=3.0).shifted(times)
@@ -135,9 +147,10 @@ def test_guidance_goes_further_than_the_labels_say_and_1_looks_once():
         image = labels[:, :, None, None].expand_as(noisy) * 0.2
         return said_by(flow, noisy, flow.shifted(times)[:, None, None, None], image)
 
-    plain = Sampler(steps=4).go(flow, respond, NOISE, labels)
+    denoise = denoiser(flow, respond)
+    plain = Sampler(steps=4).go(flow, denoise, NOISE, labels)
     assert looks == [1.0] * 4
-    further = Sampler(steps=4, guidance=3.0).go(flow, respond, NOISE, labels)
+    further = Sampler(steps=4, guidance=3.0).go(flow, denoise, NOISE, labels)
     assert looks[4:] == [1.0, 0.0] * 4
     torch.testing.assert_close(plain, torch.full_like(plain, 0.2 - 1))
     torch.testing.assert_close(further, torch.full_like(plain, 3 * 0.2 - 1))
@@ -155,7 +168,7 @@ def test_a_sampler_is_a_generator_of_latents_with_labels_behind_them():
             return (noisy - image) / times[:, None, None, None]
 
     flow = Flow(predicts="velocity", scale=0.5)
-    sampler = FlowSampler(Network(), flow, Sampler(steps=2), (2, 4, 4))
+    sampler = FlowSampler(Network(), flow, LinearGuess((2, 4, 4)), Sampler(steps=2))
     images = sampler(torch.cat([torch.randn(3, 32), torch.eye(3)[:, :2]], 1))
     assert images.shape == (3, 2, 4, 4)
     torch.testing.assert_close(images[:, 0, 0, 0], torch.tensor([-0.5, -1.0, -1.0]))
@@ -173,6 +186,8 @@ def test_the_path_is_that_of_monai():
         seen["noisy"] = noisy
         return noisy
 
-    Flow(scale=1.0).errors(respond, images - 1, torch.zeros(2, 0), steps / 1000, noise)
+    flow = Flow(scale=1.0)
+    denoise = denoiser(flow, respond, side=4)
+    flow.errors(denoise, images - 1, torch.zeros(2, 0), steps / 1000, noise)
     theirs = scheduler.add_noise(images, noise, steps)
     torch.testing.assert_close(seen["noisy"], theirs, atol=2e-3, rtol=0)

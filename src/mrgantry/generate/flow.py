@@ -20,6 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.generate.spectrum import LinearGuess
 
 # Noisy images (n, c, h, w), their times (n,) and one-hot labels (n, k) to what a network says of
 # them, and to images without noise.
@@ -40,10 +41,13 @@ class Flow(Frozen):
             image has more pixels, the same noise hides less of it (Esser et al. 2024,
             equation 23), so this grows with the side: 1 at 64 pixels, 2 at 128.
         predicts: What the network gives. "residual" is what the best linear guess of the image
-            lacks, brought to unit spread (Karras et al. 2022, table 1), so that the network is
-            asked for about as much at every time; "velocity" is e - x.
+            lacks, brought to unit spread at every frequency, so that the network is asked for
+            about as much at every time (as Karras et al. 2022, table 1, who take all frequencies
+            for alike); "velocity" is e - x.
         scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
         logit_mean: Mean of the logit of training times before the shift; 0 is half noise.
+        logit_spread: Its standard deviation. Where it is small, the network hardly ever sees the
+            last traces of noise, and cannot take them off.
         least: Times below are weighted as this one is.
         unlabelled: Share of training images whose labels are hidden, so that guidance knows both.
     """
@@ -52,6 +56,7 @@ class Flow(Frozen):
     predicts: Literal["residual", "velocity"] = "residual"
     scale: Annotated[float, Field(gt=0)] = 0.5
     logit_mean: float = 0.0
+    logit_spread: Annotated[float, Field(gt=0)] = 1.0
     least: Annotated[float, Field(gt=0, lt=1)] = 0.02
     unlabelled: Share = 0.1
 
@@ -61,7 +66,7 @@ class Flow(Frozen):
 
     def draw_times(self, normal: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Give training times, before the shift, from normal numbers (Esser et al. 2024, 3.1)."""
-        return torch.sigmoid(normal + self.logit_mean)
+        return torch.sigmoid(self.logit_spread * normal + self.logit_mean)
 
     def to_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Bring intensities in [-1, 1] to unit spread, black to 0."""
@@ -71,22 +76,19 @@ class Flow(Frozen):
         """Bring images of unit spread to intensities."""
         return images * self.scale - 1
 
-    def denoiser(self, respond: Respond) -> Denoise:
-        """Give images without noise from what a network says."""
+    def denoiser(self, respond: Respond, guess: LinearGuess) -> Denoise:
+        """Give images without noise from what a network says, and a guess that it adds to."""
 
         def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
             said = respond(noisy, times, labels)
             t = _column(self.shifted(times))
-            if self.predicts == "velocity":
-                return noisy - t * said
-            spread = ((1 - t).square() + t.square()).sqrt()  # of the noisy image
-            return (1 - t) / spread.square() * noisy + t / spread * said
+            return noisy - t * said if self.predicts == "velocity" else guess(noisy, said, t)
 
         return denoise
 
     def errors(
         self,
-        respond: Respond,
+        denoise: Denoise,
         images: Float[Tensor, "n c h w"],
         labels: Float[Tensor, "n k"],
         times: Float[Tensor, " n"],
@@ -95,7 +97,7 @@ class Flow(Frozen):
         """Give the mean squared error of the velocity at each image; training lowers it.
 
         Args:
-            respond: The network.
+            denoise: The network.
             images: Intensities in [-1, 1].
             labels: One-hot.
             times: Before the shift.
@@ -104,7 +106,7 @@ class Flow(Frozen):
         clean = self.to_unit(images)
         t = self.shifted(times)
         noisy = torch.lerp(clean, noise, _column(t))
-        away = self.denoiser(respond)(noisy, times, labels) - clean
+        away = denoise(noisy, times, labels) - clean
         return away.square().mean((1, 2, 3)) / t.clamp(min=self.least).square()
 
 
@@ -130,7 +132,7 @@ class Sampler(Frozen):
     def go(
         self,
         flow: Flow,
-        respond: Respond,
+        denoise: Denoise,
         noise: Float[Tensor, "n c h w"],
         labels: Float[Tensor, "n k"],
         backwards: bool = False,
@@ -139,7 +141,7 @@ class Sampler(Frozen):
 
         Args:
             flow: The path.
-            respond: The network.
+            denoise: The network.
             noise: Normal; images in [-1, 1] if `backwards`.
             labels: One-hot.
             backwards: Go from images to noise.
@@ -148,7 +150,7 @@ class Sampler(Frozen):
             Images, not clamped; noise if `backwards`.
         """
         times = self.times()
-        guided = self.guided(flow.denoiser(respond))
+        guided = self.guided(denoise)
         if backwards:
             # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
             times = [max(time, flow.least / 10) for time in reversed(times)]
@@ -249,8 +251,8 @@ class FlowSampler(nn.Module):
     Args:
         network: The denoiser.
         flow: Its path.
+        guess: The linear guess that it was trained to add to.
         sampler: How to draw.
-        shape: Channels, height and width of the images.
         bf16: Whether the network computes in bf16.
     """
 
@@ -258,25 +260,30 @@ class FlowSampler(nn.Module):
         self,
         network: nn.Module,
         flow: Flow,
+        guess: LinearGuess,
         sampler: Sampler,
-        shape: tuple[int, int, int],
         bf16: bool = False,
     ) -> None:
         super().__init__()
-        self.network, self.flow, self.sampler = network, flow, sampler
-        self.shape, self.bf16 = shape, bf16
+        self.network, self.flow, self.guess = network, flow, guess
+        self.sampler, self.bf16 = sampler, bf16
 
     def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
         """Draw images."""
         noise, labels = self._parted(inputs)
-        return self.sampler.go(self.flow, self.respond, noise, labels)
+        return self.sampler.go(self.flow, self.denoise, noise, labels)
 
     def invert(
         self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n z"]:
         """Find the latents of images, by the equation backwards."""
-        found = self.sampler.go(self.flow, self.respond, images, labels, backwards=True)
+        found = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
         return found.flatten(1)
+
+    @property
+    def denoise(self) -> Denoise:
+        """Give what the network makes of noisy images."""
+        return self.flow.denoiser(self.respond, self.guess)
 
     def respond(self, points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
         """Ask the network, in its arithmetic."""
@@ -285,9 +292,9 @@ class FlowSampler(nn.Module):
         return said.float()
 
     def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor]:
-        pixels = math.prod(self.shape)
+        pixels = math.prod(self.guess.shape)
         noise, labels = inputs[:, :pixels], inputs[:, pixels:]
-        noise = noise.reshape(len(inputs), *self.shape)
+        noise = noise.reshape(len(inputs), *self.guess.shape)
         return noise.contiguous(memory_format=torch.channels_last), labels
 
 

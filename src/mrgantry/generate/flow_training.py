@@ -10,7 +10,7 @@ from torch import Tensor
 from mrgantry.common.files import write_json
 from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
-from mrgantry.generate.flow import FlowSampler
+from mrgantry.generate.flow import Denoise, FlowSampler
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import KEPT, STOPPED, save_weights
 from mrgantry.generate.state import update_ema
@@ -28,7 +28,8 @@ class FlowTraining(Training):
     def prepare(self) -> None:
         """Compile the network if wanted, and choose what is looked at."""
         self.recipe = cast(FlowRecipe, self.run.recipe)
-        self.respond = self._forward(self.state.generator, self.compiled)
+        self.guess = self.run.guess.to(self.fabric.device)
+        self.denoise = self._denoiser(self.state.generator, self.compiled)
         self.sides: list[Looks] = []
 
     def watch_over(self, held_out: SliceSet | None) -> None:
@@ -56,7 +57,7 @@ class FlowTraining(Training):
         times, noise = recipe.flow.draw_times(normal()), normal(*images.shape[1:])
         shown = torch.rand(recipe.batch, 1, generator=random, device=device)
         labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
-        error = recipe.flow.errors(self.respond, images, labels, times, noise).mean()
+        error = recipe.flow.errors(self.denoise, images, labels, times, noise).mean()
         for group in state.optimisers["generator"].param_groups:
             group["lr"] = recipe.optimiser.lr * recipe.rate(state.images)
         self._descend(error, "generator", state.generator, LONGEST)
@@ -98,11 +99,14 @@ class FlowTraining(Training):
         else:
             network, seeds = self.state.sampler(), PREVIEW
             how = recipe.sampler.model_copy(update={"steps": PREVIEW_STEPS})
-            shape = (len(self.run.facts.channels), recipe.size, recipe.size)
             bf16 = self.run.facts.precision == "bf16"
-            sampler = FlowSampler(network, recipe.flow, how, shape, bf16)
+            sampler = FlowSampler(network, recipe.flow, self.guess, how, bf16)
         with torch.no_grad(), evaluating(sampler):
             return sampler(self.run.inputs(seeds)[0].to(self.fabric.device))
+
+    def _denoiser(self, network: torch.nn.Module, compiled: bool) -> Denoise:
+        """Give what a network makes of noisy images, in the run's arithmetic."""
+        return self.recipe.flow.denoiser(self._forward(network, compiled), self.guess)
 
     def _looks(self, data: SliceSet) -> Looks:
         """Choose images of as many people as possible, with noise that stays the same."""
@@ -125,13 +129,13 @@ class FlowTraining(Training):
 
     def _error(self, network: torch.nn.Module, side: Looks) -> Tensor:
         """Give the mean error of the velocity at the images of one side."""
-        respond = self._forward(network, compiled=False)
+        denoise = self._denoiser(network, compiled=False)
         found = []
         with torch.no_grad():
             for rows in torch.arange(len(side.images)).split(self.recipe.batch):
                 found.append(
                     self.recipe.flow.errors(
-                        respond,
+                        denoise,
                         side.images[rows],
                         side.labels[rows],
                         side.times[rows],

@@ -61,4 +61,4 @@ class Inversion:
         noise = torch.randn(LOOKS, *image.shape, generator=stream_of(self.seed)).to(image)
         times = flow.draw_times(even_normals(LOOKS)).to(image)
         images, labels = image.expand_as(noise), label.expand(LOOKS, -1)
-        return flow.errors(self.sampler.respond, images, labels, times, noise).mean()
+        return flow.errors(self.sampler.denoise, images, labels, times, noise).mean()

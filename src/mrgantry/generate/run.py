@@ -30,6 +30,7 @@ from mrgantry.generate.flow import FlowSampler, Sampler
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, read_recipe
+from mrgantry.generate.spectrum import LinearGuess, Spectrum
 
 KEPT = "kept"  # the file of the weights that were best at held-out people
 STOPPED = "stopped.json"
@@ -74,6 +75,7 @@ class Facts(Frozen):
         labels: What a conditional generator is told.
         tumour: Of all training slices, "yes" or "no"; "unknown" where they differ.
         started_from: Whose weights it began with; None where they were random.
+        spectrum: Of a flow: mean power of the training images, of each channel by frequency.
     """
 
     channels: tuple[str, ...]
@@ -92,6 +94,7 @@ class Facts(Frozen):
     labels: Labels = Labels()
     tumour: str = "unknown"
     started_from: StartedFrom | None = None
+    spectrum: Spectrum = ()
 
 
 @dataclass(frozen=True)
@@ -211,16 +214,21 @@ class Run:
         """
         recipe, channels = self.recipe, len(self.facts.channels)
         if isinstance(recipe, FlowRecipe):
-            shape = (channels, recipe.size, recipe.size)
             bf16 = self.facts.precision == "bf16"
             if network is None or (self.folder / f"weights/{KEPT}.safetensors").is_file():
                 network = self._load(
                     recipe.network.denoiser(recipe.size, channels, self.facts.labels.width)
                 )
             chosen = sampler or recipe.sampler
-            return FlowSampler(network, recipe.flow, chosen, shape, bf16).eval()
+            return FlowSampler(network, recipe.flow, self.guess, chosen, bf16).eval()
         generator = recipe.network.generator(recipe.size, channels, self.facts.labels.width)
         return self._load(generator).eval()
+
+    @property
+    def guess(self) -> LinearGuess:
+        """Give the linear guess that a flow's network adds to."""
+        shape = (len(self.facts.channels), self.recipe.size, self.recipe.size)
+        return LinearGuess(shape, self.facts.spectrum)
 
     def _load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that images are sampled from, and grow it as far as it was.

@@ -18,6 +18,7 @@ from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.spectrum import spectrum_of
 from mrgantry.generate.start import Start, find_start
 from mrgantry.generate.state import State, build
 from mrgantry.generate.training import Training
@@ -88,6 +89,9 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
+        spectrum=spectrum_of(data.images, recipe.flow.scale)
+        if isinstance(recipe, FlowRecipe)
+        else (),
     )
     begun = (run / "state.pt").is_file()
     if recipe.start and not begun:
