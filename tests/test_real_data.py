@@ -18,6 +18,8 @@ from mrgantry.data import (
     read_volume,
 )
 from mrgantry.data.sections import from_text
+from mrgantry.generate import train
+from mrgantry.papers import find_recipe
 
 
 def test_ixi_is_found_whole(real_data):
@@ -221,3 +223,17 @@ def test_decathlon_slices_stand_upright_and_come_back(real_data, tmp_path):
     export(made.folder, tmp_path / "nifti", "nifti")
     back = import_slices(tmp_path / "nifti", tmp_path / "back")
     assert np.array_equal(back.images, made.images) and back.table.equals(made.table)
+
+
+@pytest.mark.slow
+def test_weights_learnt_from_simulated_heads_are_worth_ten_times_as_many_images(
+    real_data, tmp_path
+):
+    plan = SlicePlan(slices="0.45:0.75:2", size=64, field_mm=192)
+    prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "slices", plan)
+    errors = {}
+    for start, images in (("heads-64", 320), ("null", 3200)):
+        recipe = find_recipe("gantry-64").set([f"start={start}", f"images={images}"])
+        run = train(tmp_path / "slices", tmp_path / start, recipe)
+        errors[start] = run.log()[-1]["held_out_error"]
+    assert errors["heads-64"] < 0.9 * errors["null"], errors

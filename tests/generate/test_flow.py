@@ -126,6 +126,15 @@ def test_nothing_has_a_smaller_error_than_the_perfect_network():
     assert error(0) < error(0.05) and error(0) < error(-0.05)
 
 
+def test_a_trace_of_grey_is_black_and_all_other_greys_come_back():
+    flow = Flow(gap=0.1)
+    images = torch.tensor([-1.0, -0.999, -0.5, 1.0])
+    unit = flow.to_unit(images)
+    torch.testing.assert_close(unit, torch.tensor([0.0, 0.202, 1.2, 4.2]))
+    torch.testing.assert_close(flow.from_unit(unit).clamp(-1, 1), images)
+    assert (flow.from_unit(unit[:1] + torch.tensor([-0.15, 0.15])).clamp(-1, 1) == -1).all()
+
+
 def test_times_are_spread_as_told():
     normals = torch.tensor([-1.0, 0.0, 1.0])
     logits = torch.logit(Flow(logit_mean=0.5, logit_spread=2.0).draw_times(normals))
@@ -178,7 +187,7 @@ def test_the_path_is_that_of_monai():
     schedulers = pytest.importorskip("monai.networks.schedulers.rectified_flow")
     scheduler = schedulers.RFlowScheduler(num_train_timesteps=1000)
     random = torch.Generator().manual_seed(0)
-    images, noise = (torch.randn(2, 1, 4, 4, generator=random) for _ in range(2))
+    images, noise = 2 * torch.rand(2, 1, 4, 4, generator=random), torch.randn(2, 1, 4, 4)
     steps = torch.tensor([250, 700])
     seen = {}
 

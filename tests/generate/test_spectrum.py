@@ -20,19 +20,23 @@ def images_of(spectrum, count, seed=0):
     return torch.fft.irfft2(waves * spread, s=(SIDE, SIDE))
 
 
-def stored(images, scale=0.5):
-    """Images of unit spread as intensities."""
-    return (images * scale - 1).half().numpy()
+def stored(images):
+    """Images of unit spread as intensities; half of them are below black, as in no scan."""
+    return (images * 0.5 - 1).half().numpy()
+
+
+def to_unit(images):
+    return (images + 1) / 0.5
 
 
 def test_unit_noise_has_power_one_everywhere():
-    (power,) = spectrum_of(stored(images_of((1.0,) * 12, 2000)), 0.5)
+    (power,) = spectrum_of(stored(images_of((1.0,) * 12, 2000)), to_unit)
     assert len(power) == 12
     np.testing.assert_allclose(power[:11], 1, atol=0.15)
 
 
 def test_a_spectrum_is_measured_as_it_was_made():
-    (power,) = spectrum_of(stored(images_of(FALLING, 2000)), 0.5)
+    (power,) = spectrum_of(stored(images_of(FALLING, 2000)), to_unit)
     np.testing.assert_allclose(power[1:11], FALLING[1:11], rtol=0.15)
 
 
@@ -40,7 +44,7 @@ def test_waves_stand_at_their_cycles_in_their_channel():
     places = np.arange(SIDE) / SIDE
     images = np.full((3, 2, SIDE, SIDE), -1.0)
     images[:, 1] += np.cos(2 * np.pi * 5 * places)
-    first, second = spectrum_of(images.astype(np.float16), 1.0)
+    first, second = spectrum_of(images.astype(np.float16), lambda one: one + 1)
     assert max(first) < 1e-9
     assert np.argmax(second) == 5 and sum(second) - second[5] < 1e-4 * second[5]
 
@@ -88,6 +92,6 @@ def test_an_ignorant_network_leaves_no_grain():
     for name, spectrum in {"known": (FALLING,), "unknown": ()}.items():
         denoise = flow.denoiser(ignorant, LinearGuess((1, SIDE, SIDE), spectrum))
         images = Sampler().go(flow, denoise, noise, torch.zeros(200, 0))
-        (power,) = spectrum_of(stored((images + 1) / 0.5), 0.5)
+        (power,) = spectrum_of(stored((images + 1) / 0.5), to_unit)
         grain[name] = power[8] / FALLING[8]
     assert grain["known"] < 3 and grain["unknown"] > 30, grain

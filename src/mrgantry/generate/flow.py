@@ -45,6 +45,9 @@ class Flow(Frozen):
             about as much at every time (as Karras et al. 2022, table 1, who take all frequencies
             for alike); "velocity" is e - x.
         scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
+        gap: How far the faintest grey is held from black while it is learnt, of intensities from
+            -1 to 1. Much of a scan is black and nothing but black, while what comes of noise is
+            black but for a trace; within the gap, a trace is black in the end.
         logit_mean: Mean of the logit of training times before the shift; 0 is half noise.
         logit_spread: Its standard deviation. Where it is small, the network hardly ever sees the
             last traces of noise, and cannot take them off.
@@ -55,6 +58,7 @@ class Flow(Frozen):
     shift: Annotated[float, Field(gt=0)] = 1.0
     predicts: Literal["residual", "velocity"] = "residual"
     scale: Annotated[float, Field(gt=0)] = 0.5
+    gap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     logit_mean: float = 0.0
     logit_spread: Annotated[float, Field(gt=0)] = 1.0
     least: Annotated[float, Field(gt=0, lt=1)] = 0.02
@@ -70,11 +74,11 @@ class Flow(Frozen):
 
     def to_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
         """Bring intensities in [-1, 1] to unit spread, black to 0."""
-        return (images + 1) / self.scale
+        return torch.where(images > -1, (images + 1 + self.gap) / self.scale, 0.0)
 
     def from_unit(self, images: Float[Tensor, "*shape"]) -> Float[Tensor, "*shape"]:
-        """Bring images of unit spread to intensities."""
-        return images * self.scale - 1
+        """Bring images of unit spread to intensities; a trace of grey falls below black."""
+        return images * self.scale - 1 - self.gap
 
     def denoiser(self, respond: Respond, guess: LinearGuess) -> Denoise:
         """Give images without noise from what a network says, and a guess that it adds to."""

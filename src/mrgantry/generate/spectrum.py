@@ -7,6 +7,7 @@ only for what the filter cannot know.
 """
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import torch
@@ -18,12 +19,14 @@ FAINTEST = 1e-7  # of the power of unit noise: what single precision can tell fr
 Spectrum = tuple[tuple[float, ...], ...]  # of each channel, by whole cycles over an image's side
 
 
-def spectrum_of(images: Float16[np.ndarray, "n c h h"], scale: float) -> Spectrum:
+def spectrum_of(
+    images: Float16[np.ndarray, "n c h h"], to_unit: Callable[[Tensor], Tensor]
+) -> Spectrum:
     """Measure the mean power of images by frequency.
 
     Args:
         images: Intensities in [-1, 1].
-        scale: Spread that images are brought to 1 from.
+        to_unit: Brings them to unit spread.
 
     Returns:
         For each channel the power at 0, 1, ... cycles over the side, up to the corner of the
@@ -33,8 +36,8 @@ def spectrum_of(images: Float16[np.ndarray, "n c h h"], scale: float) -> Spectru
     side = images.shape[-1]
     power = torch.zeros(images.shape[1], side, side // 2 + 1, dtype=torch.float64)
     for rows in np.array_split(chosen, math.ceil(len(chosen) / 64)):
-        above_black = (torch.from_numpy(images[rows]).float() + 1) / scale
-        power += torch.fft.rfft2(above_black, norm="ortho").abs().square().sum(0)
+        unit = to_unit(torch.from_numpy(images[rows]).float())
+        power += torch.fft.rfft2(unit, norm="ortho").abs().square().sum(0)
     cycles = _cycles(side)
     counts = torch.bincount(cycles.flatten())
     sums = [torch.bincount(cycles.flatten(), one.flatten()) for one in power / len(chosen)]

@@ -89,7 +89,7 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
-        spectrum=spectrum_of(data.images, recipe.flow.scale)
+        spectrum=spectrum_of(data.images, recipe.flow.to_unit)
         if isinstance(recipe, FlowRecipe)
         else (),
     )

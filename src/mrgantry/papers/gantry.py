@@ -26,8 +26,9 @@ def gantry_recipe(size: int) -> FlowRecipe:
         size=size,
         # Always 32 x 32 blocks: the body of the network is the same at every size.
         network=UNet.model_validate({"patch": size // 32, "outer": OUTER[size]}),
-        # More noise than none at most times: where much is hidden, the shape of a head is settled.
-        flow=Flow(shift=size / 64, logit_mean=0.6),
+        # Times all over, since the shape of a head is settled under much noise, and its grain
+        # under little.
+        flow=Flow(shift=size / 64, gap=0.1, logit_mean=0.2, logit_spread=1.3),
         optimiser=AdamW(lr=1e-3),
         images=FLOW_IMAGES[size],
         batch=32,
