@@ -105,7 +105,8 @@ def train_a_round(name, tmp_path):
         held_out, seen = (training._error(state.sampler(), side) for side in training.sides)
         assert held_out.device.type == seen.device.type == DEVICE
         if not recipe.labels:  # they are drawn by content
-            assert training.preview(final=False).device.type == DEVICE
+            for final in (False, True):
+                assert training.preview(final).device.type == DEVICE
         assert {p.device.type for p in state.generator.parameters()} == {DEVICE}
 
 
