@@ -15,7 +15,7 @@ from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
 SIZES = (64, 128, 256)
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
-OUTER = {64: (), 128: (32,), 256: (16, 32)}  # channels; the finest blocks are always 2 x 2
+OUTER = {64: (), 128: (), 256: (32,)}  # channels; blocks of 4 x 4 are the largest unaided
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
 
