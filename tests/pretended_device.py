@@ -102,7 +102,7 @@ def train_a_round(name, tmp_path):
         training = training_of(run, fabric, state, rows, data.split("validation"))
         told = training.round()
         assert told["velocity_error"].device.type == DEVICE
-        held_out, seen = (training._error(state.sampler(), side) for side in training.sides)
+        held_out, seen = (training._errors(state.sampler(), side) for side in training.sides)
         assert held_out.device.type == seen.device.type == DEVICE
         if not recipe.labels:  # they are drawn by content
             for final in (False, True):

@@ -128,11 +128,19 @@ def test_a_flow_that_learnt_its_people_by_heart_shows_it(tmp_path):
 class TestStopping:
     def test_the_rule(self):
         stop, watch = Stop(every=100, patience=1.0, least=300), Watch()
-        assert watch.note(1.0, 100) and not stop.is_over(watch, 200)
-        assert not watch.note(1.0, 300) and not stop.is_over(watch, 399)
+        assert watch.note([1.0], 100) and not stop.is_over(watch, 200)
+        assert not watch.note([1.0], 300) and not stop.is_over(watch, 399)
         assert stop.is_over(watch, 400)
-        assert watch.note(0.9, 500) and not stop.is_over(watch, 999) and stop.is_over(watch, 1000)
+        assert watch.note([0.9], 500) and not stop.is_over(watch, 999) and stop.is_over(watch, 1000)
         assert stop.next_look(500) == 600 and stop.next_look(50_000) == 55_000
+
+    def test_a_gain_counts_only_beyond_the_choice_of_people(self):
+        watch = Watch()
+        assert watch.note([1.0, 2.0, 3.0, 4.0], 100)
+        assert not watch.note([0.6, 2.3, 2.7, 4.3], 200)  # two are better, two worse
+        assert watch.best_images == 100
+        assert watch.note([0.9, 1.9, 2.9, 3.9], 300)  # all are a little better
+        assert not watch.note([1.0, 2.0, 3.0, 4.0], 400) and watch.best_images == 300
 
     def test_it_ends_by_itself_keeps_the_best_and_says_why(self, tmp_path):
         # Random images of the others teach nothing about them: going on only makes it worse.
@@ -145,7 +153,7 @@ class TestStopping:
         assert not run.unfinished
         with safe_open(run.folder / "weights/kept.safetensors", "pt") as file:
             best = int(file.metadata()["begun"])
-        assert 0 < best < run.images and f"was smallest after {best:,}" in run.stopped
+        assert 0 < best < run.images and f"since {best:,} (" in run.stopped
         kept = load_file(run.folder / "weights/kept.safetensors")
         network = run.generator().network.state_dict()
         assert all(torch.equal(kept[key], network[key]) for key in kept)

@@ -3,6 +3,7 @@
 from typing import cast
 
 import numpy as np
+import pandas as pd
 import torch
 from jaxtyping import Float
 from torch import Tensor
@@ -74,21 +75,22 @@ class FlowTraining(Training):
         if not self.sides or stop is None or not (at_end or state.images >= watch.due):
             return {}
         sampler = state.sampler()
-        held_out, training = (self._error(sampler, side) for side in self.sides)
+        held_out, training = (self._errors(sampler, side) for side in self.sides)
         watch.due = stop.next_look(state.images)
-        if watch.note(float(held_out), state.images):
+        if watch.note(held_out.tolist(), state.images):
             if self.fabric.is_global_zero:
                 save_weights(self.run.folder, {KEPT: sampler}, state.images)
         elif stop.is_over(watch, state.images):
             watch.over = (
                 f"Training ended by itself after {state.images:,} images: the error at held-out "
-                f"people was smallest after {watch.best_images:,} ({watch.best_error:.4f}, now "
-                f"{float(held_out):.4f}), and these weights are kept. Going on would draw the "
-                "training people themselves; --set stop=null goes on all the same."
+                f"people has not clearly fallen since {watch.best_images:,} "
+                f"({np.mean(watch.best_errors):.4f}, now {float(held_out.mean()):.4f}), and the "
+                "weights of then are kept. Going on would draw the training people "
+                "themselves; --set stop=null goes on all the same."
             )
             if self.fabric.is_global_zero:
                 write_json(self.run.folder / STOPPED, {"reason": watch.over})
-        return {"held_out_error": held_out, "training_error": training}
+        return {"held_out_error": held_out.mean(), "training_error": training.mean()}
 
     def preview(self, final: bool) -> Float[Tensor, "n c h w"]:
         """Draw few images in few steps on the way, and at the end as `sample` does."""
@@ -120,15 +122,17 @@ class FlowTraining(Training):
         images = pixels.batch(torch.from_numpy(rows * alike + poses))
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
         stream = stream_of(self.recipe.seed, LOOK)
+        shown = pd.get_dummies(units["subject"].iloc[rows]).to_numpy(np.float32)
         return Looks(
             images=images,
             labels=codes.to(images.device),
             times=self.recipe.flow.draw_times(even_normals(len(rows))).to(images.device),
             noise=torch.randn(images.shape, generator=stream).to(images.device),
+            shares=torch.from_numpy((shown / shown.sum(0)).T).to(images),
         )
 
-    def _error(self, network: torch.nn.Module, side: Looks) -> Tensor:
-        """Give the mean error of the velocity at the images of one side."""
+    def _errors(self, network: torch.nn.Module, side: Looks) -> Float[Tensor, " p"]:
+        """Give the mean error of the velocity at the images of each person of one side."""
         denoise = self._denoiser(network, compiled=False)
         found = []
         with torch.no_grad():
@@ -142,4 +146,4 @@ class FlowTraining(Training):
                         side.noise[rows],
                     )
                 )
-        return torch.cat(found).mean()
+        return side.shares @ torch.cat(found)

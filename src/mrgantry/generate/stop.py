@@ -3,13 +3,16 @@
 A flow that goes on learning from few people begins to draw those people. It shows before anyone
 sees it in the images: the error at people it was not trained on stops falling and rises again,
 while that at training people falls on. So the error at both is taken now and then, with the same
-noise each time, the weights with the smallest error at the others are kept, and training ends
-when they have not been bettered for long.
+noise each time, the weights that serve the others best are kept, and training ends when they have
+not been bettered for long. A gain that other held-out people might not have shown is no reason to
+learn on: copying begins before the error rises.
 """
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
+import numpy as np
 import torch
 from jaxtyping import Float
 from pydantic import Field
@@ -51,20 +54,27 @@ class Watch:
     Attributes:
         due: Images after which to look next.
         best_images: Images seen at the best look; 0 before the first.
-        best_error: The error at held-out people then.
+        best_errors: The error at each held-out person then.
         over: Why training ended by itself; empty while it has not.
     """
 
     due: int = 0
     best_images: int = 0
-    best_error: float = float("inf")
+    best_errors: list[float] = field(default_factory=list)
     over: str = ""
 
-    def note(self, error: float, images: int) -> bool:
-        """Take a look's error at held-out people; say whether it is the smallest so far."""
-        if not error < self.best_error:
-            return False
-        self.best_error, self.best_images = error, images
+    def note(self, errors: Sequence[float], images: int) -> bool:
+        """Take a look's errors at held-out people; say whether it is the best so far.
+
+        It is where its mean is smaller by more than one standard error, over people, of the
+        difference (as Breiman et al. 1984 choose among trees).
+        """
+        if self.best_errors:
+            gains = np.subtract(self.best_errors, errors)
+            doubt = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
+            if not gains.mean() > doubt:
+                return False
+        self.best_errors, self.best_images = list(errors), images
         return True
 
     def values(self) -> dict[str, Any]:
@@ -81,12 +91,14 @@ class Looks:
         labels: Their one-hot vectors.
         times: Spread evenly over those of training.
         noise: Normal.
+        shares: What each image counts for in the mean of each person.
     """
 
     images: Float[Tensor, "n c h w"]
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
     noise: Float[Tensor, "n c h w"]
+    shares: Float[Tensor, "p n"]
 
 
 def even_normals(count: int) -> Float[Tensor, " n"]:
