@@ -1,6 +1,7 @@
 """Flows are trained, stopped, resumed, lengthened and begun with other weights."""
 
 import json
+import re
 
 import numpy as np
 import pytest
@@ -48,6 +49,15 @@ def data(tmp_path_factory):
     splits = ["train"] * 36 + ["validation"] * 18
     tumours = ["yes" if number % 2 else "no" for number in range(54)]
     return write_slices(folder, blobs(54), subjects, splits, tumour=tumours)
+
+
+@pytest.fixture(scope="module")
+def noise(tmp_path_factory):
+    """Random images: those of some people teach nothing about others."""
+    images = np.random.default_rng(0).uniform(-1, 1, (16, 1, 16, 16)).astype(np.float16)
+    subjects = [f"s{i // 2}" for i in range(16)]
+    folder = tmp_path_factory.mktemp("noise") / "slices"
+    return write_slices(folder, images, subjects, ["train"] * 8 + ["validation"] * 8)
 
 
 @pytest.mark.parametrize("recipe", [SMALL_FLOW, WATCHED, SMALL_FLOW.set(["precision=bf16"])])
@@ -142,31 +152,52 @@ class TestStopping:
         assert watch.note([0.9, 1.9, 2.9, 3.9], 300)  # all are a little better
         assert not watch.note([1.0, 2.0, 3.0, 4.0], 400) and watch.best_images == 300
 
-    def test_it_ends_by_itself_keeps_the_best_and_says_why(self, tmp_path):
-        # Random images of the others teach nothing about them: going on only makes it worse.
-        noise = np.random.default_rng(0).uniform(-1, 1, (16, 1, 16, 16)).astype(np.float16)
-        subjects = [f"s{i // 2}" for i in range(16)]
-        few = write_slices(tmp_path / "s", noise, subjects, ["train"] * 8 + ["validation"] * 8)
+    def test_the_rate_falls_from_the_best_look_on_and_no_further_than_the_end(self):
+        watch = Watch()
+        watch.cool(100, 50, 1000)
+        assert watch.is_cooling and watch.due == 150
+        assert watch.cooled(100) == 0 and watch.cooled(125) == 0.5
+        watch.go_on()
+        assert not watch.is_cooling
+        watch.cool(100, 50, 120)
+        assert watch.due == 120 and watch.cooled(110) == 0.5
+
+    def test_it_ends_by_itself_keeps_the_best_and_says_why(self, noise, tmp_path):
         recipe = WATCHED.set(["images=64000"])
-        run = train(few.folder, tmp_path / "run", recipe)
+        run = train(noise.folder, tmp_path / "run", recipe)
         assert run.images < 64_000 and "Training ended by itself" in run.stopped
-        assert not run.unfinished
+        assert not run.unfinished and not (run.folder / "best.pt").exists()
         with safe_open(run.folder / "weights/kept.safetensors", "pt") as file:
-            best = int(file.metadata()["begun"])
-        assert 0 < best < run.images and f"since {best:,} (" in run.stopped
+            kept_at = int(file.metadata()["begun"])
+        best, then, now = re.search(r"since ([\d,]+) \((\S+)\).*\((\S+) now\)", run.stopped).groups()
+        best = int(best.replace(",", ""))
+        assert 0 < best < run.images
+        assert kept_at == (run.images if float(now) < float(then) else best)
         kept = load_file(run.folder / "weights/kept.safetensors")
         network = run.generator().network.state_dict()
         assert all(torch.equal(kept[key], network[key]) for key in kept)
         # The same command is done; told not to stop, it goes on from where it was.
-        assert train(few.folder, tmp_path / "run", recipe).images == run.images
+        assert train(noise.folder, tmp_path / "run", recipe).images == run.images
         longer = run.images + 80
         on = recipe.set(["stop=null", f"images={max(longer, 64_000)}"])
         with pytest.raises(StopHere):
-            train(few.folder, tmp_path / "run", on, on_snapshot=stop_at(longer))
+            train(noise.folder, tmp_path / "run", on, on_snapshot=stop_at(longer))
         assert not Run.open(tmp_path / "run").stopped
         last = load_file(run.folder / "weights/ema.safetensors")
         drawn = Run.open(tmp_path / "run").generator().network.state_dict()
         assert all(torch.equal(last[key], drawn[key]) for key in last)
+
+    def test_killed_while_the_rate_falls_it_ends_as_it_would_have(self, noise, tmp_path):
+        stop = Stop(every=80, least=160, patience=0.5, cool_down=4)
+        recipe = SMALL_FLOW.model_copy(update={"stop": stop}).set(["images=3200"])
+        run = train(noise.folder, tmp_path / "whole", recipe)
+        assert run.stopped
+        for images in range(160, run.images, 160):
+            with pytest.raises(StopHere):
+                train(noise.folder, tmp_path / "parts", recipe, on_snapshot=stop_at(images))
+        assert train(noise.folder, tmp_path / "parts", recipe).stopped == run.stopped
+        assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+        assert log_of(tmp_path / "whole") == log_of(tmp_path / "parts")
 
     def test_without_others_it_goes_to_the_end_and_says_so(self, tmp_path, caplog):
         few = write_slices(tmp_path / "s", blobs(8), list("aabbccdd"), ["train"] * 8)

@@ -1,5 +1,6 @@
 """The rounds of a flow, and its looks at people it was not trained on."""
 
+import math
 from typing import cast
 
 import numpy as np
@@ -12,8 +13,8 @@ from mrgantry.common.files import write_json
 from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import Denoise, FlowSampler
-from mrgantry.generate.recipe import FlowRecipe
-from mrgantry.generate.run import KEPT, STOPPED, save_weights
+from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
+from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
 from mrgantry.generate.state import update_ema
 from mrgantry.generate.stop import LOOKS, Looks, even_normals
 from mrgantry.generate.training import GRID, LOOK, NOISE, Training, evaluating, stream_of
@@ -60,7 +61,7 @@ class FlowTraining(Training):
         labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
         error = recipe.flow.errors(self.denoise, images, labels, times, noise).mean()
         for group in state.optimisers["generator"].param_groups:
-            group["lr"] = recipe.optimiser.lr * recipe.rate(state.images)
+            group["lr"] = recipe.optimiser.lr * self._rate()
         self._descend(error, "generator", state.generator, LONGEST)
         state.images += recipe.batch
         state.rounds += 1
@@ -70,27 +71,53 @@ class FlowTraining(Training):
 
     def after_round(self) -> dict[str, Tensor]:
         """Look at held-out and training people if it is time, and keep the better weights."""
-        state, stop, watch = self.state, self.recipe.stop, self.state.watch
+        state, watch = self.state, self.state.watch
         at_end = state.images >= self.recipe.images
-        if not self.sides or stop is None or not (at_end or state.images >= watch.due):
+        if not self.sides or not (at_end or state.images >= watch.due):
             return {}
-        sampler = state.sampler()
-        held_out, training = (self._errors(sampler, side) for side in self.sides)
-        watch.due = stop.next_look(state.images)
-        if watch.note(held_out.tolist(), state.images):
-            if self.fabric.is_global_zero:
-                save_weights(self.run.folder, {KEPT: sampler}, state.images)
-        elif stop.is_over(watch, state.images):
+        held_out, training = (self._errors(state.sampler(), side) for side in self.sides)
+        self._judge(held_out.tolist())
+        return {"held_out_error": held_out.mean(), "training_error": training.mean()}
+
+    def snapshot(self, final: bool = False) -> None:
+        """Write a snapshot; once training is over nobody goes back any more."""
+        super().snapshot(final)
+        if final and self.fabric.is_global_zero:
+            (self.run.folder / BEST).unlink(missing_ok=True)
+
+    def _judge(self, errors: list[float]) -> None:
+        """Keep the weights that the errors at held-out people speak for, or go back, or end."""
+        state, watch, stop = self.state, self.state.watch, self.recipe.stop
+        if stop is None:
+            return
+        best, best_images = float(np.mean(watch.best_errors or [math.inf])), watch.best_images
+        if watch.is_cooling:
             watch.over = (
                 f"Training ended by itself after {state.images:,} images: the error at held-out "
-                f"people has not clearly fallen since {watch.best_images:,} "
-                f"({np.mean(watch.best_errors):.4f}, now {float(held_out.mean()):.4f}), and the "
-                "weights of then are kept. Going on would draw the training people "
+                f"people had not clearly fallen since {best_images:,} ({best:.4f}), so the weights "
+                f"of then were taken up again and the rate of learning was lowered "
+                f"({np.mean(errors):.4f} now). Going on would draw the training people "
                 "themselves; --set stop=null goes on all the same."
             )
+            if np.mean(errors) < best:
+                self._keep()
             if self.fabric.is_global_zero:
                 write_json(self.run.folder / STOPPED, {"reason": watch.over})
-        return {"held_out_error": held_out.mean(), "training_error": training.mean()}
+            return
+        watch.due = stop.next_look(state.images)
+        if watch.note(errors, state.images):
+            self._keep()
+            if self.fabric.is_global_zero:
+                state.save(self.run.folder / BEST)
+        elif state.images < self.recipe.images and stop.is_over(watch, state.images):
+            self.fabric.barrier()
+            state.go_back(self.run.folder / BEST, self.fabric.device)
+            watch.cool(state.images, int(stop.cool_down * best_images), self.recipe.images)
+
+    def _keep(self) -> None:
+        """Keep the weights of now to sample from."""
+        if self.fabric.is_global_zero:
+            save_weights(self.run.folder, {KEPT: self.state.sampler()}, self.state.images)
 
     def preview(self, final: bool) -> Float[Tensor, "n c h w"]:
         """Draw few images in few steps on the way, and at the end as `sample` does."""
@@ -105,6 +132,14 @@ class FlowTraining(Training):
             sampler = FlowSampler(network, recipe.flow, self.guess, how, bf16)
         with torch.no_grad(), evaluating(sampler):
             return sampler(self.run.inputs(seeds)[0].to(self.fabric.device))
+
+    def _rate(self) -> float:
+        """Give the rate of learning, as a share of the optimiser's."""
+        recipe, watch = self.recipe, self.state.watch
+        if not watch.is_cooling:
+            return recipe.rate(self.state.images)
+        left = 1 - watch.cooled(self.state.images)
+        return recipe.rate(watch.best_images) * max(left, LEAST_RATE)
 
     def _denoiser(self, network: torch.nn.Module, compiled: bool) -> Denoise:
         """Give what a network makes of noisy images, in the run's arithmetic."""

@@ -22,6 +22,7 @@ from mrgantry.generate.stop import Stop
 
 KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
 FIXED = ("name", "variant", "changes", "kind")  # and what it cannot
+LEAST_RATE = 0.05  # of learning when it has fallen, as a share of the optimiser's
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Kind = TypeVar("Kind", bound="Recipe")
 
@@ -195,7 +196,7 @@ class FlowRecipe(Recipe):
         sampler: How images are drawn, unless `sample` is told otherwise.
         optimiser: How the error is lowered; gradients longer than 1 are shortened to 1.
         warm_up: Images in which the rate of learning rises from 0.
-        cool_down: Last share of the images, in which it falls to a twentieth.
+        cool_down: Last share of the images, in which it falls to `LEAST_RATE`.
         stop: When training ends by itself; None goes on to the end.
     """
 
@@ -227,7 +228,7 @@ class FlowRecipe(Recipe):
         left = 1 - images / self.images
         rising = min(1.0, (images + self.batch) / self.warm_up) if self.warm_up else 1.0
         falling = min(1.0, left / self.cool_down) if self.cool_down else 1.0
-        return rising * max(falling, 0.05)
+        return rising * max(falling, LEAST_RATE)
 
 
 AnyRecipe = Annotated[GanRecipe | FlowRecipe, Field(discriminator="kind")]

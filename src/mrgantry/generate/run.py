@@ -7,6 +7,7 @@ samples/*.png           the same latents as training goes on
 weights/*.safetensors   generator, its moving average, critic; of a flow, the best of these looks
 stopped.json            why a flow ended by itself, if it did
 state.pt                what a resumed run needs
+best.pt                 what a flow goes back to when held-out people gain no more
 tensorboard/            the same log for TensorBoard
 """
 
@@ -34,6 +35,7 @@ from mrgantry.generate.spectrum import LinearGuess, Spectrum
 
 KEPT = "kept"  # the file of the weights that were best at held-out people
 STOPPED = "stopped.json"
+BEST = "best.pt"
 
 
 class StartedFrom(Frozen):

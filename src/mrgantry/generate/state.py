@@ -102,6 +102,19 @@ class State:
         ) as error:
             raise RunError(f"{path} is damaged ({error}); begin again in a new folder.") from error
 
+    def go_back(self, path: Path, device: torch.device) -> None:
+        """Take networks and optimisers from a state of before; time does not go back.
+
+        Raises:
+            RunError: It is damaged.
+        """
+        counts = {name: getattr(self, name) for name in COUNTS}
+        watch = self.watch
+        self.load(path, device)
+        self.watch = watch
+        for name, count in counts.items():
+            setattr(self, name, count)
+
 
 def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -> State:
     """Make networks and optimisers with the recipe's seed.

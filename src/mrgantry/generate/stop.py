@@ -5,7 +5,9 @@ sees it in the images: the error at people it was not trained on stops falling a
 while that at training people falls on. So the error at both is taken now and then, with the same
 noise each time, the weights that serve the others best are kept, and training ends when they have
 not been bettered for long. A gain that other held-out people might not have shown is no reason to
-learn on: copying begins before the error rises.
+learn on: copying begins before the error rises. Then training goes back to the best look and lets
+the rate of learning fall from there, as it would have fallen at the end of a run of that length:
+weights that were taken at a high rate still draw roughly.
 """
 
 from collections.abc import Sequence
@@ -31,11 +33,14 @@ class Stop(Frozen):
         patience: Training ends when the best look lies back by this share of the images that
             had been seen at it,
         least: and by so many images at least.
+        cool_down: Then the rate of learning falls from the best look on, for this share of the
+            images that had been seen at it.
     """
 
     every: Annotated[int, Field(ge=1)] = 2000
     patience: Annotated[float, Field(gt=0)] = 1.0
     least: Annotated[int, Field(ge=0)] = 8000
+    cool_down: Annotated[float, Field(gt=0)] = 0.5
 
     def next_look(self, images: int) -> int:
         """Give the images after which to look again."""
@@ -55,12 +60,14 @@ class Watch:
         due: Images after which to look next.
         best_images: Images seen at the best look; 0 before the first.
         best_errors: The error at each held-out person then.
+        cools: Images between which the rate of learning falls; both 0 before that.
         over: Why training ended by itself; empty while it has not.
     """
 
     due: int = 0
     best_images: int = 0
     best_errors: list[float] = field(default_factory=list)
+    cools: tuple[int, int] = (0, 0)
     over: str = ""
 
     def note(self, errors: Sequence[float], images: int) -> bool:
@@ -76,6 +83,25 @@ class Watch:
                 return False
         self.best_errors, self.best_images = list(errors), images
         return True
+
+    @property
+    def is_cooling(self) -> bool:
+        """Say whether training has gone back to the best look."""
+        return self.cools[1] > 0
+
+    def cool(self, first: int, count: int, end: int) -> None:
+        """Let the rate of learning fall over so many images, or to the recipe's end, then look."""
+        self.due = min(first + max(1, count), end)
+        self.cools = first, self.due
+
+    def cooled(self, images: int) -> float:
+        """Give how far the rate of learning has fallen since then, from 0 to 1."""
+        first, last = self.cools
+        return (images - first) / (last - first)
+
+    def go_on(self) -> None:
+        """Forget that training was over."""
+        self.cools, self.over = (0, 0), ""
 
     def values(self) -> dict[str, Any]:
         """Give all as plain data."""

@@ -105,7 +105,7 @@ def train(
     if begun:
         state.load(run / "state.pt", fabric.device)
     if isinstance(recipe, FlowRecipe) and recipe.stop is None:
-        state.watch.over = ""  # it was told to go on
+        state.watch.go_on()
     if state.images < recipe.images and not state.watch.over:
         held_out = held_out_people(whole, only, recipe)
         training_of(opened, fabric, state, data, held_out, compiled, on_snapshot).go()
