@@ -5,6 +5,7 @@ content. What mixes them with tensors on the CPU is refused, as on a GPU.
 """
 
 import sys
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -19,14 +20,16 @@ from torch.utils.backend_registration import (
 )
 
 from conftest import blobs, write_slices
-from mrgantry.generate import flow_training
+from mrgantry.generate import adversarial, flow_training, training
+from mrgantry.generate.augment import Augment
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks import MonaiUNet
 from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.schedule import Growing
 from mrgantry.generate.state import build, optimisers_of
 from mrgantry.generate.stop import Stop
 from mrgantry.generate.train import training_of
-from recipes import SMALL_FLOW
+from recipes import LOSSES, NETWORKS, SMALL, SMALL_FLOW
 
 DEVICE = "pretended"
 FLOWS = {
@@ -45,10 +48,12 @@ class Backend(_DummyBackendModule):
         return [torch.bfloat16]
 
 
-def data_in(tmp_path):
+def data_in(tmp_path, size):
     people = [f"s{i // 4}" for i in range(32)]
     splits = ["train"] * 16 + ["validation"] * 16
-    return write_slices(tmp_path / "slices", blobs(32), people, splits, tumour=["yes", "no"] * 16)
+    return write_slices(
+        tmp_path / "slices", blobs(32, size), people, splits, tumour=["yes", "no"] * 16
+    )
 
 
 class OnDevice(Fabric):
@@ -63,6 +68,10 @@ class OnDevice(Fabric):
     def device(self):
         return torch.device(DEVICE, 0)
 
+    def all_reduce(self, data):
+        """Give one process's own."""
+        return data
+
 
 def on_device(state, recipe, device):
     """Replace all tensors of a state: without the device, a module cannot be moved there."""
@@ -74,19 +83,15 @@ def on_device(state, recipe, device):
                         made = torch.empty(value.shape, dtype=value.dtype, device=device)
                         wrapped = isinstance(value, torch.nn.Parameter)
                         kind[name] = torch.nn.Parameter(made) if wrapped else made
-    state.ema.requires_grad_(False)
+    if state.ema:
+        state.ema.requires_grad_(False)
     optimisers = optimisers_of(recipe, state.generator, state.critic)
     return replace(state, optimisers=optimisers, p=state.p.new_empty((), device=device))
 
 
-def train_a_round(name, tmp_path):
-    """Take a round and a look; what mixes devices raises."""
-    data = data_in(tmp_path)
-    recipe = FLOWS[name].model_copy(update={"stop": Stop(), "precision": "fp32"})
-    device = torch.device(DEVICE, 0)
-    fabric = OnDevice()
-    # A generator of numbers on a device needs that device.
-    flow_training.stream_of = lambda *keys, device=None: None
+@contextmanager
+def training_there(recipe, data, folder):
+    """Set up a training on the device; within, tensors have no content."""
     rows = data.split("train")
     labels = Labels.of_table(rows.table, recipe.labels)
     facts = Facts(
@@ -97,21 +102,53 @@ def train_a_round(name, tmp_path):
     with FakeTensorMode(allow_non_fake_inputs=True) as mode:
         # Tensors with content cannot go to a device that is not there.
         torch.from_numpy = lambda array: mode.from_tensor(plain(array))
-        state = on_device(state, recipe, device)
-        run = Run(tmp_path / "run", recipe, facts)
-        training = training_of(run, fabric, state, rows, data.split("validation"))
-        told = training.round()
-        assert told["velocity_error"].device.type == DEVICE
-        held_out, seen = (training._errors(state.sampler(), side) for side in training.sides)
-        assert held_out.device.type == seen.device.type == DEVICE
+        # Nor can numbers.
+        torch.Tensor.new_tensor = lambda like, data: like.new_empty(len(data))
+        state = on_device(state, recipe, torch.device(DEVICE, 0))
+        run = Run(folder / "run", recipe, facts)
+        yield training_of(run, OnDevice(), state, rows, data.split("validation"))
+        torch.from_numpy = plain
+
+
+def flow_round(name, tmp_path):
+    """Take a round and a look; what mixes devices raises."""
+    data = data_in(tmp_path, 16)
+    recipe = FLOWS[name].model_copy(update={"stop": Stop(), "precision": "fp32"})
+    with training_there(recipe, data, tmp_path) as training:
+        assert training.round()["velocity_error"].device.type == DEVICE
+        looks = [training._errors(training.state.sampler(), side) for side in training.sides]
+        assert [errors.device.type for errors in looks] == [DEVICE] * 2
         if not recipe.labels:  # they are drawn by content
             for final in (False, True):
                 assert training.preview(final).device.type == DEVICE
-        assert {p.device.type for p in state.generator.parameters()} == {DEVICE}
+        assert {p.device.type for p in training.state.generator.parameters()} == {DEVICE}
+
+
+def gan_rounds(kind, tmp_path):
+    """Take two rounds of a network under every loss, with labels and augmentation."""
+    data = data_in(tmp_path, 32)
+    network = next(network for network in NETWORKS if network.kind == kind)
+    for loss in LOSSES:
+        recipe = SMALL.model_copy(
+            update={
+                "size": 32,
+                "network": network,
+                "loss": loss,
+                "labels": ("tumour",),
+                "augment": Augment(start=0.5),
+                "schedule": Growing() if kind == "progressive" else None,
+            }
+        )
+        with training_there(recipe, data, tmp_path) as training:
+            told = [training.round() for _ in range(2)]
+            assert {one.device.type for row in told for one in row.values()} == {DEVICE}
+            networks = (training.state.generator, training.state.critic, training.state.ema)
+            weights = [weight for one in networks for weight in one.parameters()]
+            assert {weight.device.type for weight in weights} == {DEVICE}
 
 
 def main():
-    """Declare the device, see that it refuses what it must, and train a round."""
+    """Declare the device, see that it refuses what it must, and train on it."""
     setup_device(DEVICE, Backend())
     with FakeTensorMode():
         try:
@@ -120,7 +157,11 @@ def main():
             assert "same device" in str(error)
         else:
             raise AssertionError("Tensors of two devices were added.")
-    train_a_round(sys.argv[1], Path(sys.argv[2]))
+    # A generator of numbers on a device needs that device.
+    for module in (adversarial, flow_training, training):
+        module.stream_of = lambda *keys, device=None: None
+    name, folder = sys.argv[1], Path(sys.argv[2])
+    (flow_round if name in FLOWS else gan_rounds)(name, folder)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,24 @@
 """The small recipes that tests train: seconds on one core, in the same arithmetic everywhere."""
 
 from mrgantry.generate import FlowRecipe, GanRecipe
-from mrgantry.generate.losses import Original
-from mrgantry.generate.networks import UNet, UpConv
+from mrgantry.generate.losses import (
+    Dragan,
+    LeastSquares,
+    Original,
+    Relativistic,
+    Wasserstein,
+    WassersteinPenalty,
+)
+from mrgantry.generate.networks import (
+    Dcgan,
+    DelplaceDcgan,
+    KazuhiroDcgan,
+    Progressive,
+    SrResNet,
+    Style,
+    UNet,
+    UpConv,
+)
 from mrgantry.generate.recipe import Adam, AdamW
 
 SMALL = GanRecipe(
@@ -42,3 +58,25 @@ SMALL_FLOW = FlowRecipe(
     warm_up=80,
     stop=None,
 )
+
+# Of 32 pixels or more; each network goes with each loss.
+NETWORKS = [
+    Dcgan(width=32, latent=8),
+    KazuhiroDcgan(width=32, latent=8),
+    DelplaceDcgan(width=16, critic_width=8, latent=8),
+    SrResNet(width=8, blocks=2, critic_width=4, latent=8),
+    Progressive(base=256, widest=16, latent=8),
+    Style(base=256, widest=16, latent=8, style=16),
+    UpConv(width=32, critic_width=32, latent=8),
+]
+LOSSES = [
+    Original(),
+    Original(real_target=0.9, fake_target=0.9),
+    Original(r1=1.0, every=2),
+    LeastSquares(),
+    Wasserstein(),
+    WassersteinPenalty(drift=0.001),
+    Dragan(points="delplace"),
+    Dragan(points="delplace-coded-dcgan", weight=0.25),
+    Relativistic(every=4),
+]

@@ -169,7 +169,9 @@ class TestStopping:
         assert not run.unfinished and not (run.folder / "best.pt").exists()
         with safe_open(run.folder / "weights/kept.safetensors", "pt") as file:
             kept_at = int(file.metadata()["begun"])
-        best, then, now = re.search(r"since ([\d,]+) \((\S+)\).*\((\S+) now\)", run.stopped).groups()
+        best, then, now = re.search(
+            r"since ([\d,]+) \((\S+)\).*\((\S+) now\)", run.stopped
+        ).groups()
         best = int(best.replace(",", ""))
         assert 0 < best < run.images
         assert kept_at == (run.images if float(now) < float(then) else best)

@@ -6,11 +6,19 @@ from torch import nn
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.generate.layers import Leaky
-from mrgantry.generate.networks import Dcgan, DelplaceDcgan, KazuhiroDcgan, SrResNet, UpConv
+from mrgantry.generate.networks import (
+    Dcgan,
+    DelplaceDcgan,
+    KazuhiroDcgan,
+    SrResNet,
+    Style,
+    UpConv,
+)
 
 TINY = {  # and the least size of each
     "dcgan": (Dcgan(width=8), 8),
     "upconv": (UpConv(width=8, critic_width=8), 8),
+    "style": (Style(base=64, widest=16, latent=8, style=12), 8),
     "kazuhiro": (KazuhiroDcgan(width=8), 32),
     "delplace": (DelplaceDcgan(width=8, critic_width=2), 32),
     "delplace-plain": (DelplaceDcgan(width=8, critic_width=2, minibatch_std=False), 32),
@@ -18,6 +26,7 @@ TINY = {  # and the least size of each
     "srresnet-code": (SrResNet(width=4, blocks=2, critic_width=2, down_kernel=4), 16),
 }
 OTHERS = [name for name in TINY if name != "dcgan"]  # Han et al.: no tanh, and ELU
+WITH_TANH = [name for name in OTHERS if name != "style"]
 
 
 @pytest.mark.parametrize("name", TINY)
@@ -34,7 +43,7 @@ def test_shapes(name, doublings, channels, labels):
 
 
 @pytest.mark.parametrize(
-    "network", [Dcgan(), UpConv(), KazuhiroDcgan(), DelplaceDcgan(), SrResNet()]
+    "network", [Dcgan(), UpConv(), KazuhiroDcgan(), DelplaceDcgan(), SrResNet(), Style()]
 )
 @pytest.mark.parametrize("size", [32, 64, 128, 256, 512])
 def test_shapes_at_full_width(network, size):
@@ -45,7 +54,7 @@ def test_shapes_at_full_width(network, size):
         assert network.critic(size, 4, 2)(images).shape == (8, 3)
 
 
-@pytest.mark.parametrize("name", OTHERS)
+@pytest.mark.parametrize("name", WITH_TANH)
 def test_a_tanh_keeps_images_within_one(name):
     torch.manual_seed(0)
     network, least = TINY[name]

@@ -4,43 +4,10 @@ import pytest
 
 from conftest import blobs, write_slices
 from mrgantry.generate import GanRecipe, train, training
-from mrgantry.generate.losses import (
-    Dragan,
-    LeastSquares,
-    Original,
-    Relativistic,
-    Wasserstein,
-    WassersteinPenalty,
-)
-from mrgantry.generate.networks import (
-    Dcgan,
-    DelplaceDcgan,
-    KazuhiroDcgan,
-    Progressive,
-    SrResNet,
-    UpConv,
-)
+from mrgantry.generate.losses import WassersteinPenalty
 from mrgantry.generate.recipe import Adam
 from mrgantry.generate.schedule import Growing, Steps
-
-NETWORKS = [
-    Dcgan(width=32, latent=8),
-    KazuhiroDcgan(width=32, latent=8),
-    DelplaceDcgan(width=16, critic_width=8, latent=8),
-    SrResNet(width=8, blocks=2, critic_width=4, latent=8),
-    Progressive(base=256, widest=16, latent=8),
-    UpConv(width=32, critic_width=32, latent=8),
-]
-LOSSES = [
-    Original(),
-    Original(real_target=0.9, fake_target=0.9),
-    LeastSquares(),
-    Wasserstein(),
-    WassersteinPenalty(drift=0.001),
-    Dragan(points="delplace"),
-    Dragan(points="delplace-coded-dcgan", weight=0.25),
-    Relativistic(every=4),
-]
+from recipes import LOSSES, NETWORKS
 
 
 @pytest.fixture(scope="module")

@@ -45,7 +45,12 @@ class PixelNorm(nn.Module):
 
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Divide by the root mean square over channels."""
-        return inputs * (inputs.square().mean(1, keepdim=True) + 1e-8).rsqrt()
+        return to_unit_mean_square(inputs)
+
+
+def to_unit_mean_square(values: Float[Tensor, "n c *shape"]) -> Float[Tensor, "n c *shape"]:
+    """Scale the channels of each row, or of each pixel, to unit mean square."""
+    return values * (values.square().mean(1, keepdim=True) + 1e-8).rsqrt()
 
 
 class MinibatchStd(nn.Module):
@@ -127,17 +132,25 @@ def sum_of_shifts(kernels: Float[Tensor, "o i k k"]) -> Float[Tensor, "o i k+1 k
 
 
 class EqualLinear(nn.Module):
-    """A dense layer with weights N(0, 1) that are scaled when used; see `EqualConv2d`."""
+    """A dense layer with weights N(0, 1) that are scaled when used; see `EqualConv2d`.
 
-    def __init__(self, inputs: int, outputs: int, gain: float = 2**0.5) -> None:
+    Args:
+        inputs: Length of what comes in.
+        outputs: Length of what goes out.
+        gain: Of He's initialisation; sqrt(2) before a rectifier, 1 at an output.
+        speed: Of learning, over that of other layers: weights are begun larger, and scaled down.
+    """
+
+    def __init__(self, inputs: int, outputs: int, gain: float = 2**0.5, speed: float = 1.0) -> None:
         super().__init__()
-        self.weight = nn.Parameter(torch.randn(outputs, inputs))
+        self.weight = nn.Parameter(torch.randn(outputs, inputs) / speed)
         self.bias = nn.Parameter(torch.zeros(outputs))
-        self.scale = gain / inputs**0.5
+        self.scale = speed * gain / inputs**0.5
+        self.speed = speed
 
     def forward(self, inputs: Float[Tensor, "n d"]) -> Float[Tensor, "n e"]:
         """Multiply with the scaled weights."""
-        return F.linear(inputs, self.weight * self.scale, self.bias)
+        return F.linear(inputs, self.weight * self.scale, self.bias * self.speed)
 
 
 @torch.no_grad()

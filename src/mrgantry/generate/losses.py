@@ -4,7 +4,7 @@ A loss is two pure functions of logits: `critic(real, fake)` and `generator(real
 (n,) each. Some add a penalty on the critic's gradient, taken at points of their own, and
 one bounds the critic's weights by `constrain` before each of its steps.
 
-    original      non-saturating, with optional label smoothing
+    original      non-saturating, with optional label smoothing and R1
     lsgan         least squares
     wgan          Wasserstein, weights clipped
     wgangp        Wasserstein, gradients near 1 between real and synthetic images
@@ -91,9 +91,25 @@ class Logistic(Plain):
 
 
 class Original(Logistic):
-    """The original loss, alone."""
+    """The original loss, alone or with R1 (Mescheder et al. 2018, equation 9).
+
+    Attributes:
+        r1: Weight of half the squared gradient at real images, gamma in the paper; 0 is none.
+        every: Penalty at every so many-th critic step, weighted as much more.
+    """
 
     kind: Literal["original"] = "original"
+    r1: Weight = 0.0
+    every: Interval = 1
+
+    @property
+    def interval(self) -> int:
+        """Say at every how many-th critic step there is a penalty."""
+        return self.every if self.r1 else 0
+
+    def penalty(self, critic: Critic, real: Images, fake: Images, uniform: Uniform) -> Number:
+        """Give r1 / 2 |grad|^2 at real images, averaged."""
+        return self.r1 / 2 * squared_gradient(critic, real).mean()
 
 
 class Dragan(Logistic):

@@ -19,11 +19,12 @@ from mrgantry.generate.networks.kazuhiro2018 import KazuhiroDcgan
 from mrgantry.generate.networks.monai_unet import MonaiUNet
 from mrgantry.generate.networks.progressive import Progressive
 from mrgantry.generate.networks.srresnet import SrResNet
+from mrgantry.generate.networks.style import Style
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.networks.upconv import UpConv
 
 GanNetwork = Annotated[
-    Dcgan | KazuhiroDcgan | DelplaceDcgan | SrResNet | Progressive | UpConv,
+    Dcgan | KazuhiroDcgan | DelplaceDcgan | SrResNet | Progressive | Style | UpConv,
     Field(discriminator="kind"),
 ]
 DenoisingNetwork = Annotated[UNet | MonaiUNet, Field(discriminator="kind")]
@@ -37,6 +38,7 @@ __all__ = [
     "MonaiUNet",
     "Progressive",
     "SrResNet",
+    "Style",
     "UNet",
     "UpConv",
 ]
