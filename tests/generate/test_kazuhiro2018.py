@@ -70,6 +70,12 @@ def test_the_generators_output_can_do_without():
     assert generator[-2].bias is not None
 
 
+def test_so_can_the_critics_first_convolution():
+    critic = KazuhiroDcgan(width=8, input_norm=False).critic(32, 1)
+    assert kinds(critic)[:5] == [nn.Conv2d, Leaky, nn.Conv2d, nn.BatchNorm2d, Leaky]
+    assert critic[0].bias is not None and critic[2].bias is None
+
+
 def test_weights_start_at_two_hundredths():
     torch.manual_seed(0)
     generator = KazuhiroDcgan().generator(32, 1)

@@ -40,7 +40,7 @@ def test_a_page_comes_though_measuring_fails(tmp_path, monkeypatch):
     Verbs(monkeypatch, tmp_path, unfit=("t1",))
     reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
     work = Work(smoke("kazuhiro2018"), tmp_path / "out", None)
-    assert list(remarks(work)) == ["Not measured: DCGAN. Too few images."]
+    assert list(remarks(work)) == ["Not measured: DCGAN, Stable DCGAN. Too few images."]
     Verbs(monkeypatch, tmp_path)
     reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
     assert list(remarks(work)) == []
@@ -73,7 +73,7 @@ def test_an_unfit_block_is_left_out_with_its_reason(tmp_path, monkeypatch):
 
 
 def test_without_any_block_there_is_no_reader_study(tmp_path, monkeypatch):
-    verbs = Verbs(monkeypatch, tmp_path, diverging=("dcgan",))
+    verbs = Verbs(monkeypatch, tmp_path, diverging=("dcgan", "dcgan-stable"))
     reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
     assert "create" not in verbs.calls
     told = list(remarks(Work(smoke("kazuhiro2018"), tmp_path / "out", None)))
@@ -126,7 +126,7 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
 
 def test_how_much_there_is_to_do_is_said_before():
     assert amount(smoke("kazuhiro2018")) == (
-        "1 network to train on 640 images, and less than 0.1 GB of images to draw"
+        "2 networks to train on 640 images each, and less than 0.1 GB of images to draw"
     )
     # 2 networks draw 10,000 images of 256 x 256 pixels of 2 bytes each.
     assert amount(find_study("han2018-pggan")) == (

@@ -135,7 +135,7 @@ def test_han2018_pggan():
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_names_say_size_and_variant(recipe):
-    if recipe.variant in {"coded", "corrected", "original"}:
+    if recipe.variant in {"coded", "corrected", "original", "stable"}:
         assert recipe.name.endswith(f"-{recipe.size}-{recipe.variant}")
     elif recipe.name != "demo":
         assert recipe.name.endswith(f"-{recipe.size}")

@@ -73,8 +73,8 @@ class Recipe(Frozen):
     Attributes:
         name: What it is called.
         variant: Of a published recipe: as "published"; as "coded" by its authors where that
-            differs; "corrected", as coded without its mistakes; or "original", as long as in
-            the paper that it follows.
+            differs; "corrected", as coded without its mistakes; "original", as long as in
+            the paper that it follows; or "stable", without what keeps it from learning.
         size: Height and width of the images in pixels.
         labels: Columns of the rows that the networks are told; those with a single value
             in the training set are left out.
@@ -90,7 +90,7 @@ class Recipe(Frozen):
     """
 
     name: str
-    variant: Literal["published", "coded", "corrected", "original"] | None = None
+    variant: Literal["published", "coded", "corrected", "original", "stable"] | None = None
     size: Annotated[int, Field(ge=8)]
     labels: tuple[Column, ...] = ()
     start: str | None = None

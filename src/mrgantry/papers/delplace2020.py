@@ -20,6 +20,7 @@ from mrgantry.generate.losses import (
 from mrgantry.generate.networks import DelplaceDcgan, Progressive, SrResNet
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.generate.schedule import Growing, Steps
+from mrgantry.papers.gantry import style_recipe
 from mrgantry.papers.reproduction import (
     Cohort,
     ImageType,
@@ -194,14 +195,17 @@ STUDY = Reproduction(
             name="t1",
             label="T1",
             plan=plan(),
-            models=tuple(
-                Model(
-                    name=f"{architecture}-{loss}",
-                    label=f"{words}, {LOSS_NAMES[loss]}",
-                    recipe=make(loss, 256),
-                )
-                for architecture, (words, make) in ARCHITECTURES.items()
-                for loss in LOSSES
+            models=(
+                *(
+                    Model(
+                        name=f"{architecture}-{loss}",
+                        label=f"{words}, {LOSS_NAMES[loss]}",
+                        recipe=make(loss, 256),
+                    )
+                    for architecture, (words, make) in ARCHITECTURES.items()
+                    for loss in LOSSES
+                ),
+                Model(name="style", label="Style-based, R1", recipe=style_recipe(256)),
             ),
         ),
     ),
@@ -229,13 +233,15 @@ STUDY = Reproduction(
         "The paper prints three of its fifteen models, and no interval. It finds that DCGAN is "
         "best under DRAGAN, that SRResNet converges only under DRAGAN and ProGAN only under "
         "WGAN-GP.",
+        "A style-based generator is what the paper announces as its next step; the one here is "
+        "ours.",
         "Its training data row is of the training images; here it is of held-out real ones, "
         "by the rule and number of images of all other rows.",
     ),
     scales=(
         Scale(
             name="smoke",
-            limits="Fifteen networks of a few channels have seen twenty batches each: the run "
+            limits="Sixteen networks of a few channels have seen twenty batches each: the run "
             "shows that every architecture trains under every loss, and no number on this page "
             "says which is better.",
             subjects=10,
@@ -251,6 +257,7 @@ STUDY = Reproduction(
                     "network.critic_width": "4",
                 },
                 "progressive": {"network.base": "256", "network.widest": "32"},
+                "style": {"network.base": "256", "network.widest": "16"},
             },
             samples=40,
             draws=2,
@@ -262,7 +269,7 @@ STUDY = Reproduction(
             subjects=60,
             sizes={256: 64},
             images=20_000,
-            recipe={"precision": "fp32"},
+            models={"dcgan-dragan": {}, "srresnet-dragan": {}, "progan-wgangp": {}, "style": {}},
             samples=1000,
         ),
         Scale(

@@ -1,15 +1,15 @@
 """Our own recipes: what the field has learnt since, for small cohorts and short training.
 
 gantry-SIZE is a rectified flow that begins with weights learnt from simulated heads;
-gantry-gan-SIZE is the GAN that stood in its place before, and monai-rflow-SIZE a flow with the
-network of a library that reviewers know. All were chosen by trying, on two cores and at minutes
-(docs/LOG.md).
+gantry-gan-SIZE is the GAN that stood in its place before, style-SIZE a style-based generator, and
+monai-rflow-SIZE a flow with the network of a library that reviewers know. All were chosen by
+trying, on two cores and at minutes (docs/LOG.md).
 """
 
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.losses import Original
-from mrgantry.generate.networks import MonaiUNet, UNet, UpConv
+from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv
 from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
 
 SIZES = (64, 128, 256)
@@ -55,6 +55,22 @@ def _gantry_gan(size: int) -> GanRecipe:
     )
 
 
+def style_recipe(size: int) -> GanRecipe:
+    """Give the style-based generator at a size in pixels."""
+    return GanRecipe(
+        name=f"style-{size}",
+        size=size,
+        network=Style(base=2048 if size < 256 else 4096),
+        loss=Original(r1=1.0, every=8),
+        optimiser=Adam(lr=2e-3, beta1=0, beta2=0.99),
+        images=GAN_IMAGES[size],
+        batch=32,
+        ema=5_000,
+        labels=("tumour", "sequence"),
+        augment=Augment(ramp=50_000),
+    )
+
+
 def _monai(size: int) -> FlowRecipe:
     return FlowRecipe(
         name=f"monai-rflow-{size}",
@@ -71,4 +87,6 @@ def _monai(size: int) -> FlowRecipe:
     )
 
 
-RECIPES = tuple(make(size) for make in (gantry_recipe, _gantry_gan, _monai) for size in SIZES)
+RECIPES = tuple(
+    make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES
+)

@@ -202,7 +202,12 @@ STUDY = Reproduction(
             subjects=40,
             sizes={128: 64, 64: 32},
             images=50_000,
-            recipe={"precision": "fp32"},
+            models={
+                "t1-128-dcgan": {},
+                "t1-128-wgan": {},
+                "concat-128-dcgan": {},
+                "concat-128-wgan": {},
+            },
             samples=1000,
         ),
         Scale(

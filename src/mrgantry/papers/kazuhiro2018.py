@@ -6,6 +6,8 @@ basal ganglia (21 x 21 x 11 rotations in steps of 1 degree, five levels, mirrore
 Five radiologists were then asked which images are real.
 """
 
+from typing import Literal
+
 from mrgantry.data.plan import SlicePlan
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import KazuhiroDcgan
@@ -34,15 +36,20 @@ def plan(size: int = 128) -> SlicePlan:
     return SlicePlan(sequences=("t1",), plane="oblique", size=size, splits=SPLITS)
 
 
-def _dcgan(size: int) -> GanRecipe:
+def _dcgan(size: int, variant: Literal["published", "stable"] = "published") -> GanRecipe:
+    """Give the paper's networks, or these without the norms that Radford et al. leave out."""
+    published = variant == "published"
     return GanRecipe(
-        name=f"kazuhiro2018-dcgan-{size}",
-        variant="published",
+        name=f"kazuhiro2018-dcgan-{size}{'' if published else '-stable'}",
+        variant=variant,
         size=size,  # unsaid; 128 or 256 are likely
         network=KazuhiroDcgan(
             latent=100,  # "100 uniform inputs"
             prior="uniform",
             width=256,  # "256-128-64-32"; that the projection has 256 too is our reading
+            # "batch normalization ... in every layer", with which it has not learnt here.
+            output_norm=published,
+            input_norm=published,
         ),
         loss=Original(),  # DCGAN's
         optimiser=Adam(lr=2e-4, beta1=0.5),  # unsaid; Radford et al.
@@ -51,7 +58,8 @@ def _dcgan(size: int) -> GanRecipe:
     )
 
 
-RECIPES = tuple(map(_dcgan, (64, 128, 256)))
+SIZES = (64, 128, 256)
+RECIPES = (*map(_dcgan, SIZES), *(_dcgan(size, "stable") for size in SIZES))
 
 PROTOCOL = Protocol(
     name="kazuhiro2018",
@@ -107,13 +115,16 @@ STUDY = Reproduction(
             name="t1",
             label="T1",
             plan=plan(),
-            models=(Model(name="dcgan", label="DCGAN", recipe=_dcgan(128)),),
+            models=(
+                Model(name="dcgan", label="DCGAN", recipe=_dcgan(128)),
+                Model(name="dcgan-stable", label="Stable DCGAN", recipe=_dcgan(128, "stable")),
+            ),
         ),
     ),
     samples=2000,
     reading=Reading(
         protocol=PROTOCOL,
-        blocks=(Block(name="T1", image_type="t1", models=("dcgan",)),),
+        blocks=(Block(name="T1", image_type="t1", models=("dcgan-stable",)),),
         seats=(
             *[Seat(group=NEURO, paper="a neuroradiologist of 15 years or more")] * 2,
             *[Seat(group=OTHER, paper="a body radiologist of 10 years or more")] * 2,
@@ -140,6 +151,10 @@ STUDY = Reproduction(
         "The paper names no axes for its turns: yaw, pitch and roll about the centre are our "
         "reading; up/down is printed “up / right”. Size of the images, optimiser and batch are "
         "unsaid.",
+        "By the letter of the paper both networks have batch norm where Radford et al. leave it "
+        "out: before the generator's tanh and after the critic's first convolution. Here such a "
+        "pair has drawn noise, so the same pair without these two, “stable”, stands beside it, and "
+        "readers are shown its images.",
         "The paper mentions no held-out patients. Here subjects are held out, and readers see "
         "theirs.",
     ),

@@ -154,6 +154,8 @@ class Scale(Frozen):
         images: Length of each training.
         recipe: Changes of all recipes, by key.
         networks: Changes of the recipes with one kind of network.
+        models: Names of the models that are trained, each with changes of its recipe; empty
+            trains all.
         samples: Synthetic images of each model.
         draws: Half-samples of each measure at most.
         reading: Changes of the protocol.
@@ -168,6 +170,7 @@ class Scale(Frozen):
     images: int | None = None
     recipe: dict[str, str] = {}
     networks: dict[str, dict[str, str]] = {}
+    models: dict[str, dict[str, str]] = {}
     samples: int | None = None
     draws: int | None = None
     reading: tuple[str, ...] = ()
@@ -176,6 +179,10 @@ class Scale(Frozen):
     def size(self, size: int) -> int:
         """Give the size that images get instead of the paper's."""
         return self.sizes.get(size, size)
+
+    def trains(self, model: Model) -> bool:
+        """Say whether a model is trained at this scale."""
+        return not self.models or model.name in self.models
 
 
 class Said(Frozen):
@@ -282,10 +289,15 @@ class Reproduction(Frozen):
             RecipeError: There is none of that name, or a change does not fit a recipe.
         """
         scale = self.scale_of(name)
+        types = tuple(
+            _smaller(one, scale) for one in self.image_types if any(map(scale.trains, one.models))
+        )
         reading = self.reading
-        if reading and scale.reading:
-            protocol = reading.protocol.set(scale.reading)
-            reading = reading.model_copy(update={"protocol": protocol})
+        if reading:
+            trained = {model.name for one in types for model in one.models}
+            blocks = tuple(one for one in reading.blocks if trained.issuperset(one.models))
+            protocol = reading.protocol.set(scale.reading) if scale.reading else reading.protocol
+            reading = reading.model_copy(update={"protocol": protocol, "blocks": blocks})
         detection = self.detection
         if detection:
             detection = Experiment.of(detection.model_dump() | scale.detection, "experiment")
@@ -295,7 +307,7 @@ class Reproduction(Frozen):
                 "cohort": self.cohort.model_copy(
                     update={"subjects": scale.subjects or self.cohort.subjects}
                 ),
-                "image_types": tuple(_smaller(one, scale) for one in self.image_types),
+                "image_types": types,
                 "samples": scale.samples or self.samples,
                 "reading": reading,
                 "detection": detection,
@@ -332,7 +344,7 @@ class Reproduction(Frozen):
 def _smaller(one: ImageType, scale: Scale) -> ImageType:
     size = {"size": scale.size(one.plan.size)}
     plan = SlicePlan.of(one.plan.model_dump() | size | scale.plan, f"plan of {one.name}")
-    models = tuple(_shorter(model, scale) for model in one.models)
+    models = tuple(_shorter(model, scale) for model in one.models if scale.trains(model))
     return one.model_copy(update={"plan": plan, "models": models})
 
 
@@ -344,4 +356,5 @@ def _shorter(model: Model, scale: Scale) -> Model:
     if scale.images is not None:
         changes["images"] = str(scale.images)
     changes |= scale.recipe | scale.networks.get(recipe.network.kind, {})
+    changes |= scale.models.get(model.name, {})
     return model.model_copy(update={"changes": changes})

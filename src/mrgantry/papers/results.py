@@ -52,7 +52,9 @@ def gather(work: Work) -> Reproduced:
         facts=tuple(facts(work)),
         types=tuple(
             type_result(work, one, before)
-            for one, before in zip(study.image_types, published.image_types, strict=True)
+            for one in study.image_types
+            for before in published.image_types
+            if before.name == one.name
         ),
         reading=reading,
         values=study.values,
@@ -170,7 +172,9 @@ def type_result(work: Work, one: ImageType, before: ImageType) -> TypeResult:
         page=work.page(one),
         models=tuple(
             model_result(work, one, model, published, scores)
-            for model, published in zip(one.models, before.models, strict=True)
+            for model in one.models
+            for published in before.models
+            if published.name == model.name
         ),
         changes=plan_changes(one.plan, before.plan),
     )
@@ -192,8 +196,17 @@ def model_result(
     )
 
 
+def not_trained(work: Work) -> Iterator[str]:
+    """Name the paper's models that this scale leaves out."""
+    here = {model.name for _, model in work.study.models()}
+    models = [model for _, model in find_study(work.study.study).models()]
+    if missing := [model.label for model in models if model.name not in here]:
+        yield f"Not trained at this scale: {', '.join(missing)}."
+
+
 def remarks(work: Work) -> Iterator[str]:
-    """Say what went otherwise than planned."""
+    """Say what went otherwise than planned, or than the paper has it."""
+    yield from not_trained(work)
     for one, model in work.study.models():
         if reason := work.failed(one, model):
             yield f"{model.label} diverged and has no images. {reason}"

@@ -34,6 +34,7 @@ class KazuhiroDcgan(Frozen):
         width: Channels at a sixteenth of the size, in both networks; they halve at every
             doubling.
         output_norm: Whether the generator has batch norm before its tanh.
+        input_norm: Whether the critic has it after its first convolution.
     """
 
     kind: Literal["kazuhiro-dcgan"] = "kazuhiro-dcgan"
@@ -41,6 +42,7 @@ class KazuhiroDcgan(Frozen):
     prior: Prior = "uniform"
     width: Annotated[int, Field(ge=8)] = 256
     output_norm: bool = True
+    input_norm: bool = True
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
@@ -68,12 +70,10 @@ class KazuhiroDcgan(Frozen):
         """Build the discriminator: (n, channels, size, size) to (n, 1 + labels)."""
         side, widths = self._start(size)
         layers: list[nn.Module] = []
-        for narrow, wide in pairwise([channels, *widths[::-1]]):
-            layers += [
-                nn.Conv2d(narrow, wide, 5, 2, 2, bias=False),
-                nn.BatchNorm2d(wide),
-                Leaky(),
-            ]
+        for number, (narrow, wide) in enumerate(pairwise([channels, *widths[::-1]])):
+            normed = number > 0 or self.input_norm
+            layers.append(nn.Conv2d(narrow, wide, 5, 2, 2, bias=not normed))
+            layers += [nn.BatchNorm2d(wide), Leaky()] if normed else [Leaky()]
         layers += [nn.Flatten(), nn.Linear(widths[0] * side**2, 1 + labels)]
         return nn.Sequential(*layers).apply(radford_init)
 
