@@ -36,8 +36,9 @@ class Adam(Frozen):
     beta2: Annotated[float, Field(ge=0, lt=1)] = 0.999
 
     def build(self, network: nn.Module) -> Optimizer:
-        """Make the optimiser of one network."""
-        return torch.optim.Adam(network.parameters(), self.lr, (self.beta1, self.beta2))
+        """Make the optimiser of one network; fused, it goes over the weights once a step."""
+        betas = (self.beta1, self.beta2)
+        return torch.optim.Adam(network.parameters(), self.lr, betas, fused=True)
 
 
 class RmsProp(Frozen):
@@ -61,9 +62,10 @@ class AdamW(Frozen):
     decay: Annotated[float, Field(ge=0, lt=1)] = 0.01
 
     def build(self, network: nn.Module) -> Optimizer:
-        """Make the optimiser of one network."""
+        """Make the optimiser of one network; fused, it goes over the weights once a step."""
+        betas = (self.beta1, self.beta2)
         return torch.optim.AdamW(
-            network.parameters(), self.lr, (self.beta1, self.beta2), weight_decay=self.decay
+            network.parameters(), self.lr, betas, weight_decay=self.decay, fused=True
         )
 
 
