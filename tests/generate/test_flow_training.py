@@ -154,13 +154,25 @@ class TestStopping:
 
     def test_the_rate_falls_from_the_best_look_on_and_no_further_than_the_end(self):
         watch = Watch()
+        assert watch.note([1.0, 1.2], 80)
         watch.cool(100, 50, 1000)
-        assert watch.is_cooling and watch.due == 150
+        assert watch.is_cooling and watch.due == 125
         assert watch.cooled(100) == 0 and watch.cooled(125) == 0.5
+        # Of two looks meanwhile, the better one counts, though it be better by little.
+        assert watch.note_cooling([1.0, 1.1]) and watch.due == 150
+        assert not watch.note_cooling([1.0, 1.15]) and watch.lowest == pytest.approx(1.05)
         watch.go_on()
         assert not watch.is_cooling
         watch.cool(100, 50, 120)
-        assert watch.due == 120 and watch.cooled(110) == 0.5
+        assert watch.cools == (100, 120) and watch.cooled(110) == 0.5
+
+    def test_where_the_recipe_lets_the_rate_fall_it_falls_from_the_best_look(self, noise, tmp_path):
+        # Long before it would have ended by itself: its patience is great.
+        stop = Stop(every=80, least=100_000)
+        recipe = SMALL_FLOW.model_copy(update={"stop": stop}).set(["images=1600"])
+        run = train(noise.folder, tmp_path / "run", recipe)
+        best = int(re.search(r"since ([\d,]+) ", run.stopped)[1].replace(",", ""))
+        assert best < 0.7 * 1600 < run.images < 1600
 
     def test_it_ends_by_itself_keeps_the_best_and_says_why(self, noise, tmp_path):
         recipe = WATCHED.set(["images=64000"])

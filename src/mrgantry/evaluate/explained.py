@@ -342,8 +342,9 @@ EXPLANATIONS = (
         good="0.5 is guessing. The strictest of the scores.",
         blind=(
             "Near 1 may be due to fine texture alone, or to traces of grey where real images are "
-            "black, which nobody sees: look at the same test on low-passed images. And 0.5 only says that this network found nothing with so few "
-            "people: see what it would have noticed."
+            "black, which nobody sees: look at the same test on low-passed images. And 0.5 only "
+            "says that this network found nothing with so few people: see what it would have "
+            "noticed."
         ),
         source=(
             "Lopez-Paz and Oquab 2017; the interval by person is Obuchowski's, 1997. Folds by "

@@ -1,6 +1,5 @@
 """The rounds of a flow, and its looks at people it was not trained on."""
 
-import math
 from typing import cast
 
 import numpy as np
@@ -87,32 +86,41 @@ class FlowTraining(Training):
 
     def _judge(self, errors: list[float]) -> None:
         """Keep the weights that the errors at held-out people speak for, or go back, or end."""
-        state, watch, stop = self.state, self.state.watch, self.recipe.stop
+        recipe, state, watch, stop = self.recipe, self.state, self.state.watch, self.recipe.stop
         if stop is None:
             return
-        best, best_images = float(np.mean(watch.best_errors or [math.inf])), watch.best_images
         if watch.is_cooling:
-            watch.over = (
-                f"Training ended by itself after {state.images:,} images: the error at held-out "
-                f"people had not clearly fallen since {best_images:,} ({best:.4f}), so the weights "
-                f"of then were taken up again and the rate of learning was lowered "
-                f"({np.mean(errors):.4f} now). Going on would draw the training people "
-                "themselves; --set stop=null goes on all the same."
-            )
-            if np.mean(errors) < best:
+            if watch.note_cooling(errors):
                 self._keep()
-            if self.fabric.is_global_zero:
-                write_json(self.run.folder / STOPPED, {"reason": watch.over})
+            if state.images >= watch.cools[1]:
+                self._end()
             return
         watch.due = stop.next_look(state.images)
         if watch.note(errors, state.images):
             self._keep()
             if self.fabric.is_global_zero:
                 state.save(self.run.folder / BEST)
-        elif state.images < self.recipe.images and stop.is_over(watch, state.images):
+            return
+        # Where the rate is falling already, there is no time to wait for a better look.
+        waits = not stop.is_over(watch, state.images) and not recipe.is_cooling(state.images)
+        if state.images < recipe.images and not waits:
             self.fabric.barrier()
             state.go_back(self.run.folder / BEST, self.fabric.device)
-            watch.cool(state.images, int(stop.cool_down * best_images), self.recipe.images)
+            count = int(stop.cool_down * watch.best_images)
+            watch.cool(state.images, count, recipe.images)
+
+    def _end(self) -> None:
+        """End training, and say why."""
+        state, watch = self.state, self.state.watch
+        watch.over = (
+            f"Training ended by itself after {state.images:,} images: the error at held-out people "
+            f"had not clearly fallen since {watch.best_images:,} "
+            f"({np.mean(watch.best_errors):.4f}), so the weights of then were taken up again and "
+            f"the rate of learning was lowered ({watch.lowest:.4f} now). Going on would draw the "
+            "training people themselves; --set stop=null goes on all the same."
+        )
+        if self.fabric.is_global_zero:
+            write_json(self.run.folder / STOPPED, {"reason": watch.over})
 
     def _keep(self) -> None:
         """Keep the weights of now to sample from."""

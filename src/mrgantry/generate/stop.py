@@ -10,6 +10,7 @@ the rate of learning fall from there, as it would have fallen at the end of a ru
 weights that were taken at a high rate still draw roughly.
 """
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Annotated, Any
@@ -34,13 +35,13 @@ class Stop(Frozen):
             had been seen at it,
         least: and by so many images at least.
         cool_down: Then the rate of learning falls from the best look on, for this share of the
-            images that had been seen at it.
+            images that had been seen at it. It is short, since copying goes on meanwhile.
     """
 
     every: Annotated[int, Field(ge=1)] = 2000
     patience: Annotated[float, Field(gt=0)] = 1.0
     least: Annotated[int, Field(ge=0)] = 8000
-    cool_down: Annotated[float, Field(gt=0)] = 0.5
+    cool_down: Annotated[float, Field(gt=0)] = 0.2
 
     def next_look(self, images: int) -> int:
         """Give the images after which to look again."""
@@ -60,6 +61,7 @@ class Watch:
         due: Images after which to look next.
         best_images: Images seen at the best look; 0 before the first.
         best_errors: The error at each held-out person then.
+        lowest: The mean error of the weights that are kept, which may be those of a later look.
         cools: Images between which the rate of learning falls; both 0 before that.
         over: Why training ended by itself; empty while it has not.
     """
@@ -67,6 +69,7 @@ class Watch:
     due: int = 0
     best_images: int = 0
     best_errors: list[float] = field(default_factory=list)
+    lowest: float = math.inf
     cools: tuple[int, int] = (0, 0)
     over: str = ""
 
@@ -82,7 +85,18 @@ class Watch:
             if not gains.mean() > doubt:
                 return False
         self.best_errors, self.best_images = list(errors), images
+        self.lowest = float(np.mean(errors))
         return True
+
+    def note_cooling(self, errors: Sequence[float]) -> bool:
+        """Take a look's errors while the rate falls; say whether their mean is the least so far.
+
+        The next look is the last.
+        """
+        self.due = self.cools[1]
+        better = float(np.mean(errors)) < self.lowest
+        self.lowest = min(self.lowest, float(np.mean(errors)))
+        return better
 
     @property
     def is_cooling(self) -> bool:
@@ -90,9 +104,10 @@ class Watch:
         return self.cools[1] > 0
 
     def cool(self, first: int, count: int, end: int) -> None:
-        """Let the rate of learning fall over so many images, or to the recipe's end, then look."""
-        self.due = min(first + max(1, count), end)
-        self.cools = first, self.due
+        """Let the rate of learning fall over so many images; look half-way and at the end."""
+        last = min(first + max(1, count), end)
+        self.due = first + (last - first) // 2
+        self.cools = first, last
 
     def cooled(self, images: int) -> float:
         """Give how far the rate of learning has fallen since then, from 0 to 1."""
