@@ -79,9 +79,9 @@ class FlowTraining(Training):
         return {"held_out_error": held_out.mean(), "training_error": training.mean()}
 
     def snapshot(self, final: bool = False) -> None:
-        """Write a snapshot; once training is over nobody goes back any more."""
+        """Write a snapshot; once training has ended by itself nobody goes back any more."""
         super().snapshot(final)
-        if final and self.fabric.is_global_zero:
+        if self.state.watch.over and self.fabric.is_global_zero:
             (self.run.folder / BEST).unlink(missing_ok=True)
 
     def _judge(self, errors: list[float]) -> None:
@@ -92,22 +92,22 @@ class FlowTraining(Training):
         if watch.is_cooling:
             if watch.note_cooling(errors):
                 self._keep()
-            if state.images >= watch.cools[1]:
+            if watch.cools[1] <= state.images < recipe.images:
                 self._end()
             return
+        better, left = watch.note(errors, state.images), recipe.images - state.images
+        count = int(stop.cool_down * watch.best_images)
         watch.due = stop.next_look(state.images)
-        if watch.note(errors, state.images):
+        if left > count:  # and in time for the rate to fall
+            watch.due = min(watch.due, recipe.images - count)
+        if better:
             self._keep()
             if self.fabric.is_global_zero:
                 state.save(self.run.folder / BEST)
-            return
-        # Where the rate is falling already, there is no time to wait for a better look.
-        waits = not stop.is_over(watch, state.images) and not recipe.is_cooling(state.images)
-        if state.images < recipe.images and not waits:
+        elif left > 0 and (left <= count or stop.is_over(watch, state.images)):
             self.fabric.barrier()
             state.go_back(self.run.folder / BEST, self.fabric.device)
-            count = int(stop.cool_down * watch.best_images)
-            watch.cool(state.images, count, recipe.images)
+            watch.cool(state.images, min(count, left))
 
     def _end(self) -> None:
         """End training, and say why."""

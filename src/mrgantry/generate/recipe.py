@@ -232,10 +232,6 @@ class FlowRecipe(Recipe):
         falling = min(1.0, left / self.cool_down) if self.cool_down else 1.0
         return rising * max(falling, LEAST_RATE)
 
-    def is_cooling(self, images: int) -> bool:
-        """Say whether the rate of learning falls at the end, and has begun to."""
-        return images > self.images * (1 - self.cool_down)
-
 
 AnyRecipe = Annotated[GanRecipe | FlowRecipe, Field(discriminator="kind")]
 

@@ -156,7 +156,8 @@ class Run:
                 )
             if goes_on and recipe != run.recipe:
                 run = cls(folder, recipe, run.facts.model_copy(update={"command": facts.command}))
-                (folder / STOPPED).unlink(missing_ok=True)
+                if isinstance(recipe, FlowRecipe) and recipe.stop is None:
+                    (folder / STOPPED).unlink(missing_ok=True)
                 write_json(folder / "recipe.json", recipe.model_dump())
                 write_json(folder / "run.json", run.facts.model_dump())
             return run

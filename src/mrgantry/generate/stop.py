@@ -103,11 +103,10 @@ class Watch:
         """Say whether training has gone back to the best look."""
         return self.cools[1] > 0
 
-    def cool(self, first: int, count: int, end: int) -> None:
+    def cool(self, first: int, count: int) -> None:
         """Let the rate of learning fall over so many images; look half-way and at the end."""
-        last = min(first + max(1, count), end)
-        self.due = first + (last - first) // 2
-        self.cools = first, last
+        self.cools = first, first + max(1, count)
+        self.due = first + count // 2
 
     def cooled(self, images: int) -> float:
         """Give how far the rate of learning has fallen since then, from 0 to 1."""
@@ -115,7 +114,7 @@ class Watch:
         return (images - first) / (last - first)
 
     def go_on(self) -> None:
-        """Forget that training was over."""
+        """Forget that the rate of learning has fallen, and that training was over."""
         self.cools, self.over = (0, 0), ""
 
     def values(self) -> dict[str, Any]:

@@ -104,8 +104,10 @@ def train(
     opened = Run.begin(run, recipe, facts)
     if begun:
         state.load(run / "state.pt", fabric.device)
-    if isinstance(recipe, FlowRecipe) and recipe.stop is None:
-        state.watch.go_on()
+    watch = state.watch
+    longer = watch.is_cooling and state.images >= watch.cools[1] and not watch.over
+    if isinstance(recipe, FlowRecipe) and (recipe.stop is None or longer):
+        watch.go_on()
     if state.images < recipe.images and not state.watch.over:
         held_out = held_out_people(whole, only, recipe)
         training_of(opened, fabric, state, data, held_out, compiled, on_snapshot).go()
