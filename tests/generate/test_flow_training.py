@@ -159,8 +159,8 @@ class TestStopping:
         assert watch.is_cooling and watch.due == 125
         assert watch.cooled(100) == 0 and watch.cooled(125) == 0.5
         # Of two looks meanwhile, the better one counts, though it be better by little.
-        assert watch.note_cooling([1.0, 1.1]) and watch.due == 150
-        assert not watch.note_cooling([1.0, 1.15]) and watch.lowest == pytest.approx(1.05)
+        assert watch.note_fallen([1.0, 1.1]) and watch.due == 150
+        assert not watch.note_fallen([1.0, 1.15]) and watch.lowest == pytest.approx(1.05)
         watch.go_on()
         assert not watch.is_cooling
 

@@ -89,13 +89,14 @@ class FlowTraining(Training):
         recipe, state, watch, stop = self.recipe, self.state, self.state.watch, self.recipe.stop
         if stop is None:
             return
-        if watch.is_cooling:
-            if watch.note_cooling(errors):
+        left = recipe.images - state.images
+        if watch.is_cooling or left <= 0:  # the rate falls: there is no more to wait for
+            if watch.note_fallen(errors):
                 self._keep()
-            if watch.cools[1] <= state.images < recipe.images:
+            if watch.is_cooling and watch.cools[1] <= state.images < recipe.images:
                 self._end()
             return
-        better, left = watch.note(errors, state.images), recipe.images - state.images
+        better = watch.note(errors, state.images)
         count = int(stop.cool_down * watch.best_images)
         watch.due = stop.next_look(state.images)
         if left > count:  # and in time for the rate to fall
@@ -104,7 +105,7 @@ class FlowTraining(Training):
             self._keep()
             if self.fabric.is_global_zero:
                 state.save(self.run.folder / BEST)
-        elif left > 0 and (left <= count or stop.is_over(watch, state.images)):
+        elif left <= count or stop.is_over(watch, state.images):
             self.fabric.barrier()
             state.go_back(self.run.folder / BEST, self.fabric.device)
             watch.cool(state.images, min(count, left))

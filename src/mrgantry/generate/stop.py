@@ -88,8 +88,8 @@ class Watch:
         self.lowest = float(np.mean(errors))
         return True
 
-    def note_cooling(self, errors: Sequence[float]) -> bool:
-        """Take a look's errors while the rate falls; say whether their mean is the least so far.
+    def note_fallen(self, errors: Sequence[float]) -> bool:
+        """Take a look's errors once the rate falls; say whether their mean is the least so far.
 
         The next look is the last.
         """
