@@ -216,6 +216,13 @@ class TestStopping:
         assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
         assert log_of(tmp_path / "whole") == log_of(tmp_path / "parts")
 
+    def test_a_run_that_has_nothing_to_go_back_to_goes_on(self, noise, tmp_path):
+        recipe = WATCHED.set(["images=6400"])
+        with pytest.raises(StopHere):
+            train(noise.folder, tmp_path / "run", recipe, on_snapshot=stop_at(320))
+        (tmp_path / "run/best.pt").unlink()  # as in runs of before there were any
+        assert train(noise.folder, tmp_path / "run", recipe).stopped
+
     def test_without_others_it_goes_to_the_end_and_says_so(self, tmp_path, caplog):
         few = write_slices(tmp_path / "s", blobs(8), list("aabbccdd"), ["train"] * 8)
         train(few.folder, tmp_path / "run", WATCHED.set(["images=320"]))

@@ -41,6 +41,8 @@ class FlowTraining(Training):
         if self.recipe.stop is not None and held_out is not None:
             self.sides = [self._looks(data) for data in (held_out, self.data)]
             self.state.watch.due = max(self.state.watch.due, 1)
+            if not (self.run.folder / BEST).is_file():
+                self.state.watch.best_errors = []  # the next look is what can be gone back to
 
     def round(self) -> dict[str, Tensor]:
         """Take one step down the error of the velocity."""
