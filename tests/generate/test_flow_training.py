@@ -138,23 +138,34 @@ def test_a_flow_that_learnt_its_people_by_heart_shows_it(tmp_path):
 class TestStopping:
     def test_the_rule(self):
         stop, watch = Stop(every=100, patience=1.0, least=300), Watch()
-        assert watch.note([1.0], 100) and not stop.is_over(watch, 200)
-        assert not watch.note([1.0], 300) and not stop.is_over(watch, 399)
+        assert watch.note([1.0], 1.0, 100) and not stop.is_over(watch, 200)
+        assert not watch.note([1.0], 0.9, 300) and not stop.is_over(watch, 399)
         assert stop.is_over(watch, 400)
-        assert watch.note([0.9], 500) and not stop.is_over(watch, 999) and stop.is_over(watch, 1000)
+        assert watch.note([0.9], 0.9, 500) and not stop.is_over(watch, 999) and stop.is_over(watch, 1000)
         assert stop.next_look(500) == 600 and stop.next_look(50_000) == 55_000
 
     def test_a_gain_counts_only_beyond_the_choice_of_people(self):
         watch = Watch()
-        assert watch.note([1.0, 2.0, 3.0, 4.0], 100)
-        assert not watch.note([0.6, 2.3, 2.7, 4.3], 200)  # two are better, two worse
+        assert watch.note([1.0, 2.0, 3.0, 4.0], 2.0, 100)
+        assert not watch.note([0.6, 2.3, 2.7, 4.3], 2.0, 200)  # two are better, two worse
         assert watch.best_images == 100
-        assert watch.note([0.9, 1.9, 2.9, 3.9], 300)  # all are a little better
-        assert not watch.note([1.0, 2.0, 3.0, 4.0], 400) and watch.best_images == 300
+        assert watch.note([0.9, 1.9, 2.9, 3.9], 2.0, 300)  # all are a little better
+        assert not watch.note([1.0, 2.0, 3.0, 4.0], 2.0, 400) and watch.best_images == 300
+
+    def test_a_gain_counts_only_if_others_share_it(self):
+        watch = Watch()
+        assert watch.note([1.0, 1.2], 1.0, 100, shared=0.5)
+        # Training people have gained 0.3, others 0.1: mostly their own features were learnt.
+        assert not watch.note([0.9, 1.1], 0.7, 200, shared=0.5)
+        assert watch.best_images == 100
+        assert watch.note([0.9, 1.1], 0.85, 300, shared=0.5)
+        # From that look on: 0.05 of 0.1. Where training people lose, any gain counts.
+        assert not watch.note([0.86, 1.06], 0.75, 400, shared=0.5)
+        assert watch.note([0.89, 1.09], 0.9, 500, shared=0.5)
 
     def test_while_the_rate_falls_the_better_of_two_looks_counts(self):
         watch = Watch()
-        assert watch.note([1.0, 1.2], 80)
+        assert watch.note([1.0, 1.2], 1.0, 80)
         watch.cool(100, 50)
         assert watch.is_cooling and watch.due == 125
         assert watch.cooled(100) == 0 and watch.cooled(125) == 0.5
@@ -185,11 +196,12 @@ class TestStopping:
         with safe_open(run.folder / "weights/kept.safetensors", "pt") as file:
             kept_at = int(file.metadata()["begun"])
         best, then, now = re.search(
-            r"since ([\d,]+) \((\S+)\).*\((\S+) now\)", run.stopped
+            r"since ([\d,]+) it.*people (\S+) then, (\S+) now\)", run.stopped
         ).groups()
         best = int(best.replace(",", ""))
         assert 0 < best < run.images
-        assert kept_at == (run.images if float(now) < float(then) else best)
+        # While the rate falls it looks half-way and at the end; the better of all looks is kept.
+        assert kept_at == best if float(now) == float(then) else best < kept_at <= run.images
         kept = load_file(run.folder / "weights/kept.safetensors")
         network = run.generator().network.state_dict()
         assert all(torch.equal(kept[key], network[key]) for key in kept)

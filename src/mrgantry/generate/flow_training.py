@@ -77,7 +77,7 @@ class FlowTraining(Training):
         if not self.sides or not (at_end or state.images >= watch.due):
             return {}
         held_out, training = (self._errors(state.sampler(), side) for side in self.sides)
-        self._judge(held_out.tolist())
+        self._judge(held_out.tolist(), float(training.mean()))
         return {"held_out_error": held_out.mean(), "training_error": training.mean()}
 
     def snapshot(self, final: bool = False) -> None:
@@ -86,8 +86,13 @@ class FlowTraining(Training):
         if self.state.watch.over and self.fabric.is_global_zero:
             (self.run.folder / BEST).unlink(missing_ok=True)
 
-    def _judge(self, errors: list[float]) -> None:
-        """Keep the weights that the errors at held-out people speak for, or go back, or end."""
+    def _judge(self, errors: list[float], training: float) -> None:
+        """Keep the weights that a look speaks for, or go back, or end.
+
+        Args:
+            errors: At each held-out person.
+            training: Mean over training people.
+        """
         recipe, state, watch, stop = self.recipe, self.state, self.state.watch, self.recipe.stop
         if stop is None:
             return
@@ -98,7 +103,7 @@ class FlowTraining(Training):
             if watch.is_cooling and watch.cools[1] <= state.images < recipe.images:
                 self._end()
             return
-        better = watch.note(errors, state.images)
+        better = watch.note(errors, training, state.images, stop.shared)
         count = int(stop.cool_down * watch.best_images)
         watch.due = stop.next_look(state.images)
         if left > count:  # and in time for the rate to fall
@@ -116,11 +121,11 @@ class FlowTraining(Training):
         """End training, and say why."""
         state, watch = self.state, self.state.watch
         watch.over = (
-            f"Training ended by itself after {state.images:,} images: the error at held-out people "
-            f"had not clearly fallen since {watch.best_images:,} "
-            f"({np.mean(watch.best_errors):.4f}), so the weights of then were taken up again and "
-            f"the rate of learning was lowered ({watch.lowest:.4f} now). Going on would draw the "
-            "training people themselves; --set stop=null goes on all the same."
+            f"Training ended by itself after {state.images:,} images: since {watch.best_images:,} it "
+            "had learnt little that holds for other people than those it trains on, so the "
+            "weights of then were taken up again and the rate of learning was lowered (error at "
+            f"held-out people {np.mean(watch.best_errors):.4f} then, {watch.lowest:.4f} now). Going "
+            "on would draw the training people themselves; --set stop=null goes on all the same."
         )
         if self.fabric.is_global_zero:
             write_json(self.run.folder / STOPPED, {"reason": watch.over})

@@ -4,10 +4,12 @@ A flow that goes on learning from few people begins to draw those people. It sho
 sees it in the images: the error at people it was not trained on stops falling and rises again,
 while that at training people falls on. So the error at both is taken now and then, with the same
 noise each time, the weights that serve the others best are kept, and training ends when they have
-not been bettered for long. A gain that other held-out people might not have shown is no reason to
-learn on: copying begins before the error rises. Then training goes back to the best look and lets
-the rate of learning fall from there, as it would have fallen at the end of a run of that length:
-weights that were taken at a high rate still draw roughly.
+not been bettered for long. Copying begins before the error at others rises, so two kinds of gain
+are no reason to learn on: one that other held-out people might not have shown, and one of which
+training people have had much the larger part, since that was learnt of them and not of brains.
+Then training goes back to the best look and lets the rate of learning fall from there, as it would
+have fallen at the end of a run of that length: weights that were taken at a high rate still draw
+roughly.
 """
 
 import math
@@ -34,13 +36,16 @@ class Stop(Frozen):
         patience: Training ends when the best look lies back by this share of the images that
             had been seen at it,
         least: and by so many images at least.
+        shared: Held-out people must have gained at least this share of what training people have
+            gained since the best look for a look to be a better one.
         cool_down: Then the rate of learning falls from the best look on, for this share of the
             images that had been seen at it. It is short, since copying goes on meanwhile.
     """
 
     every: Annotated[int, Field(ge=1)] = 2000
-    patience: Annotated[float, Field(gt=0)] = 1.0
+    patience: Annotated[float, Field(gt=0)] = 0.5
     least: Annotated[int, Field(ge=0)] = 8000
+    shared: Annotated[float, Field(ge=0, le=1)] = 0.5
     cool_down: Annotated[float, Field(gt=0)] = 0.2
 
     def next_look(self, images: int) -> int:
@@ -60,7 +65,8 @@ class Watch:
     Attributes:
         due: Images after which to look next.
         best_images: Images seen at the best look; 0 before the first.
-        best_errors: The error at each held-out person then.
+        best_errors: The error at each held-out person then,
+        best_training: and the mean error at training people.
         lowest: The mean error of the weights that are kept, which may be those of a later look.
         cools: Images between which the rate of learning falls; both 0 before that.
         over: Why training ended by itself; empty while it has not.
@@ -69,23 +75,33 @@ class Watch:
     due: int = 0
     best_images: int = 0
     best_errors: list[float] = field(default_factory=list)
+    best_training: float = 0.0
     lowest: float = math.inf
     cools: tuple[int, int] = (0, 0)
     over: str = ""
 
-    def note(self, errors: Sequence[float], images: int) -> bool:
-        """Take a look's errors at held-out people; say whether it is the best so far.
+    def note(
+        self, errors: Sequence[float], training: float, images: int, shared: float = 0.0
+    ) -> bool:
+        """Take a look's errors; say whether it is the best so far.
 
-        It is where its mean is smaller by more than one standard error, over people, of the
-        difference (as Breiman et al. 1984 choose among trees).
+        It is where the mean error at held-out people is smaller by more than one standard error,
+        over people, of the difference (as Breiman et al. 1984 choose among trees), and by no less
+        than a share of what training people have gained.
+
+        Args:
+            errors: At each held-out person.
+            training: Mean over training people.
+            images: Seen so far.
+            shared: That share.
         """
         if self.best_errors:
             gains = np.subtract(self.best_errors, errors)
             doubt = gains.std(ddof=1) / len(gains) ** 0.5 if len(gains) > 1 else 0.0
-            if not gains.mean() > doubt:
+            if not gains.mean() > doubt or gains.mean() < shared * (self.best_training - training):
                 return False
         self.best_errors, self.best_images = list(errors), images
-        self.lowest = float(np.mean(errors))
+        self.best_training, self.lowest = training, float(np.mean(errors))
         return True
 
     def note_fallen(self, errors: Sequence[float]) -> bool:
