@@ -141,7 +141,11 @@ class TestStopping:
         assert watch.note([1.0], 1.0, 100) and not stop.is_over(watch, 200)
         assert not watch.note([1.0], 0.9, 300) and not stop.is_over(watch, 399)
         assert stop.is_over(watch, 400)
-        assert watch.note([0.9], 0.9, 500) and not stop.is_over(watch, 999) and stop.is_over(watch, 1000)
+        assert (
+            watch.note([0.9], 0.9, 500)
+            and not stop.is_over(watch, 999)
+            and stop.is_over(watch, 1000)
+        )
         assert stop.next_look(500) == 600 and stop.next_look(50_000) == 55_000
 
     def test_a_gain_counts_only_beyond_the_choice_of_people(self):

@@ -1,6 +1,5 @@
 """One number with all that is needed to believe it."""
 
-import csv
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields
@@ -10,7 +9,8 @@ from typing import Literal
 import numpy as np
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json, whole, write_text
+from mrgantry.common.files import read_json, write_text
+from mrgantry.common.tables import write_table
 
 # What is better: a lower value, a higher one, a higher one up to real images' and no further, a
 # lower one down to 0.5, or one nearer to real images'.
@@ -124,14 +124,8 @@ def interval(values: Sequence[float] | np.ndarray) -> tuple[float, float, float]
 def write_scores(folder: Path, scores: Sequence[Score]) -> None:
     """Write `scores.json` for programs and `scores.csv` for spreadsheets."""
     rows = [asdict(score) for score in scores]
-    with (
-        whole(folder / "scores.csv") as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
-        columns = [field.name for field in fields(Score) if field.name != "values"]
-        writer = csv.DictWriter(file, columns, extrasaction="ignore")
-        writer.writeheader()
-        writer.writerows(rows)
+    columns = [field.name for field in fields(Score) if field.name != "values"]
+    write_table(folder / "scores.csv", rows, columns)
     write_text(folder / "scores.json", json.dumps(rows, indent=2) + "\n")
 
 

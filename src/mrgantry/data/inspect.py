@@ -1,6 +1,5 @@
 """Look at a folder of scans before anything is made of it."""
 
-import csv
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,8 +11,8 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole
 from mrgantry.common.progress import progress
+from mrgantry.common.tables import write_table
 from mrgantry.common.workers import each
 from mrgantry.data import cut
 from mrgantry.data.plan import NORMAL, SlicePlan
@@ -124,10 +123,7 @@ def inspect(
     used = {path for subject in subjects for path in _files(subject).values()}
     unused = [path for path in all_scans(scans) if path not in used]
     rows = [row for visit in ordered for row in visit.rows]
-    with whole(out / "scans.csv") as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(vars(rows[0])))
-        writer.writeheader()
-        writer.writerows(map(vars, rows))
+    write_table(out / "scans.csv", map(vars, rows))
     blocks = [(_title(visit), visit.tiles, visit.problems) for visit in ordered if visit.tiles]
     write_sheet(out / "sheet.png", blocks)
     return Inspection(ordered, unused, out / "sheet.png", out / "scans.csv")

@@ -23,6 +23,7 @@ from torch import Tensor
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
 
 FORMAT = 2
@@ -332,8 +333,7 @@ def write_part(
     else:
         with whole(folder / f"parts/{name}.npz") as aside:
             oblique.save_heads(aside, pixels)
-    with whole(folder / f"parts/{name}.csv") as aside:
-        table.to_csv(aside, index=False, columns=list(COLUMNS))
+    write_table(folder / f"parts/{name}.csv", table, list(COLUMNS))
 
 
 def finish(
@@ -358,8 +358,7 @@ def finish(
     tables = [_read_table(folder / f"parts/{name}.csv") for name in parts]
     table = pd.concat(tables, ignore_index=True)
     refuse_shared_subjects(table, folder)
-    with whole(folder / "slices.csv") as aside:
-        table.to_csv(aside, index=False)
+    write_table(folder / "slices.csv", table)
     kind = "npz" if about.poses else "npy"
     files = (folder / f"parts/{name}.{kind}" for name in parts)
     mark = fingerprint([table.to_csv(index=False), *(_digest(file) for file in files)])

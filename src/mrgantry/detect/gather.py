@@ -1,6 +1,5 @@
 """From answers to findings: scores of all conditions, differences, examples, tables."""
 
-import csv
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,9 +10,10 @@ import pandas as pd
 from jaxtyping import Bool
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole, write_json
+from mrgantry.common.files import write_json
 from mrgantry.common.provenance import versions
 from mrgantry.common.statistics import holm
+from mrgantry.common.tables import write_table
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.detection import (
     Arm,
@@ -290,8 +290,8 @@ def choose(
 
 def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part]) -> None:
     """Write `detection.json` for programs, and three tables for spreadsheets."""
-    write_rows(out / "measures.csv", [flat(one) for one in found.scores])
-    write_rows(out / "differences.csv", [flat(one) for one in found.effects])
+    for name, values in (("measures", found.scores), ("differences", found.effects)):
+        write_table(out / f"{name}.csv", map(flat, values), None if values else ["measure"])
     test = data.test.table[["id", "subject", "tumour", "tumour_mm2"]]
     answers = [
         test.assign(
@@ -301,8 +301,7 @@ def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part])
         )
         for one in parts
     ]
-    with whole(out / "answers.csv") as aside:
-        pd.concat(answers).to_csv(aside, index=False)
+    write_table(out / "answers.csv", pd.concat(answers))
     write_json(out / "detection.json", found.model_dump())
 
 
@@ -316,11 +315,3 @@ def flat(one: Scored | Effect) -> dict[str, Any]:
         else:
             row[key] = " ".join(map(str, value)) if isinstance(value, tuple) else value
     return row
-
-
-def write_rows(path: Path, rows: Sequence[dict[str, Any]]) -> None:
-    """Write a table."""
-    with whole(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(rows[0]) if rows else ["measure"])
-        writer.writeheader()
-        writer.writerows(rows)

@@ -8,7 +8,7 @@ import pandas as pd
 import torch
 from jaxtyping import Float, Float16
 
-from mrgantry.common.files import whole
+from mrgantry.common.tables import write_table
 from mrgantry.data.slices import SliceSet, StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.sets import Real
@@ -46,8 +46,7 @@ def write_map(
     table = pd.concat(
         [pd.DataFrame({"group": name, "x": xy[:, 0], "y": xy[:, 1]}) for name, xy in places.items()]
     )
-    with whole(out / "map.csv") as aside:
-        table.to_csv(aside, index=False)
+    write_table(out / "map.csv", table)
 
 
 def pixels_of_groups(

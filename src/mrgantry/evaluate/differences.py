@@ -1,13 +1,12 @@
 """Which differences between synthetic sets are larger than chance."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import combinations
 from pathlib import Path
 
-from mrgantry.common.files import whole
 from mrgantry.common.score import Score, interval
+from mrgantry.common.tables import write_table
 
 
 @dataclass(frozen=True)
@@ -62,10 +61,5 @@ def _within(scores: Sequence[Score]) -> Iterator[Difference]:
 
 def write_differences(folder: Path, found: Sequence[Difference]) -> None:
     """Write `differences.csv`."""
-    with (
-        whole(folder / "differences.csv") as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.DictWriter(file, [field.name for field in fields(Difference)])
-        writer.writeheader()
-        writer.writerows(map(asdict, found))
+    columns = [field.name for field in fields(Difference)]
+    write_table(folder / "differences.csv", map(asdict, found), columns)

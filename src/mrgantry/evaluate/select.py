@@ -27,10 +27,10 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole
 from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.tables import write_table
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
 from mrgantry.evaluate.agreement import AGREES, UNCLEAR, Agreement
@@ -256,8 +256,7 @@ def write(
     begin(out, about)
     reopen(out)
     order = ranked(verdict)
-    with whole(out / "discarded.csv") as aside:
-        listed(verdict.iloc[order]).to_csv(aside, index=False)
+    write_table(out / "discarded.csv", listed(verdict.iloc[order]))
     near = np.flatnonzero(kept)
     near = near[np.argsort(-verdict["distance"].to_numpy()[near], kind="stable")]
     picture(out / "discarded.png", data, order)

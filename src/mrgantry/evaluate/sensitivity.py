@@ -5,7 +5,6 @@ with, and the last third, with a fault made to its slices, stands in for a gener
 Without a fault it is only other subjects, which no measure may call worse.
 """
 
-import csv
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
@@ -17,11 +16,12 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mrgantry.common.errors import DataError, RunError
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score
+from mrgantry.common.tables import write_table
 from mrgantry.common.workers import each
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.faults import FAULTS, Fault, Material
@@ -353,7 +353,4 @@ def excess(one: Score) -> float:
 
 def write_cells(path: Path, cells: Sequence[Cell]) -> None:
     """Write one row a score, for spreadsheets."""
-    with whole(path) as aside, aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, list(Cell.model_fields))
-        writer.writeheader()
-        writer.writerows(one.model_dump() for one in cells)
+    write_table(path, (cell.model_dump() for cell in cells), list(Cell.model_fields))

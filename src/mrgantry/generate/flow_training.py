@@ -121,11 +121,12 @@ class FlowTraining(Training):
         """End training, and say why."""
         state, watch = self.state, self.state.watch
         watch.over = (
-            f"Training ended by itself after {state.images:,} images: since {watch.best_images:,} it "
-            "had learnt little that holds for other people than those it trains on, so the "
-            "weights of then were taken up again and the rate of learning was lowered (error at "
-            f"held-out people {np.mean(watch.best_errors):.4f} then, {watch.lowest:.4f} now). Going "
-            "on would draw the training people themselves; --set stop=null goes on all the same."
+            f"Training ended by itself after {state.images:,} images: since "
+            f"{watch.best_images:,} it had learnt little that holds for other people than those "
+            "it trains on, so the weights of then were taken up again and the rate of learning "
+            f"was lowered (error at held-out people {np.mean(watch.best_errors):.4f} then, "
+            f"{watch.lowest:.4f} now). Going on would draw the training people themselves; "
+            "--set stop=null goes on all the same."
         )
         if self.fabric.is_global_zero:
             write_json(self.run.folder / STOPPED, {"reason": watch.over})

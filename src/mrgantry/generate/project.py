@@ -30,6 +30,7 @@ from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.provenance import command_line
+from mrgantry.common.tables import write_table
 from mrgantry.data.rows import by_turns, meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.facing import save_facing
@@ -275,8 +276,7 @@ def write(out: Path, run: Run, data: SliceSet, found: Projected) -> Projection:
     overfitting = overfitting_of(table, column) if both else None
     verdict = overfitting.verdict if overfitting else NOTHING_COMPARED
     done = Projection(out, table, overfitting, verdict)
-    with whole(out / "projection.csv") as aside:
-        table.to_csv(aside, index=False, float_format="%.6f")
+    write_table(out / "projection.csv", table, digits=6)
     with whole(out / "latents.npy") as aside, aside.open("wb") as file:
         np.save(file, found.latents)
     save_facing(out / "project.png", real, found.images, table)

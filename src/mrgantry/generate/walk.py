@@ -30,6 +30,7 @@ from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.picture import grid, save_gif, save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
+from mrgantry.common.tables import write_table
 from mrgantry.generate.latents import Prior, onto_prior
 from mrgantry.generate.results import begin_results, finish_results
 from mrgantry.generate.run import Run
@@ -122,8 +123,7 @@ def walk(
     images = draw(generator, torch.cat([latents, codes.expand(len(latents), -1)], 1))
     table = table_of(images, steps)
     write_pictures(out, images, gif_seconds)
-    with whole(out / "walk.csv") as aside:
-        table.to_csv(aside, index=False, float_format="%.6f")
+    write_table(out / "walk.csv", table, digits=6)
     done = Walk(out, method, table)
     found = {
         "source": opened.facts.source,

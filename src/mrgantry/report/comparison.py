@@ -1,6 +1,5 @@
 """The page of a comparison: budgets, seeds, differences and images of several recipes."""
 
-import csv
 from collections.abc import Iterator, Sequence
 from itertools import combinations
 from pathlib import Path
@@ -8,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mrgantry.common.files import whole, write_json, write_text
+from mrgantry.common.files import write_json, write_text
+from mrgantry.common.tables import write_table
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.comparison import (
     Comparison,
@@ -30,17 +30,14 @@ OFF = 0.15  # share of the budget by which a run may miss it unremarked
 def write_comparison(out: Path, found: Comparison) -> None:
     """Write `comparison.json` for programs, `.csv` for spreadsheets, `.html` for people."""
     write_json(out / "comparison.json", found.model_dump())
-    with (
-        whole(out / "comparison.csv") as aside,
-        aside.open("w", newline="", encoding="utf-8") as file,
-    ):
-        writer = csv.writer(file)
-        writer.writerow(Spread.keys())
-        for one in found.spreads:
-            values = one.model_dump().values()
-            writer.writerow(
-                [" ".join(map(str, some)) if isinstance(some, tuple) else some for some in values]
-            )
+    rows = (
+        {
+            name: " ".join(map(str, value)) if isinstance(value, tuple) else value
+            for name, value in spread.model_dump().items()
+        }
+        for spread in found.spreads
+    )
+    write_table(out / "comparison.csv", rows, Spread.keys())
     judged, recipes = found.judged(), [one.recipe for one in found.entrants]
     page = render(
         "comparison.html",

@@ -3,21 +3,13 @@
 from math import isfinite
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
-
 from mrgantry import __version__
+from mrgantry.common.templates import fill_in
 
 
 def render(template: str, **values: Any) -> str:
     """Fill a page of this folder in."""
-    environment = Environment(
-        loader=PackageLoader("mrgantry", "report"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template(template).render(version=__version__, **values)
+    return fill_in(f"report/{template}", {"version": __version__, **values})
 
 
 def number(value: float) -> str:

@@ -19,6 +19,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
+from mrgantry.common.tables import write_table
 from mrgantry.common.workers import cores, each
 from mrgantry.simulate.contrast import SEQUENCES, T1_KINDS
 from mrgantry.simulate.fields import Box
@@ -131,8 +132,7 @@ def simulate(
             records[number] = rows
             advance(1, rows[0]["person"])
     table = pd.json_normalize([row for n in sorted(records) for row in records[n]], sep="_")
-    with whole(cohort / "cohort.csv") as aside:
-        table.to_csv(aside, index=False)
+    write_table(cohort / "cohort.csv", table)
     write_preview(cohort, chosen)
     return cohort
 

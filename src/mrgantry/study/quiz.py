@@ -12,11 +12,11 @@ from typing import Literal
 
 import numpy as np
 from jaxtyping import UInt8
-from jinja2 import Environment, PackageLoader, StrictUndefined, Template, select_autoescape
 
 from mrgantry import __version__
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, write_text
+from mrgantry.common.templates import fill_in
 from mrgantry.study.protocol import Question
 from mrgantry.study.shown import png
 
@@ -88,32 +88,21 @@ def quiz(
     """
     _check(cases, questions)
     pictures = [png(case.image) for case in cases]
-    page = _template().render(
-        version=__version__,
-        title=title,
-        lead=lead or _lead(questions, synthetic_word),
-        pictures=[base64.b64encode(picture).decode() for picture in pictures],
-        sequences=[case.sequence for case in cases],
-        choices={question: _choices(question, synthetic_word) for question in questions},
-        height=cases[0].image.shape[0],
-        width=cases[0].image.shape[1],
-        word=synthetic_word,
-        truth=hidden(cases),
-        mark=fingerprint([title, *questions, *pictures]),
-        simulated=simulated,
-    )
-    write_text(out, page)
-
-
-def _template() -> Template:
-    environment = Environment(
-        loader=PackageLoader("mrgantry", "study/pages"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("quiz.html")
+    values = {
+        "version": __version__,
+        "title": title,
+        "lead": lead or _lead(questions, synthetic_word),
+        "pictures": [base64.b64encode(picture).decode() for picture in pictures],
+        "sequences": [case.sequence for case in cases],
+        "choices": {question: _choices(question, synthetic_word) for question in questions},
+        "height": cases[0].image.shape[0],
+        "width": cases[0].image.shape[1],
+        "word": synthetic_word,
+        "truth": hidden(cases),
+        "mark": fingerprint([title, *questions, *pictures]),
+        "simulated": simulated,
+    }
+    write_text(out, fill_in("study/pages/quiz.html", values))
 
 
 def hidden(cases: Iterable[QuizCase]) -> str:

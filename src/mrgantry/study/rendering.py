@@ -5,23 +5,12 @@ from functools import cache
 from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 from markdown_it import MarkdownIt
 
+from mrgantry.common.templates import fill_in
 from mrgantry.study.study import About
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
-
-
-@cache
-def _environment() -> Environment:
-    return Environment(
-        loader=PackageLoader("mrgantry.study", "pages"),
-        autoescape=select_autoescape(["html"]),
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
 
 
 @cache
@@ -44,7 +33,7 @@ class Pages:
     def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
         """Fill a page in."""
         about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf}
-        return _environment().get_template(template).render(**about, **values)
+        return fill_in(f"study/pages/{template}", about | values)
 
 
 def marked_up(text: str) -> str:

@@ -8,7 +8,8 @@ import pandas as pd
 from jaxtyping import UInt8
 from sqlalchemy import select
 
-from mrgantry.common.files import whole, write_text
+from mrgantry.common.files import write_text
+from mrgantry.common.tables import write_table
 from mrgantry.study.analysis import analyse
 from mrgantry.study.imrmc import imrmc
 from mrgantry.study.readings import read_answers, read_key
@@ -60,10 +61,8 @@ def score(
     finally:
         store.engine.dispose()
     analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
-    with whole(out / "answers.csv") as aside:
-        answers.assign(**{name: answers[name].map(_harmless) for name in WRITTEN}).to_csv(
-            aside, index=False
-        )
+    harmless = {name: answers[name].map(_harmless) for name in WRITTEN}
+    write_table(out / "answers.csv", answers.assign(**harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
     return Scored(study, answers, analysis, pictures)

@@ -17,6 +17,7 @@ from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.common.picture import to_grey
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
+from mrgantry.common.tables import write_table
 from mrgantry.data.cut import ORDER
 from mrgantry.data.sections import from_text
 from mrgantry.data.slices import SliceSet, safe_name
@@ -83,8 +84,7 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
                         write(aside, pixels, chosen, row)
                 advance()
     table = chosen.table.assign(file=[BETWEEN.join(names[name]) for name in chosen.table["id"]])
-    with whole(out / "slices.csv") as aside:  # last: it says that the export is whole
-        table.to_csv(aside, index=False)
+    write_table(out / "slices.csv", table)  # last: it says that the export is whole
     return sum(map(len, names.values()))
 
 
