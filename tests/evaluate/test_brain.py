@@ -19,7 +19,7 @@ from mrgantry.evaluate.brain.train import examine, train_network
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/mrgantry/brain/weights.safetensors"
-START = ROOT / "src/mrgantry/generate/starts/heads-64.safetensors"
+STARTS = ROOT / "src/mrgantry/generate/starts"
 
 
 @pytest.fixture(scope="module")
@@ -132,5 +132,6 @@ def test_a_built_wheel_holds_all_weights(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         assert file.read("mrgantry/brain/weights.safetensors") == WEIGHTS.read_bytes()
-        assert file.read("mrgantry/generate/starts/heads-64.safetensors") == START.read_bytes()
+        for start in ("heads-64.safetensors", "heads-128.safetensors"):
+            assert file.read(f"mrgantry/generate/starts/{start}") == (STARTS / start).read_bytes()
         assert any(name.endswith("licenses/NOTICE") for name in file.namelist())

@@ -324,6 +324,28 @@ class TestStart:
         run = train(data.folder, tmp_path / "run", BRIEF.set([f"start={tmp_path}/w.safetensors"]))
         assert run.facts.started_from.training_subjects == first.facts.training_subjects
 
+    def test_details_alone_are_kept_beside_the_weights_that_they_belong_to(
+        self, data, first, tmp_path
+    ):
+        save_start(tmp_path / "body.safetensors", first, "", "")
+        recipe = BRIEF.set(
+            [f"start={tmp_path}/body.safetensors", "network.learns=details", 'labels=["tumour"]']
+        )
+        run = train(data.folder, tmp_path / "run", recipe)
+        save_start(tmp_path / "details.safetensors", run, "", "")
+        kept = load_file(tmp_path / "details.safetensors")
+        assert all(name.startswith(("stem.", "last")) for name in kept)
+        whole = find_start(f"{tmp_path}/details.safetensors")
+        assert set(whole.facts.training_subjects) == set(run.facts.training_subjects)
+        assert set(first.facts.training_subjects) < set(whole.facts.training_subjects)
+        # Together they are the run's weights: the body did not move.
+        for name, value in load_file(run.folder / "weights/ema.safetensors").items():
+            given = whole.tensors["generator"][name]
+            if name in kept:
+                torch.testing.assert_close(given, value, atol=1e-3, rtol=1e-3)
+            else:
+                assert torch.equal(given, value)
+
     def test_what_does_not_fit_is_refused_in_a_sentence(self, data, first, tmp_path):
         narrow = BRIEF.set(["network.widths=[8, 16]", f"start={first.folder}"])
         with pytest.raises(RecipeError, match="does not fit: it is another network"):

@@ -90,6 +90,15 @@ def test_levels_outside_the_body_begin_anew_where_they_differ(channels, outer):
             torch.testing.assert_close(network.state_dict()[key], wanted[key])
 
 
+def test_where_details_alone_learn_the_body_stays():
+    plan = TINY.model_copy(update={"patch": 4, "outer": (8,), "learns": "details"})
+    network = woken(plan.denoiser(16, 1, 2))
+    network(torch.randn(2, 1, 16, 16), torch.rand(2), torch.eye(2)).square().sum().backward()
+    learns = {name for name, value in network.named_parameters() if value.grad is not None}
+    assert {"stem.weight", "last.weight", "outer.0.stem.weight", "outer.0.halve.weight"} <= learns
+    assert not any(name.startswith(("down", "middle", "up", "time", "label")) for name in learns)
+
+
 class TestMatchedLabels:
     theirs = Labels(levels={"plane": ("axial", "coronal"), "tumour": ("no", "yes")})
     known = torch.arange(8.0).reshape(2, 4)  # of axial, coronal, no, yes

@@ -25,8 +25,8 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Begin with these weights: a run's folder, heads-64, a file, or none. Unless "
-            "given, as the recipe says."
+            help="Begin with these weights: a run's folder, heads-64, heads-128, a file, or none. "
+            "Unless given, as the recipe says."
         ),
     ] = None,
     only: Annotated[

@@ -24,12 +24,12 @@ from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.common.weights import fetched
 from mrgantry.generate.labels import Labels
-from mrgantry.generate.networks.unet import Denoiser
+from mrgantry.generate.networks.unet import DETAILS, Denoiser, UNet
 from mrgantry.generate.recipe import FlowRecipe, GanRecipe
 from mrgantry.generate.run import Run, StartedFrom
 from mrgantry.generate.state import State
 
-SHIPPED = {"heads-64": "heads-64.safetensors"}
+SHIPPED = {name: f"{name}.safetensors" for name in ("heads-64", "heads-128")}
 KEY = "mrgantry"  # of the description within a file of weights
 
 
@@ -43,6 +43,7 @@ class Description(Frozen):
         training_subjects: Whom it was trained on.
         notice: Whose work it rests on, to be passed on with it.
         command: The shell command that trains it again.
+        completes: Name of the weights to which those of the file belong; empty if they are all.
     """
 
     network: dict[str, Any]
@@ -51,6 +52,7 @@ class Description(Frozen):
     training_subjects: tuple[str, ...]
     notice: str = ""
     command: str = ""
+    completes: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -176,8 +178,9 @@ def find_start(name: str) -> Start:
     """Find weights by the name of those that come with mrgantry, a run, a file or an address.
 
     Args:
-        name: "heads-64"; the folder of a run; a safetensors file that describes itself; or an
-            https address of one with its hash behind it, as https://host/file#sha256=...
+        name: "heads-64" or "heads-128"; the folder of a run; a safetensors file that describes
+            itself; or an https address of one with its hash behind it, as
+            https://host/file#sha256=...
 
     Raises:
         RecipeError: There is nothing of that name, or nothing that training can start from.
@@ -250,6 +253,8 @@ def _of_file(content: bytes, name: str) -> Start:
             "folder of its run."
         )
     told = Description.of(json.loads(metadata[KEY]), f"description of {name}")
+    if told.completes:
+        return _completed(find_start(told.completes), told, tensors, fingerprint([content]), name)
     facts = StartedFrom(
         name=name,
         fingerprint=fingerprint([content]),
@@ -257,6 +262,29 @@ def _of_file(content: bytes, name: str) -> Start:
         training_subjects=told.training_subjects,
     )
     return Start(facts, told.labels, {"generator": tensors})
+
+
+def _completed(
+    body: Start, told: Description, tensors: dict[str, Tensor], mark: str, name: str
+) -> Start:
+    """Put weights in the place of some of others, which they were trained with.
+
+    Args:
+        body: The others.
+        told: What the file says of itself.
+        tensors: Its weights.
+        mark: Its fingerprint.
+        name: Of the weights.
+    """
+    people = {*body.facts.training_subjects, *told.training_subjects}
+    real = "real" in {body.facts.source, told.source}
+    facts = StartedFrom(
+        name=name,
+        fingerprint=fingerprint([body.facts.fingerprint, mark]),
+        source="real" if real else "simulated",
+        training_subjects=tuple(sorted(people)),
+    )
+    return Start(facts, told.labels, {"generator": body.tensors["generator"] | tensors})
 
 
 def _tensors(content: bytes, name: str) -> dict[str, Tensor]:
@@ -276,6 +304,8 @@ def _tensors(content: bytes, name: str) -> dict[str, Tensor]:
 def save_start(path: Path, run: Run, notice: str, command: str) -> None:
     """Write the weights of a run as a file that others can start from, in half precision.
 
+    Of a network that learnt details alone, only these are written: the rest is that of its start.
+
     Args:
         path: A .safetensors file.
         run: Whose weights.
@@ -287,14 +317,20 @@ def save_start(path: Path, run: Run, notice: str, command: str) -> None:
     """
     if isinstance(run.recipe, GanRecipe):
         raise RecipeError("Only a flow's weights can stand in one file; start from the run.")
+    network = run.recipe.network
+    details = isinstance(network, UNet) and network.learns == "details"
     told = Description(
-        network=run.recipe.network.model_dump(),
+        network=network.model_dump(),
         labels=run.facts.labels,
         source=run.facts.source,
         training_subjects=run.facts.training_subjects,
         notice=notice,
         command=command,
+        completes=(run.recipe.start or "") if details else "",
     )
-    halves = {key: value.half() for key, value in load(run.weights()).items()}
+    kept = load(run.weights())
+    if told.completes:
+        kept = {key: value for key, value in kept.items() if key.startswith(DETAILS)}
+    halves = {key: value.half() for key, value in kept.items()}
     with whole(path) as aside:
         aside.write_bytes(save(halves, {KEY: told.model_dump_json()}))

@@ -9,6 +9,7 @@ seed. Interrupted, the same command goes on.
 import argparse
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -38,6 +39,7 @@ GRADES = ("healthy", "HGG", "healthy", "LGG")  # of one person after the other
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 FIELD_MM = (172, 242)  # side of the images, of each person another
 LOWEST, HIGHEST = (0.08, 0.16), 0.92  # of the brain's extent
+BODY = 64  # pixels of the images from which the body of the network learns
 SPACING = 9  # millimetres from one slice to the next
 LEAST_BRAIN = 0.35  # of the fullest slice: what people train on shows a good part of the brain
 
@@ -105,17 +107,23 @@ def scan_of(patient: Patient, sequence: str) -> Scan:
 
 
 def heads_recipe(size: int, images: int) -> FlowRecipe:
-    """Give the recipe of the weights: that of gantry-SIZE from nothing, told all there is."""
+    """Give the recipe of the weights: that of gantry-SIZE, told all there is.
+
+    At 64 pixels it begins with nothing. At more, only what sees details is learnt: the body of the
+    network is that of 64 pixels, which is then kept once for all sizes.
+    """
     recipe = gantry_recipe(size)
-    return recipe.model_copy(
-        update={
-            "name": f"heads-{size}",
-            "images": images,
-            "ema": 20_000,
-            "start": None,
-            "labels": ("tumour", "sequence", "plane"),
-        }
-    )
+    update: dict[str, Any] = {
+        "name": f"heads-{size}",
+        "images": images,
+        "ema": 20_000,
+        "start": None,
+        "labels": ("tumour", "sequence", "plane"),
+    }
+    if size > BODY:
+        network = recipe.network.model_copy(update={"learns": "details"})
+        update |= {"start": f"heads-{BODY}", "network": network}
+    return recipe.model_copy(update=update)
 
 
 def main() -> None:

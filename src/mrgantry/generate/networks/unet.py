@@ -21,6 +21,7 @@ from mrgantry.common.frozen import Frozen
 
 GROUPS = 8  # of channels that are normalised together
 FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
+DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
 Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
 
 
@@ -36,6 +37,8 @@ class UNet(Frozen):
         middle: Residual blocks between the ways, with attention between every two: where the
             side is smallest they cost least, and see the whole image.
         heads: Of the attention.
+        learns: "details" leaves the body as it was begun with; only the levels outside it and the
+            ways in and out of it learn.
     """
 
     kind: Literal["unet"] = "unet"
@@ -45,6 +48,7 @@ class UNet(Frozen):
     blocks: Annotated[int, Field(ge=1)] = 1
     middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
+    learns: Literal["all", "details"] = "all"
 
     def denoiser(self, size: int, channels: int, labels: int = 0) -> "Denoiser":
         """Build the network.
@@ -196,6 +200,9 @@ class Denoiser(nn.Module):
         sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
         for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
             self.outer.append(Outer(wide, wider, channels * side**2, known, plan))
+        if plan.learns == "details":
+            for name, parameter in self.named_parameters():
+                parameter.requires_grad_(name.startswith(DETAILS))
 
     def forward(
         self,
