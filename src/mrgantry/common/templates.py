@@ -6,18 +6,19 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined, select_autoescape
 
 
-def fill_in(template: str, values: dict[str, Any]) -> str:
+def fill_in(folder: str, template: str, values: dict[str, Any]) -> str:
     """Fill a template in; what is filled in is escaped as HTML.
 
     Args:
-        template: Its path within the package, such as "report/page.html".
+        folder: Of the templates, within the package, such as "report"; those that a template
+            includes are sought there too.
+        template: Its path within the folder.
         values: By the names that the template has for them.
 
     Raises:
         jinja2.UndefinedError: The template has a name without a value.
     """
-    folder, _, name = template.rpartition("/")
-    return _templates(folder).get_template(name).render(values)
+    return _templates(folder).get_template(template).render(values)
 
 
 @cache

@@ -9,7 +9,7 @@ from mrgantry.common.templates import fill_in
 
 def render(template: str, **values: Any) -> str:
     """Fill a page of this folder in."""
-    return fill_in(f"report/{template}", {"version": __version__, **values})
+    return fill_in("report", template, {"version": __version__, **values})
 
 
 def number(value: float) -> str:

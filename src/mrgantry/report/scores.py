@@ -41,6 +41,7 @@ SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": 
 WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
 ANSWER_KINDS = {"yes": "worse", "no": "better", "cannot tell": "unknown"}
 HELD = "real, held out"  # a group of the map
+VALUES = ("value", "low", "high")  # of a difference; an empty cell is no number
 CHANCE = 0.05  # the share of equal pairs whose 95 % interval leaves 0 out
 FIDELITY = (("precision", "recall"), ("density", "coverage"))
 
@@ -200,11 +201,9 @@ def read_differences(folder: Path) -> list[Difference]:
     if not path.is_file():
         return []
     with path.open(newline="", encoding="utf-8") as file:
-        return [
-            Difference(**line | {key: float(line[key]) for key in ("value", "low", "high")})  # type: ignore[arg-type]
-            for line in csv.DictReader(file)
-            if line["score"] not in HIDDEN
-        ]
+        lines = [line for line in csv.DictReader(file) if line["score"] not in HIDDEN]
+    numbers = [{key: float(line[key] or "nan") for key in VALUES} for line in lines]
+    return [Difference(**line | found) for line, found in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
 
 
 def told_apart(found: Sequence[Difference], sets: Sequence[str]) -> dict[str, Any]:

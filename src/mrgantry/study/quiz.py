@@ -102,7 +102,7 @@ def quiz(
         "mark": fingerprint([title, *questions, *pictures]),
         "simulated": simulated,
     }
-    write_text(out, fill_in("study/pages/quiz.html", values))
+    write_text(out, fill_in("study/pages", "quiz.html", values))
 
 
 def hidden(cases: Iterable[QuizCase]) -> str:

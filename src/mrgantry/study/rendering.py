@@ -33,7 +33,7 @@ class Pages:
     def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
         """Fill a page in."""
         about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf}
-        return fill_in(f"study/pages/{template}", about | values)
+        return fill_in("study/pages", template, about | values)
 
 
 def marked_up(text: str) -> str:
