@@ -199,7 +199,7 @@ def test_a_generator_that_saw_a_test_subject_is_refused(real, tmp_path):
     about = json.loads((seen.folder / "about.json").read_text())
     about["training_subjects"] = ["s00", "s13"]
     (seen.folder / "about.json").write_text(json.dumps(about))
-    with pytest.raises(DataError, match="has seen subject s13 of the test split"):
+    with pytest.raises(DataError, match="has seen s13 of the test split"):
         evaluate(real.folder, tmp_path / "out", [seen.folder])
 
 

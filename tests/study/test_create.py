@@ -261,6 +261,15 @@ def test_a_study_is_never_made_over_and_never_half(tmp_path, sources):
     assert not list(tmp_path.glob(".*"))
 
 
+def test_readers_are_not_shown_people_whom_the_generator_has_seen(tmp_path, sources):
+    made = sources.synthetic[0]
+    path = made / "about.json"
+    about = json.loads(path.read_text())
+    path.write_text(json.dumps(about | {"training_subjects": ["person03", "somebody else"]}))
+    with pytest.raises(DataError, match="has seen person03 of the test split of .*1 such person"):
+        make(tmp_path, sources, against="test")
+
+
 def test_sets_that_will_not_do(tmp_path, sources):
     real, made = sources.real, sources.synthetic[0]
     write_slices(tmp_path / "small", blobs(60, 8), ["b"] * 60, [""] * 60, synthetic=True)
@@ -270,7 +279,7 @@ def test_sets_that_will_not_do(tmp_path, sources):
         ([sources, sources], "named twice"),
         ([Sources("T1", made, (made,))], "is synthetic; the first"),
         ([Sources("T1", real, (real,))], "is not a synthetic set"),
-        ([Sources("T1", real, (tmp_path / "small",))], "tell them by their size"),
+        ([Sources("T1", real, (tmp_path / "small",))], "they must be alike"),
         ([Sources("T1", real, (tmp_path / "absent",))], "is not a set of slices"),
     ):
         with pytest.raises(DataError, match=sentence):

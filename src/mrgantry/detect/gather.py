@@ -14,6 +14,7 @@ from mrgantry.common.files import write_json
 from mrgantry.common.provenance import versions
 from mrgantry.common.statistics import holm
 from mrgantry.common.tables import write_table
+from mrgantry.data.fitness import people_behind
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.detection import (
     Arm,
@@ -39,7 +40,7 @@ from mrgantry.detect.effects import (
     estimate,
     verdict,
 )
-from mrgantry.detect.sets import Real, remarks_on, seen_by, subjects_of
+from mrgantry.detect.sets import Real, remarks_on, subjects_of
 
 # Which conditions are compared: what is added, with what it is added to, and then others. The
 # first pair that was trained is the question of the experiment.
@@ -167,7 +168,7 @@ def facts(data: SliceSet) -> Synthetic:
         fingerprint=data.about.fingerprint,
         recipe=str(data.about.notes.get("recipe", "")),
         counts={str(k): int(v) for k, v in data.table["tumour"].value_counts().items()},
-        subjects=len(seen_by(data)),
+        subjects=len(people_behind(data)),
         command=data.about.command,
     )
 

@@ -15,6 +15,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from mrgantry.common.errors import DataError
+from mrgantry.data.fitness import check_alike, check_unseen, people_behind
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SPLITS, SliceSet, StoredPixels
 from mrgantry.detect.effects import Truth
@@ -142,21 +143,15 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
             the test split, or a label is missing.
     """
     sets = [SliceSet.open(folder) for folder in folders]
-    ours = real.whole.about
     for one in sets:
-        theirs = one.about
-        if (ours.size, ours.channels) != (theirs.size, theirs.channels):
-            raise DataError(
-                f"{one.folder} has images of {'+'.join(theirs.channels)}, {theirs.size} pixels; "
-                f"{real.whole.folder} of {'+'.join(ours.channels)}, {ours.size} pixels. They must "
-                "be alike."
-            )
+        check_alike(real.whole, one)
         if not set(one.table["tumour"].astype(str)) & set(CLASSES):
             raise DataError(
                 f"{one.folder} does not say which images show a tumour. Sample with --label "
                 "tumour=..., or import the images with a table that has the column tumour."
             )
-        refuse_leak(one, real)
+        gain = "what its images gain would be no gain"
+        check_unseen(people_behind(one), real.whole, one, gain)
     words = {word for one in sets for word in set(one.table["tumour"].astype(str))}
     missing = set(CLASSES) - words
     if sets and missing:
@@ -166,32 +161,6 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
             f"tumour={sorted(missing)[0]} and name its images with another --synthetic."
         )
     return sets
-
-
-def seen_by(data: SliceSet) -> set[str]:
-    """Name the people behind a set: whom its generator has seen, and who stand in its rows."""
-    return (set(data.about.training_subjects) | set(subjects_of(data))) - {""}
-
-
-def refuse_leak(synthetic: SliceSet, real: Real) -> None:
-    """Refuse images that may show people by whom classifiers are stopped or judged.
-
-    Raises:
-        DataError: The generator has seen one.
-    """
-    everyone = real.whole.table
-    for split in ("test", "validation"):
-        held = set(everyone.loc[everyone["split"] == split, "subject"].astype(str))
-        shared = seen_by(synthetic) & held
-        if shared:
-            who = f"The generator of {synthetic.folder} has seen"
-            if not synthetic.about.synthetic:
-                who = f"{synthetic.folder} is no synthetic set, and holds real images of"
-            raise DataError(
-                f"{who} {min(shared)} of the {split} split of {real.whole.folder} ({len(shared)} "
-                "such people), so what its images gain would be no gain. Train a generator on this "
-                "set's training split."
-            )
 
 
 def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
@@ -215,7 +184,7 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
     own = set(subjects_of(real.train))
     for one in sets:
         yield from of_another_kind(one, real)
-        seen = seen_by(one)
+        seen = people_behind(one)
         if not seen:
             yield (
                 f"{one.name} does not tell whom its generator has seen. If it was a person of the "

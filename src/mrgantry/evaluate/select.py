@@ -31,6 +31,7 @@ from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
+from mrgantry.data.fitness import check_alike
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
 from mrgantry.evaluate.agreement import AGREES, UNCLEAR, Agreement
@@ -114,7 +115,7 @@ def check(data: SliceSet, real: SliceSet) -> None:
     """Refuse sets that cannot be compared.
 
     Raises:
-        DataError: One is not synthetic, the other not real, or size or channels differ.
+        DataError: One is not synthetic, the other not real, or they show different things.
     """
     if not data.about.synthetic:
         raise DataError(
@@ -124,12 +125,7 @@ def check(data: SliceSet, real: SliceSet) -> None:
         raise DataError(
             f"{real.folder} is a synthetic set; --against takes the real one with its splits."
         )
-    ours, theirs = real.about, data.about
-    if (ours.size, len(ours.channels)) != (theirs.size, len(theirs.channels)):
-        raise DataError(
-            f"{data.folder} has {len(theirs.channels)} channel(s) of {theirs.size} pixels, "
-            f"{real.folder} has {len(ours.channels)} of {ours.size}; they must be alike."
-        )
+    check_alike(real, data)
 
 
 def check_labels(data: SliceSet, agreement: Agreement | None) -> None:

@@ -31,6 +31,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, whole
 from mrgantry.common.provenance import command_line
 from mrgantry.common.tables import write_table
+from mrgantry.data.fitness import check_shape
 from mrgantry.data.rows import by_turns, meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.facing import save_facing
@@ -161,12 +162,8 @@ def refuse_unfit(run: Run, data: SliceSet) -> None:
     Raises:
         DataError: Their size or their number of channels is another.
     """
-    size, channels = data.about.size, len(data.about.channels)
-    if (size, channels) != (run.recipe.size, len(run.facts.channels)):
-        raise DataError(
-            f"{data.folder} has {channels} channel(s) of {size} pixels, but {run.folder} draws "
-            f"{len(run.facts.channels)} of {run.recipe.size}; prepare slices of that kind."
-        )
+    wanted = len(run.facts.channels), run.recipe.size
+    check_shape(data, wanted, f"what {run.folder} draws", "prepare slices of that kind")
 
 
 def refuse_unseen(run: Run, data: SliceSet) -> None:

@@ -7,6 +7,7 @@ from typing import Any
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import SliceSet
+from mrgantry.data.fitness import check_alike, check_unseen, people_behind
 from mrgantry.data.rows import choose_rows
 from mrgantry.study.draw import Pool
 from mrgantry.study.protocol import Protocol
@@ -56,7 +57,8 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
     """Open a block's sets and keep the images that may be drawn.
 
     Raises:
-        DataError: A set is on the wrong side, differs in size, or lacks the labels asked for.
+        DataError: A set is on the wrong side, shows different things, lacks the labels asked
+            for, or its generator has seen the people that are shown.
     """
     real = SliceSet.open(sources.real)
     if real.about.synthetic:
@@ -71,12 +73,10 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
                 f"{one.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
                 "`mrgantry import` without --real takes those of other generators in."
             )
-        if one.about.size != real.about.size or len(one.about.channels) != len(real.about.channels):
-            raise DataError(
-                f"{real.folder} has images of {real.about.size} pixels and "
-                f"{len(real.about.channels)} channels, {one.folder} of {one.about.size} and "
-                f"{len(one.about.channels)}: readers would tell them by their size."
-            )
+        check_alike(real, one)
+        # Whoever copies the people that are shown would be taken for a good generator.
+        so = "readers would be shown whom it may have copied"
+        check_unseen(people_behind(one), real, one, so)
     if "tumour" in protocol.questions:
         real, synthetic = _labelled(real), tuple(map(_labelled, synthetic))
     return Pool(sources.name, real, synthetic)
