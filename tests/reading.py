@@ -14,7 +14,7 @@ from starlette.testclient import TestClient
 from mrgantry.study.app import make_app
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import Person, Store, fill, hashed
-from mrgantry.study.study import About, Study
+from mrgantry.study.study import Study, StudyFacts
 
 URL = "http://127.0.0.1:8000"
 SCREEN = {"width": 1280, "height": 800, "ratio": 1.0, "scale": 2, "depth": 24}
@@ -154,8 +154,8 @@ def _trials(person: str, cases: list[dict], parts: Sequence[int], random) -> lis
     return rows
 
 
-def _about(protocol: Protocol, kind: str, readers: Sequence[str]) -> About:
-    return About.of(
+def _about(protocol: Protocol, kind: str, readers: Sequence[str]) -> StudyFacts:
+    return StudyFacts.of(
         {
             "id": secrets.token_hex(8),
             "kind": kind,

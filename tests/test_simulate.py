@@ -21,7 +21,7 @@ from mrgantry.simulate.anatomy import (
     CANVAS,
     COARSE,
     TISSUES,
-    Head,
+    HeadShape,
     build_anatomy,
     draw_head,
     place,
@@ -31,7 +31,7 @@ from mrgantry.simulate.contrast import (
     AVERAGE,
     SEQUENCES,
     T1_KINDS,
-    Protocol,
+    ScanProtocol,
     _thick_slices,
     acquire,
 )
@@ -374,13 +374,15 @@ class TestDevice:
             here = dict.fromkeys(STEPS, torch.zeros(900))
             found = box, voxels, torch.zeros(3, 900), here
             monkeypatch.setattr("mrgantry.simulate.anatomy._read", lambda *_: found)
-            head = Head(torch.zeros(3, *COARSE), torch.zeros(3, 3), torch.zeros(3), 0.1, 0.5, 0.6)
+            head = HeadShape(
+                torch.zeros(3, *COARSE), torch.zeros(3, 3), torch.zeros(3), 0.1, 0.5, 0.6
+            )
             template = Template(torch.zeros(9, 4, 4, 4), (-90.0, -120.0, -70.0))
             anatomy = build_anatomy(
                 template, head, torch.zeros(3, *COARSE), 0.5, stream(0, 1, "anatomy")
             )
             vars(anatomy)["inside"] = torch.arange(700)
-            protocol = Protocol("flair", "ir", 9.0, 120.0, 2.5, 90.0, 3.0, 0.01, 0.1, 500.0)
+            protocol = ScanProtocol("flair", "ir", 9.0, 120.0, 2.5, 90.0, 3.0, 0.01, 0.1, 500.0)
             scan = acquire(protocol, AVERAGE, anatomy.tissues, anatomy, stream(0, 1, "noise"))
         assert {anatomy.tissues.device.type, anatomy.brain.device.type} == {"meta"}
         assert (scan.device.type, scan.dtype, scan.shape) == ("meta", torch.int16, box.size)

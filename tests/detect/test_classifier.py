@@ -7,10 +7,17 @@ from conftest import blobs
 from mrgantry.common.errors import DataError, DivergedError, RecipeError
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detect import classifier
-from mrgantry.detect.classifier import Epoch, Training, centre, judge, predict, train_classifier
+from mrgantry.detect.classifier import (
+    ClassifierTraining,
+    Epoch,
+    centre,
+    judge,
+    predict,
+    train_classifier,
+)
 from mrgantry.detect.sources import Images
 
-QUICK = Training(
+QUICK = ClassifierTraining(
     network="small", weights="scratch", batch=32, lr=2e-3, epochs=10, precision="fp32", crop=1
 )
 
@@ -109,7 +116,7 @@ def test_every_image_comes_once_a_pass():
 @pytest.mark.parametrize("size, left", [(240, 224), (64, 60), (128, 120), (256, 238)])
 def test_the_middle_is_cut(size, left):
     images = torch.arange(size * size).reshape(1, 1, size, size).float()
-    cut = centre(images, Training().crop)
+    cut = centre(images, ClassifierTraining().crop)
     margin = (size - left) // 2
     assert torch.equal(cut, images[..., margin : size - margin, margin : size - margin])
     assert torch.equal(centre(images, 1.0), images)
@@ -137,7 +144,7 @@ def test_losses_that_are_no_numbers():
 
 
 def test_published_values():
-    training = Training()
+    training = ClassifierTraining()
     assert (training.network, training.weights, training.batch) == ("resnet50", "imagenet", 192)
     assert (training.lr, training.patience, training.dropout) == (1e-3, 10, 0.5)
 

@@ -11,9 +11,9 @@ from conftest import write_slices
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import Training
-from mrgantry.detect.detection import Cell, read_detection
-from mrgantry.detect.experiment import Terms, detect, source_of
+from mrgantry.detect.classifier import ClassifierTraining
+from mrgantry.detect.detection import ClassifierRun, read_detection
+from mrgantry.detect.experiment import ExperimentTerms, detect, source_of
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, conditions_of
 from mrgantry.detect.sets import draw_subjects, open_real, open_synthetic, remarks_on
@@ -22,7 +22,7 @@ from squares import as_synthetic, heads, write
 
 module = sys.modules["mrgantry.detect.experiment"]
 maps = sys.modules["mrgantry.detect.maps"]
-QUICK = Training(
+QUICK = ClassifierTraining(
     network="small", weights="scratch", batch=16, epoch=32, epochs=2, precision="fp32", crop=1
 )
 
@@ -172,7 +172,7 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
         ({"conditions": ["none"]}, "two or more conditions"),
         ({"conditions": ["none", "clasical"]}, "no condition 'clasical'; there are 'none', 'cl"),
         (
-            {"conditions": ["none", "classical"], "training": Training(network="small")},
+            {"conditions": ["none", "classical"], "training": ClassifierTraining(network="small")},
             "has no weights trained on ImageNet",
         ),
         ({}, "needs synthetic images"),
@@ -180,7 +180,10 @@ def test_a_set_of_other_size_is_refused(real, tmp_path):
         ({"conditions": ["none", "classical"], "seeds": 0}, "1 seed or more"),
         ({"conditions": ["none", "classical"], "ratios": [-1]}, "greater than 0"),
         ({"conditions": ["none", "classical"], "real_share": 2}, "it is 2"),
-        ({"conditions": ["none", "classical"], "training": Training(seed=2)}, "take --seed"),
+        (
+            {"conditions": ["none", "classical"], "training": ClassifierTraining(seed=2)},
+            "take --seed",
+        ),
     ],
 )
 def test_options_that_cannot_be(options, sentence, tmp_path):
@@ -241,8 +244,8 @@ def test_every_synthetic_image_has_its_turn(real, count, ratio):
     own = Images.of(open_real(real).train, torch.device("cpu"))  # 20 slices
     labels = torch.zeros(count, dtype=torch.int64)
     made = Images(StoredPixels(torch.zeros(count, 1, 24, 24, dtype=torch.float16)), labels)
-    cell = Cell(condition="synthetic", share=1, ratio=ratio, seed=0)
-    terms = Terms(
+    cell = ClassifierRun(condition="synthetic", share=1, ratio=ratio, seed=0)
+    terms = ExperimentTerms(
         data="",
         synthetic=(),
         only=(),
@@ -295,7 +298,7 @@ def test_nothing_is_trained_twice():
     cells = cells_of(conditions, 2, [1, 0.5, 1], [1, 0.5])
     # A curve over shares at the ratio 1, one over ratios at the greatest share.
     assert len(cells) == len(set(cells)) == 2 * (2 + 3 + 1)
-    assert cells[0] == Cell(condition="none", share=0.5, seed=0)
+    assert cells[0] == ClassifierRun(condition="none", share=0.5, seed=0)
     assert {one.share for one in cells if one.condition == "synthetic alone"} == {1}
 
 
@@ -306,7 +309,7 @@ def test_changes_repeat_the_training():
     )  # fmt: skip
 
 
-SLOW = Training(
+SLOW = ClassifierTraining(
     network="small", weights="scratch", batch=32, lr=2e-3, epoch=512, epochs=10, patience=10,
     precision="fp32", crop=1, dropout=0.2,
 )  # fmt: skip
@@ -341,5 +344,5 @@ def test_it_says_when_images_help_and_when_they_hurt(swapped, tmp_path):
 
 def test_the_documentation_lists_every_setting():
     text = (Path(__file__).parents[2] / "docs/DETECTION.md").read_text(encoding="utf-8")
-    for key in {*Training.keys(), *Classical.keys()} - {"seed"}:
+    for key in {*ClassifierTraining.keys(), *Classical.keys()} - {"seed"}:
         assert f"`{key}`" in text, key

@@ -10,7 +10,7 @@ from conftest import blobs
 from mrgantry.evaluate import c2st
 from mrgantry.evaluate.c2st import (
     FOLDS,
-    Trial,
+    TwoSampleTrial,
     accuracy_of,
     area_of,
     control_of,
@@ -45,7 +45,7 @@ def flat_of(cloud):
 
 
 def told(real, other, inputs, learner, seed=0):
-    trial = Trial(real, other, nobody(), seed)
+    trial = TwoSampleTrial(real, other, nobody(), seed)
     return put_together(trial, [judge_fold(trial, k, inputs, learner) for k in range(FOLDS)])
 
 
@@ -76,7 +76,7 @@ def test_the_area_is_that_of_scikit_learn_where_there_is_one_fold(monkeypatch):
     random = np.random.default_rng(0)
     logits = random.standard_normal(60) + np.repeat([0.7, 0.0], 30)
     monkeypatch.setattr(c2st, "FOLDS", 1)
-    found = put_together(Trial(real, other, nobody(), 0), [logits])
+    found = put_together(TwoSampleTrial(real, other, nobody(), 0), [logits])
     assert found.area == pytest.approx(roc_auc_score(np.repeat([1, 0], 30), logits), abs=1e-6)
     assert found.accuracy == pytest.approx(
         ((logits[:30] > 0).mean() + (logits[30:] <= 0).mean()) / 2
@@ -89,9 +89,9 @@ def test_the_interval_counts_people_and_not_their_slices(monkeypatch):
     random = np.random.default_rng(0)
     one_each = [cloud(20, seed, 20) for seed in (0, 1)]
     logits = random.standard_normal(40) + np.repeat([1.0, 0.0], 20)
-    once = put_together(Trial(*one_each, nobody(), 0), [logits])
+    once = put_together(TwoSampleTrial(*one_each, nobody(), 0), [logits])
     ten_each = [side.take(np.repeat(np.arange(20), 10)) for side in one_each]
-    often = put_together(Trial(*ten_each, nobody(), 0), [np.repeat(logits, 10)])
+    often = put_together(TwoSampleTrial(*ten_each, nobody(), 0), [np.repeat(logits, 10)])
     for estimate_of in (area_of, accuracy_of):
         assert estimate_of(often).value == pytest.approx(estimate_of(once).value)
         assert estimate_of(often).error == pytest.approx(estimate_of(once).error)
@@ -111,7 +111,7 @@ def test_the_error_is_what_the_people_scatter(monkeypatch):
         logits = [np.empty(90), np.empty(90)]
         for side in (0, 1):
             logits[side][order[side]] = slices[side]
-        said = put_together(Trial(*sides, nobody(), 0), [np.concatenate(logits)])
+        said = put_together(TwoSampleTrial(*sides, nobody(), 0), [np.concatenate(logits)])
         found.append(area_of(said))
     spread_of_areas = np.std([one.value for one in found])
     assert np.mean([one.error for one in found]) == pytest.approx(spread_of_areas, rel=0.2)
@@ -140,7 +140,7 @@ def test_real_people_who_are_not_judged_are_learnt_from():
         seen.append(lesson)
         return np.zeros(len(lesson.judged))
 
-    judge_fold(Trial(real, other, extra, 0), 0, pixels_of, learner)
+    judge_fold(TwoSampleTrial(real, other, extra, 0), 0, pixels_of, learner)
     (lesson,) = seen
     assert lesson.real.sum() == 60 + (folds_of(real, 0) != 0).sum()
     assert len(set(lesson.people)) == len(set(extra.subjects)) + 12 + 12
@@ -192,11 +192,11 @@ def test_what_could_have_been_noticed_shrinks_with_people():
     detectable = []
     for people in (8, 32):
         random = np.random.default_rng(0)
-        found = c2st.Estimate(0.5, 0.29 / np.sqrt(people), 2 * people - 2)
+        found = c2st.PeopleEstimate(0.5, 0.29 / np.sqrt(people), 2 * people - 2)
         detectable.append(found.detectable())
         truth, steps = found.detectable(), []
         for _ in range(2000):
-            steps.append(c2st.Estimate(random.normal(truth, found.error), found.error, 1e6))
+            steps.append(c2st.PeopleEstimate(random.normal(truth, found.error), found.error, 1e6))
         noticed = np.mean([one.value - 0.5 > found.detectable(0.5) - 0.5 for one in steps])
         assert noticed == pytest.approx(0.8, abs=0.05)
     assert detectable[1] < detectable[0] <= 1

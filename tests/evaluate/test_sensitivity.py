@@ -13,7 +13,7 @@ from mrgantry.evaluate import measures, reference, scoring, sensitivity
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.faults import FAULTS, Material, anatomy, head, lesions, selection, texture
 from mrgantry.evaluate.faults.material import Family, in_a_share
-from mrgantry.evaluate.sensitivity import Cell, Sensitivity
+from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
 from mrgantry.report import sensitivity as page
 from mrgantry.report import write_sensitivity
 
@@ -354,7 +354,7 @@ def test_a_table_goes_on_where_it_stopped_and_shows_on_a_page(real, tmp_path, qu
     words = "--repeats 1 --halves 2 --fault blur --fault 'flat tumours' --networks 1 --seed 0"
     assert f"`mrgantry sensitivity {real.folder} {out} {words}`" in text
     assert "| blur 1.8 |" in text and "expectations hold" in text
-    n_a = len(page.Table(whole).kinds) * " n/a |"
+    n_a = len(page.SensitivityTable(whole).kinds) * " n/a |"
     assert f"| flat tumours |{n_a}" in text and "checkerboard 0.1" not in text
     assert "<svg" in (out / "sensitivity.svg").read_text()
     rows = (out / "sensitivity.csv").read_text().splitlines()
@@ -380,14 +380,14 @@ def test_several_processes_give_the_same_table(real, tmp_path):
 def cells(fault, signs, kind=("relative_fd", "random-net"), partition=0):
     verdicts = {"+": "worse", "0": "alike", "-": "better"}
     for strength, sign in zip(NAMED[fault].strengths, signs, strict=True):
-        yield Cell(partition=partition, fault=fault, strength=strength, score=kind[0],
+        yield FaultScore(partition=partition, fault=fault, strength=strength, score=kind[0],
                    features=kind[1], value=0, floor=0, floor_low=0, floor_high=0,
                    verdict=verdicts[sign], excess=1, n=9)  # fmt: skip
 
 
 def table(*parts, repeats=1):
     rows = [one for part in ((*cells("none", "0"),), *parts) for one in part]
-    return page.Table(
+    return page.SensitivityTable(
         Sensitivity(command="", versions={}, slices="", source="real", fingerprint="", subjects=9,
                     repeats=repeats, halves=repeats, faults=tuple(NAMED), cells=tuple(rows))
     )  # fmt: skip

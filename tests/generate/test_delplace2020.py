@@ -6,7 +6,7 @@ from torch import nn
 
 from mrgantry.generate.layers import Leaky, MinibatchStd
 from mrgantry.generate.networks import DelplaceDcgan, SrResNet
-from mrgantry.generate.networks.srresnet import Residual
+from mrgantry.generate.networks.srresnet import SkipConnection
 
 
 def count(network):
@@ -117,9 +117,9 @@ def test_srresnets_generator_is_built_as_published():
     network = generator(SrResNet())
     stage = [nn.Conv2d, nn.PixelShuffle, nn.BatchNorm2d, nn.ReLU]
     start = [nn.Linear, nn.Unflatten, nn.BatchNorm2d, nn.ReLU]
-    assert kinds(network) == [*start, Residual, *(4 * stage), nn.Conv2d, nn.Tanh]
+    assert kinds(network) == [*start, SkipConnection, *(4 * stage), nn.Conv2d, nn.Tanh]
     trunk = network[4].layers
-    assert kinds(trunk) == 16 * [Residual] + [nn.BatchNorm2d, nn.ReLU]
+    assert kinds(trunk) == 16 * [SkipConnection] + [nn.BatchNorm2d, nn.ReLU]
     block = [nn.Conv2d, nn.BatchNorm2d, nn.ReLU, nn.Conv2d, nn.BatchNorm2d]
     assert all(kinds(trunk[i].layers) == block for i in range(16))
     assert [m.kernel_size[0] for m in convolutions(network)] == [3] * (2 * 16 + 4) + [9]
@@ -129,13 +129,13 @@ def test_srresnets_generator_is_built_as_published():
 @pytest.mark.parametrize("kernel", [3, 4])
 def test_srresnets_critic_is_built_as_published(kernel):
     network = critic(SrResNet(down_kernel=kernel))
-    stage = [nn.Conv2d, Leaky, Residual, Leaky, Residual, Leaky]
+    stage = [nn.Conv2d, Leaky, SkipConnection, Leaky, SkipConnection, Leaky]
     assert kinds(network) == [*(6 * stage), nn.Conv2d, Leaky, nn.Flatten, nn.Linear]
     down = [m for m in network if isinstance(m, nn.Conv2d)]
     assert [m.out_channels for m in down] == [32, 64, 128, 256, 512, 1024, 2048]
     assert [m.kernel_size[0] for m in down] == [kernel] * 6 + [3]
     assert {m.stride for m in down} == {(2, 2)}
-    blocks = [m for m in network if isinstance(m, Residual)]
+    blocks = [m for m in network if isinstance(m, SkipConnection)]
     assert all(kinds(m.layers) == [nn.Conv2d, Leaky, nn.Conv2d] for m in blocks)
     assert {c.kernel_size for m in blocks for c in convolutions(m)} == {(3, 3)}
     assert network[-1].in_features == 2 * 2 * 2048
@@ -148,7 +148,7 @@ def test_srresnets_critic_has_no_batch_norm():
 def test_small_srresnets_leave_out_stages():
     least = SrResNet(width=4, blocks=3)
     assert not [m for m in generator(least, 16) if isinstance(m, nn.PixelShuffle)]
-    assert kinds(generator(least, 16)[4].layers).count(Residual) == 3
+    assert kinds(generator(least, 16)[4].layers).count(SkipConnection) == 3
     down = [m.out_channels for m in critic(least, 16) if isinstance(m, nn.Conv2d)]
     assert down == [32, 64, 128]
     assert critic(least, 16)[-1].in_features == 2 * 2 * 128
@@ -156,7 +156,7 @@ def test_small_srresnets_leave_out_stages():
 
 def test_residual_layers_are_added_to_what_comes_in():
     inputs = torch.randn(2, 3, 4, 4)
-    assert torch.equal(Residual(nn.Identity(), nn.ReLU())(inputs), inputs + inputs.relu())
+    assert torch.equal(SkipConnection(nn.Identity(), nn.ReLU())(inputs), inputs + inputs.relu())
 
 
 def test_srresnets_weights_start_as_he_says():

@@ -11,7 +11,7 @@ from mrgantry.common.provenance import command_line
 from mrgantry.papers import find_study
 from mrgantry.papers.begin import claim
 from mrgantry.papers.reproduce import amount, reproduce
-from mrgantry.papers.reproduction import Changes, Reproduction
+from mrgantry.papers.reproduction import Reproduction, UserChanges
 from mrgantry.papers.results import remarks
 from mrgantry.papers.work import Work
 from verbs import Verbs, made, quiet, smoke
@@ -114,11 +114,11 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
     with pytest.raises(DataError, match=r"meets grade=HGG.*--where name=value.*--where ''"):
         reproduce(smoke("han2018-pggan"), tmp_path / "out", scans=scans, say=quiet)
     assert not (tmp_path / "out").exists()
-    study = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.5, 0.1, 0.4)))
+    study = smoke("han2018-pggan").changed(UserChanges(where=(), splits=(0.5, 0.1, 0.4)))
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
     assert study.image_types[0].plan.where == ()
     with pytest.raises(RunError, match="other splits and plan"):
-        other = smoke("han2018-pggan").changed(Changes(where=(), splits=(0.6, 0.2, 0.2)))
+        other = smoke("han2018-pggan").changed(UserChanges(where=(), splits=(0.6, 0.2, 0.2)))
         claim(tmp_path / "out", other, scans)
     scans.rename(tmp_path / "away")  # a disk that is not there any more
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
@@ -135,14 +135,14 @@ def test_how_much_there_is_to_do_is_said_before():
 
 
 def test_changes_read_as_the_options_that_make_them():
-    changes = Changes(where=(), tumour_labels="*lesion*", splits=(0.5, 0.0, 0.5))
+    changes = UserChanges(where=(), tumour_labels="*lesion*", splits=(0.5, 0.0, 0.5))
     assert command_line("reproduce", "han2018", **changes.options()) == (
         "mrgantry reproduce han2018 --where '' --tumour-labels '*lesion*' --splits 0.5:0:0.5"
     )
-    assert command_line("reproduce", **Changes(where=("grade=LGG",)).options()).endswith(
+    assert command_line("reproduce", **UserChanges(where=("grade=LGG",)).options()).endswith(
         "--where grade=LGG"
     )
-    assert command_line("reproduce", **Changes().options()) == "mrgantry reproduce"
+    assert command_line("reproduce", **UserChanges().options()) == "mrgantry reproduce"
 
 
 @pytest.mark.parametrize(
@@ -155,7 +155,7 @@ def test_changes_read_as_the_options_that_make_them():
     ],
 )
 def test_options_without_use_are_refused(tmp_path, name, changes, key, sentence):
-    study = smoke(name).changed(Changes(**changes))
+    study = smoke(name).changed(UserChanges(**changes))
     with pytest.raises(RecipeError, match=sentence):
         reproduce(study, tmp_path / "out", key=key, say=quiet)
     assert not (tmp_path / "out").exists()
@@ -171,7 +171,7 @@ def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
     with pytest.raises(DataError, match="resnet50-imagenet.*--weights scratch"):
         reproduce(study, tmp_path / "out", say=quiet)
     assert not verbs.calls and not (tmp_path / "out").exists()
-    scratch = study.changed(Changes(weights="scratch"))
+    scratch = study.changed(UserChanges(weights="scratch"))
     assert scratch.detection.training.weights == "scratch"
     reproduce(scratch, tmp_path / "out", say=quiet)
 
@@ -181,7 +181,7 @@ def test_published_weights_are_fetched_first(tmp_path, monkeypatch):
     [("han2018", (1.0, 0.0, 0.0), "test"), ("han2018-pggan", (0.5, 0.0, 0.5), "validation")],
 )
 def test_splits_without_people_are_refused_at_once(study, splits, name, tmp_path):
-    changed = smoke(study).changed(Changes(splits=splits))
+    changed = smoke(study).changed(UserChanges(splits=splits))
     with pytest.raises(RecipeError, match=f"{study} needs {name} subjects"):
         reproduce(changed, tmp_path / "out", say=quiet)
     assert not (tmp_path / "out").exists()

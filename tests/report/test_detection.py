@@ -7,7 +7,7 @@ from scipy.stats import norm
 
 from mrgantry.common.files import write_json
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import Training
+from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.detection import Part
 from mrgantry.detect.gather import gather
 from mrgantry.detect.options import USUAL, cells_of
@@ -18,7 +18,7 @@ from mrgantry.report.detection import answer, missable
 from squares import as_synthetic, heads, write
 
 CHOICES = {
-    "training": Training().model_dump(),
+    "training": ClassifierTraining().model_dump(),
     "classical": Classical().model_dump(),
     "real_share": 0.5,
     "only": (),

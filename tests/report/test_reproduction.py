@@ -9,7 +9,7 @@ import pytest
 from answers import answers_of, tumour_answers
 from conftest import blobs, write_slices
 from mrgantry.common.score import Score
-from mrgantry.detect.detection import Arm, Detection, Effect, Scored, Split
+from mrgantry.detect.detection import Arm, ArmScore, Detection, Effect, Split
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.reproduction import detection, write_reproduction
@@ -155,7 +155,7 @@ def experiment():
         remarks=("Keep in mind.",),
         splits=(Split(split="test", tumour=30, none=70, subjects=5),),
         scores=tuple(
-            Scored(arm=arm, measure=name, value=value, low=0.75, high=0.9, seeds=(0.8,))
+            ArmScore(arm=arm, measure=name, value=value, low=0.75, high=0.9, seeds=(0.8,))
             for arm, value in zip((none, changed, *mixed), (0.8, 0.8, 0.81, 0.82), strict=True)
             for name in names
         ),

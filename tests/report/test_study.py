@@ -12,7 +12,7 @@ from mrgantry.report.study.words import finding, finding_of_many, percent
 from mrgantry.study.analysis import analyse
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.readings import COLUMNS
-from mrgantry.study.study import About, Block, Reader, Source, Study
+from mrgantry.study.study import Block, BlockSource, Reader, Study, StudyFacts
 
 ORDER = (("real", "real"), ("real", "synthetic"), ("synthetic", "real"), ("synthetic", "synthetic"))
 KAZUHIRO = Protocol(
@@ -77,9 +77,9 @@ def study(table, protocol, **more):
     blocks = tuple(
         Block(
             name=name,
-            real=Source(name="slices", **source),
+            real=BlockSource(name="slices", **source),
             split="test",
-            synthetic=(Source(name="made", made_by="<b>dcgan</b>", generated=120, **source),),
+            synthetic=(BlockSource(name="made", made_by="<b>dcgan</b>", generated=120, **source),),
         )
         for name in dict.fromkeys(table["block"])
     )
@@ -90,7 +90,7 @@ def study(table, protocol, **more):
         "simulated": False, "created": "2026-01-02", "command": "mrgantry study create x",
         "versions": {"mrgantry": "0.1.0"}, "key_fingerprint": "k",
     }  # fmt: skip
-    return About(**values | more)
+    return StudyFacts(**values | more)
 
 
 def page_of(out, table, protocol=None, printed=(), cues=None, pictures=None, **more):

@@ -58,9 +58,9 @@ def reproduce(
     with installed():
         from mrgantry.papers import find_study
         from mrgantry.papers.reproduce import reproduce
-        from mrgantry.papers.reproduction import Changes
+        from mrgantry.papers.reproduction import UserChanges
 
-        changes = Changes.of(
+        changes = UserChanges.of(
             {
                 "where": tuple(filter(None, where)) if where else None,
                 "tumour_labels": tumour_labels,

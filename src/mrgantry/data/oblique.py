@@ -118,9 +118,9 @@ class StoredHead:
     affine: Float[np.ndarray, "4 4"]
     centre: Float[np.ndarray, "3"]
 
-    def lay_out(self, device: torch.device | str = "cpu") -> "Head":
+    def lay_out(self, device: torch.device | str = "cpu") -> "ObliqueVolume":
         """Put the volume where sections are drawn from."""
-        return Head(self.voxels, self.affine, self.centre, device)
+        return ObliqueVolume(self.voxels, self.affine, self.centre, device)
 
 
 def save_heads(path: Path, heads: Sequence[StoredHead]) -> None:
@@ -145,7 +145,7 @@ def load_heads(path: Path) -> list[StoredHead]:
         ]
 
 
-class Head:
+class ObliqueVolume:
     """A volume laid out for drawing.
 
     The slices of the volume lie in one tall image, one below the other with a row of
@@ -216,7 +216,7 @@ class Head:
 
 
 def draw(
-    heads: Sequence[Head],
+    heads: Sequence[ObliqueVolume],
     drawn: Sequence[tuple[int, Pose]],
     size: int,
     field_mm: float,

@@ -39,7 +39,7 @@ from mrgantry.data.volume import parts_of
 UNITS = {"index": "indices", "mm": "millimetres", "fraction": "parts of the brain"}
 
 
-class Outcome(Frozen):
+class PersonOutcome(Frozen):
     """What became of one person: how the brain was found, or why scans were skipped.
 
     `origin` changes with the person's files and split: another origin is cut afresh.
@@ -118,7 +118,7 @@ def _assemble(
 ) -> SliceSet:
     """Join the parts of all people, and say what was assumed, skipped and found twice."""
     outcomes = [
-        Outcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
+        PersonOutcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
         for person in sorted(people)
     ]
     problems = [problem for outcome in outcomes for problem in outcome.problems]
@@ -233,7 +233,7 @@ class Task:
     origin: str
 
 
-def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> Outcome:
+def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
     """Cut all visits of one person and write the part; never raise for a bad scan."""
     remove_part(slices, safe_name(task.person))  # of other files or another split
     pixels: list[Any] = []
@@ -261,12 +261,14 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> Outcome:
             f"{task.person} was skipped: no slice holds enough brain (the slices {plan.slices} "
             f"are read as {UNITS[plan.extent.unit]})."
         )
-    return Outcome(origin=task.origin, brain=brain, simulated=simulated, problems=tuple(problems))
+    return PersonOutcome(
+        origin=task.origin, brain=brain, simulated=simulated, problems=tuple(problems)
+    )
 
 
-def _lost(task: Task) -> Outcome:
+def _lost(task: Task) -> PersonOutcome:
     """Say of a person whose scans killed the process that read them, that they did."""
-    return Outcome(
+    return PersonOutcome(
         origin=task.origin,
         problems=(
             f"{task.person} was skipped: the process that read it died. Its files are damaged, "
@@ -311,5 +313,5 @@ def _known(slices: Path, task: Task) -> bool:
     path = _outcome_path(slices, task.person)
     if not has_part(slices, safe_name(task.person)) or not path.is_file():
         return False
-    outcome = Outcome.of(read_json(path), f"outcome of {task.person}")
+    outcome = PersonOutcome.of(read_json(path), f"outcome of {task.person}")
     return outcome.origin == task.origin and not outcome.problems

@@ -88,7 +88,7 @@ class Repeat:
     by: str = INTENSITIES
 
 
-class Found(NamedTuple):
+class PairDistances(NamedTuple):
     """What one way to compare says of any two people.
 
     Attributes:
@@ -136,7 +136,7 @@ def find_repeats(data: SliceSet) -> list[Repeat]:
     people = _people(data)
     if len(people) < 2:
         return []
-    told: dict[tuple[int, int], Found] = {}
+    told: dict[tuple[int, int], PairDistances] = {}
     for found in _compared(data, people):
         for first, second in np.argwhere(np.triu(found.alike, 1)):
             told.setdefault((int(first), int(second)), found)
@@ -192,7 +192,7 @@ def about_splits(notes: Mapping[str, Any]) -> str:
     return " ".join(filter(None, (named, said, notes.get(MISSED, ""))))
 
 
-def _compared(data: SliceSet, people: list[str]) -> Iterator[Found]:
+def _compared(data: SliceSet, people: list[str]) -> Iterator[PairDistances]:
     """Compare any two people by the intensities, and then by the tissue, of their slices."""
     small = _small_images(data, people, shrink)
     apart, slices = _apart(small, len(people))
@@ -207,7 +207,7 @@ def _compared(data: SliceSet, people: list[str]) -> Iterator[Found]:
 
 def _judged(
     by: str, apart: Float[np.ndarray, "n n"], slices: Int[np.ndarray, " n"], rule: Rule
-) -> Found:
+) -> PairDistances:
     """Say who look like one person.
 
     Args:
@@ -220,7 +220,7 @@ def _judged(
     few = (third < MANY) | (np.minimum(slices, slices[:, None]) < FEW)
     alike = (ratios < rule.ratio) & (apart < np.where(few, rule.near, np.inf))
     alike |= (third < NEARER) & (apart < COPY)
-    return Found(by, apart, ratios, alike)
+    return PairDistances(by, apart, ratios, alike)
 
 
 def _apart(
@@ -246,7 +246,7 @@ def _apart(
     return np.maximum((one_way + one_way.T) / 2, 0), slices
 
 
-def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[Found]:
+def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[PairDistances]:
     """Compare people who share no sequence by two sequences of one plane, two after the other."""
     count = len(comparable)
     for one, two in combinations(np.unique(small.kinds), 2):
@@ -262,7 +262,7 @@ def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[Found
         found = _judged(TISSUE, apart, slices, ACROSS)
         alike = found.alike & ~comparable
         # Rows are people of the one sequence, columns those of the other: a pair stands in either.
-        yield Found(
+        yield PairDistances(
             TISSUE,
             np.fmin(apart, apart.T),
             np.fmin(found.ratios, found.ratios.T),
@@ -424,7 +424,7 @@ def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> In
     return np.sort(np.concatenate(chosen))
 
 
-def _told(data: SliceSet, people: list[str], pair: tuple[int, int], found: Found) -> Repeat:
+def _told(data: SliceSet, people: list[str], pair: tuple[int, int], found: PairDistances) -> Repeat:
     """Describe a pair by its most alike slices."""
     mine, theirs = (data.where(_rows_of(data, people[person])) for person in pair)
     alike = _alike(mine, theirs, found.by)
@@ -462,7 +462,9 @@ def _described(data: SliceSet, describe: Describe) -> Float32[Tensor, "n d"]:
     return torch.cat([describe(some.float()) for some in images.split(BLOCK)])
 
 
-def _rank(told: dict[tuple[int, int], Found]) -> Callable[[tuple[int, int]], tuple[float, ...]]:
+def _rank(
+    told: dict[tuple[int, int], PairDistances],
+) -> Callable[[tuple[int, int]], tuple[float, ...]]:
     """Give what pairs are sorted by: those without a ratio last."""
 
     def rank(pair: tuple[int, int]) -> tuple[float, ...]:

@@ -109,7 +109,7 @@ class StoredPixels:
 class PosedPixels:
     """All poses of some volumes on the device: number 48,510 v + p is pose p of volume v."""
 
-    heads: list[oblique.Head]
+    heads: list[oblique.ObliqueVolume]
     size: int
     field_mm: float
 

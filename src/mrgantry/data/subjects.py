@@ -68,7 +68,7 @@ class Subject:
 
 
 @dataclass(frozen=True)
-class Found:
+class NamedScan:
     """A file, or the folder of a DICOM series, and what its name says it is.
 
     Attributes:
@@ -183,7 +183,7 @@ def _bids_scans(anat: Path) -> tuple[dict[str, Path], tuple[str, ...]]:
         if sequence == "t1" and "_ce-" in path.name:
             sequence = "t1c"
         if sequence:
-            found.append(Found(path, sequence, anat, path))
+            found.append(NamedScan(path, sequence, anat, path))
     return _first_of_each(found)
 
 
@@ -228,7 +228,7 @@ def _folders(
 ) -> list[Subject]:
     """Find subjects where a folder is a person, or the names in one folder tell people."""
     tables: dict[str, dict[str, str]] = {}
-    places: dict[Path, list[Found]] = defaultdict(list)
+    places: dict[Path, list[NamedScan]] = defaultdict(list)
     for place, paths in _walk(folder):
         for path in paths:
             if path.name in NAME_TABLES:
@@ -285,7 +285,7 @@ def _scans(place: Path, paths: list[Path]) -> list[Path]:
 
 def _scans_in(
     place: Path, paths: list[Path], root: Path, sequences: Sequence[str], pattern: str | None
-) -> Iterator[Found]:
+) -> Iterator[NamedScan]:
     """Tell what the scans of one folder are."""
     scans = _scans(place, paths)
     alone = len(scans) == 1
@@ -302,7 +302,7 @@ def _scans_in(
             role = sequences[0]
             remark = f"{path.name} is taken for the {role} that was asked for"
         if role is not None:
-            yield Found(
+            yield NamedScan(
                 path,
                 role,
                 place.parent if for_itself else place,
@@ -311,9 +311,9 @@ def _scans_in(
             )
 
 
-def _first_of_each(found: Iterable[Found]) -> tuple[dict[str, Path], tuple[str, ...]]:
+def _first_of_each(found: Iterable[NamedScan]) -> tuple[dict[str, Path], tuple[str, ...]]:
     """Keep the first file of each sequence, and say which others were left."""
-    of: dict[str, list[Found]] = defaultdict(list)
+    of: dict[str, list[NamedScan]] = defaultdict(list)
     for one in found:
         of[one.role].append(one)
     remarks = [one.remark for files in of.values() for one in files if one.remark]
@@ -326,7 +326,7 @@ def _first_of_each(found: Iterable[Found]) -> tuple[dict[str, Path], tuple[str, 
     return {role: of[role][0].path for role in order}, tuple(remarks)
 
 
-def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found]]:
+def _people(root: Path, place: Path, files: list[NamedScan]) -> dict[str, list[NamedScan]]:
     """Group the files of one folder by the person that their names tell.
 
     A folder is one person, whose name is "" here, if no sequence stands in it twice
@@ -339,7 +339,7 @@ def _people(root: Path, place: Path, files: list[Found]) -> dict[str, list[Found
     numbered = all(rest_of(one.label).isdigit() for one in scans)  # series, not people
     if same or (place != root and (once or numbered)):
         return {"": files}
-    people: dict[str, list[Found]] = defaultdict(list)
+    people: dict[str, list[NamedScan]] = defaultdict(list)
     spelling: dict[str, str] = {}
     for one in files:
         rest = rest_of(one.label)

@@ -34,7 +34,7 @@ Range = Annotated[float, Field(ge=0, lt=1)]
 
 
 @dataclass(frozen=True, eq=False)
-class Changes:
+class ClassicalChanges:
     """What is done to some images, one entry each.
 
     Attributes:
@@ -87,14 +87,14 @@ class Classical(Frozen):
 
     def changes(
         self, numbers: Int[Tensor, " n"], seed: int, device: torch.device | None = None
-    ) -> Changes:
+    ) -> ClassicalChanges:
         """Give what is done to items, each from the seed and its own number alone."""
         drawn = torch.from_numpy(uniform(seed, numbers.cpu().numpy(), DRAWS))
         flips = (drawn[:, :2] < 0.5) & torch.tensor([self.horizontal, self.vertical])
         ranges = [math.radians(self.turn), self.shift, self.shift, self.shear, self.zoom, self.zoom]
         moved = (2 * drawn[:, 2:] - 1) * torch.tensor(ranges, dtype=torch.float64)
         moved[:, 4:] += 1
-        return Changes(flips.to(device), *moved.float().to(device).unbind(1))
+        return ClassicalChanges(flips.to(device), *moved.float().to(device).unbind(1))
 
     def draw(
         self, images: Float[Tensor, "n c h w"], numbers: Int[Tensor, " n"], seed: int

@@ -22,7 +22,7 @@ from mrgantry.common.errors import DataError, DivergedError
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.detect.resnet import MEAN, SPREAD, Name, build, load_published
-from mrgantry.detect.sources import Source
+from mrgantry.detect.sources import ImageSource
 from mrgantry.generate.device import faster_in_bf16
 from mrgantry.generate.training import stream_of
 
@@ -30,7 +30,7 @@ JUDGED = 256  # images judged at once
 Whole = Annotated[int, Field(ge=1)]
 
 
-class Training(Frozen):
+class ClassifierTraining(Frozen):
     """How a classifier is trained; what is published is Han et al. 2018 (infinite brain MR).
 
     Attributes:
@@ -127,7 +127,7 @@ class Trained:
     precision: Literal["fp32", "bf16"]
 
 
-def choose_precision(training: Training, device: torch.device) -> Training:
+def choose_precision(training: ClassifierTraining, device: torch.device) -> ClassifierTraining:
     """Settle "auto", so that all trainings of a comparison compute alike."""
     if training.precision != "auto":
         return training
@@ -135,7 +135,10 @@ def choose_precision(training: Training, device: torch.device) -> Training:
 
 
 def train_classifier(
-    source: Source, validation: Source, training: Training, device: torch.device | None = None
+    source: ImageSource,
+    validation: ImageSource,
+    training: ClassifierTraining,
+    device: torch.device | None = None,
 ) -> Trained:
     """Train until the validation loss falls no more, and keep the best epoch.
 
@@ -165,7 +168,7 @@ def train_classifier(
     )
 
 
-def begin(training: Training, channels: int, device: torch.device) -> Classifier:
+def begin(training: ClassifierTraining, channels: int, device: torch.device) -> Classifier:
     """Make a classifier as it is before training."""
     network = build(training.network, channels, dropout=training.dropout)
     if training.weights == "imagenet":
@@ -176,7 +179,10 @@ def begin(training: Training, channels: int, device: torch.device) -> Classifier
 
 
 def descend(
-    classifier: Classifier, source: Source, validation: Source, training: Training
+    classifier: Classifier,
+    source: ImageSource,
+    validation: ImageSource,
+    training: ClassifierTraining,
 ) -> tuple[tuple[Epoch, ...], int]:
     """Train, leave the best epoch's weights in the classifier, and say which it was."""
     optimiser = torch.optim.Adam(classifier.parameters(), training.lr)
@@ -232,14 +238,16 @@ def numbers(count: int, batch: int, seed: int) -> Iterator[Int[Tensor, " {batch}
         waiting = waiting[batch:]
 
 
-def validate(classifier: Classifier, validation: Source) -> float:
+def validate(classifier: Classifier, validation: ImageSource) -> float:
     """Give the mean cross-entropy, in nats."""
     probability, labels = judge(classifier, validation)
     own = torch.where(labels == 1, probability, 1 - probability).clamp_min(1e-12)
     return float(-own.log().mean())
 
 
-def judge(classifier: Classifier, source: Source) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
+def judge(
+    classifier: Classifier, source: ImageSource
+) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
     """Give the probability of a tumour of all items of a source, and their classes."""
     pairs = [source.batch(some) for some in torch.arange(len(source)).split(JUDGED)]
     found = [(predict(classifier, images), labels.cpu()) for images, labels in pairs]

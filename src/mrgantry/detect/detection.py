@@ -24,7 +24,7 @@ METHOD = (
 )
 
 
-class Cell(Frozen):
+class ClassifierRun(Frozen):
     """One classifier of the experiment.
 
     Attributes:
@@ -67,7 +67,7 @@ class Part(Frozen):
         probability: Of a tumour, for every test image.
     """
 
-    cell: Cell
+    cell: ClassifierRun
     subjects: int
     images: int
     epochs: int
@@ -94,7 +94,7 @@ class Arm(Frozen):
     ratio: float | None = None
 
 
-class Scored(Frozen):
+class ArmScore(Frozen):
     """A measure of an arm.
 
     Attributes:
@@ -246,7 +246,7 @@ class Detection(Frozen):
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
     limits: tuple[float, float] | None
-    scores: tuple[Scored, ...]
+    scores: tuple[ArmScore, ...]
     effects: tuple[Effect, ...]
     calibration: tuple[Calibration, ...]
     examples: tuple[Examples, ...]
@@ -254,7 +254,7 @@ class Detection(Frozen):
     remarks: tuple[str, ...]
     method: str = METHOD
 
-    def score(self, arm: Arm, measure: str) -> Scored:
+    def score(self, arm: Arm, measure: str) -> ArmScore:
         """Look a score up."""
         return next(one for one in self.scores if (one.arm, one.measure) == (arm, measure))
 

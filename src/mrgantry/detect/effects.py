@@ -88,7 +88,7 @@ class Answers:
 
 
 @dataclass(frozen=True)
-class Measure:
+class ClassifierMeasure:
     """A score of a classifier.
 
     Attributes:
@@ -107,7 +107,7 @@ class Measure:
 
 
 @dataclass(frozen=True)
-class Estimate:
+class ConditionEstimate:
     """A measure of one condition.
 
     Attributes:
@@ -124,7 +124,7 @@ class Estimate:
 
 
 @dataclass(frozen=True)
-class Difference:
+class ConditionDifference:
     """A measure of one condition minus that of another, on the same images and seeds.
 
     Attributes:
@@ -241,25 +241,27 @@ def _brier(truth: Truth, answers: Answers) -> Statistic:
     return share(truth, (answers.probability - truth.label) ** 2, truth.label >= 0)
 
 
-MEASURES: Mapping[str, Measure] = {
-    "accuracy": Measure("Accuracy", _share_right("all")),
-    "sensitivity": Measure("Sensitivity", _share_right("1")),
-    "specificity": Measure("Specificity", _share_right("0")),
-    "auc": Measure("AUC", auc),
-    "brier": Measure("Brier score", _brier, "lower"),
-    "ece": Measure("Calibration error", calibration_error, "lower", biased=True),
-    "accuracy_youden": Measure("Accuracy", _share_right("all", True)),
-    "sensitivity_youden": Measure("Sensitivity", _share_right("1", True)),
-    "specificity_youden": Measure("Specificity", _share_right("0", True)),
+MEASURES: Mapping[str, ClassifierMeasure] = {
+    "accuracy": ClassifierMeasure("Accuracy", _share_right("all")),
+    "sensitivity": ClassifierMeasure("Sensitivity", _share_right("1")),
+    "specificity": ClassifierMeasure("Specificity", _share_right("0")),
+    "auc": ClassifierMeasure("AUC", auc),
+    "brier": ClassifierMeasure("Brier score", _brier, "lower"),
+    "ece": ClassifierMeasure("Calibration error", calibration_error, "lower", biased=True),
+    "accuracy_youden": ClassifierMeasure("Accuracy", _share_right("all", True)),
+    "sensitivity_youden": ClassifierMeasure("Sensitivity", _share_right("1", True)),
+    "specificity_youden": ClassifierMeasure("Specificity", _share_right("0", True)),
     **{
-        f"sensitivity_{size}": Measure(f"Sensitivity, {size}", _share_right(size), compared=False)
+        f"sensitivity_{size}": ClassifierMeasure(
+            f"Sensitivity, {size}", _share_right(size), compared=False
+        )
         for size in SIZES
     },
 }
 
 
 def without_each(
-    truth: Truth, answers: Sequence[Answers], measure: Measure
+    truth: Truth, answers: Sequence[Answers], measure: ClassifierMeasure
 ) -> Float[np.ndarray, "_ k"]:
     """Score each seed's classifier by all m persons, then without each of them in turn."""
     everyone = np.ones((1, truth.subjects))
@@ -267,7 +269,9 @@ def without_each(
     return np.stack([measure.statistic(truth, one)(weights) for one in answers], 1)
 
 
-def estimate(truth: Truth, answers: Sequence[Answers], measure: Measure) -> Estimate:
+def estimate(
+    truth: Truth, answers: Sequence[Answers], measure: ClassifierMeasure
+) -> ConditionEstimate:
     """Score a condition: the mean over its seeds, with its interval over persons.
 
     Where all persons are alike in a score of 0 or 1, the interval is that of as many
@@ -282,19 +286,19 @@ def estimate(truth: Truth, answers: Sequence[Answers], measure: Measure) -> Esti
     seeds = tuple(float(one) for one in table[0])
     value, count = float(table[0].mean()), truth.subjects
     if measure.biased or count < 2 or not np.isfinite(table).all():
-        return Estimate(value, float("nan"), float("nan"), seeds)
+        return ConditionEstimate(value, float("nan"), float("nan"), seeds)
     if not 0 < value < 1:
         edge = (ALPHA / 2) ** (1 / count)
-        return Estimate(value, edge if value else 0.0, 1.0 if value else 1 - edge, seeds)
+        return ConditionEstimate(value, edge if value else 0.0, 1.0 if value else 1 - edge, seeds)
     spread = float(np.sqrt(count - 1) * table[1:].mean(1).std())  # by the jackknife
     half = float(t.ppf(1 - ALPHA / 2, count - 1)) * spread / (value * (1 - value))
     low, high = (float(expit(logit(value) + way * half)) for way in (-1, 1))
-    return Estimate(value, low, high, seeds)
+    return ConditionEstimate(value, low, high, seeds)
 
 
 def difference(
-    truth: Truth, one: Sequence[Answers], other: Sequence[Answers], measure: Measure
-) -> Difference:
+    truth: Truth, one: Sequence[Answers], other: Sequence[Answers], measure: ClassifierMeasure
+) -> ConditionDifference:
     """Compare two conditions, seed by seed, on the same test images.
 
     With a single seed, only persons vary, and the interval holds for that classifier alone.
@@ -321,7 +325,9 @@ def difference(
     return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
 
 
-def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]) -> Difference:
+def judged(
+    values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"]
+) -> ConditionDifference:
     """Judge a mean over seeds, given how much each person moves each seed's value.
 
     Args:
@@ -347,7 +353,7 @@ def judged(values: Float[np.ndarray, " k"], influence: Float[np.ndarray, "m k"])
     alike = min(1.0, 2.0 ** (1 - subjects)) if value else 1.0
     p = float(2 * t.sf(abs(value) / spread, freedom)) if spread > 0 else alike
     seen = tuple(float(one) for one in values)
-    return Difference(value, value - half, value + half, p, freedom, seen)
+    return ConditionDifference(value, value - half, value + half, p, freedom, seen)
 
 
 def verdict(value: float, p: float, better: Literal["higher", "lower"], seeds: int) -> Verdict:

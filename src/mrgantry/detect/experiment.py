@@ -30,21 +30,21 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import Training, choose_precision, judge, train_classifier
-from mrgantry.detect.detection import Cell, Detection, Part
+from mrgantry.detect.classifier import ClassifierTraining, choose_precision, judge, train_classifier
+from mrgantry.detect.detection import ClassifierRun, Detection, Part
 from mrgantry.detect.effects import youden
 from mrgantry.detect.gather import gather, write_tables
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written
 from mrgantry.detect.resnet import fetch_published
 from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subjects_of
-from mrgantry.detect.sources import Augmented, Images, Mixture, Source
+from mrgantry.detect.sources import Augmented, Images, ImageSource, Mixture
 from mrgantry.detect.sources import shares as divide
 
 VIRTUAL = 100_000  # classically changed images a class, as published
 
 
-class Terms(Frozen):
+class ExperimentTerms(Frozen):
     """What was asked for; the same for all classifiers of an experiment.
 
     Attributes:
@@ -60,7 +60,7 @@ class Terms(Frozen):
     data: str
     synthetic: tuple[str, ...]
     only: tuple[str, ...]
-    training: Training
+    training: ClassifierTraining
     classical: Classical
     real_share: float
     seed: int
@@ -75,12 +75,12 @@ class Begun(Frozen):
         device: What the first classifier was trained on.
     """
 
-    terms: Terms
+    terms: ExperimentTerms
     precision: Literal["fp32", "bf16"]
     device: str
 
     @property
-    def training(self) -> Training:
+    def training(self) -> ClassifierTraining:
         """Give the training with its arithmetic settled."""
         return self.terms.training.model_copy(update={"precision": self.precision})
 
@@ -94,7 +94,7 @@ def detect(
     seeds: int = 3,
     shares: Sequence[float] = (1.0,),
     ratios: Sequence[float] = (1.0,),
-    training: Training = Training(),  # noqa: B008 - frozen
+    training: ClassifierTraining = ClassifierTraining(),  # noqa: B008 - frozen
     classical: Classical = Classical(),  # noqa: B008 - frozen
     real_share: float = 0.5,
     only: Sequence[str] = (),
@@ -138,7 +138,7 @@ def detect(
     sets = open_synthetic(synthetic, data)
     if waiting and training.weights == "imagenet":
         fetch_published(training.network)
-    terms = Terms(
+    terms = ExperimentTerms(
         data=data.whole.about.fingerprint,
         synthetic=tuple(one.about.fingerprint for one in sets),
         only=tuple(only),
@@ -174,7 +174,7 @@ def detect(
     return found
 
 
-def refuse_leaving_out(out: Path, cells: Sequence[Cell]) -> None:
+def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
     """Refuse to report less than was looked at.
 
     Raises:
@@ -191,7 +191,7 @@ def refuse_leaving_out(out: Path, cells: Sequence[Cell]) -> None:
         )
 
 
-def settle(out: Path, terms: Terms) -> Begun:
+def settle(out: Path, terms: ExperimentTerms) -> Begun:
     """Begin an experiment, or go on with one on the same terms.
 
     Raises:
@@ -215,7 +215,7 @@ def run_cells(
     data: Real,
     sets: Sequence[SliceSet],
     begun: Begun,
-    cells: Sequence[Cell],
+    cells: Sequence[ClassifierRun],
     say: Callable[[str], None],
 ) -> None:
     """Train and ask one classifier after another; each leaves one file, whole or absent.
@@ -263,12 +263,14 @@ def run_cells(
         write_json(cell.path(out), part.model_dump())
 
 
-def source_of(cell: Cell, real: Images, synthetic: Images | None, terms: Terms) -> Source:
+def source_of(
+    cell: ClassifierRun, real: Images, synthetic: Images | None, terms: ExperimentTerms
+) -> ImageSource:
     """Make what a classifier learns from.
 
     Counts say how often each kind comes; sets are gone through again where they are shorter.
     """
-    source: Source = real
+    source: ImageSource = real
     if "classical" in cell.condition:
         changed = Augmented(real, terms.classical, VIRTUAL, cell.seed)
         kinds = (terms.real_share, 1 - terms.real_share)

@@ -18,14 +18,14 @@ from mrgantry.data.fitness import people_behind
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.detection import (
     Arm,
+    ArmScore,
     Calibration,
-    Cell,
+    ClassifierRun,
     Condition,
     Detection,
     Effect,
     Examples,
     Part,
-    Scored,
     Split,
     Synthetic,
     main_arms,
@@ -155,7 +155,7 @@ def mixed(parts: Sequence[Part]) -> Iterator[str]:
         )
 
 
-def arm_of(cell: Cell) -> Arm:
+def arm_of(cell: ClassifierRun) -> Arm:
     """Name a cell without its seed."""
     return Arm(condition=cell.condition, share=cell.share, ratio=cell.ratio)
 
@@ -181,13 +181,13 @@ def count_split(name: str, data: SliceSet) -> Split:
     )
 
 
-def scores_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Scored]:
+def scores_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[ArmScore]:
     """Score every arm in every measure."""
     for arm, some in answers.items():
         for name, measure in MEASURES.items():
             one = estimate(truth, some, measure)
             known, sure = math.isfinite(one.value), math.isfinite(one.low)
-            yield Scored(
+            yield ArmScore(
                 arm=arm,
                 measure=name,
                 value=one.value if known else None,
@@ -306,7 +306,7 @@ def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part])
     write_json(out / "detection.json", found.model_dump())
 
 
-def flat(one: Scored | Effect) -> dict[str, Any]:
+def flat(one: ArmScore | Effect) -> dict[str, Any]:
     """Lay a value out as one row."""
     row: dict[str, Any] = {}
     for key, value in one.model_dump().items():

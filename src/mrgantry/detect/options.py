@@ -6,8 +6,8 @@ from typing import get_args
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import Training
-from mrgantry.detect.detection import Cell, Condition, nearest_to_one
+from mrgantry.detect.classifier import ClassifierTraining
+from mrgantry.detect.detection import ClassifierRun, Condition, nearest_to_one
 from mrgantry.detect.gather import PAIRS
 from mrgantry.detect.resnet import published
 
@@ -49,7 +49,7 @@ def check(
     shares: Sequence[float],
     ratios: Sequence[float],
     real_share: float,
-    training: Training,
+    training: ClassifierTraining,
 ) -> None:
     """Refuse numbers that cannot be, before anything is read.
 
@@ -75,7 +75,7 @@ def written(numbers: Sequence[float]) -> str:
     return ":".join(f"{one:g}" for one in numbers)
 
 
-def change(changes: Sequence[str]) -> tuple[Training, Classical]:
+def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:
     """Give training and classical changes with some values changed, each as `key=value`.
 
     Raises:
@@ -86,14 +86,16 @@ def change(changes: Sequence[str]) -> tuple[Training, Classical]:
         key, sign, text = one.partition("=")
         if not sign:
             raise RecipeError(f"The change {one!r} must read key=value.")
-        if key in (*Training.keys(), *Classical.keys()):
-            kind = "training" if key in Training.keys() else "classical"  # noqa: SIM118
+        if key in (*ClassifierTraining.keys(), *Classical.keys()):
+            kind = "training" if key in ClassifierTraining.keys() else "classical"  # noqa: SIM118
             given[kind][key] = None if text == "null" else text
         else:
-            known = [one for one in (*Training.keys(), *Classical.keys()) if one != "seed"]
+            known = [
+                one for one in (*ClassifierTraining.keys(), *Classical.keys()) if one != "seed"
+            ]
             raise RecipeError(unknown("key", key, known, "settings of detection"))
     return (
-        Training.of(dict(given["training"]), "training"),
+        ClassifierTraining.of(dict(given["training"]), "training"),
         Classical.of(dict(given["classical"]), "classical changes"),
     )
 
@@ -115,7 +117,7 @@ def cells_of(
     shares: Sequence[float],
     ratios: Sequence[float],
     first: int = 0,
-) -> list[Cell]:
+) -> list[ClassifierRun]:
     """List what is to be trained, seed after seed: what is stopped is smaller, and as fair.
 
     Shares and ratios are taken in rising order, each once. What has no real images to draw a
@@ -130,12 +132,12 @@ def cells_of(
             for condition in conditions:
                 if condition == "synthetic alone":
                     if share == shares[-1]:
-                        cells.append(Cell(condition=condition, share=share, seed=number))
+                        cells.append(ClassifierRun(condition=condition, share=share, seed=number))
                 elif "synthetic" not in condition:
-                    cells.append(Cell(condition=condition, share=share, seed=number))
+                    cells.append(ClassifierRun(condition=condition, share=share, seed=number))
                 else:
                     cells += [
-                        Cell(condition=condition, share=share, ratio=ratio, seed=number)
+                        ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
                         for ratio in (ratios if share == shares[-1] else [nearest])
                     ]
     return cells

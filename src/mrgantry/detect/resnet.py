@@ -32,7 +32,7 @@ PUBLISHED = {
 }
 
 
-class Block(nn.Module):
+class ResidualBlock(nn.Module):
     """What all residual blocks share: layers and a shortcut round them."""
 
     wider = 1  # output channels by channels inside
@@ -45,7 +45,7 @@ class Block(nn.Module):
         return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
 
 
-class Basic(Block):
+class Basic(ResidualBlock):
     """Two 3x3 convolutions (figure 5, left)."""
 
     def __init__(self, before: int, width: int, stride: int) -> None:
@@ -63,7 +63,7 @@ class Basic(Block):
         return (found + (self.downsample(images) if self.downsample else images)).relu()
 
 
-class Bottleneck(Block):
+class Bottleneck(ResidualBlock):
     """A 3x3 convolution between two 1x1, the second four times as wide (figure 5, right)."""
 
     wider = 4

@@ -25,7 +25,7 @@ Batch = tuple[Float[Tensor, "n c h w"], Int[Tensor, " n"]]
 
 
 @runtime_checkable
-class Source(Protocol):
+class ImageSource(Protocol):
     """Items by number, from 0: an image on the device, and its class."""
 
     def __len__(self) -> int:
@@ -124,7 +124,7 @@ class Mixture:
         counts: Items of each; a source that has fewer is gone through again.
     """
 
-    parts: Sequence[Source]
+    parts: Sequence[ImageSource]
     counts: Sequence[int]
 
     def __post_init__(self) -> None:

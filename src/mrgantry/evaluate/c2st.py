@@ -56,7 +56,7 @@ Rows = Float[np.ndarray, "n d"]
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class TwoSampleTrial:
     """Two sets that are to be told apart.
 
     Attributes:
@@ -72,7 +72,7 @@ class Trial:
     seed: int
 
 
-class Lesson(NamedTuple):
+class ClassifierTask(NamedTuple):
     """What a classifier learns from, and what it is to judge.
 
     Attributes:
@@ -90,11 +90,11 @@ class Lesson(NamedTuple):
     seed: int
 
 
-Learner = Callable[[Lesson], Float[np.ndarray, " k"]]  # gives logits of being real
+Learner = Callable[[ClassifierTask], Float[np.ndarray, " k"]]  # gives logits of being real
 
 
 @dataclass(frozen=True, eq=False)
-class Answers:
+class ClassifierAnswers:
     """What the classifiers of all folds said of the people that they had not seen.
 
     Attributes:
@@ -119,7 +119,7 @@ class Answers:
     other_right: Float[np.ndarray, " q"]
 
 
-class Estimate(NamedTuple):
+class PeopleEstimate(NamedTuple):
     """A number with what people's scatter makes of it.
 
     Attributes:
@@ -153,25 +153,25 @@ class Estimate(NamedTuple):
         return min(1.0, chance + float(steps) * self.error)
 
 
-def area_of(answers: Answers) -> Estimate:
+def area_of(answers: ClassifierAnswers) -> PeopleEstimate:
     """Give the area under the curve with its error by person (Obuchowski 1997, equation 4)."""
     return _estimate(answers.area, answers.real_shares, answers.other_shares)
 
 
-def accuracy_of(answers: Answers) -> Estimate:
+def accuracy_of(answers: ClassifierAnswers) -> PeopleEstimate:
     """Give the mean of both sides' accuracies with its error by person."""
     return _estimate(answers.accuracy, answers.real_right, answers.other_right)
 
 
 def _estimate(
     value: float, real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"]
-) -> Estimate:
+) -> PeopleEstimate:
     variances = np.array([len(a) / max(len(a) - 1, 1) * (a**2).sum() for a in (real, other)])
     # Where no person differs from the others the scatter is unknown, not nothing.
     variances = np.maximum(variances, (0.5 / np.array([len(real), len(other)])) ** 2 / 12)
     degrees = np.maximum([len(real) - 1, len(other) - 1], 1)
     freedom = variances.sum() ** 2 / (variances**2 / degrees).sum()
-    return Estimate(value, float(np.sqrt(DEPENDENCE * variances.sum())), float(freedom))
+    return PeopleEstimate(value, float(np.sqrt(DEPENDENCE * variances.sum())), float(freedom))
 
 
 def replicates(
@@ -200,7 +200,7 @@ def replicates(
     return tuple(found.tolist())
 
 
-def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> Trial:
+def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> TwoSampleTrial:
     """Take equally many images of both sides, as many people's as there are.
 
     Args:
@@ -214,7 +214,7 @@ def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) 
     size = min(most or MOST_IMAGES, MOST_IMAGES, len(real), len(other))
     random = np.random.default_rng((seed, 0))
     known = spread(extra, MOST_EXTRA, random) if len(extra) else extra
-    return Trial(spread(real, size, random), spread(other, size, random), known, seed)
+    return TwoSampleTrial(spread(real, size, random), spread(other, size, random), known, seed)
 
 
 def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
@@ -236,7 +236,7 @@ def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
     return cloud.take(np.sort(chosen))
 
 
-def control_of(trial: Trial, seed: int) -> Trial | None:
+def control_of(trial: TwoSampleTrial, seed: int) -> TwoSampleTrial | None:
     """Put other real people in the place of the measured images; None where there are too few.
 
     Both sides then have equally many people and, as nearly as these allow, as many images as in
@@ -256,7 +256,7 @@ def control_of(trial: Trial, seed: int) -> Trial | None:
     stand_ins = trial.extra.take(placed)
     size = min(len(real), len(stand_ins))
     sides = spread(real, size, random), spread(stand_ins, size, random)
-    return Trial(sides[0], sides[1], trial.extra.take(~placed), trial.seed)
+    return TwoSampleTrial(sides[0], sides[1], trial.extra.take(~placed), trial.seed)
 
 
 def folds_of(cloud: Cloud, seed: int) -> Int[np.ndarray, " n"]:
@@ -267,7 +267,7 @@ def folds_of(cloud: Cloud, seed: int) -> Int[np.ndarray, " n"]:
 
 
 def judge_fold(
-    trial: Trial, fold: int, inputs_of: Callable[[Cloud], np.ndarray], learner: Learner
+    trial: TwoSampleTrial, fold: int, inputs_of: Callable[[Cloud], np.ndarray], learner: Learner
 ) -> Float[np.ndarray, " k"]:
     """Have a classifier that has seen all but one fold judge that fold.
 
@@ -284,7 +284,7 @@ def judge_fold(
     held = [folds_of(cloud, trial.seed + side) == fold for side, cloud in enumerate(sides)]
     known = [cloud.take(~rows) for cloud, rows in zip(sides, held, strict=True)] + [trial.extra]
     judged = [cloud.take(rows) for cloud, rows in zip(sides, held, strict=True)]
-    lesson = Lesson(
+    lesson = ClassifierTask(
         inputs=np.concatenate([inputs_of(cloud) for cloud in known if len(cloud)]),
         real=np.repeat([True, False, True], list(map(len, known))),
         people=np.concatenate(
@@ -299,7 +299,9 @@ def judge_fold(
     return learner(lesson)
 
 
-def put_together(trial: Trial, logits: Sequence[Float[np.ndarray, " _"]]) -> Answers:
+def put_together(
+    trial: TwoSampleTrial, logits: Sequence[Float[np.ndarray, " _"]]
+) -> ClassifierAnswers:
     """Compare the answers of each fold among themselves, and sum them up by person."""
     sides = trial.real, trial.other
     folds = [folds_of(cloud, trial.seed + side) for side, cloud in enumerate(sides)]
@@ -317,7 +319,7 @@ def put_together(trial: Trial, logits: Sequence[Float[np.ndarray, " _"]]) -> Ans
         _by_person(place - place.mean(), cloud) for place, cloud in zip(places, sides, strict=True)
     ]
     halves = [_by_person(of - of.mean(), cloud) / 2 for of, cloud in zip(right, sides, strict=True)]
-    return Answers(
+    return ClassifierAnswers(
         area=area,
         accuracy=accuracy,
         n_real=len(trial.real),
@@ -354,7 +356,7 @@ def _rows_by_person(people: np.ndarray) -> list[Int[np.ndarray, " k"]]:
 # --- classifiers ----------------------------------------------------------------------
 
 
-def logistic(lesson: Lesson) -> Float[np.ndarray, " k"]:
+def logistic(lesson: ClassifierTask) -> Float[np.ndarray, " k"]:
     """Judge features by a logistic classifier that gives both sides equal weight."""
     model = make_pipeline(
         StandardScaler(), LogisticRegression(C=0.02, max_iter=500, class_weight="balanced")
@@ -372,7 +374,7 @@ def small_pixels_of(cloud: Cloud) -> Images:
     return reduced_images(cloud.images).astype(np.float16)
 
 
-def network(lesson: Lesson, most_steps: int | None = None) -> Float[np.ndarray, " k"]:
+def network(lesson: ClassifierTask, most_steps: int | None = None) -> Float[np.ndarray, " k"]:
     """Judge images by a small convolutional network that is trained until it no longer gains.
 
     It looks at patches of 64 pixels or less, of larger images one at random in each step; the
@@ -413,7 +415,7 @@ def network(lesson: Lesson, most_steps: int | None = None) -> Float[np.ndarray, 
     return _judge(best, torch.from_numpy(lesson.judged)).double().numpy()
 
 
-def _held_back(lesson: Lesson) -> Bool[np.ndarray, " n"]:
+def _held_back(lesson: ClassifierTask) -> Bool[np.ndarray, " n"]:
     """Mark the images of one in six people of either side, at least of one, never of all."""
     random = np.random.default_rng(lesson.seed)
     back = []

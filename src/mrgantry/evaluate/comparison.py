@@ -58,7 +58,7 @@ class Entrant(Frozen):
     precision: str
 
 
-class Outcome(Frozen):
+class RunOutcome(Frozen):
     """What came of a recipe with one seed.
 
     Attributes:
@@ -158,7 +158,7 @@ class Comparison(Frozen):
     count: int
     against: str
     entrants: tuple[Entrant, ...]
-    outcomes: tuple[Outcome, ...]
+    outcomes: tuple[RunOutcome, ...]
     spreads: tuple[Spread, ...]
 
     def judged(self) -> list[list[Spread]]:

@@ -10,7 +10,7 @@ from mrgantry.common.tables import write_table
 
 
 @dataclass(frozen=True)
-class Difference:
+class ScoreDifference:
     """One score of two sets, subtracted draw by draw.
 
     Both sets are measured with the same real images in each draw, so what these bring about
@@ -37,7 +37,7 @@ class Difference:
     nearer: str
 
 
-def differences(scores: Sequence[Score]) -> list[Difference]:
+def differences(scores: Sequence[Score]) -> list[ScoreDifference]:
     """Compare every pair of sets in every score, by draws that had the same real images."""
     by_kind: dict[tuple[str, str], list[Score]] = {}
     for one in scores:
@@ -45,7 +45,7 @@ def differences(scores: Sequence[Score]) -> list[Difference]:
     return [found for some in by_kind.values() for found in _within(some)]
 
 
-def _within(scores: Sequence[Score]) -> Iterator[Difference]:
+def _within(scores: Sequence[Score]) -> Iterator[ScoreDifference]:
     for one, other in combinations(scores, 2):
         pairs = zip(one.values, other.values, strict=True)
         value, low, high = interval([ours - theirs for ours, theirs in pairs])
@@ -54,12 +54,12 @@ def _within(scores: Sequence[Score]) -> Iterator[Difference]:
             here, there = one.distance(one.value), other.distance(other.value)
             if here != there:  # two sets that are both good enough are equally good
                 nearer = one.synthetic if here < there else other.synthetic
-        yield Difference(
+        yield ScoreDifference(
             one.name, one.features, one.synthetic, other.synthetic, value, low, high, nearer
         )
 
 
-def write_differences(folder: Path, found: Sequence[Difference]) -> None:
+def write_differences(folder: Path, found: Sequence[ScoreDifference]) -> None:
     """Write `differences.csv`."""
-    columns = [field.name for field in fields(Difference)]
+    columns = [field.name for field in fields(ScoreDifference)]
     write_table(folder / "differences.csv", map(asdict, found), columns)

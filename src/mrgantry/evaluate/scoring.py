@@ -17,7 +17,7 @@ from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
 from mrgantry.common.workers import in_threads
 from mrgantry.evaluate import c2st
-from mrgantry.evaluate.c2st import Answers, Estimate, Trial
+from mrgantry.evaluate.c2st import ClassifierAnswers, PeopleEstimate, TwoSampleTrial
 from mrgantry.evaluate.cloud import Cloud, Pair, draw
 from mrgantry.evaluate.measures import Kind, Measure, Test
 from mrgantry.evaluate.reference import Reference
@@ -36,7 +36,7 @@ class Floors:
     """
 
     draws: dict[Key, Values] = field(default_factory=dict)
-    controls: dict[Key, Answers] = field(default_factory=dict)
+    controls: dict[Key, ClassifierAnswers] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, eq=False)
@@ -134,7 +134,7 @@ def tell_apart(
     floors: Floors,
     advance: Advance,
     most: int = 0,
-) -> list[tuple[Test, Answers, Answers | None]]:
+) -> list[tuple[Test, ClassifierAnswers, ClassifierAnswers | None]]:
     """Have every classifier judge all folds of a set, and of its control where none is known.
 
     Args:
@@ -152,7 +152,9 @@ def tell_apart(
     trial = c2st.trial_of(reference.held_cloud, candidate.cloud, reference.extra_cloud, seed, most)
     control = c2st.control_of(trial, seed)
     keys = [key_of(reference, one, candidate, seed, len(trial.real)) for one in reference.tests]
-    trials: list[tuple[Test, Trial, Key | None]] = [(one, trial, None) for one in reference.tests]
+    trials: list[tuple[Test, TwoSampleTrial, Key | None]] = [
+        (one, trial, None) for one in reference.tests
+    ]
     trials += [
         (one, control, key)
         for one, key in zip(reference.tests, keys, strict=True)
@@ -160,7 +162,7 @@ def tell_apart(
     ]
     folds = list(product(trials, range(c2st.FOLDS)))
 
-    def judge(work: tuple[tuple[Test, Trial, Key | None], int]) -> np.ndarray:
+    def judge(work: tuple[tuple[Test, TwoSampleTrial, Key | None], int]) -> np.ndarray:
         (test, one, _), fold = work
         logits = c2st.judge_fold(one, fold, test.inputs, test.learner)
         advance(note=candidate.name)
@@ -218,7 +220,7 @@ def floor_of(measure: Measure, pair: Pair) -> tuple[float, ...]:
 
 
 def scores_of_test(
-    test: Test, answers: Answers, control: Answers | None, facts: dict[str, Any]
+    test: Test, answers: ClassifierAnswers, control: ClassifierAnswers | None, facts: dict[str, Any]
 ) -> Iterator[Score]:
     """Summarise what a classifier said: its area under the curve, and its accuracy.
 
@@ -230,7 +232,7 @@ def scores_of_test(
     parts = (c2st.area_of, answers.real_shares, answers.other_shares)
     halves = (c2st.accuracy_of, answers.real_right, answers.other_right)
     for kind, (estimate_of, real, other) in zip(test.kinds, (parts, halves), strict=True):
-        found: Estimate = estimate_of(answers)
+        found: PeopleEstimate = estimate_of(answers)
         usual = estimate_of(control) if control is not None else None
         low, high = found.interval()
         floor = usual.value if usual else 0.5

@@ -31,7 +31,7 @@ from mrgantry.evaluate.scoring import Candidate, Floors, score
 PIXELS = "pixels"  # what networks are trained on
 
 
-class Terms(Frozen):
+class SensitivityTerms(Frozen):
     """What a table depends on; a folder holds one table.
 
     Attributes:
@@ -47,7 +47,7 @@ class Terms(Frozen):
     networks: int = 1
 
 
-class Cell(Frozen):
+class FaultScore(Frozen):
     """One score of one fault at one strength, in one partition of the subjects.
 
     Attributes:
@@ -105,10 +105,10 @@ class Sensitivity(Frozen):
     repeats: int
     halves: int
     faults: tuple[str, ...]
-    cells: tuple[Cell, ...]
+    cells: tuple[FaultScore, ...]
 
 
-class Item(Frozen):
+class FaultTask(Frozen):
     """One piece of work: a fault at one strength in one partition of the subjects.
 
     Attributes:
@@ -122,7 +122,7 @@ class Item(Frozen):
 
     slices: Path
     out: Path
-    terms: Terms
+    terms: SensitivityTerms
     turn: int
     fault: str
     strength: float
@@ -175,12 +175,14 @@ def sensitivity(
             "more, since thirds of them are compared."
         )
     wanted, halves = chosen(faults), max(repeats, halves)
-    terms = Terms(
+    terms = SensitivityTerms(
         fingerprint=data.about.fingerprint, seed=seed, features=tuple(features), networks=networks
     )
     begin(out, terms)
     items = [
-        Item(slices=slices, out=out, terms=terms, turn=turn, fault=fault.name, strength=strength)
+        FaultTask(
+            slices=slices, out=out, terms=terms, turn=turn, fault=fault.name, strength=strength
+        )
         for turn in range(halves)
         for fault in (wanted if turn < repeats else wanted[:1])
         for strength in fault.strengths
@@ -206,7 +208,9 @@ def sensitivity(
         repeats=repeats,
         halves=halves,
         faults=tuple(fault.name for fault in wanted),
-        cells=tuple(Cell.of(one, f"{item.path}") for item in items for one in read_json(item.path)),
+        cells=tuple(
+            FaultScore.of(one, f"{item.path}") for item in items for one in read_json(item.path)
+        ),
     )
     write_json(out / "sensitivity.json", found.model_dump())
     write_cells(out / "sensitivity.csv", found.cells)
@@ -231,7 +235,7 @@ def chosen(names: Sequence[str]) -> list[Fault]:
     return [one for one in FAULTS if not names or one.name in names or one is FAULTS[0]]
 
 
-def begin(out: Path, terms: Terms) -> None:
+def begin(out: Path, terms: SensitivityTerms) -> None:
     """Start a table, or go on with one on the same terms.
 
     Raises:
@@ -239,7 +243,7 @@ def begin(out: Path, terms: Terms) -> None:
     """
     path = out / "terms.json"
     if path.is_file():
-        if Terms.of(read_json(path), f"terms {path}") != terms:
+        if SensitivityTerms.of(read_json(path), f"terms {path}") != terms:
             raise RunError(
                 f"{out} holds a table of other slices, seed, features or networks; choose another "
                 "folder, or delete this one."
@@ -250,7 +254,7 @@ def begin(out: Path, terms: Terms) -> None:
         write_json(path, terms.model_dump())
 
 
-def work_through(items: Sequence[Item], workers: int | None) -> None:
+def work_through(items: Sequence[FaultTask], workers: int | None) -> None:
     """Score what has not been scored before, in several processes or in this one."""
     left = [item for item in items if not item.path.is_file()]
     try:
@@ -261,7 +265,7 @@ def work_through(items: Sequence[Item], workers: int | None) -> None:
         scorer_of.cache_clear()
 
 
-def score_item(item: Item) -> None:
+def score_item(item: FaultTask) -> None:
     """Score one fault and write its cells: none where the set has no place for it."""
     fault = next(one for one in FAULTS if one.name == item.fault)
     with one_thread():
@@ -286,7 +290,7 @@ def one_thread() -> Iterator[None]:
 
 
 @lru_cache(maxsize=1)
-def scorer_of(slices: Path, terms: Terms, turn: int) -> "Scorer":
+def scorer_of(slices: Path, terms: SensitivityTerms, turn: int) -> "Scorer":
     """Prepare one partition, or give the one that is ready in this process."""
     scorer = Scorer(SliceSet.open(slices), (terms.seed, turn), terms.features)
     return scorer if turn < terms.networks else scorer.without_networks()
@@ -323,9 +327,9 @@ class Scorer:
         return score(self.reference, one, sum(self.seed), self.floors, lambda *_, **__: None)
 
 
-def cell_of(one: Score, turn: int, fault: Fault, strength: float) -> Cell:
+def cell_of(one: Score, turn: int, fault: Fault, strength: float) -> FaultScore:
     """Reduce a score to what the table needs."""
-    return Cell(
+    return FaultScore(
         partition=turn,
         fault=fault.name,
         strength=strength,
@@ -351,6 +355,6 @@ def excess(one: Score) -> float:
     return outward if (out > 0) == (one.better in ("lower", "half")) else -outward
 
 
-def write_cells(path: Path, cells: Sequence[Cell]) -> None:
+def write_cells(path: Path, cells: Sequence[FaultScore]) -> None:
     """Write one row a score, for spreadsheets."""
-    write_table(path, (cell.model_dump() for cell in cells), list(Cell.model_fields))
+    write_table(path, (cell.model_dump() for cell in cells), list(FaultScore.model_fields))

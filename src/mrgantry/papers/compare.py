@@ -21,7 +21,7 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
-from mrgantry.evaluate.comparison import Comparison, Entrant, Outcome, spread_of
+from mrgantry.evaluate.comparison import Comparison, Entrant, RunOutcome, spread_of
 from mrgantry.evaluate.evaluate import evaluate, held_out
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.generate import AnyRecipe, Run, sample, train
@@ -31,7 +31,7 @@ from mrgantry.report.comparison import write_comparison
 OURS = {"images", "seed"}  # keys of a recipe that a comparison sets itself
 
 
-class Terms(Frozen):
+class ComparisonTerms(Frozen):
     """What was asked for; the same for all runs of a comparison.
 
     Attributes:
@@ -61,7 +61,7 @@ class Budget(Frozen):
         images: Length of each recipe's runs.
     """
 
-    terms: Terms
+    terms: ComparisonTerms
     device: str
     paces: tuple[Pace, ...]
     images: tuple[int, ...]
@@ -77,7 +77,7 @@ class Budget(Frozen):
 
 
 @dataclass(frozen=True)
-class Trial:
+class ComparisonRun:
     """One recipe with one seed, in a folder of its own: run, synthetic, scores."""
 
     recipe: AnyRecipe
@@ -103,7 +103,7 @@ class Trial:
         path = self.folder / "failed.json"
         return str(read_json(path)["reason"]) if path.is_file() else ""
 
-    def go(self, slices: Path, terms: Terms, floors: Floors) -> None:
+    def go(self, slices: Path, terms: ComparisonTerms, floors: Floors) -> None:
         """Train, sample and score, as far as that is not done yet."""
         run, synthetic, scores = (self.folder / n for n in ("run", "synthetic", "scores"))
         if not self.drawn:
@@ -123,7 +123,7 @@ class Trial:
             maps=False,
         )
 
-    def outcome(self) -> Outcome:
+    def outcome(self) -> RunOutcome:
         """Tell what came of it."""
         run = Run.open(self.folder / "run")
         commands = [run.facts.command]
@@ -131,7 +131,7 @@ class Trial:
             commands.append(read_about(self.folder / "synthetic").command)
             commands.append(read_json(self.folder / "scores/evaluation.json")["command"])
         log = run.log()
-        return Outcome(
+        return RunOutcome(
             recipe=self.recipe.name,
             seed=self.recipe.seed,
             folder=str(self.folder),
@@ -185,7 +185,7 @@ def compare(
     check(chosen, changes, rows, seeds)
     asked = {"minutes": minutes, "count": count, "only": tuple(only), "against": against}
     asked |= {"data": real.about.fingerprint, "recipes": tuple(chosen)}
-    budget = settle(out, Terms.of(asked, "comparison"), rows, say)
+    budget = settle(out, ComparisonTerms.of(asked, "comparison"), rows, say)
     command = command_line(
         "compare",
         slices,
@@ -211,7 +211,7 @@ def compare(
     return found
 
 
-def trials_of(out: Path, budget: Budget, seeds: int) -> list[Trial]:
+def trials_of(out: Path, budget: Budget, seeds: int) -> list[ComparisonRun]:
     """List what is to be done, in order.
 
     All recipes have the first seed before any gets the second: a comparison that is
@@ -219,7 +219,7 @@ def trials_of(out: Path, budget: Budget, seeds: int) -> list[Trial]:
     """
     recipes = budget.terms.recipes
     return [
-        Trial(budget.recipe(place, seed), out / safe_name(recipe.name) / f"seed-{seed}")
+        ComparisonRun(budget.recipe(place, seed), out / safe_name(recipe.name) / f"seed-{seed}")
         for seed in range(seeds)
         for place, recipe in enumerate(recipes)
     ]
@@ -255,7 +255,7 @@ def check(recipes: Sequence[AnyRecipe], changes: Sequence[str], rows: SliceSet, 
             )
 
 
-def settle(out: Path, terms: Terms, rows: SliceSet, say: Callable[[str], None]) -> Budget:
+def settle(out: Path, terms: ComparisonTerms, rows: SliceSet, say: Callable[[str], None]) -> Budget:
     """Time the recipes and write down how long each is trained, or read it back.
 
     Raises:
@@ -278,7 +278,9 @@ def settle(out: Path, terms: Terms, rows: SliceSet, say: Callable[[str], None]) 
     return budget
 
 
-def gather(real: SliceSet, budget: Budget, trials: Sequence[Trial], command: str) -> Comparison:
+def gather(
+    real: SliceSet, budget: Budget, trials: Sequence[ComparisonRun], command: str
+) -> Comparison:
     """Collect what the folders of all runs hold."""
     terms = budget.terms
     spreads = []

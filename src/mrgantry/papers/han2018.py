@@ -12,15 +12,15 @@ from mrgantry.generate.networks import Dcgan
 from mrgantry.generate.recipe import Adam, GanRecipe, RmsProp
 from mrgantry.generate.schedule import Steps
 from mrgantry.papers.reproduction import (
-    Block,
     Cohort,
     ImageType,
     Model,
-    Reading,
+    ReadingPlan,
     Reproduction,
     Said,
     Scale,
     Seat,
+    StudyBlock,
 )
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
@@ -148,11 +148,13 @@ STUDY = Reproduction(
     cohort=Cohort(subjects=220, sequences=SEQUENCES),
     image_types=_TYPES,
     samples=5000,  # unsaid; 50 of each model were shown
-    reading=Reading(
+    reading=ReadingPlan(
         protocol=PROTOCOL,
         # All DCGANs first, as printed.
         blocks=tuple(
-            Block(name=one.models[gan].label, image_type=one.name, models=(one.models[gan].name,))
+            StudyBlock(
+                name=one.models[gan].label, image_type=one.name, models=(one.models[gan].name,)
+            )
             for gan in (0, 1)
             for one in _TYPES
         ),

@@ -11,23 +11,23 @@ in the training split, so
 from typing import Literal
 
 from mrgantry.data.plan import SlicePlan
-from mrgantry.detect.classifier import Training
+from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.generate.losses import WassersteinPenalty
 from mrgantry.generate.networks import Progressive
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.generate.schedule import Growing
 from mrgantry.papers.reproduction import (
-    Block,
     Cohort,
     Experiment,
     ImageType,
     Model,
-    Reading,
+    ReadingPlan,
     Reproduction,
     Said,
     Scale,
     Seat,
+    StudyBlock,
 )
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
@@ -221,16 +221,16 @@ STUDY = Reproduction(
         ),
     ),
     samples=10_000,
-    reading=Reading(
+    reading=ReadingPlan(
         protocol=PROTOCOL,
-        blocks=(Block(name="PGGAN", image_type="t1c", models=("tumour", "non-tumour")),),
+        blocks=(StudyBlock(name="PGGAN", image_type="t1c", models=("tumour", "non-tumour")),),
         seats=(Seat(),),
         printed=(PRINTED, PRINTED_TUMOUR),
     ),
     selected=True,
     detection=Experiment(
         image_type="t1c",
-        training=Training(crop=CROP),
+        training=ClassifierTraining(crop=CROP),
         real_share=0.04,  # 8,889 real slices beside 200,000 changed ones
         ratios=(1.0, RATIO),
         printed=PRINTED_DETECTION,
@@ -281,7 +281,7 @@ STUDY = Reproduction(
             draws=3,
             reading=("cases=20",),
             detection={
-                "training": Training(
+                "training": ClassifierTraining(
                     network="small",
                     weights="scratch",
                     crop=CROP,
@@ -304,7 +304,7 @@ STUDY = Reproduction(
             recipe={"precision": "fp32"},
             samples=2000,
             detection={
-                "training": Training(
+                "training": ClassifierTraining(
                     network="resnet18", weights="scratch", crop=CROP, batch=64, precision="fp32"
                 ),
                 "real_share": 0.5,

@@ -13,15 +13,15 @@ from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import KazuhiroDcgan
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.papers.reproduction import (
-    Block,
     Cohort,
     ImageType,
     Model,
-    Reading,
+    ReadingPlan,
     Reproduction,
     Said,
     Scale,
     Seat,
+    StudyBlock,
 )
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
@@ -122,9 +122,9 @@ STUDY = Reproduction(
         ),
     ),
     samples=2000,
-    reading=Reading(
+    reading=ReadingPlan(
         protocol=PROTOCOL,
-        blocks=(Block(name="T1", image_type="t1", models=("dcgan-stable",)),),
+        blocks=(StudyBlock(name="T1", image_type="t1", models=("dcgan-stable",)),),
         seats=(
             *[Seat(group=NEURO, paper="a neuroradiologist of 15 years or more")] * 2,
             *[Seat(group=OTHER, paper="a body radiologist of 10 years or more")] * 2,

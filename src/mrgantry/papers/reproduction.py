@@ -8,7 +8,7 @@ from typing import Any, Literal
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.data.plan import SlicePlan
-from mrgantry.detect.classifier import Training
+from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.study.printed import Printed, PrintedValues
@@ -78,7 +78,7 @@ class ImageType(Frozen):
     models: tuple[Model, ...]
 
 
-class Block(Frozen):
+class StudyBlock(Frozen):
     """A block of the reader study.
 
     Attributes:
@@ -104,7 +104,7 @@ class Seat(Frozen):
     paper: str = ""
 
 
-class Reading(Frozen):
+class ReadingPlan(Frozen):
     """The reader study.
 
     Attributes:
@@ -116,7 +116,7 @@ class Reading(Frozen):
     """
 
     protocol: Protocol
-    blocks: tuple[Block, ...]
+    blocks: tuple[StudyBlock, ...]
     seats: tuple[Seat, ...]
     printed: tuple[Printed, ...]
     quiz: int = 0
@@ -135,7 +135,7 @@ class Experiment(Frozen):
     """
 
     image_type: str
-    training: Training
+    training: ClassifierTraining
     seeds: int = 3
     real_share: float = 0.5
     ratios: tuple[float, ...] = (1.0,)
@@ -207,7 +207,7 @@ class Said(Frozen):
     readers: str = ""
 
 
-class Changes(Frozen):
+class UserChanges(Frozen):
     """What a user changes in a study; None leaves it as it is.
 
     Attributes:
@@ -263,13 +263,13 @@ class Reproduction(Frozen):
     said: Said
     notes: tuple[str, ...]
     scales: tuple[Scale, ...]
-    reading: Reading | None = None
+    reading: ReadingPlan | None = None
     values: PrintedValues | None = None
     selected: bool = False
     detection: Experiment | None = None
     scale: ScaleName = "paper"
     draws: int | None = None
-    changes: Changes = Changes()
+    changes: UserChanges = UserChanges()
 
     def scale_of(self, name: str) -> Scale:
         """Look a scale up.
@@ -315,7 +315,7 @@ class Reproduction(Frozen):
             }
         )
 
-    def changed(self, changes: Changes) -> "Reproduction":
+    def changed(self, changes: UserChanges) -> "Reproduction":
         """Give the same study with a user's changes, at the scale that it has.
 
         Raises:

@@ -15,7 +15,7 @@ from mrgantry.data.slices import SPLITS, SliceSet, read_about
 from mrgantry.detect.detection import Detection, read_detection
 from mrgantry.generate import Run
 from mrgantry.papers import find_study
-from mrgantry.papers.reproduction import ImageType, Model, Reading
+from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
 from mrgantry.papers.work import Work, blocks_of, folders_of, reason_in
 from mrgantry.report.page import commands, find
 from mrgantry.report.reproduced import (
@@ -290,7 +290,7 @@ def answered(study: Study) -> bool:
         store.engine.dispose()
 
 
-def seats(reading: Reading) -> Iterator[str]:
+def seats(reading: ReadingPlan) -> Iterator[str]:
     """Say who is to sit where, as far as the paper tells."""
     for number, seat in enumerate(reading.seats, 1):
         paper = f"in the paper {seat.paper}" if seat.paper else ""

@@ -9,9 +9,9 @@ from matplotlib.patches import Rectangle
 
 from mrgantry.common.score import Score
 from mrgantry.evaluate.explained import title_of
-from mrgantry.report.drawing import REAL, Look, blank, log_if_wide, svg
+from mrgantry.report.drawing import REAL, DrawingStyle, blank, log_if_wide, svg
 
-Looks = Mapping[str, Look]
+Looks = Mapping[str, DrawingStyle]
 CELL = 3.7  # inches: the width of a chart that stands beside others
 
 

@@ -7,10 +7,10 @@ import numpy as np
 
 from mrgantry.detect.detection import Arm, Condition, Detection
 from mrgantry.detect.effects import MEASURES, SIZES
-from mrgantry.report.drawing import INK, LOOKS, REAL, Look, blank, svg
+from mrgantry.report.drawing import INK, LOOKS, REAL, DrawingStyle, blank, svg
 
-LOOK: Mapping[Condition, Look] = {
-    "none": Look(REAL, "D", "◆"),
+LOOK: Mapping[Condition, DrawingStyle] = {
+    "none": DrawingStyle(REAL, "D", "◆"),
     "classical": LOOKS[1],
     "synthetic": LOOKS[0],
     "classical+synthetic": LOOKS[2],
@@ -154,7 +154,7 @@ def calibration(found: Detection) -> str:
     return svg(figure)
 
 
-def looks_of_groups(groups: Sequence[str]) -> dict[str, Look]:
+def looks_of_groups(groups: Sequence[str]) -> dict[str, DrawingStyle]:
     """Give the groups of the map their looks: a mark a source, dark with a tumour."""
     marks = {"real": ("o", "●"), "classical": ("s", "■"), "synthetic": ("^", "▲")}
     dark = {"real": REAL, "classical": LOOKS[1].colour, "synthetic": LOOKS[0].colour}
@@ -163,7 +163,7 @@ def looks_of_groups(groups: Sequence[str]) -> dict[str, Look]:
     for name in groups:
         source, _, word = name.partition(", ")
         colour = (dark if word == "tumour" else pale)[source]
-        found[name] = Look(colour, *marks[source])
+        found[name] = DrawingStyle(colour, *marks[source])
     return found
 
 

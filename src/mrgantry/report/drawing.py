@@ -35,7 +35,7 @@ STYLE: dict[str, Any] = {
 }
 
 
-class Look(NamedTuple):
+class DrawingStyle(NamedTuple):
     """How a set is drawn: colour and mark differ, so that either tells sets apart.
 
     Attributes:
@@ -53,18 +53,18 @@ class Look(NamedTuple):
 
 # Okabe and Ito's colours (2008), told apart by the colour-blind; blue is kept for real images.
 LOOKS = (
-    Look(SYNTHETIC, "o", "●"),
-    Look("#00916a", "s", "■", (0, (5, 1.5))),
-    Look("#b0609a", "^", "▲", (0, (1.5, 1))),
-    Look("#333a40", "D", "◆", (0, (6, 1.5, 1.5, 1.5))),
-    Look("#d99a00", "v", "▼", (0, (3, 1))),
-    Look("#48a6dc", "P", "✚", (0, (8, 2))),
-    Look("#8a4b2a", "X", "✖", (0, (4, 1, 1, 1, 1, 1))),
-    Look("#7a7f2a", "*", "★", (0, (2, 2))),
+    DrawingStyle(SYNTHETIC, "o", "●"),
+    DrawingStyle("#00916a", "s", "■", (0, (5, 1.5))),
+    DrawingStyle("#b0609a", "^", "▲", (0, (1.5, 1))),
+    DrawingStyle("#333a40", "D", "◆", (0, (6, 1.5, 1.5, 1.5))),
+    DrawingStyle("#d99a00", "v", "▼", (0, (3, 1))),
+    DrawingStyle("#48a6dc", "P", "✚", (0, (8, 2))),
+    DrawingStyle("#8a4b2a", "X", "✖", (0, (4, 1, 1, 1, 1, 1))),
+    DrawingStyle("#7a7f2a", "*", "★", (0, (2, 2))),
 )
 
 
-def looks(names: Sequence[str]) -> dict[str, Look]:
+def looks(names: Sequence[str]) -> dict[str, DrawingStyle]:
     """Give each set its look, in their order; after the eighth, they come again."""
     return {name: LOOKS[place % len(LOOKS)] for place, name in enumerate(names)}
 

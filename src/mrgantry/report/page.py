@@ -27,7 +27,7 @@ LISTED = 8  # entries of a list that are printed
 
 
 @dataclass
-class Found:
+class PageFolders:
     """What the folders hold, by kind."""
 
     cohorts: list[Path] = field(default_factory=list)
@@ -99,13 +99,13 @@ def report(out: Path, folders: Sequence[Path]) -> None:
     write_text(out, page)
 
 
-def find(folders: Sequence[Path]) -> Found:
+def find(folders: Sequence[Path]) -> PageFolders:
     """Tell each folder's kind by the file that only this kind has.
 
     Raises:
         DataError: A folder is of no known kind.
     """
-    found = Found()
+    found = PageFolders()
     for folder in folders:
         if (folder / "about.json").is_file():
             one = SliceSet.open(folder)
@@ -261,7 +261,7 @@ def cohort(folder: Path) -> dict[str, Any]:
     }
 
 
-def commands(found: Found) -> list[str]:
+def commands(found: PageFolders) -> list[str]:
     """List the commands that make everything on the page again, in order."""
     return [
         *(read_json(folder / "cohort.json")["command"] for folder in found.cohorts),
@@ -273,7 +273,7 @@ def commands(found: Found) -> list[str]:
     ]
 
 
-def provenance(found: Found) -> list[tuple[str, str]]:
+def provenance(found: PageFolders) -> list[tuple[str, str]]:
     """Name versions and fingerprints."""
     versions: dict[str, str] = {}
     for one in (*found.real, *found.synthetic):

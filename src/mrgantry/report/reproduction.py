@@ -21,7 +21,7 @@ from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
 from mrgantry.report.reproduction_readers import in_points, readers
 from mrgantry.report.scores import anchor_of, cell, glossary
 from mrgantry.report.study import words
-from mrgantry.report.study.words import Cell
+from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import PrintedValues
 
 SHOWN = 12  # images in a grid
@@ -205,14 +205,14 @@ def named(arm: Arm) -> str:
     return f"{arm.condition}, {arm.ratio:g} synthetic to each other image"
 
 
-def scored(found: Detection | None, arm: Arm | None, measure: str) -> Cell | None:
+def scored(found: Detection | None, arm: Arm | None, measure: str) -> TableCell | None:
     """Write a measure of a condition, in percent."""
     if found is None or arm is None:
         return None
     one = found.score(arm, measure)
     if one.value is None or one.low is None or one.high is None:
         return None
-    return Cell(f"{100 * one.value:.1f}", f"{100 * one.low:.1f} to {100 * one.high:.1f}")
+    return TableCell(f"{100 * one.value:.1f}", f"{100 * one.low:.1f} to {100 * one.high:.1f}")
 
 
 def effect(one: Effect) -> dict[str, str]:

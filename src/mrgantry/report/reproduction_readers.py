@@ -8,7 +8,7 @@ from mrgantry.report.rendering import number
 from mrgantry.report.reproduced import ModelResult, Reproduced
 from mrgantry.report.scores import cell
 from mrgantry.report.study import words
-from mrgantry.report.study.words import Cell
+from mrgantry.report.study.words import TableCell
 from mrgantry.study.measured import Confusion
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.results import ALL, Analysis, Reading
@@ -54,12 +54,12 @@ def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -
         tables = [table for one in analysis.readings for table in one.tumour]
         mine = [one for one in tables if one.images == row.label]
         if not mine:
-            return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+            return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
         one = mine[0]
         return {"counts": [one.tt, one.tn, one.nt, one.nn], "accuracy": words.share(one.accuracy)}
     some = fitting(analysis, printed, place)
     if some is None:
-        return {"counts": [words.NOTHING] * 4, "accuracy": Cell(words.NOTHING)}
+        return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
     counts: Confusion = some.confusion
     return {
         "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
@@ -73,7 +73,7 @@ def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, A
     if len(names) != 2:
         return []
     means = [fmean(balanced(row) for row in printed.rows if row.group == one) for one in names]
-    ours: list[Cell | None] = [None] * 3
+    ours: list[TableCell | None] = [None] * 3
     if analysis:
         block = analysis.blocks[0] if len(analysis.blocks) == 1 else ALL
         known = {one.group: one for one in analysis.means if one.block == block}
@@ -99,17 +99,19 @@ def balanced(row: PrintedRow) -> float:
     return (rr / (rr + rs) + ss / (sr + ss)) / 2
 
 
-def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> Cell | None:
+def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> TableCell | None:
     """Write how much better the first group is than the second, in points."""
     for one in analysis.group_differences:
         if one.block != block or {one.first, one.second} != set(names):
             continue
         found, sign = one.balanced_accuracy, 1 if one.first == names[0] else -1
         if found.value is None:
-            return Cell(words.NOTHING)
+            return TableCell(words.NOTHING)
         ends = [found.interval.low, found.interval.high][::sign]
         known = [in_points(sign * end) for end in ends if end is not None]
-        return Cell(in_points(sign * found.value), " to ".join(known) if len(known) == 2 else "")
+        return TableCell(
+            in_points(sign * found.value), " to ".join(known) if len(known) == 2 else ""
+        )
     return None
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from mrgantry.common.files import read_json
 from mrgantry.common.score import Score, read_scores
 from mrgantry.evaluate import verdict
-from mrgantry.evaluate.differences import Difference
+from mrgantry.evaluate.differences import ScoreDifference
 from mrgantry.evaluate.explained import (
     BY_NAME,
     EXPLANATIONS,
@@ -23,7 +23,7 @@ from mrgantry.evaluate.explained import (
 )
 from mrgantry.evaluate.spectrum import frequencies
 from mrgantry.report import charts, figures
-from mrgantry.report.drawing import LOOKS, REAL, TRAINING, Look, looks
+from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks
 from mrgantry.report.rendering import between, number
 
 HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
@@ -195,7 +195,7 @@ def anchor_of(score: str) -> str:
 # --- differences ----------------------------------------------------------------------
 
 
-def read_differences(folder: Path) -> list[Difference]:
+def read_differences(folder: Path) -> list[ScoreDifference]:
     """Read what `write_differences` wrote; nothing, if there is no such file."""
     path = folder / "differences.csv"
     if not path.is_file():
@@ -203,12 +203,12 @@ def read_differences(folder: Path) -> list[Difference]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["score"] not in HIDDEN]
     numbers = [{key: float(line[key] or "nan") for key in VALUES} for line in lines]
-    return [Difference(**line | found) for line, found in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
+    return [ScoreDifference(**line | found) for line, found in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
 
 
-def told_apart(found: Sequence[Difference], sets: Sequence[str]) -> dict[str, Any]:
+def told_apart(found: Sequence[ScoreDifference], sets: Sequence[str]) -> dict[str, Any]:
     """Say in which scores sets differ by more than chance, and which is nearer to the best."""
-    by_kind: dict[tuple[str, str], list[Difference]] = {}
+    by_kind: dict[tuple[str, str], list[ScoreDifference]] = {}
     for one in found:
         by_kind.setdefault((one.score, one.features), []).append(one)
     clear = {kind: some for kind, some in by_kind.items() if any(one.nearer for one in some)}
@@ -228,7 +228,7 @@ def told_apart(found: Sequence[Difference], sets: Sequence[str]) -> dict[str, An
     }
 
 
-def ahead(name: str, some: Sequence[Difference]) -> Iterator[dict[str, str]]:
+def ahead(name: str, some: Sequence[ScoreDifference]) -> Iterator[dict[str, str]]:
     """List the sets that one is clearly nearer to the best than, and by how much."""
     for one in some:
         if one.nearer == name:
@@ -243,14 +243,14 @@ def ahead(name: str, some: Sequence[Difference]) -> Iterator[dict[str, str]]:
 # --- pictures -------------------------------------------------------------------------
 
 
-def keys(drawn: Mapping[str, Look]) -> list[dict[str, str]]:
+def keys(drawn: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
     """Give what stands beside figures: name, colour and sign."""
     return [
         {"name": name, "colour": look.colour, "sign": look.sign} for name, look in drawn.items()
     ]
 
 
-def bars(question: str, kinds: Kinds, drawn: Mapping[str, Look]) -> dict[str, str]:
+def bars(question: str, kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> dict[str, str]:
     """Draw the scores under one question; those that are no numbers are left out."""
     finite = [
         [one for one in of.values() if isfinite(one.value) and isfinite(one.floor)]
@@ -261,7 +261,7 @@ def bars(question: str, kinds: Kinds, drawn: Mapping[str, Look]) -> dict[str, st
     return {"question": question, "picture": picture}
 
 
-def fidelity(kinds: Kinds, drawn: Mapping[str, Look]) -> Iterator[dict[str, Any]]:
+def fidelity(kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> Iterator[dict[str, Any]]:
     """Draw fidelity against diversity for each extractor that both were measured on."""
     for features in dict.fromkeys(features for _, features in kinds):
         pictures = [
@@ -277,7 +277,7 @@ def fidelity(kinds: Kinds, drawn: Mapping[str, Look]) -> Iterator[dict[str, Any]
             yield {"features": features, "pictures": pictures}
 
 
-def spectra(pictures: Pictures, drawn: Mapping[str, Look]) -> list[str]:
+def spectra(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> list[str]:
     """Draw power spectra: as they are, and less that of real images."""
     if "real/spectrum" not in pictures:
         return []
@@ -290,7 +290,7 @@ def spectra(pictures: Pictures, drawn: Mapping[str, Look]) -> list[str]:
     ]
 
 
-def image_map(pictures: Pictures, drawn: Mapping[str, Look]) -> dict[str, Any]:
+def image_map(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> dict[str, Any]:
     """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
     groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
     if not groups:
@@ -311,13 +311,13 @@ def base_of(group: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len, default="")
 
 
-def map_looks(groups: Sequence[str], drawn: Mapping[str, Look]) -> dict[str, Look]:
+def map_looks(groups: Sequence[str], drawn: Mapping[str, DrawingStyle]) -> dict[str, DrawingStyle]:
     """Give each group of a map its look.
 
     Groups are called after a set, and after a column's value if there is one: then the
     colour tells the set, the mark the value.
     """
-    real = {"real, training": Look(TRAINING, "o", "●"), HELD: Look(REAL, "D", "◆")}
+    real = {"real, training": DrawingStyle(TRAINING, "o", "●"), HELD: DrawingStyle(REAL, "D", "◆")}
     bases = real | dict(drawn)
     split = {}
     for group in groups:

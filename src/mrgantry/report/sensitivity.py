@@ -14,7 +14,7 @@ import numpy as np
 from mrgantry.common.files import write_text
 from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
 from mrgantry.evaluate.faults.material import Family
-from mrgantry.evaluate.sensitivity import Cell, Sensitivity
+from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
 from mrgantry.report.drawing import INK, STYLE, blank, svg
 from mrgantry.report.rendering import render
 
@@ -93,7 +93,7 @@ SHORT = {
 }
 
 
-class Entry(NamedTuple):
+class TableEntry(NamedTuple):
     """A place in the table, over all partitions: its sign and how far out it lies.
 
     Attributes:
@@ -130,12 +130,12 @@ class Least(NamedTuple):
     shade: float
 
 
-class Table:
+class SensitivityTable:
     """The cells of a sensitivity study, by fault, strength and score."""
 
     def __init__(self, found: Sensitivity):
         self.found = found
-        self.cells: dict[tuple[str, float, Kind], list[Cell]] = {}
+        self.cells: dict[tuple[str, float, Kind], list[FaultScore]] = {}
         for one in found.cells:
             self.cells.setdefault((one.fault, one.strength, kind_of(one)), []).append(one)
         have = dict.fromkeys(map(kind_of, found.cells))
@@ -148,14 +148,14 @@ class Table:
         self.faulty = self.faults[1:] or self.faults
         self.rows = [(fault, strength) for fault in self.faults for strength in fault.strengths]
 
-    def entry(self, fault: Fault, strength: float, kind: Kind) -> Entry:
+    def entry(self, fault: Fault, strength: float, kind: Kind) -> TableEntry:
         """Put the partitions of one place together; their majority gives the sign."""
         cells = self.cells.get((fault.name, strength, kind), [])
         cells = [one for one in cells if one.partition < self.found.repeats]
         if not cells:
-            return Entry("", nan, sure=True)
+            return TableEntry("", nan, sure=True)
         sure = len({one.verdict for one in cells}) == 1
-        return Entry(majority(cells), mean(one.excess for one in cells), sure)
+        return TableEntry(majority(cells), mean(one.excess for one in cells), sure)
 
     def signs(self, fault: Fault, kind: Kind) -> list[str]:
         """Give the signs of all strengths, "" where no partition tells anything.
@@ -197,12 +197,12 @@ class Table:
 
 def write_sensitivity(out: Path, found: Sensitivity) -> None:
     """Write `sensitivity.md` and its picture, `sensitivity.svg`."""
-    table = Table(found)
+    table = SensitivityTable(found)
     write_text(out / "sensitivity.svg", svg(picture(table)))
     write_text(out / "sensitivity.md", page(table))
 
 
-def page(table: Table) -> str:
+def page(table: SensitivityTable) -> str:
     """Write the table and what it says, in Markdown."""
     counts = [one.n for one in table.found.cells]
     met, missed = checks(table)
@@ -231,7 +231,7 @@ def page(table: Table) -> str:
     )
 
 
-def checks(table: Table) -> tuple[int, list[str]]:
+def checks(table: SensitivityTable) -> tuple[int, list[str]]:
     """Compare with what was expected: how many expectations hold, and which do not."""
     found = [
         problem
@@ -242,7 +242,7 @@ def checks(table: Table) -> tuple[int, list[str]]:
     return found.count(""), [problem for problem in found if problem]
 
 
-def must_notice(table: Table, fault: Fault, family: Family) -> Iterator[str]:
+def must_notice(table: SensitivityTable, fault: Fault, family: Family) -> Iterator[str]:
     """Check that a family notices a fault's greatest strength, and no score a smaller one alone.
 
     Yields:
@@ -261,7 +261,7 @@ def must_notice(table: Table, fault: Fault, family: Family) -> Iterator[str]:
             yield f"{fault.name}: {name_of(kind)} loses sight of it as it grows" if lost else ""
 
 
-def must_not_move(table: Table, fault: Fault, family: Family) -> Iterator[str]:
+def must_not_move(table: SensitivityTable, fault: Fault, family: Family) -> Iterator[str]:
     """Check that a family does not move with a fault at any strength.
 
     Yields:
@@ -275,7 +275,7 @@ def must_not_move(table: Table, fault: Fault, family: Family) -> Iterator[str]:
             yield f"{title(fault, strength)}: moves {', '.join(moved)}" if moved else ""
 
 
-def picture(table: Table) -> Any:
+def picture(table: SensitivityTable) -> Any:
     """Draw the smallest strengths as colours."""
     faults = table.faulty
     places = [[table.least(fault, kind) for kind in table.kinds] for fault in faults]
@@ -297,7 +297,7 @@ def picture(table: Table) -> Any:
     return figure
 
 
-def rule(axes: Any, table: Table) -> None:
+def rule(axes: Any, table: SensitivityTable) -> None:
     """Draw lines between places, bold ones between families and between groups of faults."""
     ends = np.cumsum([len(group) for group in table.groups[1:] if group])
     for place in range(1, len(table.kinds)):
@@ -307,14 +307,14 @@ def rule(axes: Any, table: Table) -> None:
         axes.axhline(place - 0.5, color="white", linewidth=3 if place in ends else 0.6)
 
 
-def majority(cells: list[Cell]) -> str:
+def majority(cells: list[FaultScore]) -> str:
     """Give the sign of most partitions, "0" where none is that of most; "" without any."""
     verdicts = [one.verdict for one in cells]
     most = [sign for name, sign in SIGNS.items() if 2 * verdicts.count(name) > len(verdicts)]
     return most[0] if most else "0" if verdicts else ""
 
 
-def kind_of(cell: Cell) -> Kind:
+def kind_of(cell: FaultScore) -> Kind:
     """Say which score it is; few images have fewer principal directions than 64."""
     return cell.score, PCA if cell.features.startswith("pca") else cell.features
 

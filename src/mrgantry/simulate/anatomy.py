@@ -48,7 +48,7 @@ WARPS = ((35.0, 1.7), (15.0, 1.4), (8.0, 1.6))
 
 
 @dataclass(frozen=True)
-class Head:
+class HeadShape:
     """How a person differs from the template, before any tumour.
 
     Attributes:
@@ -100,7 +100,7 @@ class Anatomy:
         return torch.nonzero(self.brain)[:, 0]
 
 
-def draw_head(template: Template, generator: torch.Generator) -> Head:
+def draw_head(template: Template, generator: torch.Generator) -> HeadShape:
     """Draw a head's size, pose, warp and age."""
     velocity = torch.zeros(3, *COARSE)
     for sigma, amplitude in WARPS:
@@ -109,7 +109,7 @@ def draw_head(template: Template, generator: torch.Generator) -> Head:
     linear, shift = _pose(generator)
     # Each sign of age: 0.7 of its variance from age, the rest its own.
     own = [0.84 * age + 0.55 * normal(generator) for _ in range(3)]
-    head = Head(
+    head = HeadShape(
         velocity=velocity,
         linear=linear,
         shift=shift,
@@ -142,7 +142,7 @@ def _pose(
     return linear, middle + 1.5 * draw(generator, 3)
 
 
-def _from_ventricles(template: Template, head: Head) -> Float[Tensor, "3 i j k"]:
+def _from_ventricles(template: Template, head: HeadShape) -> Float[Tensor, "3 i j k"]:
     """Give the velocity, peak about 1, that widens the ventricles."""
     distance = sample(template.map("ventricle"), to_template(template, head, None))[0]
     inside = torch.sigmoid(-distance / 5)
@@ -152,7 +152,7 @@ def _from_ventricles(template: Template, head: Head) -> Float[Tensor, "3 i j k"]
 
 
 def to_template(
-    template: Template, head: Head, velocity: Float[Tensor, "3 i j k"] | None
+    template: Template, head: HeadShape, velocity: Float[Tensor, "3 i j k"] | None
 ) -> Float[Tensor, "3 i j k"]:
     """Send the coarse grid of the canvas to template voxels.
 
@@ -171,7 +171,7 @@ def to_template(
 
 
 def place(
-    template: Template, head: Head, push: Float[Tensor, "3 i j k"] | None = None
+    template: Template, head: HeadShape, push: Float[Tensor, "3 i j k"] | None = None
 ) -> tuple[Float[Tensor, "3 i j k"], float]:
     """Send the coarse grid to the template, and give the least local volume ratio.
 
@@ -195,7 +195,7 @@ def place(
 
 def build_anatomy(
     template: Template,
-    head: Head,
+    head: HeadShape,
     coarse: Float[Tensor, "3 i j k"],
     least: float,
     generator: torch.Generator,

@@ -62,7 +62,7 @@ AVERAGE = {
 
 
 @dataclass(frozen=True)
-class Protocol:
+class ScanProtocol:
     """How one sequence of one subject is scanned.
 
     Attributes:
@@ -116,7 +116,7 @@ def draw_tissues(generator: torch.Generator) -> dict[str, Tissue]:
 
 def draw_protocol(
     sequence: str, fluid: Tissue, generator: torch.Generator, t1_kind: str | None = None
-) -> Protocol:
+) -> ScanProtocol:
     """Draw a scanner's settings for one sequence.
 
     Args:
@@ -132,7 +132,7 @@ def draw_protocol(
     bias = 0.12 * uniform(generator, 0.5, 1.3)
     gain = uniform(generator, 300.0, 900.0)
     kind, tr, te, ti, flip = _timing(sequence, fluid, generator, t1_kind)
-    return Protocol(sequence, kind, tr, te, ti, flip, slice_mm, noise, bias, gain)
+    return ScanProtocol(sequence, kind, tr, te, ti, flip, slice_mm, noise, bias, gain)
 
 
 def _timing(
@@ -159,7 +159,7 @@ def _timing(
     return kind, uniform(generator, 0.45, 0.65), uniform(generator, 8.0, 14.0), 0.0, 90.0
 
 
-def signal(tissue: Tissue, protocol: Protocol) -> float:
+def signal(tissue: Tissue, protocol: ScanProtocol) -> float:
     """Give a tissue's signal.
 
     Source: Bernstein, King and Zhou, Handbook of MRI Pulse Sequences (2004): spoiled
@@ -180,7 +180,7 @@ def signal(tissue: Tissue, protocol: Protocol) -> float:
 
 
 def acquire(
-    protocol: Protocol,
+    protocol: ScanProtocol,
     tissues: dict[str, Tissue],
     fractions: Float[Tensor, "t n"],
     anatomy: Anatomy,

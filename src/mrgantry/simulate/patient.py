@@ -7,7 +7,7 @@ from jaxtyping import Float, Int16, UInt8
 from torch import Tensor
 
 from mrgantry.simulate.anatomy import Anatomy, build_anatomy, draw_head, place
-from mrgantry.simulate.contrast import Protocol, Tissue, acquire, draw_protocol, draw_tissues
+from mrgantry.simulate.contrast import ScanProtocol, Tissue, acquire, draw_protocol, draw_tissues
 from mrgantry.simulate.fields import stream
 from mrgantry.simulate.template import Template, load_template
 from mrgantry.simulate.tumour import Focus, Tumour, grow, plant
@@ -42,7 +42,7 @@ class Patient:
             volume.view(-1)[self.anatomy.voxels] = self.tumour.labels
         return volume
 
-    def protocol(self, sequence: str, visit: int = 1, t1_kind: str | None = None) -> Protocol:
+    def protocol(self, sequence: str, visit: int = 1, t1_kind: str | None = None) -> ScanProtocol:
         """Draw how this patient is scanned; see `draw_protocol`."""
         generator = self._stream("protocol", sequence, visit)
         return draw_protocol(sequence, self.tissues["csf"], generator, t1_kind)

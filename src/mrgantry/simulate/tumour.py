@@ -15,7 +15,7 @@ from jaxtyping import Bool, Float, Int, UInt8
 from scipy import ndimage
 from torch import Tensor
 
-from mrgantry.simulate.anatomy import COARSE, GRID, Anatomy, Head, to_template
+from mrgantry.simulate.anatomy import COARSE, GRID, Anatomy, HeadShape, to_template
 from mrgantry.simulate.fields import (
     Box,
     Shape,
@@ -67,7 +67,9 @@ class Tumour:
     labels: UInt8[Tensor, " n"]
 
 
-def plant(template: Template, head: Head, generator: torch.Generator, high_grade: bool) -> Focus:
+def plant(
+    template: Template, head: HeadShape, generator: torch.Generator, high_grade: bool
+) -> Focus:
     """Choose a place in the white matter of the cerebrum, a size and a mass effect."""
     coarse = to_template(template, head, head.velocity)
     _, white, _, depth, _, ventricle, _, below, _ = sample(template.maps, coarse)

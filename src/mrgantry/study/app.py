@@ -24,7 +24,16 @@ from fastapi.responses import HTMLResponse, JSONResponse
 from starlette.exceptions import HTTPException
 
 from mrgantry.study.access import Attempts, Gate, Origins, RefusedError, cookie_name, said
-from mrgantry.study.asked import DARK, LIGHT, TRIAL, Answered, Displayed, Entry, Happened, Stepped
+from mrgantry.study.asked import (
+    DARK,
+    LIGHT,
+    TRIAL,
+    Answered,
+    Displayed,
+    Happened,
+    LinkToken,
+    Stepped,
+)
 from mrgantry.study.progress import canvas, progress, taught
 from mrgantry.study.rendering import Pages, duration, marked_up, scripts
 from mrgantry.study.shown import png
@@ -137,7 +146,7 @@ async def entrance(desk: AtDesk) -> HTMLResponse:
 
 
 @router.post("/enter")
-def enter(request: Request, entry: Entry, desk: AtDesk) -> Response:
+def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
     """Begin a session with the token of a personal link."""
     client = request.client.host if request.client else ""
     person = desk.store.person_of(entry.token)

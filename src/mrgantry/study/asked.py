@@ -24,7 +24,7 @@ def _printable(text: str) -> str:
     return "".join(letter if letter.isprintable() else " " for letter in text).strip()
 
 
-class Entry(Frozen):
+class LinkToken(Frozen):
     """The token of a personal link."""
 
     token: Annotated[str, Field(min_length=1, max_length=200)]

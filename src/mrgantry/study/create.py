@@ -21,7 +21,7 @@ from mrgantry.study.draw import Pool, draw, order
 from mrgantry.study.pools import Sources, check_names, describe, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.store import fill, hashed
-from mrgantry.study.study import About, Reader, Study, checked_url
+from mrgantry.study.study import Reader, Study, StudyFacts, checked_url
 from mrgantry.study.tables import protect
 
 Kind = Literal["blinded", "teaching"]
@@ -75,7 +75,7 @@ def create(
     pools = [open_pool(one, protocol, against, only) for one in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
-    about = About(
+    about = StudyFacts(
         id=secrets.token_hex(8),
         kind=kind,
         title=title,
@@ -151,7 +151,7 @@ def audit_of(pool: Pool, protocol: Protocol, seed: int) -> CueAudit:
 
 def _write(
     folder: Path,
-    about: About,
+    about: StudyFacts,
     cases: Cases,
     drawn: Sequence[Parts],
     pools: Sequence[Pool],

@@ -12,14 +12,14 @@ from scipy.optimize import brentq
 from scipy.stats import norm
 from sklearn.metrics import roc_auc_score, roc_curve
 
-from mrgantry.study.measured import Confusion, Detection, Estimate, Interval, Roc, RocPoint
+from mrgantry.study.measured import Confusion, Estimate, Interval, Roc, RocPoint, SignalDetection
 from mrgantry.study.proportions import Z
 
 DELTA = "normal, variance by Gourevitch and Galanter 1967; rates log-linear (Hautus 1995)"
 AUC = "Newcombe 2006, method 5 (score-type, variance by Hanley and McNeil 1982)"
 
 
-def detection(found: Confusion) -> Detection:
+def detection(found: Confusion) -> SignalDetection:
     """Give d' and the criterion c of a confusion table.
 
     Half an answer is added to each cell, so that rates of 0 and 1 stay finite: the hit rate is
@@ -34,12 +34,12 @@ def detection(found: Confusion) -> Detection:
             interval=Interval(low=None, high=None, n=found.n, method=DELTA),
             note="One class has no answers.",
         )
-        return Detection(d_prime=nothing, criterion=nothing)
+        return SignalDetection(d_prime=nothing, criterion=nothing)
     hit = (found.rr + 0.5) / (found.real + 1)
     alarm = (found.sr + 0.5) / (found.synthetic + 1)
     z_hit, z_alarm = float(norm.ppf(hit)), float(norm.ppf(alarm))
     error = sqrt(_variance(hit, found.real) + _variance(alarm, found.synthetic))
-    return Detection(
+    return SignalDetection(
         d_prime=_estimate(z_hit - z_alarm, error, found.n),
         criterion=_estimate(-(z_hit + z_alarm) / 2, error / 2, found.n),
     )

@@ -165,7 +165,7 @@ class ChanceTest(Frozen):
     note: str = ""
 
 
-class Detection(Frozen):
+class SignalDetection(Frozen):
     """Signal detection with real images as the signal.
 
     Attributes:

@@ -11,7 +11,7 @@ from mrgantry.data.fitness import check_alike, check_unseen, people_behind
 from mrgantry.data.rows import choose_rows
 from mrgantry.study.draw import Pool
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.study import Block, Source
+from mrgantry.study.study import Block, BlockSource
 
 
 @dataclass(frozen=True)
@@ -100,7 +100,7 @@ def describe(pool: Pool, split: str) -> Block:
     real = pool.real
     return Block(
         name=pool.name,
-        real=Source(
+        real=BlockSource(
             name=real.name,
             fingerprint=real.about.fingerprint,
             images=len(real),
@@ -111,7 +111,7 @@ def describe(pool: Pool, split: str) -> Block:
     )
 
 
-def _synthetic_facts(one: SliceSet) -> Source:
+def _synthetic_facts(one: SliceSet) -> BlockSource:
     selected: dict[str, Any] = one.about.notes.get("selected") or {}
     rules: list[str] = []
     generated = len(one)
@@ -119,7 +119,7 @@ def _synthetic_facts(one: SliceSet) -> Source:
         generated = max(generated, int(selected["looked_at"]))
         rules = [*selected["rules"], *rules]
         selected = selected.get("before") or {}
-    return Source(
+    return BlockSource(
         name=one.name,
         fingerprint=one.about.fingerprint,
         images=len(one),

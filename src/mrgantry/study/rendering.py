@@ -8,7 +8,7 @@ from typing import Any
 from markdown_it import MarkdownIt
 
 from mrgantry.common.templates import fill_in
-from mrgantry.study.study import About
+from mrgantry.study.study import StudyFacts
 
 KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 
@@ -28,7 +28,7 @@ def scripts() -> dict[str, tuple[bytes, str]]:
 class Pages:
     """The pages of one study."""
 
-    about: About
+    about: StudyFacts
 
     def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
         """Fill a page in."""

@@ -12,13 +12,13 @@ from mrgantry.study.measured import (
     Answer,
     ChanceTest,
     Confusion,
-    Detection,
     Equivalence,
     Estimate,
     Interval,
     Proportion,
     Roc,
     RocPoint,
+    SignalDetection,
     Times,
     Truth,
     TumourTable,
@@ -34,7 +34,6 @@ __all__ = [
     "Concordance",
     "Confusion",
     "Design",
-    "Detection",
     "Equivalence",
     "Estimate",
     "GroupDifference",
@@ -45,6 +44,7 @@ __all__ = [
     "Reading",
     "Roc",
     "RocPoint",
+    "SignalDetection",
     "Times",
     "Truth",
     "TumourTable",
@@ -89,7 +89,7 @@ class Reading(Frozen):
     fool_rate: Proportion
     real_recall: Proportion
     chance: ChanceTest
-    detection: Detection
+    detection: SignalDetection
     equivalence: Equivalence
     roc: Roc | None
     tumour: tuple[TumourTable, ...]

@@ -23,7 +23,7 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the be
 
 
 @dataclass(frozen=True, eq=False)
-class Scored:
+class ScoredStudy:
     """A study, its answers with their truths, what they say, and the images they are of."""
 
     study: Study
@@ -39,7 +39,7 @@ def score(
     key: Path | None = None,
     database: str | Path | None = None,
     seed: int = 0,
-) -> Scored:
+) -> ScoredStudy:
     """Score what has been answered so far, and write answers, statistics and the iMRMC export.
 
     Args:
@@ -65,7 +65,7 @@ def score(
     write_table(out / "answers.csv", answers.assign(**harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
-    return Scored(study, answers, analysis, pictures)
+    return ScoredStudy(study, answers, analysis, pictures)
 
 
 def _harmless(text: str) -> str:

@@ -39,7 +39,7 @@ class Reader(Frozen):
     years: Annotated[float, Field(ge=0, le=100)] | None = None
 
 
-class Source(Frozen):
+class BlockSource(Frozen):
     """A set of slices that cases were drawn from.
 
     Attributes:
@@ -74,12 +74,12 @@ class Block(Frozen):
     """
 
     name: str
-    real: Source
+    real: BlockSource
     split: str
-    synthetic: tuple[Source, ...]
+    synthetic: tuple[BlockSource, ...]
 
 
-class About(Frozen):
+class StudyFacts(Frozen):
     """What `study.json` tells. The server reads it, so it says nothing about single images.
 
     Attributes:
@@ -169,7 +169,7 @@ class Study:
     """A study that lies in a folder."""
 
     folder: Path
-    about: About
+    about: StudyFacts
 
     @classmethod
     def open(cls, folder: Path) -> "Study":
@@ -186,7 +186,7 @@ class Study:
         values: Any = read_json(folder / "study.json")
         if not isinstance(values, dict) or values.get("format") != FORMAT:
             raise DataError(f"{folder / 'study.json'} is not of the version that this one reads.")
-        return cls(folder, About.of(values, f"study.json of {folder}"))
+        return cls(folder, StudyFacts.of(values, f"study.json of {folder}"))
 
     def database(self, url: str | Path | None = None) -> str | Path:
         """Tell where the answers are: where it is said, else in the folder.

@@ -11,7 +11,7 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.progress import progress
 from mrgantry.data.exchange.export import Origin
-from mrgantry.data.exchange.listing import Entry, Listing, Table
+from mrgantry.data.exchange.listing import ImageFiles, ImageTable, Listing
 from mrgantry.data.exchange.pictures import (
     PERCENTILES,
     Limits,
@@ -27,7 +27,7 @@ ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie w
 
 
 @dataclass(frozen=True)
-class Look:
+class FirstLook:
     """What a first look at an entry told.
 
     Attributes:
@@ -40,7 +40,7 @@ class Look:
         simulated: Whether they say that they were simulated.
     """
 
-    entry: Entry
+    entry: ImageFiles
     shape: tuple[int, ...]
     white: int | None
     low: float
@@ -67,7 +67,7 @@ class Known:
         return "simulated" if self.simulated else "real"
 
 
-def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[Look]:
+def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[FirstLook]:
     """Read every file once; what cannot be used is listed among the problems."""
     looks = []
     with progress("look", len(found.entries)) as advance:
@@ -76,7 +76,9 @@ def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[Look]:
                 seen = read_entry(entry, channels, plan)
                 low, high = extremes(entry.files, seen.pixels)
                 placed = seen.affine is not None
-                look = Look(entry, seen.pixels.shape, seen.white, low, high, placed, seen.simulated)
+                look = FirstLook(
+                    entry, seen.pixels.shape, seen.white, low, high, placed, seen.simulated
+                )
                 looks.append(look)
             except DataError as error:
                 found.problems.append(f"{entry.name} was skipped: {error}")
@@ -84,7 +86,7 @@ def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[Look]:
     return looks
 
 
-def read_entry(entry: Entry, channels: int, plan: ImportPlan) -> Picture:
+def read_entry(entry: ImageFiles, channels: int, plan: ImportPlan) -> Picture:
     """Read an entry, turned as its table's affine has it, or else as the plan says.
 
     Raises:
@@ -101,9 +103,9 @@ def know(
     folder: Path,
     plan: ImportPlan,
     origin: Origin | None,
-    table: Table | None,
+    table: ImageTable | None,
     channels: tuple[str, ...],
-    looks: list[Look],
+    looks: list[FirstLook],
     found: Listing,
 ) -> Known:
     """Settle what holds for all images.
@@ -134,7 +136,7 @@ def know(
     )
 
 
-def _one_size(folder: Path, looks: Sequence[Look]) -> int:
+def _one_size(folder: Path, looks: Sequence[FirstLook]) -> int:
     """Give the one size of all images.
 
     Raises:
@@ -159,7 +161,7 @@ def _one_size(folder: Path, looks: Sequence[Look]) -> int:
 
 
 def _choose_limits(
-    plan: ImportPlan, looks: Sequence[Look], found: Listing
+    plan: ImportPlan, looks: Sequence[FirstLook], found: Listing
 ) -> dict[int | None, Limits | None]:
     """Give the values that become -1 and 1, for each type of picture; None: percentiles."""
     limits: dict[int | None, Limits | None] = {}

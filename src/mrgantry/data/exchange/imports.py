@@ -19,12 +19,12 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.cut import ORDER
 from mrgantry.data.exchange.export import Origin, read_origin
-from mrgantry.data.exchange.first_look import Known, Look, know, look_at, read_entry, rule
+from mrgantry.data.exchange.first_look import FirstLook, Known, know, look_at, read_entry, rule
 from mrgantry.data.exchange.listing import (
-    Item,
+    ImageTable,
+    ImportItem,
     Listing,
     Row,
-    Table,
     check_items,
     items_of,
     list_entries,
@@ -114,14 +114,14 @@ def _show(made: SliceSet) -> None:
     save_grid(made.folder / "preview.png", images, min(8, len(images)))
 
 
-def _find_table(folder: Path, plan: ImportPlan) -> Table | None:
+def _find_table(folder: Path, plan: ImportPlan) -> ImageTable | None:
     if plan.table is not None:
         return read_table(Path(plan.table))
     beside = folder / "slices.csv"
     return read_table(beside) if beside.is_file() else None
 
 
-def _channels(plan: ImportPlan, origin: Origin | None, table: Table | None) -> tuple[str, ...]:
+def _channels(plan: ImportPlan, origin: Origin | None, table: ImageTable | None) -> tuple[str, ...]:
     """Name the channels: as asked, as exported, or by what the images show."""
     if plan.channel or origin:
         return plan.channel or (origin.channels if origin else ())
@@ -131,7 +131,9 @@ def _channels(plan: ImportPlan, origin: Origin | None, table: Table | None) -> t
     return (shown[0] if shown else plan.sequence or "unknown",)
 
 
-def _items(looks: Sequence[Look], table: Table | None, known: Known, found: Listing) -> list[Item]:
+def _items(
+    looks: Sequence[FirstLook], table: ImageTable | None, known: Known, found: Listing
+) -> list[ImportItem]:
     """List the images.
 
     Raises:
@@ -152,7 +154,9 @@ def _items(looks: Sequence[Look], table: Table | None, known: Known, found: List
     return items
 
 
-def _refuse_unknown_scale(items: Sequence[Item], looks: Sequence[Look], plan: ImportPlan) -> None:
+def _refuse_unknown_scale(
+    items: Sequence[ImportItem], looks: Sequence[FirstLook], plan: ImportPlan
+) -> None:
     """Refuse images whose pixels are of unknown size: training and NIfTI need it.
 
     Raises:
@@ -168,7 +172,9 @@ def _refuse_unknown_scale(items: Sequence[Item], looks: Sequence[Look], plan: Im
             )
 
 
-def _with_subjects(items: list[Item], folder: Path, plan: ImportPlan, found: Listing) -> list[Item]:
+def _with_subjects(
+    items: list[ImportItem], folder: Path, plan: ImportPlan, found: Listing
+) -> list[ImportItem]:
     """Give every real image its subject, and every subject its split.
 
     Raises:
@@ -199,12 +205,12 @@ def _with_subjects(items: list[Item], folder: Path, plan: ImportPlan, found: Lis
         drawn = draw_splits({subject: [] for subject in subjects}, shares)
         split_of = {item.id: drawn[subject] for item, subject in named}
     return [
-        Item(i.id, i.entry, i.place, i.given | {"subject": subject, "split": split_of[i.id]})
+        ImportItem(i.id, i.entry, i.place, i.given | {"subject": subject, "split": split_of[i.id]})
         for i, subject in named
     ]
 
 
-def _subject_of(item: Item, folder: Path, plan: ImportPlan) -> str:
+def _subject_of(item: ImportItem, folder: Path, plan: ImportPlan) -> str:
     """Find whose image this is by its path; "" if it does not match.
 
     Raises:
@@ -225,7 +231,7 @@ def _subject_of(item: Item, folder: Path, plan: ImportPlan) -> str:
     )
 
 
-def _people(items: Sequence[Item]) -> pd.DataFrame:
+def _people(items: Sequence[ImportItem]) -> pd.DataFrame:
     rows = [(item.given.get("subject", ""), item.given.get("split", "")) for item in items]
     return pd.DataFrame(rows, columns=["subject", "split"])
 
@@ -256,16 +262,16 @@ def _about(
     )
 
 
-def _parts(items: Sequence[Item], known: Known) -> dict[str, list[Item]]:
+def _parts(items: Sequence[ImportItem], known: Known) -> dict[str, list[ImportItem]]:
     """Group images by subject, or by number where they have none."""
-    parts: dict[str, list[Item]] = defaultdict(list)
+    parts: dict[str, list[ImportItem]] = defaultdict(list)
     for number, item in enumerate(items):
         block = f"images-{number - number % BLOCK:07d}"
         parts[block if known.synthetic else safe_name(item.given["subject"])].append(item)
     return parts
 
 
-def _write(slices: Path, name: str, items: Sequence[Item], known: Known) -> None:
+def _write(slices: Path, name: str, items: Sequence[ImportItem], known: Known) -> None:
     """Write a part, unless an earlier call wrote it from the same files."""
     mark, path = _mark(items, known), slices / f"parts/{name}.json"
     if has_part(slices, name) and path.is_file() and read_json(path) == {"origin": mark}:
@@ -283,7 +289,7 @@ def _write(slices: Path, name: str, items: Sequence[Item], known: Known) -> None
     write_json(path, {"origin": mark})
 
 
-def _mark(items: Sequence[Item], known: Known) -> str:
+def _mark(items: Sequence[ImportItem], known: Known) -> str:
     """Give a fingerprint of the files and rows that a part is made of."""
     stats = [
         f"{item.id} {item.given} {item.place} {file.resolve()} {(s := file.stat()).st_size} "
@@ -295,7 +301,7 @@ def _mark(items: Sequence[Item], known: Known) -> str:
 
 
 def _convert(
-    items: Sequence[Item], known: Known
+    items: Sequence[ImportItem], known: Known
 ) -> tuple[Float16[np.ndarray, "n c s s"], list[dict[str, Any]]]:
     """Read, scale and resize images of one entry, and describe them."""
     read = read_entry(items[0].entry, len(known.channels), known.plan)
@@ -308,7 +314,7 @@ def _convert(
 
 
 def _row(
-    item: Item, read: Picture, moved: Float[np.ndarray, "4 4"], known: Known
+    item: ImportItem, read: Picture, moved: Float[np.ndarray, "4 4"], known: Known
 ) -> dict[str, Any]:
     """Describe an image: by its table, else by its file, else by the plan."""
     given, plan = item.given, known.plan

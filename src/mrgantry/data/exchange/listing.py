@@ -22,7 +22,7 @@ WORDS = {
 
 
 @dataclass(frozen=True)
-class Table:
+class ImageTable:
     """What a table tells of images.
 
     Attributes:
@@ -43,7 +43,7 @@ class Table:
 
 
 @dataclass(frozen=True)
-class Entry:
+class ImageFiles:
     """Files that hold one image, or a stack of them.
 
     Attributes:
@@ -58,7 +58,7 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Item:
+class ImportItem:
     """One image to import.
 
     Attributes:
@@ -69,7 +69,7 @@ class Item:
     """
 
     id: str
-    entry: Entry
+    entry: ImageFiles
     place: int
     given: Row
 
@@ -78,7 +78,7 @@ class Item:
 class Listing:
     """What was found, what was left out and why, and what was assumed."""
 
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ImageFiles] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
 
@@ -113,7 +113,7 @@ def find_files(folder: Path) -> list[Path]:
     return files
 
 
-def read_table(path: Path) -> Table:
+def read_table(path: Path) -> ImageTable:
     """Read a table of images and check every value.
 
     Raises:
@@ -136,11 +136,11 @@ def read_table(path: Path) -> Table:
     if twice:
         raise DataError(f"{path} has the id {twice[0]!r} twice; every image needs its own.")
     unused = tuple(str(name) for name in frame if name not in (*COLUMNS, "file"))
-    return Table(path, key, dict(rows), unused)
+    return ImageTable(path, key, dict(rows), unused)
 
 
 def list_entries(
-    folder: Path, table: Table | None, channels: Sequence[str], *, joined: bool
+    folder: Path, table: ImageTable | None, channels: Sequence[str], *, joined: bool
 ) -> Listing:
     """Group a folder's files into images.
 
@@ -162,16 +162,16 @@ def list_entries(
     elif joined:
         _by_channel(folder, files, channels, found)
     else:
-        found.entries = [Entry(_name_of(file, folder), (file,)) for file in files]
+        found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in files]
     if table and table.key == "id":
         found.entries = [
-            Entry(entry.name, entry.files, tuple(table.rows.get(entry.name, ())))
+            ImageFiles(entry.name, entry.files, tuple(table.rows.get(entry.name, ())))
             for entry in found.entries
         ]
     return found
 
 
-def items_of(entry: Entry, count: int, table: Table | None) -> list[Item]:
+def items_of(entry: ImageFiles, count: int, table: ImageTable | None) -> list[ImportItem]:
     """List the images of some files; where a table goes by ids, those that it names.
 
     Raises:
@@ -180,7 +180,7 @@ def items_of(entry: Entry, count: int, table: Table | None) -> list[Item]:
     numbers = range(count)
     ids = [entry.name] if count == 1 else [f"{entry.name}_{number:05d}" for number in numbers]
     if table is None:
-        return [Item(ids[k], entry, k, {}) for k in numbers]
+        return [ImportItem(ids[k], entry, k, {}) for k in numbers]
     if table.key == "id":
         rows = [(k, table.rows[ids[k]][0]) for k in numbers if ids[k] in table.rows]
     elif len(entry.rows) == count:
@@ -191,16 +191,16 @@ def items_of(entry: Entry, count: int, table: Table | None) -> list[Item]:
             f"{len(entry.rows):,} row(s) for it. If they are channels of one image, name each "
             "with --channel."
         )
-    return [Item(row.get("id") or ids[k], entry, k, row) for k, row in rows]
+    return [ImportItem(row.get("id") or ids[k], entry, k, row) for k, row in rows]
 
 
-def check_items(items: Sequence[Item], table: Table | None) -> Iterator[str]:
+def check_items(items: Sequence[ImportItem], table: ImageTable | None) -> Iterator[str]:
     """Refuse ids that stand twice; tell of rows of a table without an image.
 
     Raises:
         DataError: Two images have one id.
     """
-    seen: dict[str, Item] = {}
+    seen: dict[str, ImportItem] = {}
     for item in items:
         if (other := seen.setdefault(item.id, item)) is not item:
             raise DataError(
@@ -214,7 +214,7 @@ def check_items(items: Sequence[Item], table: Table | None) -> Iterator[str]:
 
 
 def _by_table(
-    folder: Path, table: Table, files: Iterable[Path], channels: Sequence[str], found: Listing
+    folder: Path, table: ImageTable, files: Iterable[Path], channels: Sequence[str], found: Listing
 ) -> None:
     """Take the files that a table names."""
     left = set(files)
@@ -234,7 +234,7 @@ def _by_table(
                 f"{len(channels)} expected; name each with --channel."
             )
         else:
-            found.entries.append(Entry(_name_of(paths[0], folder), paths, tuple(rows)))
+            found.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
     if left:
         names = [_relative(path, folder) for path in sorted(left)]
         found.remarks.append(f"{table.path} does not name {_some(names)}; left out.")
@@ -268,7 +268,7 @@ def _by_channel(
                 )
             groups[base][channel] = file
         elif suffix_of(file) == ".npy":
-            found.entries.append(Entry(name, (file,)))
+            found.entries.append(ImageFiles(name, (file,)))
         else:
             words = " nor ".join(f"_{word}" for word in channels)
             found.problems.append(f"{file} was skipped: its name ends in neither {words}.")
@@ -277,7 +277,7 @@ def _by_channel(
         if lacking:
             found.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
         else:
-            found.entries.append(Entry(base, tuple(have[channel] for channel in channels)))
+            found.entries.append(ImageFiles(base, tuple(have[channel] for channel in channels)))
 
 
 def _check_row(row: Row, where: str) -> None:

@@ -42,7 +42,7 @@ ORDERS = {
 }
 
 
-class Lesson(NamedTuple):
+class LabelledSlices(NamedTuple):
     """Images and what they are made of.
 
     Attributes:
@@ -86,7 +86,7 @@ class SimulatedSlices:
             self.people[rows],
         )
 
-    def lesson(self, count: int, random: torch.Generator) -> Lesson:
+    def lesson(self, count: int, random: torch.Generator) -> LabelledSlices:
         """Draw some slices in a random pose and contrast."""
         rows = torch.randint(len(self.fractions), (count,), generator=random)
         maps = torch.cat([self.fractions[rows].float() / 255, self.brain[rows, None].float()], 1)
@@ -94,7 +94,7 @@ class SimulatedSlices:
         materials = _stripped(maps[:, :-1], maps[:, -1:], random)
         images = draw_images(materials, random)
         small = F.avg_pool2d(materials, 2)
-        return Lesson(images, _classes(small), self.planes[rows], self.levels[rows])
+        return LabelledSlices(images, _classes(small), self.planes[rows], self.levels[rows])
 
 
 def simulated_slices(people: int, seed: int, slices: int = 24) -> SimulatedSlices:

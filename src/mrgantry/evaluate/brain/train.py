@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from mrgantry.brain.network import BrainNetwork, Response
 from mrgantry.common.files import whole
 from mrgantry.common.progress import progress
-from mrgantry.evaluate.brain.slices import Lesson, SimulatedSlices, simulated_slices
+from mrgantry.evaluate.brain.slices import LabelledSlices, SimulatedSlices, simulated_slices
 from mrgantry.simulate.template import CITATION, NOTICE
 
 SEED = 1_000_000_016  # of the heads; far from seeds that people choose for cohorts of their own
@@ -64,7 +64,7 @@ def train_network(
     return network.eval()
 
 
-def loss_of(said: Response, lesson: Lesson) -> Tensor:
+def loss_of(said: Response, lesson: LabelledSlices) -> Tensor:
     """Give the soft cross-entropy of tissues, and the errors of plane and level."""
     inner = lesson.fractions[:, -1:] < 0.98
     each = -(lesson.fractions * F.log_softmax(said.tissues.float(), 1)).sum(1, keepdim=True)

@@ -66,7 +66,7 @@ class Progressive(Frozen):
         return Critic(self, self.widths(size), channels, 1 + labels)
 
 
-class Growing(nn.Module):
+class GrowingNetwork(nn.Module):
     """What both networks know of their stage.
 
     alpha is a tensor, so that a compiled network need not be compiled again as it moves.
@@ -110,7 +110,7 @@ class Foot(nn.Module):
         return features.unflatten(1, self.weight.shape[1:]) + self.bias[:, None, None]
 
 
-class Generator(Growing):
+class Generator(GrowingNetwork):
     """Blocks that double the size, and a layer to pixels at each."""
 
     def __init__(self, plan: Progressive, widths: list[int], channels: int, inputs: int) -> None:
@@ -141,7 +141,7 @@ class Generator(Growing):
         return pixels
 
 
-class Critic(Growing):
+class Critic(GrowingNetwork):
     """The generator's mirror: a layer from pixels at each size, and blocks that halve it."""
 
     def __init__(self, plan: Progressive, widths: list[int], channels: int, outputs: int) -> None:

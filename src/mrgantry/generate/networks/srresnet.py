@@ -88,10 +88,10 @@ class SrResNet(Frozen):
     def _trunk(self) -> nn.Module:
         """Build the generator's residual blocks, with a skip round all of them."""
         blocks = [_generator_block(self.width) for _ in range(self.blocks)]
-        return Residual(*blocks, nn.BatchNorm2d(self.width), nn.ReLU(inplace=True))
+        return SkipConnection(*blocks, nn.BatchNorm2d(self.width), nn.ReLU(inplace=True))
 
 
-class Residual(nn.Module):
+class SkipConnection(nn.Module):
     """Add what comes in to what layers make of it."""
 
     def __init__(self, *layers: nn.Module) -> None:
@@ -104,8 +104,8 @@ class Residual(nn.Module):
         return outputs
 
 
-def _generator_block(width: int) -> Residual:
-    return Residual(
+def _generator_block(width: int) -> SkipConnection:
+    return SkipConnection(
         nn.Conv2d(width, width, 3, 1, 1),
         nn.BatchNorm2d(width),
         nn.ReLU(inplace=True),
@@ -114,8 +114,10 @@ def _generator_block(width: int) -> Residual:
     )
 
 
-def _critic_block(width: int) -> Residual:
-    return Residual(nn.Conv2d(width, width, 3, 1, 1), Leaky(), nn.Conv2d(width, width, 3, 1, 1))
+def _critic_block(width: int) -> SkipConnection:
+    return SkipConnection(
+        nn.Conv2d(width, width, 3, 1, 1), Leaky(), nn.Conv2d(width, width, 3, 1, 1)
+    )
 
 
 def _doublings(least: int, size: int) -> int:

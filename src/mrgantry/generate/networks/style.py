@@ -98,7 +98,7 @@ class StyleGenerator(nn.Module):
         widths = plan.widths(size)
         self.constant = nn.Parameter(torch.randn(widths[0], START, START))
         self.levels = nn.ModuleList(
-            Level(plan, number, narrow, wide, channels)
+            StyleLevel(plan, number, narrow, wide, channels)
             for number, (narrow, wide) in enumerate(pairwise([widths[0], *widths]))
         )
 
@@ -139,7 +139,7 @@ class Mapping(nn.Module):
         return styles
 
 
-class Level(nn.Module):
+class StyleLevel(nn.Module):
     """Two convolutions at one side, and what they show of the image.
 
     Args:

@@ -117,7 +117,7 @@ class Attention(nn.Module):
         return outputs
 
 
-class Level(nn.Module):
+class UNetLevel(nn.Module):
     """Layers one after another, of which the residual ones are told what is known."""
 
     def __init__(self, layers: Sequence[nn.Module]) -> None:
@@ -148,12 +148,12 @@ class Outer(nn.Module):
     def __init__(self, wide: int, wider: int, pixels: int, known: int, plan: UNet) -> None:
         super().__init__()
         self.stem = nn.Conv2d(pixels, wide, 3, 1, 1)
-        self.down = Level([Residual(wide, wide, known) for _ in range(plan.blocks)])
+        self.down = UNetLevel([Residual(wide, wide, known) for _ in range(plan.blocks)])
         self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
         self.narrow = nn.Conv2d(wider, wide, 1)
         blocks = [Residual(2 * wide, wide, known)]
         blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
-        self.up = Level(blocks)
+        self.up = UNetLevel(blocks)
         self.last_norm = nn.GroupNorm(GROUPS, wide)
         self.last = _zeroed(nn.Conv2d(wide, pixels, 3, 1, 1))
 
@@ -179,20 +179,20 @@ class Denoiser(nn.Module):
         self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
         for wide, wider in pairwise(plan.widths):
-            self.down.append(Level([Residual(wide, wide, known) for _ in range(plan.blocks)]))
+            self.down.append(UNetLevel([Residual(wide, wide, known) for _ in range(plan.blocks)]))
             self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
         layers: list[nn.Module] = [Residual(width, width, known)]
         for _ in range(plan.middle - 1):
             layers += [Attention(width, plan.heads), Residual(width, width, known)]
-        self.middle = Level(layers)
+        self.middle = UNetLevel(layers)
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
         for wider, wide in pairwise(reversed(plan.widths)):
             self.narrow.append(nn.Conv2d(wider, wide, 1))
             blocks = [Residual(2 * wide, wide, known)]
             blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
-            self.up.append(Level(blocks))
+            self.up.append(UNetLevel(blocks))
         width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))

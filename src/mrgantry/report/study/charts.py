@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, Look, blank, looks, svg
+from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, DrawingStyle, blank, looks, svg
 from mrgantry.study.measured import Interval
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
 
@@ -37,16 +37,16 @@ class Lane(NamedTuple):
     accuracy: tuple[float | None, Interval]
     fool_rate: tuple[float | None, Interval]
     real_recall: tuple[float | None, Interval]
-    look: Look
+    look: DrawingStyle
     mean: bool
 
 
-def group_looks(found: Analysis) -> dict[str, Look]:
+def group_looks(found: Analysis) -> dict[str, DrawingStyle]:
     """Give each group of readers its look; without groups all have the same."""
     return looks([*found.groups, ""]) if found.groups else {"": LOOKS[3]}
 
 
-def lanes(found: Analysis, block: str, drawn: Mapping[str, Look]) -> list[Lane]:
+def lanes(found: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
     """Give the rows of one block: its readers by group, then the means."""
     mine = sorted(
         (one for one in found.readings if one.block == block),
@@ -59,13 +59,13 @@ def lanes(found: Analysis, block: str, drawn: Mapping[str, Look]) -> list[Lane]:
         (one for one in found.means if one.block == block), key=lambda one: not one.group
     )
     return rows + [
-        _mean(one, drawn[one.group] if one.group else Look(INK, "D", "◆")) for one in means
+        _mean(one, drawn[one.group] if one.group else DrawingStyle(INK, "D", "◆")) for one in means
     ]
 
 
 def lanes_of_blocks(found: Analysis) -> list[Lane]:
     """Give a row for each block, of the one reader or of the mean over readers."""
-    alone, look = len(found.readers) == 1, Look(INK, "D", "◆")
+    alone, look = len(found.readers) == 1, DrawingStyle(INK, "D", "◆")
     of = {one.block: one for one in (found.readings if alone else ())}
     means = {one.block: one for one in found.means if not one.group}
     blocks = (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
@@ -78,14 +78,14 @@ def lanes_of_blocks(found: Analysis) -> list[Lane]:
     ]
 
 
-def _lane(label: str, one: Reading, look: Look) -> Lane:
+def _lane(label: str, one: Reading, look: DrawingStyle) -> Lane:
     accuracy, fool_rate, real_recall = (
         (part.value, part.wilson) for part in (one.accuracy, one.fool_rate, one.real_recall)
     )
     return Lane(label, accuracy, fool_rate, real_recall, look, mean=one.block == ALL)
 
 
-def _mean(one: ManyReaders, look: Look) -> Lane:
+def _mean(one: ManyReaders, look: DrawingStyle) -> Lane:
     label = f"mean, {one.group}" if one.group else "mean, all readers"
     accuracy, fool_rate, real_recall = (
         (part.value, part.interval) for part in (one.accuracy, one.fool_rate, one.real_recall)
@@ -178,7 +178,7 @@ def _dress(axes: Any, rows: Sequence[Lane], *, last: bool) -> None:
             axes.axhline(y - 0.5, color="#9aa3ab", lw=0.7)
 
 
-def detection_space(readings: Sequence[Reading], drawn: Mapping[str, Look]) -> str:
+def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
     """Draw each reading by its share of false alarms and of hits, over curves of equal d'."""
     figure, (axes,) = blank(4.6, 4.4)
     alarms = np.linspace(0.001, 0.999, 200)
@@ -206,7 +206,7 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, Look]) -> s
     return svg(figure)
 
 
-def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, Look]) -> str:
+def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
     """Draw the ROC of signed confidence, a line a reader."""
     figure, (axes,) = blank(4.6, 4.4)
     axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))

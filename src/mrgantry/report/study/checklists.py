@@ -14,7 +14,7 @@ import pandas as pd
 from mrgantry.report.study.methods import audits
 from mrgantry.report.study.words import block_name, percent, points
 from mrgantry.study.results import Analysis
-from mrgantry.study.study import About
+from mrgantry.study.study import StudyFacts
 
 CLAIM = (
     ("Title and abstract", (
@@ -62,7 +62,7 @@ GRRAS = (
 )  # fmt: skip
 
 
-class Item(NamedTuple):
+class ChecklistItem(NamedTuple):
     """A line of a checklist.
 
     Attributes:
@@ -80,19 +80,19 @@ class Item(NamedTuple):
 
 def checklist(
     titles: tuple[tuple[str, tuple[str, ...]], ...], texts: Mapping[int, str]
-) -> list[Item]:
+) -> list[ChecklistItem]:
     """Fill a checklist in."""
     lines = [(section, title) for section, some in titles for title in some]
     return [
-        Item(section, number, title, texts.get(number, ""))
+        ChecklistItem(section, number, title, texts.get(number, ""))
         for number, (section, title) in enumerate(lines, 1)
     ]
 
 
 def claim(
-    about: About, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str],
+    about: StudyFacts, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str],
     cues: Mapping[str, dict[str, object]],
-) -> list[Item]:  # fmt: skip
+) -> list[ChecklistItem]:  # fmt: skip
     """Fill CLAIM 2024 in.
 
     Args:
@@ -109,7 +109,7 @@ def claim(
 
 
 def _claim_data(
-    about: About, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str]
+    about: StudyFacts, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str]
 ) -> dict[int, str]:
     tumour = "tumour" in about.protocol.questions
     return {
@@ -136,7 +136,10 @@ def _claim_data(
 
 
 def _claim_results(
-    about: About, found: Analysis, said: Mapping[str, str], cues: Mapping[str, dict[str, object]]
+    about: StudyFacts,
+    found: Analysis,
+    said: Mapping[str, str],
+    cues: Mapping[str, dict[str, object]],
 ) -> dict[int, str]:
     tumour = any(one.tumour for one in found.readings)
     return {
@@ -157,7 +160,7 @@ def _claim_results(
     }
 
 
-def grras(about: About, found: Analysis, said: Mapping[str, str]) -> list[Item]:
+def grras(about: StudyFacts, found: Analysis, said: Mapping[str, str]) -> list[ChecklistItem]:
     """Fill GRRAS in.
 
     Args:
@@ -192,11 +195,11 @@ def grras(about: About, found: Analysis, said: Mapping[str, str]) -> list[Item]:
     )
 
 
-def _splits(about: About) -> list[str]:
+def _splits(about: StudyFacts) -> list[str]:
     return list(dict.fromkeys(f"{one.split} of {one.real.name}" for one in about.blocks))
 
 
-def _disjoint(about: About) -> str:
+def _disjoint(about: StudyFacts) -> str:
     trained = {one.training_subjects for block in about.blocks for one in block.synthetic}
     named = "Subjects, as they are named, never cross a split."
     if 0 in trained:

@@ -9,10 +9,10 @@ import pandas as pd
 from mrgantry.report.study.words import counted, listed, percent, points
 from mrgantry.study.cues import CueAudit
 from mrgantry.study.results import Analysis
-from mrgantry.study.study import About, Reader, Source
+from mrgantry.study.study import BlockSource, Reader, StudyFacts
 
 
-def sentences(about: About, found: Analysis) -> dict[str, str]:
+def sentences(about: StudyFacts, found: Analysis) -> dict[str, str]:
     """Say in sentences how a study was made, for its methods and for checklists."""
     return {
         "design": design(about),
@@ -33,7 +33,7 @@ BLINDING = (
 )
 
 
-def design(about: About) -> str:
+def design(about: StudyFacts) -> str:
     """Say what kind of study it was."""
     one = about.protocol
     asked = "real or " + one.synthetic_word
@@ -69,7 +69,7 @@ def _experience(people: Sequence[Reader]) -> str:
     return f" ({ends} years of experience{known})"
 
 
-def images(about: About) -> Iterator[str]:
+def images(about: StudyFacts) -> Iterator[str]:
     """Say where images are from."""
     kind = "Simulated" if about.simulated else "Real"
     for block in about.blocks:
@@ -82,7 +82,7 @@ def images(about: About) -> Iterator[str]:
         )
 
 
-def _synthetic(one: Source) -> str:
+def _synthetic(one: BlockSource) -> str:
     by = f" by {one.made_by}" if one.made_by else ""
     rule = (
         f", kept out of {one.generated:,} by the rule {one.filter}"
@@ -92,7 +92,7 @@ def _synthetic(one: Source) -> str:
     return f"{counted(one.images, 'image')}{by} (set {one.name}{rule})"
 
 
-def draw(about: About) -> str:
+def draw(about: StudyFacts) -> str:
     """Say how images were drawn and ordered."""
     one = about.protocol
     least, most = one.share
@@ -117,7 +117,7 @@ def draw(about: About) -> str:
     )
 
 
-def reading(about: About) -> str:
+def reading(about: StudyFacts) -> str:
     """Say how images were read."""
     one = about.protocol
     said = []
@@ -173,7 +173,7 @@ def statistics(found: Analysis) -> Iterator[str]:
         )
 
 
-def software(about: About) -> str:
+def software(about: StudyFacts) -> str:
     """Name the software."""
     return f"The study was made and scored with mrgantry {about.versions.get('mrgantry', '')}."
 
@@ -181,7 +181,7 @@ def software(about: About) -> str:
 # --- flow -----------------------------------------------------------------------------
 
 
-def flow(about: About, answers: pd.DataFrame) -> list[dict[str, Any]]:
+def flow(about: StudyFacts, answers: pd.DataFrame) -> list[dict[str, Any]]:
     """Count what went through each block, from generator to answer."""
     return [
         {
@@ -211,7 +211,7 @@ def _answered(rows: pd.DataFrame) -> dict[str, Any]:
     }
 
 
-def unfinished(about: About, answers: pd.DataFrame) -> list[str]:
+def unfinished(about: StudyFacts, answers: pd.DataFrame) -> list[str]:
     """Name the readers who have not answered all images."""
     wanted = about.protocol.cases * len(about.blocks)
     given = answers["reader"].value_counts()

@@ -14,10 +14,10 @@ from mrgantry.report.study import images as study_images
 from mrgantry.report.study import methods as study_methods
 from mrgantry.report.study import tables as study_tables
 from mrgantry.report.study.images import Pictures
-from mrgantry.report.study.words import Cell
+from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed
 from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
-from mrgantry.study.study import About, Study
+from mrgantry.study.study import Study, StudyFacts
 
 MOST = 150  # rows that the chart of shares may have before it shows blocks alone
 INVERTED = 6  # readings that the flag of the alarm names one by one
@@ -78,7 +78,7 @@ def read_cues(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def texts(
-    about: About, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+    about: StudyFacts, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Give the paragraph of methods and the checklists."""
     said = study_methods.sentences(about, found)
@@ -100,7 +100,7 @@ GRRAS = "Kottner et al., Journal of Clinical Epidemiology 64(1):96, 2011"
 
 
 def head(
-    about: About, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+    about: StudyFacts, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Give the answer in short: flags, a sentence, and a row for each block."""
     rows = [_row(found, block, about.protocol.synthetic_word) for block in words.parts(found)]
@@ -155,7 +155,7 @@ def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict
     }
 
 
-def summary(found: Analysis, about: About) -> str:
+def summary(found: Analysis, about: StudyFacts) -> str:
     """Say in one sentence how often images were called real."""
     row = _row(found, words.parts(found)[-1], about.protocol.synthetic_word)
     fool, recall = row["fool_rate"], row["real_recall"]
@@ -179,7 +179,7 @@ def _capital(text: str) -> str:
     return text[:1].upper() + text[1:]
 
 
-def _with(cell: Cell) -> str:
+def _with(cell: TableCell) -> str:
     inside = ", ".join(filter(None, (cell.of, cell.interval and f"95 % interval {cell.interval}")))
     return f"{cell.value} of cases" + (f" ({inside})" if inside else "")
 
@@ -215,7 +215,7 @@ def power(found: Analysis) -> str:
 # --- the rest -------------------------------------------------------------------------
 
 
-def charts(about: About, answers: pd.DataFrame, found: Analysis) -> dict[str, Any]:
+def charts(about: StudyFacts, answers: pd.DataFrame, found: Analysis) -> dict[str, Any]:
     """Draw all charts; those that have nothing to show are ""."""
     looks = study_charts.group_looks(found)
     over_blocks = len(found.blocks) > 1
@@ -260,7 +260,7 @@ def tables(found: Analysis) -> dict[str, Any]:
     }
 
 
-def images(about: About, answers: pd.DataFrame, pictures: Pictures) -> dict[str, Any]:
+def images(about: StudyFacts, answers: pd.DataFrame, pictures: Pictures) -> dict[str, Any]:
     """Show the images most often mistaken, and what readers said."""
     word = about.protocol.synthetic_word
     origin = "Simulated" if about.simulated else "Real"

@@ -7,7 +7,7 @@ import pandas as pd
 from scipy.stats import norm
 
 from mrgantry.report.study import words
-from mrgantry.report.study.words import Cell
+from mrgantry.report.study.words import TableCell
 from mrgantry.study.detection import detection
 from mrgantry.study.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.printed import Printed, PrintedRow
@@ -80,8 +80,8 @@ def _counts(one: Reading, found: Analysis, layout: Layout, left_out: bool) -> di
     }
 
 
-def _of(k: int, n: int, layout: Layout) -> Cell:
-    return Cell(str(k), "", words.percent(k / n) if n and layout == "readers" else "")
+def _of(k: int, n: int, layout: Layout) -> TableCell:
+    return TableCell(str(k), "", words.percent(k / n) if n and layout == "readers" else "")
 
 
 def tumour_tables(found: Analysis) -> list[dict[str, Any]]:
@@ -141,8 +141,8 @@ def _printed_row(row: PrintedRow, one: Printed, margin: float | None) -> dict[st
         hit, alarm = row.counts[0] / 100, row.counts[2] / 100
         z_hit, z_alarm = float(norm.ppf(hit)), float(norm.ppf(alarm))
         return values | {
-            "d_prime": Cell(words.decimal(z_hit - z_alarm)),
-            "criterion": Cell(words.decimal(-(z_hit + z_alarm) / 2)),
+            "d_prime": TableCell(words.decimal(z_hit - z_alarm)),
+            "criterion": TableCell(words.decimal(-(z_hit + z_alarm) / 2)),
             "verdict": "n unknown",
         }
     rr, rs, sr, ss = row.counts
@@ -201,7 +201,7 @@ def mean_rows(found: Analysis) -> list[dict[str, Any]]:
                 words.mean_share(part)
                 for part in (one.accuracy, one.balanced_accuracy, one.fool_rate, one.real_recall)
             ],
-            "auc": words.figure(one.auc) if one.auc else Cell(words.NOTHING),
+            "auc": words.figure(one.auc) if one.auc else TableCell(words.NOTHING),
             "method": one.accuracy.interval.method,
             "notes": one.notes,
         }
@@ -225,15 +225,15 @@ def group_rows(found: Analysis) -> list[dict[str, Any]]:
     return [row(one) for one in found.group_differences]
 
 
-def _difference(one: Estimate) -> Cell:
+def _difference(one: Estimate) -> TableCell:
     """Write a difference of shares, in points."""
     value, ends = one.value, one.interval
     if value is None:
-        return Cell(words.NOTHING)
+        return TableCell(words.NOTHING)
     sign = f"{100 * value:+.0f}".replace("-", "−")
     if ends.low is None or ends.high is None:
-        return Cell(sign)
-    return Cell(sign, f"{100 * ends.low:+.0f} to {100 * ends.high:+.0f}".replace("-", "−"))
+        return TableCell(sign)
+    return TableCell(sign, f"{100 * ends.low:+.0f} to {100 * ends.high:+.0f}".replace("-", "−"))
 
 
 def agreement_rows(found: Analysis) -> list[dict[str, Any]]:

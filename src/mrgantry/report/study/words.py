@@ -14,7 +14,7 @@ NOTHING = "–"
 LEVEL = 0.05
 
 
-class Cell(NamedTuple):
+class TableCell(NamedTuple):
     """A number as it stands in a table.
 
     Attributes:
@@ -79,28 +79,28 @@ def range_decimal(interval: Interval) -> str:
     return f"{decimal(interval.low)} to {decimal(interval.high)}"
 
 
-def share(one: Proportion) -> Cell:
+def share(one: Proportion) -> TableCell:
     """Write a share with Wilson's interval and its counts."""
-    return Cell(percent(one.value), range_percent(one.wilson), f"{one.k}/{one.n}")
+    return TableCell(percent(one.value), range_percent(one.wilson), f"{one.k}/{one.n}")
 
 
-def mean_share(one: Estimate) -> Cell:
+def mean_share(one: Estimate) -> TableCell:
     """Write a mean of shares with its interval."""
-    return Cell(percent(one.value), range_percent(one.interval))
+    return TableCell(percent(one.value), range_percent(one.interval))
 
 
-def figure(one: Estimate) -> Cell:
+def figure(one: Estimate) -> TableCell:
     """Write a number with its interval."""
-    return Cell(decimal(one.value), range_decimal(one.interval))
+    return TableCell(decimal(one.value), range_decimal(one.interval))
 
 
-def spread(values: Iterable[float | None]) -> Cell:
+def spread(values: Iterable[float | None]) -> TableCell:
     """Write the mean of several readers' numbers, and the least and greatest."""
     known = [value for value in values if value is not None]
     if not known:
-        return Cell(NOTHING)
+        return TableCell(NOTHING)
     ends = f"readers: {decimal(min(known))} to {decimal(max(known))}" if len(known) > 1 else ""
-    return Cell(decimal(sum(known) / len(known)), ends)
+    return TableCell(decimal(sum(known) / len(known)), ends)
 
 
 def points(margin: float) -> str:
