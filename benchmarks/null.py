@@ -37,11 +37,11 @@ def everything_of(data: SliceSet) -> Reference:
     return replace(
         known,
         measures=[
-            one
-            for one in all_measures(
+            measure
+            for measure in all_measures(
                 fit_directions(data.images, COMPONENTS), known.extractors, data.about.size
             )
-            if {kind.name for kind in one.kinds} & ASKED
+            if {kind.name for kind in measure.kinds} & ASKED
         ],
     )
 
@@ -62,7 +62,7 @@ def judged(whole: Reference, people: int, turn: int, *, networks: bool) -> SetVe
         train_cloud=train,
         extra_cloud=rest,
         measures=whole.measures if drawn else whole.measures[:1],
-        tests=[one for one in whole.tests if networks or one.features != "pixels"],
+        tests=[test for test in whole.tests if networks or test.features != "pixels"],
     )
     candidate = Candidate("real", beside(stand_ins, train), "")
     scores = score(reference, candidate, turn, Floors(), lambda *_, **__: None)
@@ -86,14 +86,14 @@ def main() -> None:
         ]
         for question in QUESTIONS:
             answers = [getattr(one, question.key) for one in found]
-            answers = [one for one in answers if one.detectable is not None]
+            answers = [answer for answer in answers if answer.detectable is not None]
             if not answers:
                 continue
-            counts = Counter(one.answer for one in answers)
+            counts = Counter(answer.answer for answer in answers)
             print(
                 f"{people:3} people, {question.key}: yes {counts['yes']}, no {counts['no']}, "
                 f"cannot tell {counts['cannot tell']} of {len(answers)}; noticed would have been "
-                f"{np.median([one.detectable for one in answers]):.2f}",
+                f"{np.median([answer.detectable for answer in answers]):.2f}",
                 flush=True,
             )
 

@@ -67,8 +67,8 @@ def shares(real: SliceSet, sets: dict[str, Images], seed: int) -> dict[str, floa
     _, owners = np.unique(people[train], return_inverse=True)
     images = real.images[train]
     networks = [random_network(images), *brain_networks(images)]
-    networks = [one for one in networks if one.name in USUAL]
-    rules = fit_distances(networks, [one.extract(images) for one in networks], owners, KEEP)
+    networks = [network for network in networks if network.name in USUAL]
+    rules = fit_distances(networks, [network.extract(images) for network in networks], owners, KEEP)
 
     def discarded(images: Images) -> float:
         nobody = np.full(len(images), NOBODY)

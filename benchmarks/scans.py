@@ -266,8 +266,8 @@ class Peaks(threading.Thread):
         """Read the high-water marks."""
         me = psutil.Process()
         self.parent = max(self.parent, high_water(me.pid))
-        for one in me.children(recursive=True):
-            self.worker = max(self.worker, high_water(one.pid))
+        for module in me.children(recursive=True):
+            self.worker = max(self.worker, high_water(module.pid))
 
 
 def high_water(pid: int) -> float:

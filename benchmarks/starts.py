@@ -90,7 +90,7 @@ def main() -> None:
             scores = asked.out / f"scores-{drawn.name}"
             if not (scores / "scores.json").is_file():
                 evaluate(slices, scores, [drawn], maps=False, draws=asked.draws, floors=floors)
-            found = {(one.name, one.features): one for one in read_scores(scores)}
+            found = {(score.name, score.features): score for score in read_scores(scores)}
             cells = []
             for key in SHOWN.values():
                 cells.append(f"{found[key].value:.3f} ({found[key].floor:.3f})")

@@ -132,7 +132,7 @@ def read_all(tokens: list[str], pace: float) -> tuple[list[Browser], float]:
         except OSError:
             time.sleep(0.1)
     browsers = [Browser(token, [], pace) for token in tokens]
-    threads = [threading.Thread(target=one.read) for one in browsers]
+    threads = [threading.Thread(target=browser.read) for browser in browsers]
     start = time.perf_counter()
     for thread in threads:
         thread.start()

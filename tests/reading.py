@@ -110,9 +110,9 @@ def make_study(
     if images is None:
         images = random.integers(0, 256, (sum(parts), 8, 6), dtype=np.uint8)
     cases = [
-        {"id": secrets.token_hex(8), "height": one.shape[0], "width": one.shape[1]}
-        | {"grey": one.tobytes()}
-        for one in images
+        {"id": secrets.token_hex(8), "height": image.shape[0], "width": image.shape[1]}
+        | {"grey": image.tobytes()}
+        for image in images
     ]
     truths = {case["id"]: ("real", "synthetic")[i % 2] for i, case in enumerate(cases)}
     people, tokens = [], {}

@@ -47,7 +47,7 @@ def head(seed: int, size: int = 48) -> np.ndarray:
 
 def slices_of(folder, heads):
     """Write a set of heads by their names, in both splits in turn."""
-    images = np.concatenate([2 * one[:, None] - 1 for one in heads.values()])
+    images = np.concatenate([2 * head[:, None] - 1 for head in heads.values()])
     subjects = [name for name, one in heads.items() for _ in one]
     turns = [SPLITS[k % 2] for k, one in enumerate(heads.values()) for _ in one]
     return write_slices(folder, images, subjects, turns)
@@ -111,7 +111,10 @@ def test_a_repeat_is_found_whatever_was_done_to_it(tmp_path, change):
 
 def test_the_most_suspicious_come_first_and_one_person_may_have_three_names(tmp_path):
     heads = people(PEOPLE) | {"b": moved(head(3)), "c": head(8), "d": noisy(biased(head(8)))}
-    found = [{one.subject, one.other} for one in find_repeats(slices_of(tmp_path / "set", heads))]
+    found = [
+        {repeat.subject, repeat.other}
+        for repeat in find_repeats(slices_of(tmp_path / "set", heads))
+    ]
     assert found[0] == {"p8", "c"}
     assert len(found) == 4 and {"p3", "b"} in found and {"c", "d"} in found and {"p8", "d"} in found
 
@@ -251,7 +254,7 @@ def test_prepare_notes_them_and_its_fingerprint_stays(doubled, tmp_path):
     again = prepare(doubled, tmp_path / "out", plan, workers=1)
     assert again.about == made.about
     assert find_repeats(again) == find_repeats(made)
-    assert [asdict(one) for one in find_repeats(made)] == made.about.notes["repeats"]
+    assert [asdict(repeat) for repeat in find_repeats(made)] == made.about.notes["repeats"]
     # An interrupted call goes on, and a person who left is not shown any more.
     about = json.loads((tmp_path / "out/about.json").read_text())
     about |= {"complete": False, "notes": {}}

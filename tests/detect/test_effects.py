@@ -186,7 +186,7 @@ def test_equal_conditions_differ_as_rarely_as_they_may(of_seed, of_person, at_le
 def test_fewer_than_three_seeds_err_too_often_for_a_verdict(seeds, low, high):
     random = np.random.default_rng(9)
     runs = [simulated(random, seeds=seeds) for _ in range(200)]
-    false = [difference(*one, MEASURES["accuracy"]).p < 0.05 for one in runs]
+    false = [difference(*run, MEASURES["accuracy"]).p < 0.05 for run in runs]
     assert low <= np.mean(false) <= high
 
 

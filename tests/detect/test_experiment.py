@@ -73,7 +73,7 @@ def test_the_whole_experiment_and_again_after_a_stop(
     found = detect(real, tmp_path / "out", synthetic, say=said.append, **options)
     assert len(said) == 3 + 2
     again = detect(real, tmp_path / "again", synthetic, say=SAY, **options)
-    assert [one.value for one in again.effects] == [one.value for one in found.effects]
+    assert [effect.value for effect in again.effects] == [effect.value for effect in found.effects]
     assert again.scores == found.scores
     assert read_detection(tmp_path / "out") == found
 
@@ -81,7 +81,7 @@ def test_the_whole_experiment_and_again_after_a_stop(
     assert found.seeds == (0,) and len(found.runs) == 4
     assert found.answer.one.condition == "classical+synthetic"
     assert found.answer.other.condition == "classical" and found.answer.one.share == 0.5
-    assert any("At shares of 50% classifiers learn from 3" in one for one in found.remarks)
+    assert any("At shares of 50% classifiers learn from 3" in remark for remark in found.remarks)
     answers = pd.read_csv(tmp_path / "out/answers.csv")
     assert len(answers) == 4 * len(open_real(real).test)
     ours = answers[answers["condition"] == "none"]
@@ -299,7 +299,7 @@ def test_nothing_is_trained_twice():
     # A curve over shares at the ratio 1, one over ratios at the greatest share.
     assert len(cells) == len(set(cells)) == 2 * (2 + 3 + 1)
     assert cells[0] == ClassifierRun(condition="none", share=0.5, seed=0)
-    assert {one.share for one in cells if one.condition == "synthetic alone"} == {1}
+    assert {cell.share for cell in cells if cell.condition == "synthetic alone"} == {1}
 
 
 def test_changes_repeat_the_training():
@@ -327,7 +327,7 @@ def test_it_says_when_images_help_and_when_they_hurt(swapped, tmp_path):
     real = write(tmp_path / "real", own + 45, 8, (own, 5, 40), size=32)
     images, tumours = heads(60, 8, 32, seed=5)
     if swapped:
-        tumours = ["no" if one == "yes" else "yes" for one in tumours]
+        tumours = ["no" if tumour == "yes" else "yes" for tumour in tumours]
     as_synthetic(tmp_path / "more", images, tumours, [f"q{number}" for number in range(60)])
     found = detect(
         real.folder,

@@ -79,7 +79,7 @@ def test_missing_halves_are_far_out_and_brightness_is_not(heads):
 def test_images_of_any_size_and_number_of_channels_are_described(size):
     images = np.concatenate([blobs(24, size, seed) for seed in (0, 1)], axis=1)
     net, tissue = brain_networks(images)
-    again = [one.fingerprint for one in brain_networks(images)]
+    again = [brain_network.fingerprint for brain_network in brain_networks(images)]
     assert [net.fingerprint, tissue.fingerprint] == again
     assert (net.name, tissue.name) == (BRAIN_NET, BRAIN_MAP)
     for extractor in (net, tissue):

@@ -197,6 +197,6 @@ def test_what_could_have_been_noticed_shrinks_with_people():
         truth, steps = found.detectable(), []
         for _ in range(2000):
             steps.append(c2st.PeopleEstimate(random.normal(truth, found.error), found.error, 1e6))
-        noticed = np.mean([one.value - 0.5 > found.detectable(0.5) - 0.5 for one in steps])
+        noticed = np.mean([step.value - 0.5 > found.detectable(0.5) - 0.5 for step in steps])
         assert noticed == pytest.approx(0.8, abs=0.05)
     assert detectable[1] < detectable[0] <= 1

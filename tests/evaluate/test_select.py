@@ -99,8 +99,8 @@ def test_of_real_images_themselves_exactly_the_wanted_share_passes(real):
         people = np.unique(data.table["subject"].to_numpy(dtype=str), return_inverse=True)[1]
         passed = np.all(
             [
-                kth_nearest(one.rows, people, one.rows, people) <= one.limit
-                for one in rules.distances
+                kth_nearest(distance.rows, people, distance.rows, people) <= distance.limit
+                for distance in rules.distances
             ],
             axis=0,
         )

@@ -34,7 +34,7 @@ def quick(monkeypatch):
     monkeypatch.setattr(
         reference,
         "all_tests",
-        lambda *args: [one for one in tests(*args) if one.features != "pixels"],
+        lambda *args: [test for test in tests(*args) if test.features != "pixels"],
     )
 
 
@@ -316,7 +316,7 @@ def test_tumour_faults_change_tumour_slices_and_have_no_place_elsewhere():
     changed = (images != some.other.images).any((1, 2, 3))
     assert (np.flatnonzero(changed) % 4 == 0).all() and changed.sum() == 10
     for of in (material(label="unknown"), material(plane="sagittal")):
-        assert {one.name for one in FAULTS if not one.applies(of)} == {
+        assert {fault.name for fault in FAULTS if not fault.applies(of)} == {
             "left for right", "flat tumours", "noisy tumours", "tumours astride",
             "tumours sticking out"}  # fmt: skip
 
@@ -489,7 +489,7 @@ def test_measures_notice_faults_of_real_slices_and_nothing_else(real_data, tmp_p
 
     def verdicts_of(name):
         scores = scorer.score(NAMED[name], NAMED[name].strengths[-1])
-        return {(one.name, one.features): one.verdict for one in scores}
+        return {(score.name, score.features): score.verdict for score in scores}
 
     nothing = verdicts_of("none")
     claimed = [kind for family in page.FAMILIES.values() for kind in family.kinds]

@@ -74,9 +74,9 @@ def test_the_file_has_the_promised_form(tmp_path):
     write_verdicts(tmp_path, verdicts(scores))
     (found,) = json.loads((tmp_path / "verdict.json").read_text())["sets"]
     assert found["set"] == "made"
-    assert [found[one.key]["answer"] for one in QUESTIONS] == ["yes", "no", "yes"]
+    assert [found[question.key]["answer"] for question in QUESTIONS] == ["yes", "no", "yes"]
     wanted = {"answer", "measure", "value", "interval", "people", "detectable"}
-    assert all(wanted <= found[one.key].keys() for one in QUESTIONS)
+    assert all(wanted <= found[question.key].keys() for question in QUESTIONS)
     (again,) = read_verdicts(tmp_path)
     said = list(sentences(again))
     assert said[0].startswith("Can they be told from real images? Yes: C2ST, CNN: area 0.90")

@@ -97,7 +97,7 @@ def test_labels_stand_in_the_run_and_the_weights(told, tmp_path):
     run = train(told.folder, tmp_path / "run", RECIPE)
     assert Run.open(run.folder).facts.labels.levels == {"tumour": ("no", "yes")}
     inputs, values = run.inputs(range(6))
-    assert inputs.shape == (6, 8 + 2) and {one[0] for one in values} <= {"yes", "no"}
+    assert inputs.shape == (6, 8 + 2) and {value[0] for value in values} <= {"yes", "no"}
     again, _ = run.inputs([3])
     assert torch.equal(again[0], inputs[3])  # of its seed alone
     with pytest.raises(DataError, match="Unknown tumour 'maybe'"):

@@ -100,9 +100,23 @@ class TestFade:
 class TestSchedule:
     def test_thirteen_equal_phases_up_to_256(self):
         stages = [Growing().at(i, 1300, 256) for i in range(0, 1300, 100)]
-        assert [one.size for one in stages] == [4, 8, 8, 16, 16, 32, 32, 64, 64, 128, 128, 256, 256]
-        assert [one.phase for one in stages] == list(range(13))
-        assert [one.alpha for one in stages] == [1, 0] * 6 + [1]
+        assert [stage.size for stage in stages] == [
+            4,
+            8,
+            8,
+            16,
+            16,
+            32,
+            32,
+            64,
+            64,
+            128,
+            128,
+            256,
+            256,
+        ]
+        assert [stage.phase for stage in stages] == list(range(13))
+        assert [stage.alpha for stage in stages] == [1, 0] * 6 + [1]
         assert Growing().at(150, 1300, 256).alpha == 0.5
         assert Growing().at(1300, 1300, 256) == Stage(256, 1.0, 12)
 

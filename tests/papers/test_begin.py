@@ -66,9 +66,9 @@ def test_an_unfit_block_is_left_out_with_its_reason(tmp_path, monkeypatch):
     )
     reproduce(smoke("han2018"), tmp_path / "out", say=quiet)
     names = {"T2 DCGAN 128", "T2 WGAN 128"}
-    assert len(verbs.blocks) == 10 and names.isdisjoint(one.name for one in verbs.blocks)
+    assert len(verbs.blocks) == 10 and names.isdisjoint(block.name for block in verbs.blocks)
     work = Work(smoke("han2018"), tmp_path / "out", None)
-    told = [one for one in remarks(work) if "The reader study lacks the block T2" in one]
+    told = [remark for remark in remarks(work) if "The reader study lacks the block T2" in remark]
     assert len(told) == 2 and "10" in told[0]
 
 

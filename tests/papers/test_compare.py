@@ -78,8 +78,8 @@ def timed_as(monkeypatch, **seconds):
     def measure(rows, recipes):
         calls.append(len(rows))
         return [
-            Pace(phases=(seconds[one.name],), precision="fp32", generator=1, critic=1)
-            for one in recipes
+            Pace(phases=(seconds[recipe.name],), precision="fp32", generator=1, critic=1)
+            for recipe in recipes
         ]
 
     monkeypatch.setattr(module, "measure_paces", measure)
@@ -121,7 +121,7 @@ def test_a_whole_comparison(real, tmp_path, quick):
         real, out, [NARROW, WIDE], seeds=2, minutes=0.004, count=40, changes=["lr=1e-3"],
         say=said.append,
     )  # fmt: skip
-    lengths = {one.recipe: one.images for one in found.entrants}
+    lengths = {entrant.recipe: entrant.images for entrant in found.entrants}
     assert lengths["narrow"] > lengths["wide"] > 0  # equal time, so the faster one sees more
     assert [line[:4] for line in said] == ["Timi", "1/4 ", "2/4 ", "3/4 ", "4/4 "]
     assert [(run.recipe, run.seed) for run in found.outcomes] == [
@@ -171,7 +171,7 @@ def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     found = compare(*arguments, seeds=2, **options)
     assert (len(trained), len(scored)) == (1, 2)  # the third run was trained, but not scored
     assert timings == [40]  # the budget was read back
-    assert [one.images for one in found.entrants] == [120, 56]
+    assert [entrant.images for entrant in found.entrants] == [120, 56]
     assert (tmp_path / "out/narrow/seed-0/run/log.jsonl").read_bytes() == done
     assert compare(*arguments, seeds=2, **options) == found
     assert len(compare(*arguments, seeds=3, **options).outcomes) == 6
@@ -188,7 +188,7 @@ def test_what_diverges_is_listed_and_stops_nobody(real, tmp_path, quick, monkeyp
     found = compare(real, tmp_path / "out", [WILD, NARROW], **options)
     wild, narrow = found.outcomes
     assert "Training stopped" in wild.failed and not narrow.failed
-    assert {one.recipe for one in found.spreads} == {"narrow"}
+    assert {spread.recipe for spread in found.spreads} == {"narrow"}
     assert "<b>wild, seed 0, failed</b>" in (tmp_path / "out/comparison.html").read_text()
     assert found.table()[1][0][2] == "failed"
     trained = count_calls(monkeypatch, "train")

@@ -29,7 +29,7 @@ class TestTheFourStudiesAreComplete:
 
     def test_han2018_has_six_types_of_images_under_two_networks(self):
         study = find_study("han2018")
-        assert [one.label for one in study.image_types] == [
+        assert [image_type.label for image_type in study.image_types] == [
             "T1 128", "T1c 128", "T2 128", "FLAIR 128", "Concat 128", "Concat 64"
         ]  # fmt: skip
         assert {model.recipe.name for _, model in study.models()} == {
@@ -85,12 +85,14 @@ class TestTheFourStudiesAreComplete:
                 )  # fmt: skip
 
     def test_types_of_images_stay_apart_where_they_shrink(self):
-        sizes = [one.plan.size for one in find_study("han2018").at("smoke").image_types]
+        sizes = [
+            image_type.plan.size for image_type in find_study("han2018").at("smoke").image_types
+        ]
         assert sizes == [64, 64, 64, 64, 64, 32]
 
     def test_a_laptop_trains_fewer_models_and_readers_see_theirs(self):
         study = find_study("han2018").at("laptop")
-        assert [one.name for one in study.image_types] == ["t1-128", "concat-128"]
+        assert [image_type.name for image_type in study.image_types] == ["t1-128", "concat-128"]
         assert [model.label for _, model in study.models()] == [
             "T1 DCGAN 128", "T1 WGAN 128", "Concat DCGAN 128", "Concat WGAN 128"
         ]  # fmt: skip
@@ -134,7 +136,7 @@ def test_it_goes_on_where_it_stopped(name, tmp_path, monkeypatch):
     reproduce(smoke(name), tmp_path / "parts", say=said.append)
     # Nothing twice, nothing left out; but a run is asked whether it is whole until it is sampled.
     assert [name for name, _ in groupby(verbs.calls)] == [name for name, _ in groupby(whole.calls)]
-    counts = [Counter(one for one in found.calls if one != "train") for found in (verbs, whole)]
+    counts = [Counter(call for call in found.calls if call != "train") for found in (verbs, whole)]
     assert counts[0] == counts[1]
     done = len(verbs.calls)
     again = []
@@ -150,7 +152,7 @@ def test_what_diverges_is_noted_and_stops_nobody(tmp_path, monkeypatch):
     verbs = Verbs(monkeypatch, tmp_path, diverging=("t2-128-wgan",))
     reproduce(smoke("han2018"), tmp_path / "out", say=lambda _: None)
     assert verbs.calls.count("train") == 12 and verbs.calls.count("sample") == 11
-    names = [one.name for one in verbs.blocks]
+    names = [block.name for block in verbs.blocks]
     assert len(names) == 11 and "T2 WGAN 128" not in names
     work = Work(smoke("han2018"), tmp_path / "out", None)
     reasons = {sources.name: reason for sources, reason in blocks_of(work) if reason}

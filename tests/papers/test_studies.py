@@ -22,7 +22,9 @@ SLICES = 11_328
 class TestDelplace2020:
     def test_three_architectures_under_five_losses(self):
         published = [
-            one for one in delplace2020.RECIPES if one.size == 256 and one.variant == "published"
+            recipe
+            for recipe in delplace2020.RECIPES
+            if recipe.size == 256 and recipe.variant == "published"
         ]
         assert len(published) == 15
         assert {(one.network.kind, one.loss.kind) for one in published} == {

@@ -121,7 +121,7 @@ def test_classifiers_of_one_answer_are_told(sets):
         )  # fmt: skip
         parts.append(part)
     found = gather(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
-    assert [one[:48] for one in found.remarks] == [
+    assert [remark[:48] for remark in found.remarks] == [
         "3 of 3 classifiers learnt with none call every s",
         "3 of 3 classifiers learnt with classical call ev",
     ]

@@ -281,7 +281,7 @@ def test_all_measures_are_explained_and_the_document_is_in_step():
         assert measure.features == "pixels" or features_text(measure.features)
         for kind in measure.kinds:
             assert kind.name in BY_NAME
-    assert {one.question for one in EXPLANATIONS} == set(QUESTIONS)
+    assert {explanation.question for explanation in EXPLANATIONS} == set(QUESTIONS)
     path = Path(__file__).parents[2] / "docs/MEASURES.md"
     again = "python -m mrgantry.evaluate.explained > docs/MEASURES.md"
     assert path.read_text() == document() + "\n", f"not in step; run {again}"

@@ -160,7 +160,7 @@ def test_the_page_stands_alone_and_escapes_names(han):
     assert all(load.startswith(("data:", "#")) for load in page.loads)
     assert "<b>dcgan</b>" not in (out / "study.html").read_text()
     assert "<b>dcgan</b>" in page.text
-    assert {one.name for one in out.iterdir()} == {
+    assert {path.name for path in out.iterdir()} == {
         "study.html", "readings.csv", "accuracy.svg", "detection.svg", "times.svg",
     }  # fmt: skip
 
@@ -291,8 +291,8 @@ def test_images_most_often_mistaken_come_first():
 @pytest.mark.parametrize(("titles", "count"), [(checklists.CLAIM, 44), (checklists.GRRAS, 15)])
 def test_checklists_have_all_their_items(titles, count):
     items = checklists.checklist(titles, {count: "said"})
-    assert [one.number for one in items] == list(range(1, count + 1))
-    assert [one.text for one in items] == [""] * (count - 1) + ["said"]
+    assert [item.number for item in items] == list(range(1, count + 1))
+    assert [item.text for item in items] == [""] * (count - 1) + ["said"]
 
 
 def test_checklists_say_what_is_known_and_leave_the_rest(han):

@@ -53,7 +53,7 @@ class TestManyReaders:
         random = np.random.default_rng(1)
         rows = [read_by(random, d, reader=str(d)) for d in (0.5, 1.0, 2.0)]
         found = analyse(pd.concat(rows, ignore_index=True), draws=100)
-        areas = [one.roc.auc.value for one in found.readings]
+        areas = [reading.roc.auc.value for reading in found.readings]
         assert found.means[0].auc.value == pytest.approx(np.mean(areas))
         assert holds(found.means[0].auc.interval, np.mean(areas))
 
@@ -112,7 +112,7 @@ class TestImrmc:
         assert all(re.fullmatch(r"-?\d+,\d+,\d+,-?\d+(\.\d+)?", line) for line in lines)
         values = [line.split(",") for line in lines]
         truth = {case: int(score) for reader, case, _, score in values if reader == "-1"}
-        assert len([1 for one in values if one[0] == "-1"]) == len(truth) == 10
+        assert len([1 for value in values if value[0] == "-1"]) == len(truth) == 10
         second = [(truth[case], float(score)) for reader, case, _, score in values if reader == "2"]
         area = roc_auc_score(*zip(*second))
         assert area == analyse(rows, draws=20).readings[1].roc.auc.value
@@ -181,12 +181,12 @@ class TestAnalysis:
         rows = data.draw(frames())
         found = analyse(rows, draws=20)
         assert Analysis.model_validate_json(found.model_dump_json()) == found
-        for one in parts(found):
-            ends = (one.wilson, one.exact) if isinstance(one, Proportion) else (one.interval,)
+        for part in parts(found):
+            ends = (part.wilson, part.exact) if isinstance(part, Proportion) else (part.interval,)
             assert all((end.low is None) == (end.high is None) for end in ends)
             assert all(end.method for end in ends)
-            if one.value is not None:
-                assert all(end.low is None or holds(end, one.value) for end in ends)
+            if part.value is not None:
+                assert all(end.low is None or holds(end, part.value) for end in ends)
         counted = confusion(checked(rows))
         assert counted.n + counted.undecided == len(rows) == found.trials
         assert (

@@ -116,7 +116,7 @@ def test_secrets_are_for_their_owner_alone(tmp_path, sources):
         assert stat.S_IMODE((study.folder / name).stat().st_mode) == 0o600
     with (study.folder / "links.csv").open() as file:
         links = list(csv.DictReader(file))
-    assert [(one["name"], one["role"]) for one in links] == [
+    assert [(link["name"], link["role"]) for link in links] == [
         ("AB", "reader"),
         ("CD", "reader"),
         ("investigator", "investigator"),

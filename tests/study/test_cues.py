@@ -57,7 +57,7 @@ def test_a_planted_cue_is_found_and_named(name):
 def test_a_background_of_3_is_named_loudly():
     images, subjects = heads(11, people=20)
     found = audit(images, np.maximum(heads(12, people=20)[0], 3), subjects)
-    telling = {one.name: one.cue for one in found.groups if one.beats_chance}
+    telling = {group.name: group.cue for group in found.groups if group.beats_chance}
     assert {"range", "border", "extent"} <= set(telling)
     assert telling["range"].trait == "the least grey value"
     assert (telling["range"].real, telling["range"].synthetic) == (0, 3)
@@ -74,7 +74,7 @@ def test_a_black_frame_is_found_at_the_border():
     other = heads(4, people=40)[0]
     tissue = np.uint8(40)  # these heads fill the whole canvas
     found = audit(images + tissue, np.stack([frame(one) for one in other + tissue]), subjects)
-    border = next(one for one in found.groups if one.name == "border")
+    border = next(group for group in found.groups if group.name == "border")
     assert border.beats_chance
     assert (border.cue.real, border.cue.synthetic) == (40, 0)
     told = "\n".join(found.sentences())
@@ -87,7 +87,7 @@ def test_jpeg_is_found_among_the_traces_of_rounding():
     texture = np.clip(noise, 1, 255).astype(np.uint8)
     subjects = [f"s{number}" for number in range(40)]
     other = np.stack([jpeg(one) for one in texture[40:]])
-    found = {one.name: one for one in audit(texture[:40], other, subjects).groups}
+    found = {group.name: group for group in audit(texture[:40], other, subjects).groups}
     cue = found["quantisation"].cue
     assert cue is not None
     assert cue.trait == "the step between blocks of 8 pixels, in steps inside them"
@@ -112,7 +112,7 @@ def test_false_alarms_keep_to_the_nominal_rate(people, each, others):
         images, subjects = heads(1000 + seed, people, each)
         found = audit(images, heads(9000 + seed, others)[0], subjects, seed)
         alarms += found.beats_chance
-        covered += [one.low <= 0.5 <= one.high for one in found.groups]
+        covered += [group.low <= 0.5 <= group.high for group in found.groups]
     assert alarms <= 7  # 5 % of 60 is 3; more than 7 has a probability of 1.4 %
     assert np.mean(covered) > 0.88
 
@@ -120,8 +120,8 @@ def test_false_alarms_keep_to_the_nominal_rate(people, each, others):
 def test_images_without_any_difference_are_at_exactly_one_half():
     same = np.full((20, 16, 16), 7, np.uint8)
     found = audit(same, same, [str(number) for number in range(20)])
-    assert {one.accuracy for one in found.groups} == {0.5}
-    assert {one.p for one in found.groups} == {1.0}
+    assert {group.accuracy for group in found.groups} == {0.5}
+    assert {group.p for group in found.groups} == {1.0}
     assert not found.beats_chance
 
 

@@ -35,7 +35,7 @@ def make_pool(folder, name="T1", subjects=30, each=4, synthetic=120, sequences=(
 
 
 def drawn(pool, picks, block=0):
-    return pool.rows.loc[[one.row for one in picks if one.block == block]]
+    return pool.rows.loc[[pick.row for pick in picks if pick.block == block]]
 
 
 def test_equal_numbers_and_no_subject_twice(tmp_path):
@@ -57,7 +57,7 @@ def test_subjects_are_repeated_as_rarely_as_can_be(tmp_path):
 def test_a_subject_of_one_block_comes_last_in_the_next(tmp_path):
     pools = [make_pool(tmp_path, name) for name in ("a", "b")]  # the same thirty people
     picks = draw(pools, Protocol(name="x", cases=20, practice=10), (0, 0))
-    people = [pools[one.pool].rows.loc[one.row, "subject"] for one in picks]
+    people = [pools[pick.pool].rows.loc[pick.row, "subject"] for pick in picks]
     assert max(Counter(person for person in people if person).values()) == 1  # 10 + 10 + 5 of 30
 
 
@@ -88,9 +88,9 @@ def test_the_share_of_synthetic_images_is_drawn_between_its_ends(tmp_path):
 def test_practice_is_of_other_images(tmp_path):
     pool = make_pool(tmp_path)
     picks = draw([pool], Protocol(name="x", cases=50, practice=10), (0, 0))
-    practice = {one.image for one in picks if one.block == PRACTICE}
+    practice = {pick.image for pick in picks if pick.block == PRACTICE}
     assert len(practice) == 10
-    assert not practice & {one.image for one in picks if one.block != PRACTICE}
+    assert not practice & {pick.image for pick in picks if pick.block != PRACTICE}
 
 
 def test_the_seed_decides(tmp_path):

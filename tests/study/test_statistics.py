@@ -57,7 +57,7 @@ def kazuhiro():
 
 class TestPapers:
     def test_han2018_accuracies_are_those_printed(self, han):
-        blocks = {one.block: one for one in han.readings if one.block}
+        blocks = {reading.block: reading for reading in han.readings if reading.block}
         assert len(blocks) == 12
         for row in han2018.PRINTED.rows:
             assert blocks[row.label].accuracy.value == row.accuracy
@@ -66,18 +66,20 @@ class TestPapers:
             assert (found.rr, found.rs, found.sr, found.ss) == row.counts
 
     def test_han2018_hides_bias_behind_accuracy(self, han):
-        whole = next(one for one in han.readings if one.block == "")
+        whole = next(reading for reading in han.readings if reading.block == "")
         assert (whole.confusion.rs, whole.confusion.sr, whole.confusion.real) == (352, 100, 600)
-        t1 = next(one for one in han.readings if one.block == "T1 DCGAN 128")
+        t1 = next(reading for reading in han.readings if reading.block == "T1 DCGAN 128")
         assert t1.detection.d_prime.value == pytest.approx(1.19, abs=0.005)
         assert t1.detection.criterion.value == pytest.approx(0.54, abs=0.005)
         assert (t1.fool_rate.value, t1.real_recall.value) == (0.12, 0.52)
 
     def test_no_row_of_han2018_passes_equivalence(self, han):
-        blocks = [one for one in han.readings if one.block]
-        assert not any(one.equivalence.verdict == "pass" for one in blocks)
-        assert {one.block: one.equivalence.verdict for one in blocks}["T1 DCGAN 128"] == "fail"
-        low = next(one for one in blocks if one.block == "Concat WGAN 64")
+        blocks = [reading for reading in han.readings if reading.block]
+        assert not any(block.equivalence.verdict == "pass" for block in blocks)
+        assert {block.block: block.equivalence.verdict for block in blocks}[
+            "T1 DCGAN 128"
+        ] == "fail"
+        low = next(block for block in blocks if block.block == "Concat WGAN 64")
         assert low.accuracy.value == 0.53 and low.equivalence.verdict == "inconclusive"
 
     def test_han2018_pggan(self):
@@ -102,7 +104,7 @@ class TestPapers:
 
     @pytest.mark.parametrize("images", [25, 100])
     def test_a_reader_below_chance_raises_the_alarm(self, images):
-        rows = {one.label: one.counts for one in kazuhiro2018.PRINTED.rows}
+        rows = {row.label: row.counts for row in kazuhiro2018.PRINTED.rows}
         alarms = {
             name: chance_test(table(*(round(n * images / 100) for n in counts))).below_chance
             for name, counts in rows.items()
@@ -121,7 +123,7 @@ class TestPapers:
         assert found.accuracy.value == pytest.approx(np.mean(rates[:2]) - np.mean(rates[2:]))
         assert found.accuracy.interval.high < 0
         assert len(found.notes) == 2 and "2 readers are few" in found.notes[0]
-        means = {one.group: one for one in kazuhiro.means}
+        means = {mean.group: mean for mean in kazuhiro.means}
         assert set(means) == {"", kazuhiro2018.NEURO, kazuhiro2018.OTHER}
         assert means[""].design == "own cases" and not kazuhiro.concordances
 
@@ -234,7 +236,7 @@ class TestDetection:
         assert found.auc.value == area
         assert (found.points[0].false_alarm, found.points[0].hit) == (0, 0)
         assert (found.points[-1].false_alarm, found.points[-1].hit) == (1, 1)
-        steps = [(one.false_alarm, one.hit) for one in found.points]
+        steps = [(point.false_alarm, point.hit) for point in found.points]
         assert np.trapezoid(*reversed(list(zip(*steps)))) == pytest.approx(area)
         for true in (found.auc.interval.low, found.auc.interval.high):
             q1, q2 = true / (2 - true), 2 * true**2 / (1 + true)  # Hanley and McNeil 1982

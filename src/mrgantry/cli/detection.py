@@ -95,16 +95,16 @@ def detect(
         ("accuracy of", "minus", "share", "ratio", "points", "95 % interval", "p, Holm", ""),
         [
             (
-                one.one.condition,
-                one.other.condition,
-                f"{one.one.share:g}",
-                "" if one.one.ratio is None else f"{one.one.ratio:g}",
-                f"{100 * one.value:+.1f}",
-                f"{100 * one.low:+.1f} to {100 * one.high:+.1f}",
-                p_value(one),
-                one.verdict,
+                difference.one.condition,
+                difference.other.condition,
+                f"{difference.one.share:g}",
+                "" if difference.one.ratio is None else f"{difference.one.ratio:g}",
+                f"{100 * difference.value:+.1f}",
+                f"{100 * difference.low:+.1f} to {100 * difference.high:+.1f}",
+                p_value(difference),
+                difference.verdict,
             )
-            for one in found.differences_in("accuracy")
+            for difference in found.differences_in("accuracy")
         ],
     )
     if len(found.seeds) < FEWEST_SEEDS:

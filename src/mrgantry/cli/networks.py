@@ -167,7 +167,7 @@ def project(
     print_table(
         heads + ("median velocity error",) * (len(medians.columns) > 4),
         [
-            (name or "none", str(n), str(people), *(f"{one:.3f}" for one in errors))
+            (name or "none", str(n), str(people), *(f"{error:.3f}" for error in errors))
             for name, n, people, *errors in medians.itertuples()
         ],
     )
@@ -191,9 +191,9 @@ def recipes(
         typer.echo(find_recipe(name).model_dump_json(indent=2))
         return
     families: dict[str, list[AnyRecipe]] = {}
-    for one in RECIPES.values():
-        family = one.name.partition(f"-{one.size}")[0]
-        families.setdefault(family, []).append(one)
+    for recipe in RECIPES.values():
+        family = recipe.name.partition(f"-{recipe.size}")[0]
+        families.setdefault(family, []).append(recipe)
     print_table(
         ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
         [

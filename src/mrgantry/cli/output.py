@@ -34,14 +34,14 @@ def say_repeats(made: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and of what was not looked for."""
     repeats = made.about.notes.get("repeats", [])
     lines = [
-        f"{one['subject']} and {one['other']} look like one person, "
+        f"{repeat['subject']} and {repeat['other']} look like one person, "
         + (
-            f"both in {one['split']}: "
-            if one["split"] == one["other_split"]
-            else f"in two splits, {one['split']} and {one['other_split']}: "
+            f"both in {repeat['split']}: "
+            if repeat["split"] == repeat["other_split"]
+            else f"in two splits, {repeat['split']} and {repeat['other_split']}: "
         )
-        + f"see the slices {one['id']} and {one['other_id']}."
-        for one in repeats
+        + f"see the slices {repeat['id']} and {repeat['other_id']}."
+        for repeat in repeats
     ]
     say_some("Warning", lines, made.folder / "about.json")
     if repeats:

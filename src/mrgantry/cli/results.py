@@ -67,21 +67,21 @@ def evaluate(
         say(f"{answers.set}:")
         for sentence in sentences(answers):
             say(f"  {sentence}")
-    for name in dict.fromkeys(one.synthetic for one in scores):
+    for name in dict.fromkeys(score.synthetic for score in scores):
         print_table(
             (name, "of", "synthetic", "95 % interval", "real", "95 % interval", ""),
             [
                 (
-                    one.name,
-                    one.features,
-                    f"{one.value:.3g}",
-                    f"{one.low:.3g} to {one.high:.3g}",
-                    f"{one.floor:.3g}",
-                    f"{one.floor_low:.3g} to {one.floor_high:.3g}",
-                    "" if one.verdict == "alike" else one.verdict,
+                    score.name,
+                    score.features,
+                    f"{score.value:.3g}",
+                    f"{score.low:.3g} to {score.high:.3g}",
+                    f"{score.floor:.3g}",
+                    f"{score.floor_low:.3g} to {score.floor_high:.3g}",
+                    "" if score.verdict == "alike" else score.verdict,
                 )
-                for one in scores
-                if one.synthetic == name
+                for score in scores
+                if score.synthetic == name
             ],
         )
     found = differences(scores)

@@ -276,19 +276,23 @@ def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]
     from mrgantry.report.study.words import finding
 
     rows: list[tuple[str, ...]] = []
-    for one in found.readings:
-        if one.block == "" and len(found.blocks) > 1:
+    for reading in found.readings:
+        if reading.block == "" and len(found.blocks) > 1:
             continue
-        sensitivity, fooled, recall = one.detection.d_prime, one.fool_rate, one.real_recall
+        sensitivity, fooled, recall = (
+            reading.detection.d_prime,
+            reading.fool_rate,
+            reading.real_recall,
+        )
         rows.append(
             (
-                one.reader,
-                one.block,
-                f"{one.accuracy.k}/{one.accuracy.n}",
+                reading.reader,
+                reading.block,
+                f"{reading.accuracy.k}/{reading.accuracy.n}",
                 _share(fooled.value, fooled.wilson.low, fooled.wilson.high),
                 _share(recall.value, recall.wilson.low, recall.wilson.high),
                 "" if sensitivity.value is None else f"{sensitivity.value:.2f}",
-                finding(one).word,
+                finding(reading).word,
             )
         )
     head = (

@@ -20,7 +20,7 @@ def refuse_others(out: Path, mark: str, what: str) -> None:
     Raises:
         RunError: It does.
     """
-    if not (out / mark).is_file() and any(one.name[0] != "." for one in out.glob("*")):
+    if not (out / mark).is_file() and any(path.name[0] != "." for path in out.glob("*")):
         raise RunError(f"{out} is not empty and is not {what}; choose another folder.")
 
 
@@ -50,6 +50,6 @@ def differences(before: Mapping[str, Any], now: Mapping[str, Any]) -> Iterator[s
     for key in now:
         old, new = before.get(key), now[key]
         if isinstance(old, Mapping) and isinstance(new, Mapping):
-            yield from (f"{key}.{one}" for one in differences(old, new))
+            yield from (f"{key}.{difference}" for difference in differences(old, new))
         elif old != new and len(f"{old!r}{new!r}") <= LONG:
             yield f"{key} was {old!r}, now {new!r}"

@@ -154,7 +154,9 @@ def note_repeats(data: SliceSet) -> dict[str, Any]:
         images = [data.where(np.arange(len(data)) == place).images for place in places]
         save_grid(path, torch.from_numpy(np.concatenate(images)), 2)
     missed = blind_spot(data)
-    return {"repeats": [asdict(one) for one in repeats]} | ({MISSED: missed} if missed else {})
+    return {"repeats": [asdict(repeat) for repeat in repeats]} | (
+        {MISSED: missed} if missed else {}
+    )
 
 
 def blind_spot(data: SliceSet) -> str:
@@ -419,7 +421,7 @@ def _images(
 def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> Int[np.ndarray, " q"]:
     """Choose up to `ASKED` small images of each person and kind, evenly spread."""
     groups = pd.Series(np.arange(len(owners))).groupby([owners, kinds]).indices.values()
-    spread = [np.linspace(0, len(one) - 1, min(len(one), ASKED)).round() for one in groups]
+    spread = [np.linspace(0, len(group) - 1, min(len(group), ASKED)).round() for group in groups]
     chosen = [one[places.astype(int)] for one, places in zip(groups, spread, strict=True)]
     return np.sort(np.concatenate(chosen))
 

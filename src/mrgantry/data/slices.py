@@ -296,7 +296,7 @@ def begun(folder: Path, about: About) -> bool:
                 "for. Choose another folder, or delete this one."
             )
         return True
-    if any(one.name[0] != "." for one in folder.glob("*")):  # a kill can leave hidden files
+    if any(path.name[0] != "." for path in folder.glob("*")):  # a kill can leave hidden files
         raise DataError(f"{folder} is not empty and is not a set of slices; choose another.")
     return False
 

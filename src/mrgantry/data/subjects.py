@@ -333,10 +333,10 @@ def _people(root: Path, place: Path, files: list[NamedScan]) -> dict[str, list[N
     and it lies below the folder asked for, or the names differ in nothing but the
     sequence.
     """
-    scans = [one for one in files if one.role in WORDS]
-    once = len({one.role for one in scans}) == len(scans)
-    same = len({rest_of(one.label) for one in scans}) == 1
-    numbered = all(rest_of(one.label).isdigit() for one in scans)  # series, not people
+    scans = [file for file in files if file.role in WORDS]
+    once = len({scan.role for scan in scans}) == len(scans)
+    same = len({rest_of(scan.label) for scan in scans}) == 1
+    numbered = all(rest_of(scan.label).isdigit() for scan in scans)  # series, not people
     if same or (place != root and (once or numbered)):
         return {"": files}
     people: dict[str, list[NamedScan]] = defaultdict(list)

@@ -260,7 +260,7 @@ class Detection(Frozen):
 
     def differences_in(self, measure: str) -> list[Effect]:
         """Give all differences in a measure."""
-        return [one for one in self.effects if one.measure == measure]
+        return [effect for effect in self.effects if effect.measure == measure]
 
     @property
     def main(self) -> list[Arm]:
@@ -271,7 +271,11 @@ class Detection(Frozen):
     def answer(self) -> Effect | None:
         """Give the difference in accuracy that the experiment was made for, if there is one."""
         arms = set(self.main)
-        found = [one for one in self.differences_in("accuracy") if {one.one, one.other} <= arms]
+        found = [
+            difference
+            for difference in self.differences_in("accuracy")
+            if {difference.one, difference.other} <= arms
+        ]
         return found[0] if found else None
 
 
@@ -282,10 +286,10 @@ def nearest_to_one(ratios: Iterable[float]) -> float:
 
 def main_arms(arms: Sequence[Arm]) -> list[Arm]:
     """Keep the arms at the greatest share and the ratio nearest to one."""
-    share = max(one.share for one in arms)
-    ratios = {one.ratio for one in arms if one.ratio is not None}
+    share = max(arm.share for arm in arms)
+    ratios = {arm.ratio for arm in arms if arm.ratio is not None}
     ratio = nearest_to_one(ratios) if ratios else None
-    return [one for one in arms if one.share == share and one.ratio in (None, ratio)]
+    return [arm for arm in arms if arm.share == share and arm.ratio in (None, ratio)]
 
 
 def read_detection(out: Path) -> Detection:

@@ -266,7 +266,7 @@ def without_each(
     """Score each seed's classifier by all m persons, then without each of them in turn."""
     everyone = np.ones((1, truth.subjects))
     weights = np.concatenate([everyone, everyone - np.eye(truth.subjects)])
-    return np.stack([measure.statistic(truth, one)(weights) for one in answers], 1)
+    return np.stack([measure.statistic(truth, answer)(weights) for answer in answers], 1)
 
 
 def estimate(

@@ -133,7 +133,7 @@ def detect(
     check(seeds, shares, ratios, real_share, training)
     cells = cells_of(chosen, seeds, shares, ratios, seed)
     refuse_leaving_out(out, cells)
-    waiting = not all(one.path(out).is_file() for one in cells)
+    waiting = not all(cell.path(out).is_file() for cell in cells)
     data = open_real(real, only)
     sets = open_synthetic(synthetic, data)
     if waiting and training.weights == "imagenet":
@@ -147,12 +147,12 @@ def detect(
         real_share=real_share,
         seed=seed,
     )
-    for share, number in {(one.share, one.seed) for one in cells}:
+    for share, number in {(cell.share, cell.seed) for cell in cells}:
         data.at(share, number)  # refused before anything is trained
     begun = settle(out, terms)
     if waiting:
         run_cells(out, data, sets, begun, cells, say)
-    parts = [Part.of(read_json(one.path(out)), f"part {one.path(out)}") for one in cells]
+    parts = [Part.of(read_json(cell.path(out)), f"part {cell.path(out)}") for cell in cells]
     command = command_line(
         "detect",
         real,

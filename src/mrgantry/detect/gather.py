@@ -73,14 +73,14 @@ def gather(
         DataError: Answers are not those of this test split.
     """
     truth, about = data.truth, data.whole.about
-    if any(len(one.probability) != len(truth.label) for one in parts):
+    if any(len(part.probability) != len(truth.label) for part in parts):
         raise DataError("Some answers have another number of test images; use another folder.")
-    arms = dict.fromkeys(arm_of(one.cell) for one in parts)
+    arms = dict.fromkeys(arm_of(part.cell) for part in parts)
     answers = {
         arm: [
-            Answers(np.array(one.probability), one.threshold)
-            for one in parts
-            if arm_of(one.cell) == arm
+            Answers(np.array(part.probability), part.threshold)
+            for part in parts
+            if arm_of(part.cell) == arm
         ]
         for arm in arms
     }
@@ -99,14 +99,14 @@ def gather(
             for name, one in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
         ),
         arms=tuple(arms),
-        seeds=tuple(dict.fromkeys(one.cell.seed for one in parts)),
+        seeds=tuple(dict.fromkeys(part.cell.seed for part in parts)),
         limits=truth.limits,
         scores=tuple(scores_of(truth, answers)),
         effects=tuple(effects_of(truth, answers)),
         calibration=tuple(calibrate(truth, arm, some) for arm, some in answers.items()),
         examples=(),
-        runs=tuple(one.model_copy(update={"probability": ()}) for one in parts),
-        remarks=(*mixed(parts), *remarks_on(sets, data, [one.share for one in arms])),
+        runs=tuple(part.model_copy(update={"probability": ()}) for part in parts),
+        remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in arms])),
     )
     update = {
         "examples": tuple(examples(data, made.main, answers)),
@@ -147,7 +147,7 @@ def one_sided(found: Detection) -> Iterator[str]:
 
 def mixed(parts: Sequence[Part]) -> Iterator[str]:
     """Say when classifiers were trained on different machines."""
-    devices = sorted({one.device for one in parts} - {""})
+    devices = sorted({part.device for part in parts} - {""})
     if len(devices) > 1:
         yield (
             f"Classifiers were trained on {' and on '.join(devices)}: what differs between "
@@ -243,7 +243,7 @@ def holm_within(p: Sequence[float], families: Sequence[bool]) -> list[float]:
 
 def calibrate(truth: Truth, arm: Arm, answers: Sequence[Answers]) -> Calibration:
     """Fill the bins of an arm."""
-    probability = np.concatenate([one.probability for one in answers])
+    probability = np.concatenate([answer.probability for answer in answers])
     label = np.tile(truth.label, len(answers))
     bins = bin_of(probability)
     counts = np.bincount(bins, minlength=BINS)
@@ -296,20 +296,20 @@ def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part])
     test = data.test.table[["id", "subject", "tumour", "tumour_mm2"]]
     answers = [
         test.assign(
-            **one.cell.model_dump(),
-            threshold=one.threshold,
-            probability=np.array(one.probability),
+            **part.cell.model_dump(),
+            threshold=part.threshold,
+            probability=np.array(part.probability),
         )
-        for one in parts
+        for part in parts
     ]
     write_table(out / "answers.csv", pd.concat(answers))
     write_json(out / "detection.json", found.model_dump())
 
 
-def flat(one: ArmScore | Effect) -> dict[str, Any]:
+def flat(scored: ArmScore | Effect) -> dict[str, Any]:
     """Lay a value out as one row."""
     row: dict[str, Any] = {}
-    for key, value in one.model_dump().items():
+    for key, value in scored.model_dump().items():
         if isinstance(value, dict):
             prefix = "" if key == "arm" else f"{key}_"
             row |= {prefix + name: inner for name, inner in value.items()}

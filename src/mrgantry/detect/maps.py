@@ -83,7 +83,7 @@ def drawn(
     sets: Sequence[SliceSet], word: str, seed: int, most: int = EACH
 ) -> Float16[np.ndarray, "_ c h w"]:
     """Draw images with a word in the column "tumour" from several sets together."""
-    rows = [np.flatnonzero((one.table["tumour"] == word).to_numpy()) for one in sets]
+    rows = [np.flatnonzero((data.table["tumour"] == word).to_numpy()) for data in sets]
     places = [(number, row) for number, some in enumerate(rows) for row in some]
     order = np.random.default_rng(seed).permutation(len(places))[:most]
     pieces = []

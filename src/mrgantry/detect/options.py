@@ -24,8 +24,8 @@ def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...
     Raises:
         RecipeError: One is unknown, or stands there twice, or needs images that are not there.
     """
-    known: dict[str, Condition] = {one: one for one in get_args(Condition)}
-    words = ["+".join(sorted(one.split("+"))) for one in words]
+    known: dict[str, Condition] = {get_arg: get_arg for get_arg in get_args(Condition)}
+    words = ["+".join(sorted(word.split("+"))) for word in words]
     for one in words:
         if one not in known:
             listed = ", ".join(map(repr, known))
@@ -41,7 +41,7 @@ def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...
         raise RecipeError(
             f"{' and '.join(words)} are not compared with each other; add --condition none."
         )
-    return tuple(known[one] for one in words)
+    return tuple(known[word] for word in words)
 
 
 def check(
@@ -58,9 +58,9 @@ def check(
     """
     if seeds < 1:
         raise RecipeError(f"An experiment needs 1 seed or more, not {seeds}.")
-    if not shares or not all(0 < one <= 1 for one in shares):
+    if not shares or not all(0 < share <= 1 for share in shares):
         raise RecipeError(f"Shares of the training subjects lie in (0, 1], not {written(shares)}.")
-    if not ratios or not all(0 < one < 1e6 for one in ratios):
+    if not ratios or not all(0 < ratio < 1e6 for ratio in ratios):
         raise RecipeError(f"Ratios of synthetic images are greater than 0, not {written(ratios)}.")
     if not 0 <= real_share <= 1:
         raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
@@ -72,7 +72,7 @@ def check(
 
 def written(numbers: Sequence[float]) -> str:
     """Write numbers as they are asked for."""
-    return ":".join(f"{one:g}" for one in numbers)
+    return ":".join(f"{number:g}" for number in numbers)
 
 
 def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:

@@ -143,15 +143,15 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
             the test split, or a label is missing.
     """
     sets = [SliceSet.open(folder) for folder in folders]
-    for one in sets:
-        check_alike(real.whole, one)
-        if not set(one.table["tumour"].astype(str)) & set(CLASSES):
+    for data in sets:
+        check_alike(real.whole, data)
+        if not set(data.table["tumour"].astype(str)) & set(CLASSES):
             raise DataError(
-                f"{one.folder} does not say which images show a tumour. Sample with --label "
+                f"{data.folder} does not say which images show a tumour. Sample with --label "
                 "tumour=..., or import the images with a table that has the column tumour."
             )
         gain = "what its images gain would be no gain"
-        check_unseen(people_behind(one), real.whole, one, gain)
+        check_unseen(people_behind(data), real.whole, data, gain)
     words = {word for one in sets for word in set(one.table["tumour"].astype(str))}
     missing = set(CLASSES) - words
     if sets and missing:
@@ -168,7 +168,7 @@ def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
 
     So the first ones have both labels, as all of them have.
     """
-    some = [Images.of(one, torch.device("cpu")) for one in sets]
+    some = [Images.of(data, torch.device("cpu")) for data in sets]
     pixels: list[Float[Tensor, "n c h w"]] = []
     for one in some:
         assert isinstance(one.pixels, StoredPixels)  # Images.of refuses others
@@ -182,19 +182,19 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
     """Say what makes a gain by synthetic images something else than it seems."""
     yield from alike(real)
     own = set(subjects_of(real.train))
-    for one in sets:
-        yield from of_another_kind(one, real)
-        seen = people_behind(one)
+    for data in sets:
+        yield from of_another_kind(data, real)
+        seen = people_behind(data)
         if not seen:
             yield (
-                f"{one.name} does not tell whom its generator has seen. If it was a person of the "
+                f"{data.name} does not tell whom its generator has seen. If it was a person of the "
                 "validation or test split, what its images gain is no gain."
             )
             continue
         if seen - own:
             yield (
-                f"The generator of {one.name} has seen {len(seen - own)} people outside this set's "
-                "training split, from whom the classifiers without its images do not learn."
+                f"The generator of {data.name} has seen {len(seen - own)} people outside this "
+                "set's training split, from whom the classifiers without its images do not learn."
             )
         counts = {
             share: count
@@ -203,7 +203,7 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
         }
         if counts:
             yield (
-                f"The generator of {one.name} has seen {len(seen)} people. At shares of "
+                f"The generator of {data.name} has seen {len(seen)} people. At shares of "
                 f"{', '.join(f'{share:.0%}' for share in counts)} classifiers learn from "
                 f"{', '.join(map(str, counts.values()))} real subjects: what its images gain "
                 "there may be the other people's doing."

@@ -163,9 +163,9 @@ class Comparison(Frozen):
 
     def judged(self) -> list[list[Spread]]:
         """Give the scores that recipes are judged by, each for all recipes."""
-        kinds = {(one.score, one.features) for one in self.spreads}
+        kinds = {(spread.score, spread.features) for spread in self.spreads}
         return [
-            [one for one in self.spreads if (one.score, one.features) == kind]
+            [spread for spread in self.spreads if (spread.score, spread.features) == kind]
             for kind in JUDGED
             if kind in kinds
         ]
@@ -178,14 +178,18 @@ class Comparison(Frozen):
             for one in judged
         ]
         rows = []
-        for one in self.entrants:
+        for entrant in self.entrants:
             spent = [
                 f"{run.seconds:.0f}"
                 for run in self.outcomes
-                if run.recipe == one.recipe and not run.failed
+                if run.recipe == entrant.recipe and not run.failed
             ]
-            cells = [next((s.text for s in row if s.recipe == one.recipe), "") for row in judged]
-            rows.append((one.recipe, f"{one.images:,}", " ".join(spent) or "failed", *cells))
+            cells = [
+                next((s.text for s in row if s.recipe == entrant.recipe), "") for row in judged
+            ]
+            rows.append(
+                (entrant.recipe, f"{entrant.images:,}", " ".join(spent) or "failed", *cells)
+            )
         return ("recipe", "images", "seconds", *heads), rows
 
 

@@ -40,8 +40,8 @@ class ScoreDifference:
 def differences(scores: Sequence[Score]) -> list[ScoreDifference]:
     """Compare every pair of sets in every score, by draws that had the same real images."""
     by_kind: dict[tuple[str, str], list[Score]] = {}
-    for one in scores:
-        by_kind.setdefault((one.name, one.features), []).append(one)
+    for score in scores:
+        by_kind.setdefault((score.name, score.features), []).append(score)
     return [found for some in by_kind.values() for found in _within(some)]
 
 

@@ -88,7 +88,7 @@ def evaluate(
     sets = open_sets(synthetic, held)
     terms = {
         "real": _identity(held) | {"split": against, "only": list(only)},
-        "synthetic": [_identity(one) for one in sets],
+        "synthetic": [_identity(data) for data in sets],
         "features": list(features),
         "seed": seed,
     }
@@ -134,7 +134,9 @@ def evaluate(
         | {
             "command": command_line("evaluate", real, out, **choices),
             "versions": versions(),
-            "extractors": {one.name: one.fingerprint for one in reference.extractors},
+            "extractors": {
+                extractor.name: extractor.fingerprint for extractor in reference.extractors
+            },
             "remarks": remarks,
         },
     )
@@ -192,7 +194,7 @@ def open_sets(folders: Sequence[Path], held: SliceSet) -> list[SliceSet]:
     sets = [SliceSet.open(folder) for folder in folders]
     if not sets:
         raise DataError("There is nothing to evaluate: name a set with --synthetic.")
-    names = [one.name for one in sets]
+    names = [data.name for data in sets]
     if len({*names, "real"}) <= len(names):
         raise DataError(f"Sets are told apart by the names of their folders: {', '.join(names)}.")
     for one in sets:
@@ -229,10 +231,10 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
 def too_few(reference: Reference, n: int) -> list[str]:
     """Say of which extractors a draw has fewer images than features."""
     return [
-        f"A draw has {n} images, but {one.name} has {width} features: its Frechet distance is then "
-        "far too large, and only the one of real images beside it tells what it is worth."
-        for one in reference.extractors
-        if (width := reference.held_cloud.features[one.name].shape[1]) >= n
+        f"A draw has {n} images, but {extractor.name} has {width} features: its Frechet distance "
+        "is then far too large, and only the one of real images beside it tells what it is worth."
+        for extractor in reference.extractors
+        if (width := reference.held_cloud.features[extractor.name].shape[1]) >= n
     ]
 
 

@@ -553,23 +553,23 @@ def _lines() -> Iterator[str]:
         yield _wrapped(f"**{title}.** {text}") + "\n"
     for key, question in QUESTIONS.items():
         yield f"## {question}\n"
-        for one in EXPLANATIONS:
-            if one.question == key:
-                yield from _entry(one)
+        for explanation in EXPLANATIONS:
+            if explanation.question == key:
+                yield from _entry(explanation)
     yield "## What is compared: features\n"
     for name, text in FEATURES.items():
         yield _wrapped(f"- `{name}`: {text}")
 
 
-def _entry(one: Explanation) -> Iterator[str]:
-    names = ", ".join(f"`{name}`" for name in one.titles)
-    yield f"### {one.title}\n"
-    yield _wrapped(f"{names}. {one.answers}") + "\n"
+def _entry(explanation: Explanation) -> Iterator[str]:
+    names = ", ".join(f"`{name}`" for name in explanation.titles)
+    yield f"### {explanation.title}\n"
+    yield _wrapped(f"{names}. {explanation.answers}") + "\n"
     parts = {
-        "How": one.how,
-        "Good": one.good,
-        "Does not notice": one.blind,
-        "Source": one.source,
+        "How": explanation.how,
+        "Good": explanation.good,
+        "Does not notice": explanation.blind,
+        "Source": explanation.source,
     }
     for head, text in parts.items():
         yield _wrapped(f"- **{head}**: {text}")

@@ -106,12 +106,12 @@ def all_tests(extractors: Sequence[Extractor]) -> Iterator[Test]:
         c2st.small_pixels_of,
         c2st.network,
     )
-    for one in extractors[1:]:
+    for extractor in extractors[1:]:
         yield Test(
             "c2st_logistic",
-            one.name,
+            extractor.name,
             "a logistic classifier",
-            partial(features_of, name=one.name),
+            partial(features_of, name=extractor.name),
             c2st.logistic,
         )
 
@@ -133,7 +133,7 @@ def all_measures(
         copies: Whether copying can be measured: not where training images themselves are
             compared with.
     """
-    pca, *networks = (one.name for one in extractors)
+    pca, *networks = (extractor.name for extractor in extractors)
     for features in (pca, *networks):
         yield distances_on(features)
     for features in networks:

@@ -17,7 +17,7 @@ SHOWN = 8  # suspicious pairs that are kept
 CENTRAL = (2.5, 50, 97.5)  # percentiles of the images' spectra
 
 
-def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, np.ndarray]:
+def pictures_of(data: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, np.ndarray]:
     """Keep the most suspicious pairs of a set, and its spectrum beside that of real images."""
     train, held = reference.train_cloud, reference.held_cloud
     images = cloud.features[REDUCED]
@@ -27,12 +27,12 @@ def pictures_of(one: SliceSet, cloud: Cloud, reference: Reference) -> dict[str, 
     worst = np.argsort(ratios, kind="stable")[:SHOWN]
     copied = rows[worst].astype(int)
     return {
-        f"{one.name}/suspicious": one.images[worst],
-        f"{one.name}/suspicious_ids": one.table["id"].to_numpy(dtype=str)[worst],
-        f"{one.name}/neighbours": train.images[copied],
-        f"{one.name}/neighbour_ids": reference.train.table["id"].to_numpy(dtype=str)[copied],
-        f"{one.name}/ratios": ratios[worst],
-        f"{one.name}/spectrum": np.percentile(cloud.features[SPECTRUM], CENTRAL, axis=0),
+        f"{data.name}/suspicious": data.images[worst],
+        f"{data.name}/suspicious_ids": data.table["id"].to_numpy(dtype=str)[worst],
+        f"{data.name}/neighbours": train.images[copied],
+        f"{data.name}/neighbour_ids": reference.train.table["id"].to_numpy(dtype=str)[copied],
+        f"{data.name}/ratios": ratios[worst],
+        f"{data.name}/spectrum": np.percentile(cloud.features[SPECTRUM], CENTRAL, axis=0),
         "real/spectrum": np.percentile(held.features[SPECTRUM], CENTRAL, axis=0),
     }
 

@@ -87,7 +87,7 @@ class Rules:
             DataError: An image holds values that are not finite.
         """
         check_finite(data)
-        described = [one.extractor.extract(data.images) for one in self.distances]
+        described = [distance.extractor.extract(data.images) for distance in self.distances]
         nobody = np.full(len(data), NOBODY)
         # In units of each extractor's limit, so that the farther of them counts.
         apart = np.stack(
@@ -96,7 +96,7 @@ class Rules:
                 for one, rows in zip(self.distances, described, strict=True)
             ]
         )
-        names = np.array([one.extractor.name for one in self.distances])
+        names = np.array([distance.extractor.name for distance in self.distances])
         verdict = data.table[["id"]].assign(
             distance=apart.max(0), features=names[apart.argmax(0)], wanted="", probability=np.nan
         )

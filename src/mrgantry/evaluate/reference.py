@@ -119,8 +119,8 @@ def refer(
         extra = join(extra, make_cloud(data.images, subjects_of(data), extractors))
     apart = not people & set(train.table["subject"])
     measures = [
-        replace(one, draws=min(one.draws, draws or one.draws))
-        for one in all_measures(directions, extractors, held.about.size, copies=apart)
+        replace(measure, draws=min(measure.draws, draws or measure.draws))
+        for measure in all_measures(directions, extractors, held.about.size, copies=apart)
     ]
     tests = list(all_tests(extractors))
     return Reference(held, train, unknown, known, extra, extractors, measures, tests, conditions)
@@ -141,7 +141,7 @@ def make_cloud(
         extractors: Give the features.
         mirrored: Whether to describe the mirrored images, too, as what may have been copied.
     """
-    features = {one.name: one.extract(images) for one in extractors}
+    features = {extractor.name: extractor.extract(images) for extractor in extractors}
     features[REDUCED] = flat(reduced_images(images))
     features[SPECTRUM] = radial_spectrum(images)
     features[DIRECTIONS] = directional_spectrum(images)
@@ -156,13 +156,13 @@ def make_cloud(
     return Cloud(images, whose, features)
 
 
-def join(one: Cloud, other: Cloud) -> Cloud:
+def join(cloud: Cloud, other: Cloud) -> Cloud:
     """Put two clouds together, with the features that both have."""
-    shared = one.features.keys() & other.features.keys()
+    shared = cloud.features.keys() & other.features.keys()
     return Cloud(
-        np.concatenate([one.images, other.images]),
-        np.concatenate([one.subjects, other.subjects]),
-        {name: np.concatenate([one.features[name], other.features[name]]) for name in shared},
+        np.concatenate([cloud.images, other.images]),
+        np.concatenate([cloud.subjects, other.subjects]),
+        {name: np.concatenate([cloud.features[name], other.features[name]]) for name in shared},
     )
 
 

@@ -124,7 +124,9 @@ def score(
 
 def count_steps(reference: Reference) -> int:
     """Give how often `score` reports progress at most."""
-    return max(one.draws for one in reference.measures) + 2 * c2st.FOLDS * len(reference.tests)
+    return max(measure.draws for measure in reference.measures) + 2 * c2st.FOLDS * len(
+        reference.tests
+    )
 
 
 def tell_apart(

@@ -168,10 +168,10 @@ def facts_of(
 ) -> dict[str, Any]:
     """Record the rules in words, and what they did."""
     far, unlike = verdict["far"], verdict["unlike"]
+    extractors = " or by ".join(distance.extractor.name for distance in rules.distances)
     words = [
-        f"discarded if farther from the {K}th nearest real training image, by "
-        f"{' or by '.join(one.extractor.name for one in rules.distances)}, than {keep:.4g} of real "
-        "training images are from the same among other subjects"
+        f"discarded if farther from the {K}th nearest real training image, by {extractors}, than "
+        f"{keep:.4g} of real training images are from the same among other subjects"
     ]
     facts = {
         "against": {
@@ -182,9 +182,9 @@ def facts_of(
             "images": len(rules.distances[0].rows),
             "subjects": rules.subjects,
         },
-        "features": [one.extractor.name for one in rules.distances],
-        "features_fingerprints": [one.extractor.fingerprint for one in rules.distances],
-        "limits": [one.limit for one in rules.distances],
+        "features": [distance.extractor.name for distance in rules.distances],
+        "features_fingerprints": [distance.extractor.fingerprint for distance in rules.distances],
+        "limits": [distance.limit for distance in rules.distances],
         "looked_at": len(verdict),
         "kept": int((~far & ~unlike).sum()),
         "discarded": int((far | unlike).sum()),

@@ -232,7 +232,7 @@ def chosen(names: Sequence[str]) -> list[Fault]:
     for name in names:
         if name not in known:
             raise RunError(unknown("fault", name, known, "sensitivity table"))
-    return [one for one in FAULTS if not names or one.name in names or one is FAULTS[0]]
+    return [fault for fault in FAULTS if not names or fault.name in names or fault is FAULTS[0]]
 
 
 def begin(out: Path, terms: SensitivityTerms) -> None:
@@ -311,7 +311,7 @@ class Scorer:
 
     def without_networks(self) -> "Scorer":
         """Leave out the classifiers that are trained on pixels."""
-        tests = [one for one in self.reference.tests if one.features != PIXELS]
+        tests = [test for test in self.reference.tests if test.features != PIXELS]
         self.reference = replace(self.reference, tests=tests)
         return self
 

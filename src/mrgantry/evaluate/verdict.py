@@ -116,12 +116,14 @@ class SetVerdict(Frozen):
 
 def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
     """Answer all questions for every set."""
-    names = list(dict.fromkeys(one.synthetic for one in scores))
+    names = list(dict.fromkeys(score.synthetic for score in scores))
     return [
         SetVerdict(
             set=name,
             **{
-                question.key: answer(question, [one for one in scores if one.synthetic == name])
+                question.key: answer(
+                    question, [score for score in scores if score.synthetic == name]
+                )
                 for question in QUESTIONS
             },
         )
@@ -131,9 +133,11 @@ def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
 
 def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     """Put the measures that look for one thing together."""
-    some = [one for one in scores if one.name in question.measures and _known(one)]
+    some = [score for score in scores if score.name in question.measures and _known(score)]
     if not some:
-        return Verdict(answer="cannot tell", people=max((one.people for one in scores), default=0))
+        return Verdict(
+            answer="cannot tell", people=max((score.people for score in scores), default=0)
+        )
     adjusted = holm([one.p for one in some if one.p is not None])
     found = [place for place, p in enumerate(adjusted) if p < LEVEL]
     if found:
@@ -148,47 +152,55 @@ def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     return _verdict(said, sharpest, adjusted[place], len(some))
 
 
-def _known(one: Score) -> bool:
+def _known(score: Score) -> bool:
     """Say whether a score is a number, and what chance does to it is known."""
-    numbers = (one.value, one.low, one.high, one.floor, one.p, one.detectable, one.freedom)
+    numbers = (
+        score.value,
+        score.low,
+        score.high,
+        score.floor,
+        score.p,
+        score.detectable,
+        score.freedom,
+    )
     return all(number is not None and isfinite(number) for number in numbers)
 
 
-def _reach(one: Score, measures: int) -> float:
+def _reach(score: Score, measures: int) -> float:
     """Say how far from chance a value must lie to be noticed as one of several measures."""
-    if one.detectable is None or one.freedom is None:
+    if score.detectable is None or score.freedom is None:
         return float("inf")
-    power = stats.t.ppf(POWER, one.freedom)
-    alone, among = (stats.t.ppf(1 - LEVEL / n, one.freedom) + power for n in (1, measures))
-    if one.detectable >= 1 > one.chance and one.better == "half":
+    power = stats.t.ppf(POWER, score.freedom)
+    alone, among = (stats.t.ppf(1 - LEVEL / n, score.freedom) + power for n in (1, measures))
+    if score.detectable >= 1 > score.chance and score.better == "half":
         return float("inf")  # more than can be
-    return float(abs(one.detectable - one.chance) * among / alone)
+    return float(abs(score.detectable - score.chance) * among / alone)
 
 
-def _excess(one: Score) -> float:
-    return abs(one.value - one.chance)
+def _excess(score: Score) -> float:
+    return abs(score.value - score.chance)
 
 
-def _verdict(said: Answer, one: Score, p: float, measures: int) -> Verdict:
-    sign = -1 if one.better in ("higher", "enough") else 1
-    noticed = one.chance + sign * _reach(one, measures)
-    possible = isfinite(noticed) and noticed >= 0 and (one.better != "half" or noticed <= 1)
+def _verdict(said: Answer, score: Score, p: float, measures: int) -> Verdict:
+    sign = -1 if score.better in ("higher", "enough") else 1
+    noticed = score.chance + sign * _reach(score, measures)
+    possible = isfinite(noticed) and noticed >= 0 and (score.better != "half" or noticed <= 1)
     return Verdict(
         answer=said,
-        measure=f"{one.name} ({one.features})",
-        value=one.value,
-        interval=(one.low, one.high),
-        real=one.floor,
-        people=one.people,
+        measure=f"{score.name} ({score.features})",
+        value=score.value,
+        interval=(score.low, score.high),
+        real=score.floor,
+        people=score.people,
         detectable=noticed if possible else None,
         p=p,
     )
 
 
-def sentences(one: SetVerdict) -> Iterator[str]:
+def sentences(set_verdict: SetVerdict) -> Iterator[str]:
     """Say the answers for one set in words."""
     for question in QUESTIONS:
-        found: Verdict = getattr(one, question.key)
+        found: Verdict = getattr(set_verdict, question.key)
         yield f"{question.text} {found.answer.capitalize()}{reason(question, found)}"
 
 

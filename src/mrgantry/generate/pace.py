@@ -180,4 +180,4 @@ def parameters(network: nn.Module | None) -> int:
     """Count the trained numbers of a network; there are none where there is no network."""
     if network is None:
         return 0
-    return sum(one.numel() for one in network.parameters() if one.requires_grad)
+    return sum(parameter.numel() for parameter in network.parameters() if parameter.requires_grad)

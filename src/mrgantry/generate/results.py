@@ -36,7 +36,7 @@ def begin_results(folder: Path, name: str, command: str, choices: dict[str, Any]
                 f"{folder} was made with {key} = {old.get(key)!r}, now {choices[key]!r} is asked "
                 "for. Choose another folder, or delete this one."
             )
-    elif any(one.name[0] != "." for one in folder.glob("*")):  # a kill can leave hidden files
+    elif any(path.name[0] != "." for path in folder.glob("*")):  # a kill can leave hidden files
         raise DataError(f"{folder} is not empty and has no {name}; choose another folder.")
     facts = {"complete": False, "command": command, "versions": versions(), "choices": choices}
     write_json(folder / name, facts)

@@ -162,7 +162,7 @@ class Run:
                 write_json(folder / "run.json", run.facts.model_dump())
             return run
         # A kill can leave hidden files of a write, or the recipe without the facts.
-        if any(one.name[0] != "." and one.name != "recipe.json" for one in folder.glob("*")):
+        if any(path.name[0] != "." and path.name != "recipe.json" for path in folder.glob("*")):
             raise RunError(f"{folder} is not empty and is not a run; choose another folder.")
         write_json(folder / "recipe.json", recipe.model_dump())
         write_json(folder / "run.json", facts.model_dump())

@@ -154,7 +154,7 @@ def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame
         "made_by": f"{run.name} ({run.recipe.name})",
         "affine": "",
     }
-    told = [dict(zip(facts.labels.levels, one, strict=True)) for one in values]
+    told = [dict(zip(facts.labels.levels, value, strict=True)) for value in values]
     ids = [f"{run.name}_{seed:07d}" for seed in seeds]
     rows = [usual | labels | {"id": name} for labels, name in zip(told, ids, strict=True)]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -135,7 +135,7 @@ def pyramid_difference(
     """
     difference = images - real
     scales = [difference] + [F.avg_pool2d(difference, 2**k) for k in range(1, SCALES)]
-    return torch.stack([one.square().mean((1, 2, 3)) for one in scales]).sum(0)
+    return torch.stack([scale.square().mean((1, 2, 3)) for scale in scales]).sum(0)
 
 
 def pull(latents: Float[Tensor, "n z"], prior: Prior) -> Float[Tensor, " n"]:

@@ -124,8 +124,8 @@ def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) ->
         table: The training rows.
     """
     adapted = start.give(state, facts.labels, table)
-    for one in adapted:
-        LOG.warning("Of the weights of %s, %s.", start.facts.name, one)
+    for sentence in adapted:
+        LOG.warning("Of the weights of %s, %s.", start.facts.name, sentence)
     people = {*facts.training_subjects, *start.facts.training_subjects}
     return facts.model_copy(
         update={

@@ -192,7 +192,7 @@ class Training:
         By hand: a wrapper that does it would also watch the frozen critic in the
         generator's step. Layers that have not grown yet have no gradient.
         """
-        gradients = [one.grad for one in net.parameters() if one.grad is not None]
+        gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
         message = torch.cat([one.flatten() for one in gradients])
         message = cast(Tensor, self.fabric.all_reduce(message))
         parts = message.split([one.numel() for one in gradients])

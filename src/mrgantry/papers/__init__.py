@@ -25,7 +25,9 @@ RECIPES: dict[str, AnyRecipe] = {
 }
 
 READER_STUDIES = (han2018, han2018_pggan, kazuhiro2018)
-PROTOCOLS: dict[str, Protocol] = {one.PROTOCOL.name: one.PROTOCOL for one in READER_STUDIES}
+PROTOCOLS: dict[str, Protocol] = {
+    reader_study.PROTOCOL.name: reader_study.PROTOCOL for reader_study in READER_STUDIES
+}
 
 PRINTED: dict[str, tuple[Printed, ...]] = {
     han2018.PROTOCOL.name: (han2018.PRINTED,),
@@ -57,7 +59,7 @@ def printed(protocol: str) -> tuple[Printed, ...]:
 def printed_detection(recipes: Iterable[str]) -> PrintedDetection | None:
     """Give the printed table of tumour detection, if synthetic images are by its recipes."""
     table = han2018_pggan.PRINTED_DETECTION
-    return table if any(one.startswith(table.recipes) for one in recipes) else None
+    return table if any(recipe.startswith(table.recipes) for recipe in recipes) else None
 
 
 def find_protocol(name: str) -> Protocol:

@@ -75,13 +75,13 @@ def look_at_scans(work: Work) -> None:
     Raises:
         DataError: They cannot be used.
     """
-    for one in work.study.image_types:
-        if work.scans is None or complete(work.slices(one)):
+    for image_type in work.study.image_types:
+        if work.scans is None or complete(work.slices(image_type)):
             continue
-        found = find_subjects(work.scans, one.plan.sequences, one.plan.tumour_labels)
-        choose(found, one.plan.model_copy(update={"where": ()}), work.scans)
+        found = find_subjects(work.scans, image_type.plan.sequences, image_type.plan.tumour_labels)
+        choose(found, image_type.plan.model_copy(update={"where": ()}), work.scans)
         try:
-            choose(found, one.plan, work.scans)
+            choose(found, image_type.plan, work.scans)
         except DataError as error:
             raise DataError(
                 f"{error} Choose by something else with --where name=value, or take all subjects "
@@ -89,7 +89,7 @@ def look_at_scans(work: Work) -> None:
             ) from error
 
 
-def check_slices(work: Work, one: ImageType) -> None:
+def check_slices(work: Work, image_type: ImageType) -> None:
     """Refuse slices that cannot be trained on, measured or detected with.
 
     Raises:
@@ -97,12 +97,12 @@ def check_slices(work: Work, one: ImageType) -> None:
     """
     detection = work.study.detection
     try:
-        data = SliceSet.open(work.slices(one))
-        for _, only, _ in work.scores(one):
+        data = SliceSet.open(work.slices(image_type))
+        for _, only, _ in work.scores(image_type):
             choose_rows(data.split("train"), only)
             held_out(data, "test", only)
-        if detection and detection.image_type == one.name:
-            open_real(work.slices(one))
+        if detection and detection.image_type == image_type.name:
+            open_real(work.slices(image_type))
     except DataError as error:
         raise DataError(
             f"{error} Nothing is trained yet: begin again in another folder, with more scans or "

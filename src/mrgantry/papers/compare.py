@@ -285,7 +285,7 @@ def gather(
     terms = budget.terms
     spreads = []
     for recipe in terms.recipes:
-        mine = [one for one in trials if one.recipe.name == recipe.name and not one.failed]
+        mine = [trial for trial in trials if trial.recipe.name == recipe.name and not trial.failed]
         scores = {one.recipe.seed: read_scores(one.folder / "scores") for one in mine}
         spreads += spread_of(recipe.name, scores)
     return Comparison(
@@ -311,6 +311,6 @@ def gather(
             )
             for recipe, pace, images in zip(terms.recipes, budget.paces, budget.images, strict=True)
         ),
-        outcomes=tuple(one.outcome() for one in trials),
+        outcomes=tuple(trial.outcome() for trial in trials),
         spreads=tuple(spreads),
     )

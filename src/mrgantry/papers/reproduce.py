@@ -115,13 +115,13 @@ def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
             (work.cohort / "preview.png").is_file,
             partial(simulate_scans, work),
         )
-    for one in work.study.image_types:
-        slices = work.slices(one)
+    for image_type in work.study.image_types:
+        slices = work.slices(image_type)
         yield Step(
-            f"Cutting {one.label} into {slices}",
+            f"Cutting {image_type.label} into {slices}",
             partial(complete, slices),
-            partial(prepare, work.cohort, slices, one.plan),
-            partial(check_slices, work, one),
+            partial(prepare, work.cohort, slices, image_type.plan),
+            partial(check_slices, work, image_type),
         )
     for one in work.study.image_types:
         for model in one.models:
@@ -162,28 +162,28 @@ def last_steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
         )
 
 
-def steps_of(work: Work, one: ImageType, model: Model) -> Iterator[Step]:
+def steps_of(work: Work, image_type: ImageType, model: Model) -> Iterator[Step]:
     """List what is to be done for one model."""
-    run, synthetic = work.run(one, model), work.synthetic(one, model)
+    run, synthetic = work.run(image_type, model), work.synthetic(image_type, model)
     yield Step(
         f"Training {model.label}: {model.trained.images:,} images",
-        lambda: complete(synthetic) or bool(work.failed(one, model)),
-        partial(train_one, work, one, model),
+        lambda: complete(synthetic) or bool(work.failed(image_type, model)),
+        partial(train_model, work, image_type, model),
     )
     yield Step(
         f"Drawing {work.study.samples:,} images of {model.label}",
-        lambda: complete(synthetic) or bool(work.failed(one, model)),
+        lambda: complete(synthetic) or bool(work.failed(image_type, model)),
         lambda: sample(run, synthetic, work.study.samples),
     )
     if work.study.selected:
         yield Step(
             f"Discarding implausible images of {model.label}",
             lambda: (
-                complete(work.selected(one, model))
-                or work.rejected(one, model).is_file()
-                or bool(work.failed(one, model))
+                complete(work.selected(image_type, model))
+                or work.rejected(image_type, model).is_file()
+                or bool(work.failed(image_type, model))
             ),
-            partial(select_one, work, one, model),
+            partial(select_images, work, image_type, model),
         )
 
 
@@ -193,32 +193,32 @@ def simulate_scans(work: Work) -> None:
     simulate(work.cohort, options.pop("subjects"), **options)
 
 
-def train_one(work: Work, one: ImageType, model: Model) -> None:
+def train_model(work: Work, image_type: ImageType, model: Model) -> None:
     """Train a model; one that diverges is noted and not tried again."""
     try:
-        train(work.slices(one), work.run(one, model), model.trained, only=model.only)
+        train(work.slices(image_type), work.run(image_type, model), model.trained, only=model.only)
     except DivergedError as error:
-        write_json(work.failure(one, model), {"reason": str(error)})
+        write_json(work.failure(image_type, model), {"reason": str(error)})
 
 
-def select_one(work: Work, one: ImageType, model: Model) -> None:
+def select_images(work: Work, image_type: ImageType, model: Model) -> None:
     """Discard implausible images; where that cannot be, note it: all are used then."""
     try:
         select(
-            work.synthetic(one, model),
-            work.selected(one, model),
-            work.slices(one),
+            work.synthetic(image_type, model),
+            work.selected(image_type, model),
+            work.slices(image_type),
             only=model.only,
         )
     except DataError as error:
-        write_json(work.rejected(one, model), {"reason": str(error)})
+        write_json(work.rejected(image_type, model), {"reason": str(error)})
 
 
-def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> bool:
+def measured(work: Work, image_type: ImageType, folder: Path, models: list[Model]) -> bool:
     """Say whether the scores are there, and are those of these images."""
-    marks = [read_about(place).fingerprint for m in models for _, place in work.sets(one, m)]
+    marks = [read_about(place).fingerprint for m in models for _, place in work.sets(image_type, m)]
     if not marks:
-        return all(work.failed(one, model) for model in models)
+        return all(work.failed(image_type, model) for model in models)
     if not (folder / "scores.json").is_file():
         return False
     scored = read_json(folder / "evaluation.json")["synthetic"]
@@ -226,16 +226,16 @@ def measured(work: Work, one: ImageType, folder: Path, models: list[Model]) -> b
 
 
 def measure(
-    work: Work, one: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
+    work: Work, image_type: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
 ) -> None:
     """Measure all sets of some models; where that cannot be, note why."""
     missing = work.missing(folder)
     missing.unlink(missing_ok=True)
     try:
         evaluate(
-            work.slices(one),
+            work.slices(image_type),
             folder,
-            [place for model in models for _, place in work.sets(one, model)],
+            [place for model in models for _, place in work.sets(image_type, model)],
             only=only,
             maps=False,
             draws=work.study.draws,
@@ -244,18 +244,18 @@ def measure(
         write_json(missing, {"reason": str(error)})
 
 
-def written(work: Work, one: ImageType) -> bool:
+def written(work: Work, image_type: ImageType) -> bool:
     """Say whether the page is there, and younger than the scores that it shows."""
-    page = work.page(one)
-    scores = [folder / "scores.json" for folder, _, _ in work.scores(one)]
+    page = work.page(image_type)
+    scores = [folder / "scores.json" for folder, _, _ in work.scores(image_type)]
     return page.is_file() and all(
         path.stat().st_mtime_ns <= page.stat().st_mtime_ns for path in scores if path.is_file()
     )
 
 
-def write_page(work: Work, one: ImageType) -> None:
+def write_page(work: Work, image_type: ImageType) -> None:
     """Write the page of one type of images."""
-    report(work.page(one), folders_of(work, one))
+    report(work.page(image_type), folders_of(work, image_type))
 
 
 # --- detection ------------------------------------------------------------------------

@@ -280,7 +280,7 @@ class Reproduction(Frozen):
         for one in self.scales:
             if one.name == name:
                 return one
-        raise RecipeError(unknown("scale", name, [one.name for one in self.scales], self.study))
+        raise RecipeError(unknown("scale", name, [scale.name for scale in self.scales], self.study))
 
     def at(self, name: str) -> "Reproduction":
         """Give the same study at another scale.
@@ -290,12 +290,14 @@ class Reproduction(Frozen):
         """
         scale = self.scale_of(name)
         types = tuple(
-            _smaller(one, scale) for one in self.image_types if any(map(scale.trains, one.models))
+            _smaller(image_type, scale)
+            for image_type in self.image_types
+            if any(map(scale.trains, image_type.models))
         )
         reading = self.reading
         if reading:
             trained = {model.name for one in types for model in one.models}
-            blocks = tuple(one for one in reading.blocks if trained.issuperset(one.models))
+            blocks = tuple(block for block in reading.blocks if trained.issuperset(block.models))
             protocol = reading.protocol.set(scale.reading) if scale.reading else reading.protocol
             reading = reading.model_copy(update={"protocol": protocol, "blocks": blocks})
         detection = self.detection
@@ -324,10 +326,14 @@ class Reproduction(Frozen):
         asked = changes.model_dump(exclude_none=True)
         weights = asked.pop("weights", None)
         types = tuple(
-            one.model_copy(
-                update={"plan": SlicePlan.of(one.plan.model_dump() | asked, f"plan of {one.name}")}
+            image_type.model_copy(
+                update={
+                    "plan": SlicePlan.of(
+                        image_type.plan.model_dump() | asked, f"plan of {image_type.name}"
+                    )
+                }
             )
-            for one in self.image_types
+            for image_type in self.image_types
         )
         detection = self.detection
         if detection and weights:
@@ -341,11 +347,13 @@ class Reproduction(Frozen):
         return [(one, model) for one in self.image_types for model in one.models]
 
 
-def _smaller(one: ImageType, scale: Scale) -> ImageType:
-    size = {"size": scale.size(one.plan.size)}
-    plan = SlicePlan.of(one.plan.model_dump() | size | scale.plan, f"plan of {one.name}")
-    models = tuple(_shorter(model, scale) for model in one.models if scale.trains(model))
-    return one.model_copy(update={"plan": plan, "models": models})
+def _smaller(image_type: ImageType, scale: Scale) -> ImageType:
+    size = {"size": scale.size(image_type.plan.size)}
+    plan = SlicePlan.of(
+        image_type.plan.model_dump() | size | scale.plan, f"plan of {image_type.name}"
+    )
+    models = tuple(_shorter(model, scale) for model in image_type.models if scale.trains(model))
+    return image_type.model_copy(update={"plan": plan, "models": models})
 
 
 def _shorter(model: Model, scale: Scale) -> Model:

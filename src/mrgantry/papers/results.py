@@ -47,7 +47,8 @@ def gather(work: Work) -> Reproduced:
         draws=study.draws,
         limits=study.scale_of(study.scale).limits,
         simulated=any(
-            read_about(work.slices(one)).source == "simulated" for one in study.image_types
+            read_about(work.slices(image_type)).source == "simulated"
+            for image_type in study.image_types
         ),
         facts=tuple(facts(work)),
         types=tuple(
@@ -83,14 +84,18 @@ def gather(work: Work) -> Reproduced:
 def facts(work: Work) -> Iterator[Fact]:
     """Lay what the paper says of its doing beside what this run did."""
     said, study = work.study.said, work.study
-    sets = {one.name: SliceSet.open(work.slices(one)) for one in study.image_types}
+    sets = {
+        image_type.name: SliceSet.open(work.slices(image_type)) for image_type in study.image_types
+    }
     heads = pd.concat([data.table[["subject", "session"]] for data in sets.values()])
     people, visits = heads["subject"].nunique(), len(heads.drop_duplicates())
     origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
     count = f"{people:,} subjects" + (f", {visits:,} visits" if visits > people else "")
     yield Fact("Scans", said.scans, (f"{count}, {origin}",))
     yield Fact(
-        "Slices", said.slices, tuple(counted(one, sets[one.name]) for one in study.image_types)
+        "Slices",
+        said.slices,
+        tuple(counted(image_type, sets[image_type.name]) for image_type in study.image_types),
     )
     if study.detection:
         data = sets[study.detection.image_type]
@@ -131,20 +136,19 @@ def labelled(data: SliceSet) -> str:
     )
 
 
-def counted(one: ImageType, data: SliceSet) -> str:
+def counted(image_type: ImageType, data: SliceSet) -> str:
     """Count the slices of a set by their use."""
     train, test = (data.table[data.table["split"] == split] for split in ("train", "test"))
-    some = f"{one.label}, {data.about.size} pixels: {len(train):,} of {train['subject'].nunique()} "
-    if data.about.poses:
-        some = f"{one.label}, {data.about.size} pixels: any pose of {train['subject'].nunique()} "
-    return some + (
+    images = "any pose" if data.about.poses else f"{len(train):,}"
+    return (
+        f"{image_type.label}, {data.about.size} pixels: {images} of {train['subject'].nunique()} "
         f"subjects to train on, {len(test):,} of {test['subject'].nunique()} others held out"
     )
 
 
-def seconds(work: Work, one: ImageType, model: Model) -> float:
+def seconds(work: Work, image_type: ImageType, model: Model) -> float:
     """Give how long a model was trained."""
-    log = Run.open(work.run(one, model)).log()
+    log = Run.open(work.run(image_type, model)).log()
     return float(log[-1]["seconds"]) if log else 0.0
 
 
@@ -160,38 +164,42 @@ def plan_changes(now: SlicePlan, before: SlicePlan) -> tuple[str, ...]:
 # --- what came of it ------------------------------------------------------------------
 
 
-def type_result(work: Work, one: ImageType, before: ImageType) -> TypeResult:
+def type_result(work: Work, image_type: ImageType, before: ImageType) -> TypeResult:
     """Collect what came of one set of slices."""
     scores: dict[str, list[Score]] = {}
-    for folder, _, _ in work.scores(one):
+    for folder, _, _ in work.scores(image_type):
         for some in read_scores(folder) if (folder / "scores.json").is_file() else ():
             scores.setdefault(some.synthetic, []).append(some)
     return TypeResult(
-        label=one.label,
-        slices=work.slices(one),
-        page=work.page(one),
+        label=image_type.label,
+        slices=work.slices(image_type),
+        page=work.page(image_type),
         models=tuple(
-            model_result(work, one, model, published, scores)
-            for model in one.models
+            model_result(work, image_type, model, published, scores)
+            for model in image_type.models
             for published in before.models
             if published.name == model.name
         ),
-        changes=plan_changes(one.plan, before.plan),
+        changes=plan_changes(image_type.plan, before.plan),
     )
 
 
 def model_result(
-    work: Work, one: ImageType, model: Model, published: Model, scores: dict[str, list[Score]]
+    work: Work,
+    image_type: ImageType,
+    model: Model,
+    published: Model,
+    scores: dict[str, list[Score]],
 ) -> ModelResult:
     """Collect what came of one model."""
-    sets = tuple(work.sets(one, model))
+    sets = tuple(work.sets(image_type, model))
     blocks = work.study.reading.blocks if work.study.reading else ()
     return ModelResult(
         label=model.label,
         block=next((block.name for block in blocks if model.name in block.models), ""),
         sets=sets,
         scores={place.name: scores.get(place.name, []) for _, place in sets},
-        failed=work.failed(one, model),
+        failed=work.failed(image_type, model),
         changes=tuple(model.trained.differences(published.trained)),
     )
 
@@ -304,10 +312,10 @@ def commands_of(
 ) -> Iterator[str]:
     """List the commands that do the same by hand, in order."""
     listed: dict[str, None] = {}
-    for one in work.study.image_types:
-        folders = folders_of(work, one)
+    for image_type in work.study.image_types:
+        folders = folders_of(work, image_type)
         listed |= dict.fromkeys(commands(find(folders)))
-        listed[command_line("report", work.page(one), *folders)] = None
+        listed[command_line("report", work.page(image_type), *folders)] = None
     yield from listed
     if detected:
         yield detected.command

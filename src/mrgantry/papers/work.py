@@ -49,37 +49,37 @@ class Work:
         """Give the folder of scans."""
         return self.scans or self.out / "cohort"
 
-    def slices(self, one: ImageType) -> Path:
+    def slices(self, image_type: ImageType) -> Path:
         """Give the folder of a real set."""
-        return self.out / one.name / "slices"
+        return self.out / image_type.name / "slices"
 
-    def run(self, one: ImageType, model: Model) -> Path:
+    def run(self, image_type: ImageType, model: Model) -> Path:
         """Give the folder of a run."""
-        return self.out / one.name / "runs" / model.name
+        return self.out / image_type.name / "runs" / model.name
 
-    def failure(self, one: ImageType, model: Model) -> Path:
+    def failure(self, image_type: ImageType, model: Model) -> Path:
         """Give the file that says why a run diverged."""
-        return self.out / one.name / "runs" / f"{model.name}-failed.json"
+        return self.out / image_type.name / "runs" / f"{model.name}-failed.json"
 
-    def synthetic(self, one: ImageType, model: Model) -> Path:
+    def synthetic(self, image_type: ImageType, model: Model) -> Path:
         """Give the folder of what a model draws."""
-        return self.out / one.name / "synthetic" / model.name
+        return self.out / image_type.name / "synthetic" / model.name
 
-    def selected(self, one: ImageType, model: Model) -> Path:
+    def selected(self, image_type: ImageType, model: Model) -> Path:
         """Give the folder of what a rule has left of it."""
-        return self.out / one.name / "synthetic" / f"{model.name}-selected"
+        return self.out / image_type.name / "synthetic" / f"{model.name}-selected"
 
-    def rejected(self, one: ImageType, model: Model) -> Path:
+    def rejected(self, image_type: ImageType, model: Model) -> Path:
         """Give the file that says why nothing is left of it."""
-        return self.out / one.name / "synthetic" / f"{model.name}-not-selected.json"
+        return self.out / image_type.name / "synthetic" / f"{model.name}-not-selected.json"
 
     def missing(self, folder: Path) -> Path:
         """Give the file that says why a folder was not made."""
         return folder.with_name(f"{folder.name}-not-made.json")
 
-    def page(self, one: ImageType) -> Path:
+    def page(self, image_type: ImageType) -> Path:
         """Give the page of one type of images."""
-        return self.out / one.name / "report.html"
+        return self.out / image_type.name / "report.html"
 
     @property
     def detection(self) -> Path:
@@ -91,9 +91,9 @@ class Work:
         """Give the quiz."""
         return self.out / "quiz.html"
 
-    def failed(self, one: ImageType, model: Model) -> str:
+    def failed(self, image_type: ImageType, model: Model) -> str:
         """Say why a model diverged; empty if it did not."""
-        return reason_in(self.failure(one, model))
+        return reason_in(self.failure(image_type, model))
 
     @property
     def fewest(self) -> int:
@@ -101,37 +101,41 @@ class Work:
         reading = self.study.reading
         return max(FEWEST_IMAGES, reading.protocol.cases // 2 if reading else 0)
 
-    def unselected(self, one: ImageType, model: Model) -> str:
+    def unselected(self, image_type: ImageType, model: Model) -> str:
         """Say why all images of a model are used; empty if the selected ones are, or none yet."""
-        if reason := reason_in(self.rejected(one, model)):
+        if reason := reason_in(self.rejected(image_type, model)):
             return reason
-        chosen = self.selected(one, model)
+        chosen = self.selected(image_type, model)
         left = sum(read_about(chosen).rows) if complete(chosen) else self.fewest
         if left < self.fewest:
             return f"The rule has left {left} images, and {self.fewest} are needed."
         return ""
 
-    def used(self, one: ImageType, model: Model) -> Path:
+    def used(self, image_type: ImageType, model: Model) -> Path:
         """Give the images that readers and classifiers get: the selected ones, if there are any."""
-        chosen = self.selected(one, model)
-        fits = complete(chosen) and not self.unselected(one, model)
-        return chosen if fits else self.synthetic(one, model)
+        chosen = self.selected(image_type, model)
+        fits = complete(chosen) and not self.unselected(image_type, model)
+        return chosen if fits else self.synthetic(image_type, model)
 
-    def sets(self, one: ImageType, model: Model) -> list[tuple[str, Path]]:
+    def sets(self, image_type: ImageType, model: Model) -> list[tuple[str, Path]]:
         """List the synthetic sets of a model that can be measured."""
-        if not complete(self.synthetic(one, model)):
+        if not complete(self.synthetic(image_type, model)):
             return []
-        used = self.used(one, model)
-        drawn = ("", self.synthetic(one, model))
+        used = self.used(image_type, model)
+        drawn = ("", self.synthetic(image_type, model))
         return [drawn] if used == drawn[1] else [drawn, ("selected", used)]
 
-    def scores(self, one: ImageType) -> list[Scores]:
+    def scores(self, image_type: ImageType) -> list[Scores]:
         """List the folders of scores: one for all models that were trained on the same slices."""
         groups: dict[tuple[str, ...], list[Model]] = {}
-        for model in one.models:
+        for model in image_type.models:
             groups.setdefault(model.only, []).append(model)
         return [
-            (self.out / one.name / "-".join(["scores", *only]).replace("=", "-"), only, models)
+            (
+                self.out / image_type.name / "-".join(["scores", *only]).replace("=", "-"),
+                only,
+                models,
+            )
             for only, models in groups.items()
         ]
 
@@ -146,13 +150,15 @@ def reason_in(path: Path) -> str:
     return str(read_json(path)["reason"]) if path.is_file() else ""
 
 
-def folders_of(work: Work, one: ImageType) -> list[Path]:
+def folders_of(work: Work, image_type: ImageType) -> list[Path]:
     """List what the page of one type of images shows."""
     cohort = [] if work.scans else [work.cohort]
-    runs = [work.run(one, model) for model in one.models]
-    sets = [place for model in one.models for _, place in work.sets(one, model)]
-    scores = [folder for folder, _, _ in work.scores(one) if (folder / "scores.json").is_file()]
-    return [*cohort, work.slices(one), *runs, *sets, *scores]
+    runs = [work.run(image_type, model) for model in image_type.models]
+    sets = [place for model in image_type.models for _, place in work.sets(image_type, model)]
+    scores = [
+        folder for folder, _, _ in work.scores(image_type) if (folder / "scores.json").is_file()
+    ]
+    return [*cohort, work.slices(image_type), *runs, *sets, *scores]
 
 
 def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:

@@ -45,7 +45,7 @@ def write_comparison(out: Path, found: Comparison) -> None:
         simulated=found.source == "simulated",
         entrants=[entrant(one, found) for one in found.entrants],
         off=list(off_budget(found)),
-        failures=[one for one in found.outcomes if one.failed],
+        failures=[outcome for outcome in found.outcomes if outcome.failed],
         dots=figures.seed_dots(judged, recipes) if judged else "",
         titles=[(title(spreads), anchor_of(spreads[0].score)) for spreads in judged],
         floors=[number(spreads[0].floor) for spreads in judged],
@@ -82,11 +82,11 @@ def entrant(one: Entrant, found: Comparison) -> dict[str, str]:
 def off_budget(found: Comparison) -> Iterator[str]:
     """Say which runs took much longer or shorter than they were given."""
     given = 60 * found.minutes
-    for one in found.outcomes:
-        if not one.failed and abs(one.seconds / given - 1) > OFF:
-            share = f"{abs(one.seconds / given - 1):.0%}"
-            more = "more" if one.seconds > given else "less"
-            yield f"{one.recipe}, seed {one.seed}: {share} {more}"
+    for outcome in found.outcomes:
+        if not outcome.failed and abs(outcome.seconds / given - 1) > OFF:
+            share = f"{abs(outcome.seconds / given - 1):.0%}"
+            more = "more" if outcome.seconds > given else "less"
+            yield f"{outcome.recipe}, seed {outcome.seed}: {share} {more}"
 
 
 def fewer(found: Comparison, recipe: str) -> str:
@@ -98,10 +98,10 @@ def fewer(found: Comparison, recipe: str) -> str:
 
 def cell(spreads: Sequence[Spread], recipe: str) -> dict[str, str] | None:
     """Write one score of one recipe: its mean, and the least and greatest of its seeds."""
-    for one in spreads:
-        if one.recipe == recipe:
-            several = len(one.values) > 1
-            return {"mean": number(one.mean), "range": between(one.values) if several else ""}
+    for spread in spreads:
+        if spread.recipe == recipe:
+            several = len(spread.values) > 1
+            return {"mean": number(spread.mean), "range": between(spread.values) if several else ""}
     return None
 
 
@@ -138,7 +138,7 @@ def luck(judged: Sequence[Sequence[Spread]]) -> dict[str, Any]:
 def galleries(found: Comparison) -> Iterator[dict[str, Any]]:
     """Show held-out real images, and the first ones of every seed, a row each."""
     held = SliceSet.open(Path(found.slices)).split(found.against)
-    seeds = max([1, *(1 + one.seed for one in found.outcomes)])
+    seeds = max([1, *(1 + outcome.seed for outcome in found.outcomes)])
     rows = np.random.default_rng(0).permutation(len(held))[: SHOWN * seeds]
     columns = max(1, SHOWN // len(held.about.channels))
     yield {

@@ -52,7 +52,7 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
     groups = read_map(out)
     looks = charts.looks_of_groups(list(groups))
     several = {
-        over: len({getattr(one, over) for one in found.arms} - {None}) > 1
+        over: len({getattr(arm, over) for arm in found.arms} - {None}) > 1
         for over in ("share", "ratio")
     }
     main = found.main
@@ -190,9 +190,9 @@ def name_of(found: Detection, arm: Arm) -> str:
 def learnt(found: Detection, arm: Arm) -> dict[str, str]:
     """Say what an arm's classifiers have learnt from."""
     runs = [
-        one
-        for one in found.runs
-        if (one.cell.condition, one.cell.share, one.cell.ratio)
+        run
+        for run in found.runs
+        if (run.cell.condition, run.cell.share, run.cell.ratio)
         == (arm.condition, arm.share, arm.ratio)
     ]
     share = float(found.choices["real_share"])
@@ -203,19 +203,19 @@ def learnt(found: Detection, arm: Arm) -> dict[str, str]:
         mix = "synthetic images"
     elif arm.ratio is not None:
         mix += f"; {arm.ratio:g} synthetic to each of these"
-    images = sorted({one.images for one in runs})
-    best = sorted(one.best for one in runs)
-    epochs = sorted(one.epochs for one in runs)
+    images = sorted({run.images for run in runs})
+    best = sorted(run.best for run in runs)
+    epochs = sorted(run.epochs for run in runs)
     return {
         "name": name_of(found, arm),
         "colour": LOOK[arm.condition].colour,
         "sign": LOOK[arm.condition].sign,
         "mix": mix,
         "subjects": str(runs[0].subjects),
-        "images": span([float(one) for one in images]),
-        "seen": span([float(one.seen) for one in runs]),
-        "epochs": f"{span([float(one) for one in best])} of {span([float(one) for one in epochs])}",
-        "minutes": f"{sum(one.seconds for one in runs) / 60 / len(runs):.1f}",
+        "images": span([float(image) for image in images]),
+        "seen": span([float(run.seen) for run in runs]),
+        "epochs": f"{span(list(map(float, best)))} of {span(list(map(float, epochs)))}",
+        "minutes": f"{sum(run.seconds for run in runs) / 60 / len(runs):.1f}",
     }
 
 
@@ -252,51 +252,57 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
 
 def pairs(found: Detection, main: bool) -> list[tuple[Arm, Arm]]:
     """Give the arms that are compared, in the main family of differences or in the other."""
-    return [(one.one, one.other) for one in found.differences_in("accuracy") if one.main == main]
+    return [
+        (difference.one, difference.other)
+        for difference in found.differences_in("accuracy")
+        if difference.main == main
+    ]
 
 
-def effects(found: Detection, one: Arm, other: Arm) -> dict[str, Any]:
+def effects(found: Detection, arm: Arm, other: Arm) -> dict[str, Any]:
     """Write the differences between two arms."""
     return {
-        "one": name_of(found, one),
+        "one": name_of(found, arm),
         "other": name_of(found, other),
         "cells": [
             cell(effect)
             for name in TABLE
             for effect in found.differences_in(name)
-            if (effect.one, effect.other) == (one, other)
+            if (effect.one, effect.other) == (arm, other)
         ],
     }
 
 
-def cell(one: Effect) -> dict[str, str]:
+def cell(effect: Effect) -> dict[str, str]:
     """Write a difference."""
     return {
-        "value": shown(one.value, one.measure, True),
-        "interval": f"{shown(one.low, one.measure, True)} to {shown(one.high, one.measure, True)}",
-        "p": p_value(one, "p = "),
-        "verdict": one.verdict,
-        "kind": {"helps": "better", "hurts": "worse"}.get(one.verdict, "alike"),
+        "value": shown(effect.value, effect.measure, True),
+        "interval": " to ".join(
+            shown(end, effect.measure, True) for end in (effect.low, effect.high)
+        ),
+        "p": p_value(effect, "p = "),
+        "verdict": effect.verdict,
+        "kind": {"helps": "better", "hurts": "worse"}.get(effect.verdict, "alike"),
     }
 
 
-def p_value(one: Effect, before: str = "") -> str:
+def p_value(effect: Effect, before: str = "") -> str:
     """Write the adjusted p value; without a verdict there is none."""
-    if one.verdict == "too few seeds":
+    if effect.verdict == "too few seeds":
         return ""
-    return f"{before}{one.p_holm:.3f}" if one.p_holm >= 0.001 else f"{before[:2]}< 0.001"
+    return f"{before}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{before[:2]}< 0.001"
 
 
 def galleries(found: Detection) -> Iterator[dict[str, str]]:
     """Show tumours by who finds them."""
     test = SliceSet.open(Path(found.real)).split("test")
     ids = test.table["id"].astype(str).to_numpy()
-    for one in found.examples:
-        rows = [int(np.flatnonzero(ids == name)[0]) for name in one.ids]
+    for example in found.examples:
+        rows = [int(np.flatnonzero(ids == name)[0]) for name in example.ids]
         yield {
-            "title": KINDS[one.kind],
-            "caption": f"{one.count:,} slice{'' if one.count == 1 else 's'}"
-            + (f"; the largest tumour of each of {len(one.ids)} people" if one.ids else ""),
+            "title": KINDS[example.kind],
+            "caption": f"{example.count:,} slice{'' if example.count == 1 else 's'}"
+            + (f"; the largest tumour of each of {len(example.ids)} people" if example.ids else ""),
             "picture": figures.image_grid(images_of(test, rows), 4) if rows else "",
         }
 
@@ -309,7 +315,7 @@ def images_of(data: SliceSet, rows: list[int]) -> Float16[np.ndarray, "n c h w"]
 
 def gains(printed: PrintedDetection) -> Iterator[str]:
     """Say how large the printed differences are, with unpaired intervals."""
-    rows = {one.label: one for one in printed.rows}
+    rows = {row.label: row for row in printed.rows}
     for label, other in printed.compared:
         value, low, high = unpaired(rows[label].right, rows[other].right, rows[label].n)
         yield (

@@ -54,7 +54,7 @@ class PageFolders:
         sets = [*self.real, *self.synthetic]
         return (
             bool(self.cohorts)
-            or any(one.about.source == "simulated" for one in sets)
+            or any(data.about.source == "simulated" for data in sets)
             or any(run.facts.source == "simulated" for run in self.runs)
             or any(
                 read_json(folder / "evaluation.json")["real"]["source"] == "simulated"
@@ -83,7 +83,9 @@ def report(out: Path, folders: Sequence[Path]) -> None:
         galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
         selections=[selection(one) for one in found.synthetic if one.about.notes.get("selected")],
         evaluations=evaluations,
-        detections=[summary(read_detection(one), out, one) for one in found.detections],
+        detections=[
+            summary(read_detection(detection), out, detection) for detection in found.detections
+        ],
         walks=[walked(folder) for folder in found.walks],
         projections=[projected(folder) for folder in found.projections],
         runs=[training(run) for run in found.runs],
@@ -136,39 +138,39 @@ def own_page(folder: Path) -> str:
     return f" It has a page of its own: {pages[0]}." if pages else ""
 
 
-def gallery(one: SliceSet) -> dict[str, Any]:
+def gallery(data: SliceSet) -> dict[str, Any]:
     """Show some images of a set: held-out ones of a real set, spread over subjects."""
-    synthetic = one.about.synthetic
-    held = np.flatnonzero(one.table["split"] == "test")
-    pool = held if len(held) else np.arange(len(one))
+    synthetic = data.about.synthetic
+    held = np.flatnonzero(data.table["split"] == "test")
+    pool = held if len(held) else np.arange(len(data))
     chosen = np.sort(np.random.default_rng(0).permutation(pool)[:SHOWN])
-    origin = "simulated" if one.about.source == "simulated" else "real"
+    origin = "simulated" if data.about.source == "simulated" else "real"
     return {
-        "title": f"Synthetic: {one.name}" if synthetic else f"{origin.capitalize()}: {one.name}",
-        "caption": f"{len(one):,} images drawn by the generator, trained on {origin} scans"
-        + left_of(one)
+        "title": f"Synthetic: {data.name}" if synthetic else f"{origin.capitalize()}: {data.name}",
+        "caption": f"{len(data):,} images drawn by the generator, trained on {origin} scans"
+        + left_of(data)
         if synthetic
-        else f"{len(one):,} slices of {one.table['subject'].nunique()} subjects"
+        else f"{len(data):,} slices of {data.table['subject'].nunique()} subjects"
         + ("; these are held out from training" if len(held) else ""),
         "synthetic": synthetic,
-        "picture": figures.image_grid(one.images[chosen], 6 if one.images.shape[1] == 1 else 2),
+        "picture": figures.image_grid(data.images[chosen], 6 if data.images.shape[1] == 1 else 2),
     }
 
 
-def left_of(one: SliceSet) -> str:
+def left_of(data: SliceSet) -> str:
     """Say of how many images these are what `select` has left."""
-    chosen = one.about.notes.get("selected")
+    chosen = data.about.notes.get("selected")
     if not isinstance(chosen, dict) or "looked_at" not in chosen:
         return ""
     return f"; what a rule has left of {chosen['looked_at']:,}"
 
 
-def selection(one: SliceSet) -> dict[str, Any]:
+def selection(data: SliceSet) -> dict[str, Any]:
     """Print what a set's notes say of how its images were chosen, whatever that is."""
-    noted = one.about.notes["selected"]
+    noted = data.about.notes["selected"]
     rows = noted if isinstance(noted, dict) else {"selected": noted}
     return {
-        "name": one.name,
+        "name": data.name,
         "rows": {str(key).replace("_", " "): plain(value) for key, value in rows.items()},
     }
 
@@ -219,9 +221,9 @@ def training(run: Run) -> dict[str, Any]:
     }
 
 
-def dataset(one: SliceSet) -> dict[str, Any]:
+def dataset(data: SliceSet) -> dict[str, Any]:
     """Count a real set by split."""
-    table = one.table
+    table = data.table
     splits = [
         {
             "split": split,
@@ -235,16 +237,16 @@ def dataset(one: SliceSet) -> dict[str, Any]:
         if len(part := table[table["split"] == split])
     ]
     return {
-        "name": one.name,
+        "name": data.name,
         "splits": splits,
         "plan": {
             key: value
-            for key, value in one.about.choices.items()
-            if value not in (None, ()) and key not in (STACKED if one.about.poses else POSED)
+            for key, value in data.about.choices.items()
+            if value not in (None, ()) and key not in (STACKED if data.about.poses else POSED)
         },
-        "apart": about_splits(one.about.notes),
-        "brain": one.about.notes.get("brain", {}),
-        "skipped": one.about.notes.get("skipped", []),
+        "apart": about_splits(data.about.notes),
+        "brain": data.about.notes.get("brain", {}),
+        "skipped": data.about.notes.get("skipped", []),
         "millimetres": f"{table['pixel_mm'].median():.2f}",
     }
 

@@ -48,7 +48,8 @@ def write_reproduction(out: Path, found: Reproduced) -> None:
         changes=changes(found.types),
         links={path: relative(path, out) for path in linked(found)},
         glossary=glossary(
-            dict.fromkeys(one.name for one in scores), dict.fromkeys(one.features for one in scores)
+            dict.fromkeys(score.name for score in scores),
+            dict.fromkeys(score.features for score in scores),
         ),
     )
     write_text(out, page)
@@ -56,7 +57,7 @@ def write_reproduction(out: Path, found: Reproduced) -> None:
 
 def linked(found: Reproduced) -> Iterator[Path]:
     """List what the page links to."""
-    yield from (one.page for one in found.types)
+    yield from (image_type.page for image_type in found.types)
     if found.detection:
         yield found.detection
     if found.reading:
@@ -116,16 +117,16 @@ def by_name(model: ModelResult) -> dict[str, Score]:
     return {one.name: one for one in model.scores.get(model.sets[0][1].name, ())}
 
 
-def floor(one: Score) -> dict[str, Any]:
+def floor(score: Score) -> dict[str, Any]:
     """Write what real images score."""
-    return {"value": number(one.floor), "interval": between(one.floor_low, one.floor_high)}
+    return {"value": number(score.floor), "interval": between(score.floor_low, score.floor_high)}
 
 
 def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     """Lay the main scores of all models out: a row a set, a column a score."""
     kinds: dict[tuple[str, str], None] = {}
-    for one in types:
-        for model in one.models:
+    for image_type in types:
+        for model in image_type.models:
             for some in model.scores.values():
                 kinds |= {kind_of(s): None for s in some if kind_of(s) in JUDGED}
     order = [kind for kind in JUDGED if kind in kinds]
@@ -141,15 +142,15 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     }
 
 
-def kind_of(one: Score) -> tuple[str, str]:
+def kind_of(score: Score) -> tuple[str, str]:
     """Name a score; principal components are one kind, however many a small set allows."""
-    return one.name, re.sub(r"^pca\d+$", "pca64", one.features)
+    return score.name, re.sub(r"^pca\d+$", "pca64", score.features)
 
 
 def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | None:
-    for one in scores:
-        if kind_of(one) == kind:
-            return cell(one) | {"floor": number(one.floor)}
+    for score in scores:
+        if kind_of(score) == kind:
+            return cell(score) | {"floor": number(score.floor)}
     return None
 
 
@@ -175,14 +176,14 @@ def detection(printed: PrintedDetection | None, found: Detection | None) -> dict
         )
     if found is None:
         return {"made": False, "rows": rows, "effects": [], "notes": printed.notes}
-    test = next(one for one in found.splits if one.split == "test")
+    test = next(split for split in found.splits if split.split == "test")
     return {
         "made": True,
         "seeds": len(found.seeds),
         "images": f"{test.tumour + test.none:,}",
         "subjects": test.subjects,
         "rows": rows,
-        "effects": [effect(one) for one in found.differences_in("accuracy")],
+        "effects": [effect(difference) for difference in found.differences_in("accuracy")],
         "notes": (*printed.notes, *found.remarks),
     }
 
@@ -233,16 +234,16 @@ def effect(one: Effect) -> dict[str, str]:
 def galleries(found: Reproduced) -> Iterator[dict[str, Any]]:
     """Show held-out real images of each type, and the first ones of each of its models."""
     origin = "Simulated" if found.simulated else "Real"
-    for one in found.types:
-        held = SliceSet.open(one.slices).split("test")
+    for image_type in found.types:
+        held = SliceSet.open(image_type.slices).split("test")
         rows = np.sort(np.random.default_rng(0).permutation(len(held))[:SHOWN])
         yield {
-            "title": f"{origin}: {one.label}",
+            "title": f"{origin}: {image_type.label}",
             "kind": "real",
             "caption": "held out from training",
             "picture": figures.image_grid(_some(held, rows), COLUMNS),
         }
-        for model in one.models:
+        for model in image_type.models:
             for word, folder in model.sets:
                 made = SliceSet.open(folder)
                 yield {
@@ -262,10 +263,10 @@ def _some(data: SliceSet, rows: np.ndarray) -> Any:
 def changes(types: Sequence[TypeResult]) -> list[tuple[str, list[str]]]:
     """List what differs from the published plans and recipes, and of which models."""
     whose: dict[str, list[str]] = {}
-    for one in types:
-        for change in one.changes:
-            whose.setdefault(f"slices: {change}", []).append(one.label)
-        for model in one.models:
+    for image_type in types:
+        for change in image_type.changes:
+            whose.setdefault(f"slices: {change}", []).append(image_type.label)
+        for model in image_type.models:
             for change in model.changes:
                 whose.setdefault(f"training: {change}", []).append(model.label)
     return list(whose.items())

@@ -52,7 +52,7 @@ def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -
     row = printed.rows[place]
     if tumour:
         tables = [table for one in analysis.readings for table in one.tumour]
-        mine = [one for one in tables if one.images == row.label]
+        mine = [table for table in tables if table.images == row.label]
         if not mine:
             return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
         one = mine[0]
@@ -72,14 +72,14 @@ def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, A
     names = list(dict.fromkeys(row.group for row in printed.rows if row.group))
     if len(names) != 2:
         return []
-    means = [fmean(balanced(row) for row in printed.rows if row.group == one) for one in names]
+    means = [fmean(balanced(row) for row in printed.rows if row.group == name) for name in names]
     ours: list[TableCell | None] = [None] * 3
     if analysis:
         block = analysis.blocks[0] if len(analysis.blocks) == 1 else ALL
-        known = {one.group: one for one in analysis.means if one.block == block}
+        known = {mean.group: mean for mean in analysis.means if mean.block == block}
         ours = [
-            *(words.mean_share(known[one].balanced_accuracy) if one in known else None
-              for one in names),
+            *(words.mean_share(known[name].balanced_accuracy) if name in known else None
+              for name in names),
             group_difference(analysis, block, names),
         ]  # fmt: skip
     return [
@@ -101,10 +101,10 @@ def balanced(row: PrintedRow) -> float:
 
 def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> TableCell | None:
     """Write how much better the first group is than the second, in points."""
-    for one in analysis.group_differences:
-        if one.block != block or {one.first, one.second} != set(names):
+    for difference in analysis.group_differences:
+        if difference.block != block or {difference.first, difference.second} != set(names):
             continue
-        found, sign = one.balanced_accuracy, 1 if one.first == names[0] else -1
+        found, sign = difference.balanced_accuracy, 1 if difference.first == names[0] else -1
         if found.value is None:
             return TableCell(words.NOTHING)
         ends = [found.interval.low, found.interval.high][::sign]
@@ -124,9 +124,9 @@ def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
     """Find the reading that stands for a printed row: of the same block, or the next reader."""
     if printed.rows_are == "reader":
         name = f"R{place + 1}"
-        return next((one for one in analysis.readings if one.reader == name), None)
+        return next((reading for reading in analysis.readings if reading.reader == name), None)
     label = printed.rows[place].label
-    return next((one for one in analysis.readings if one.block == label), None)
+    return next((reading for reading in analysis.readings if reading.block == label), None)
 
 
 def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:

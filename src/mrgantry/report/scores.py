@@ -76,7 +76,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
             {
                 "name": name,
                 "seed": facts["seed"],
-                "rows": [row(one) for one in scores if one.synthetic == name],
+                "rows": [row(score) for score in scores if score.synthetic == name],
             }
             for name in sets
         ],
@@ -141,49 +141,49 @@ def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
     return {"question": question, "rows": rows, "counts": counts}
 
 
-def cell(one: Score) -> dict[str, Any]:
+def cell(score: Score) -> dict[str, Any]:
     """Write one score of one set."""
     return {
-        "value": number(one.value),
-        "interval": between(one.low, one.high),
-        "verdict": badge_of(one),
+        "value": number(score.value),
+        "interval": between(score.low, score.high),
+        "verdict": badge_of(score),
     }
 
 
-def badge_of(one: Score) -> dict[str, str]:
+def badge_of(score: Score) -> dict[str, str]:
     """Say in a sign and a word how a score compares with that of real images."""
-    kind: str = one.verdict if isfinite(one.value) and isfinite(one.floor) else "unknown"
+    kind: str = score.verdict if isfinite(score.value) and isfinite(score.floor) else "unknown"
     word = WORDS[kind]
-    if kind == "better" and one.name in BY_NAME:
-        word = BY_NAME[one.name].beyond
+    if kind == "better" and score.name in BY_NAME:
+        word = BY_NAME[score.name].beyond
         kind = "better" if word == WORDS["better"] else "beyond"
     return {"kind": kind, "sign": SIGNS[kind], "word": word}
 
 
 def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
     """Count the verdicts, worse first."""
-    found = [badge_of(one) for one in scores if one is not None]
+    found = [badge_of(score) for score in scores if score is not None]
     found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
     words = {one["word"]: one for one in found}
     counts = Counter(one["word"] for one in found)
     return [one | {"count": counts[word]} for word, one in words.items()]
 
 
-def row(one: Score) -> dict[str, str]:
+def row(score: Score) -> dict[str, str]:
     """Write a score with all that belongs to it."""
     return {
-        "title": title_of(one.name, one.features),
-        "anchor": anchor_of(one.name),
-        "value": number(one.value),
-        "interval": between(one.low, one.high),
-        "floor": number(one.floor),
-        "floor_interval": between(one.floor_low, one.floor_high),
-        "n": f"{one.n_real:,} / {one.n_synthetic:,}",
-        "draws": "–" if one.better == "half" else str(len(one.values)),
-        "people": str(one.people or "–"),
-        "p": "–" if one.p is None else f"{one.p:.2g}",
-        "detectable": "–" if one.detectable is None else number(one.detectable),
-        "method": one.method,
+        "title": title_of(score.name, score.features),
+        "anchor": anchor_of(score.name),
+        "value": number(score.value),
+        "interval": between(score.low, score.high),
+        "floor": number(score.floor),
+        "floor_interval": between(score.floor_low, score.floor_high),
+        "n": f"{score.n_real:,} / {score.n_synthetic:,}",
+        "draws": "–" if score.better == "half" else str(len(score.values)),
+        "people": str(score.people or "–"),
+        "p": "–" if score.p is None else f"{score.p:.2g}",
+        "detectable": "–" if score.detectable is None else number(score.detectable),
+        "method": score.method,
     }
 
 
@@ -351,9 +351,9 @@ def pairs(pictures: Pictures, name: str) -> Iterator[dict[str, str]]:
 
 def glossary(scores: Collection[str], features: Collection[str]) -> dict[str, Any]:
     """Explain the scores and the features that stand on a page, and how to read them."""
-    entries = [one for one in EXPLANATIONS if set(one.titles) & set(scores)]
+    entries = [explanation for explanation in EXPLANATIONS if set(explanation.titles) & set(scores)]
     groups = [
-        {"question": question, "entries": [one for one in entries if one.question == key]}
+        {"question": question, "entries": [entry for entry in entries if entry.question == key]}
         for key, question in QUESTIONS.items()
     ]
     texts = {name: features_text(name) for name in features}

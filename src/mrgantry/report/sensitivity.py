@@ -136,8 +136,8 @@ class SensitivityTable:
     def __init__(self, found: Sensitivity):
         self.found = found
         self.cells: dict[tuple[str, float, Kind], list[FaultScore]] = {}
-        for one in found.cells:
-            self.cells.setdefault((one.fault, one.strength, kind_of(one)), []).append(one)
+        for cell in found.cells:
+            self.cells.setdefault((cell.fault, cell.strength, kind_of(cell)), []).append(cell)
         have = dict.fromkeys(map(kind_of, found.cells))
         known = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
         mine = (*PLACES, PIXELS)
@@ -151,11 +151,11 @@ class SensitivityTable:
     def entry(self, fault: Fault, strength: float, kind: Kind) -> TableEntry:
         """Put the partitions of one place together; their majority gives the sign."""
         cells = self.cells.get((fault.name, strength, kind), [])
-        cells = [one for one in cells if one.partition < self.found.repeats]
+        cells = [cell for cell in cells if cell.partition < self.found.repeats]
         if not cells:
             return TableEntry("", nan, sure=True)
-        sure = len({one.verdict for one in cells}) == 1
-        return TableEntry(majority(cells), mean(one.excess for one in cells), sure)
+        sure = len({cell.verdict for cell in cells}) == 1
+        return TableEntry(majority(cells), mean(cell.excess for cell in cells), sure)
 
     def signs(self, fault: Fault, kind: Kind) -> list[str]:
         """Give the signs of all strengths, "" where no partition tells anything.
@@ -166,8 +166,8 @@ class SensitivityTable:
         none = self.cells.get((FAULTS[0].name, 0.0, kind), [])
         alarmed = {one.partition for one in none if one.verdict == "worse"}
         told = set(range(self.found.repeats)) - alarmed
-        seen = [self.cells.get((fault.name, one, kind), []) for one in fault.strengths]
-        return [majority([one for one in cells if one.partition in told]) for cells in seen]
+        seen = [self.cells.get((fault.name, strength, kind), []) for strength in fault.strengths]
+        return [majority([cell for cell in cells if cell.partition in told]) for cells in seen]
 
     def least(self, fault: Fault, kind: Kind) -> Least:
         """Give the smallest strength that most partitions notice, as they do all greater ones."""
@@ -204,7 +204,7 @@ def write_sensitivity(out: Path, found: Sensitivity) -> None:
 
 def page(table: SensitivityTable) -> str:
     """Write the table and what it says, in Markdown."""
-    counts = [one.n for one in table.found.cells]
+    counts = [cell.n for cell in table.found.cells]
     met, missed = checks(table)
     outside = {kind: table.outside(kind) for kind in table.kinds}
     return render(
@@ -271,7 +271,7 @@ def must_not_move(table: SensitivityTable, fault: Fault, family: Family) -> Iter
     for strength in fault.strengths if family in fault.unmoved else ():
         entries = {kind: table.entry(fault, strength, kind) for kind in kinds}
         moved = [f"{name_of(k)} {one.text}" for k, one in entries.items() if one.sign in MOVED]
-        if any(one.sign for one in entries.values()):
+        if any(entry.sign for entry in entries.values()):
             yield f"{title(fault, strength)}: moves {', '.join(moved)}" if moved else ""
 
 
@@ -309,7 +309,7 @@ def rule(axes: Any, table: SensitivityTable) -> None:
 
 def majority(cells: list[FaultScore]) -> str:
     """Give the sign of most partitions, "0" where none is that of most; "" without any."""
-    verdicts = [one.verdict for one in cells]
+    verdicts = [cell.verdict for cell in cells]
     most = [sign for name, sign in SIGNS.items() if 2 * verdicts.count(name) > len(verdicts)]
     return most[0] if most else "0" if verdicts else ""
 

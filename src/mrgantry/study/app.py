@@ -287,5 +287,5 @@ def response(trial: TrialId, desk: AtDesk, reader: Reader) -> dict[str, Any]:
 def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) -> dict[str, Any]:
     """Tell the investigator how far the readers are; not what they answered."""
     readers = desk.store.readers()
-    rows = [asdict(progress(desk.store, one, bool(desk.consent))) for one in readers]
+    rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
     return {"now": time.time(), "readers": rows}

@@ -66,13 +66,13 @@ def create(
         DataError: A set will not do, there are too few images, or the folder exists.
         RunError: The address will not do.
     """
-    check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
-    check_names([one.name for one in readers], "reader", "--readers NAME")
+    check_names([block.name for block in blocks], "block", "--block NAME=REAL,SYNTHETIC")
+    check_names([reader.name for reader in readers], "reader", "--readers NAME")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise DataError(f"{out} exists; a study is never made over. Choose another folder.")
     url = checked_url(url)
     agreement = None if consent is None else _read_consent(consent)
-    pools = [open_pool(one, protocol, against, only) for one in blocks]
+    pools = [open_pool(block, protocol, against, only) for block in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
     about = StudyFacts(
@@ -185,7 +185,7 @@ def _people(
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
     """Give everybody an id and a token: its hash for the database, itself for the link."""
     people, links = [], []
-    named = [("reader", one.name) for one in readers] + [("investigator", "investigator")]
+    named = [("reader", reader.name) for reader in readers] + [("investigator", "investigator")]
     for role, name in named:
         token = secrets.token_urlsafe(24)
         people.append(

@@ -119,7 +119,7 @@ class CueAudit(Frozen):
     @property
     def beats_chance(self) -> bool:
         """Say whether any group of traits tells."""
-        return any(one.beats_chance for one in self.groups)
+        return any(group.beats_chance for group in self.groups)
 
     @property
     def noticed_from(self) -> float:
@@ -146,9 +146,9 @@ class CueAudit(Frozen):
             f"WARNING: trivial cues alone tell {self._who()}: with all of them a classifier is "
             f"right in {self.groups[-1].figures()}; chance is 50 %."
         )
-        for one in self.groups[:-1]:
-            if one.cue is not None:
-                yield f"  {one.name}, right in {one.figures()}: {one.cue.sentence()}."
+        for group in self.groups[:-1]:
+            if group.cue is not None:
+                yield f"  {group.name}, right in {group.figures()}: {group.cue.sentence()}."
         yield (
             "Readers could go by this and not by anatomy, so their answers would not say how "
             "realistic the anatomy is. What only one class went through (file formats, rounding, "
@@ -266,7 +266,7 @@ def _accuracy(
         np.bincount(units[side], (right / sizes)[side])[np.unique(units[side])]
         for side in (is_real, ~is_real)
     ]
-    recalls, counts = [float(one.mean()) for one in shares], [len(one) for one in shares]
+    recalls, counts = [float(share.mean()) for share in shares], [len(share) for share in shares]
     ends = [
         proportion_confint(recall * count / CORRELATED, count / CORRELATED, method="wilson")
         for recall, count in zip(recalls, counts, strict=True)
@@ -292,7 +292,9 @@ def _held_out(
     )
     for train, test in folds:
         given = x[train], is_real[train], _balanced(is_real[train], weights[train])
-        probability = np.mean([one.fit(*given).predict_proba(x[test])[:, 1] for one in models], 0)
+        probability = np.mean(
+            [model.fit(*given).predict_proba(x[test])[:, 1] for model in models], 0
+        )
         tie = np.isclose(probability, 0.5, atol=1e-6)
         right[test] = np.where(tie, 0.5, (probability > 0.5) == is_real[test])
     return right

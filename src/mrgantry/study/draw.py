@@ -89,7 +89,7 @@ def draw(
             drawn = spread(rows, count, protocol.balance, used, random, f"block {pool.name}")
             picks += [Pick(number, number, row) for row in drawn]
     for number, count in enumerate(_shared(protocol.practice, len(pools))):
-        taken = {one.row for one in picks if one.pool == number}
+        taken = {pick.row for pick in picks if pick.pool == number}
         left = tables[number].drop(index=list(taken))
         for truth, part in _counts(count, protocol, counting):
             rows = left[left["truth"] == truth]
@@ -107,7 +107,7 @@ def order(
     numbers = random.permutation(blocks) if protocol.shuffle_blocks else np.arange(blocks)
     parts = []
     for number in (PRACTICE, *numbers):
-        part = [one for one in picks if one.block == number]
+        part = [pick for pick in picks if pick.block == number]
         parts.append([part[i] for i in random.permutation(len(part))])
     return parts
 

@@ -39,7 +39,7 @@ def make_quiz(
     Raises:
         DataError: A set will not do, or there are too few images.
     """
-    check_names([one.name for one in blocks], "block", "--block NAME=REAL,SYNTHETIC")
+    check_names([block.name for block in blocks], "block", "--block NAME=REAL,SYNTHETIC")
     protocol = Protocol(
         name="quiz",
         cases=cases,
@@ -47,7 +47,7 @@ def make_quiz(
         questions=("truth", "tumour") if tumour else ("truth",),
         synthetic_word=synthetic_word,
     )
-    pools = [open_pool(one, protocol, against, only) for one in blocks]
+    pools = [open_pool(block, protocol, against, only) for block in blocks]
     drawn = [replace(one, block=0) for one in draw(pools, protocol, (seed, 0))]
     shuffled = order(drawn, 1, protocol, (seed, 1))[1]
     found = {

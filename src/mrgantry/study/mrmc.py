@@ -139,7 +139,7 @@ def panel(rows: pd.DataFrame, seed: int, block: str, draws: int) -> Panel:
     random = generator(seed, "images", block)
     each = _samples(cells, design, draws, random)
     values, drawn = {}, {}
-    whole = [one.measures(np.ones((1, len(one.case)))) for one in cells]
+    whole = [cell.measures(np.ones((1, len(cell.case)))) for cell in cells]
     parts = [one.measures(times) for one, times in zip(cells, each, strict=True)]
     for name in MEASURES:
         values[name] = np.array([part.get(name, np.full(1, np.nan))[0] for part in whole])
@@ -169,7 +169,7 @@ def _cells(rows: pd.DataFrame) -> tuple[Cells, ...]:
 def _design(cells: Sequence[Cells]) -> Design:
     if len(cells) == 1:
         return "one reader"
-    several = np.concatenate([np.unique(one.case) for one in cells])
+    several = np.concatenate([np.unique(cell.case) for cell in cells])
     return "same cases" if len(np.unique(several)) < len(several) else "own cases"
 
 
@@ -178,17 +178,17 @@ def _samples(
 ) -> list[Float[np.ndarray, "b _"]]:
     """Say of each reader how often each sample holds each of the answers."""
     if design != "same cases":
-        return [_times([one], draws, random)[:, one.case] for one in cells]
+        return [_times([cell], draws, random)[:, cell.case] for cell in cells]
     shared = _times(cells, draws, random)
-    return [shared[:, one.case] for one in cells]
+    return [shared[:, cell.case] for cell in cells]
 
 
 def _times(
     cells: Sequence[Cells], draws: int, random: np.random.Generator
 ) -> Float[np.ndarray, "b cases"]:
     """Draw as many real and as many synthetic images as readers answered, with replacement."""
-    cases = np.concatenate([one.case for one in cells])
-    real = np.concatenate([one.real for one in cells])
+    cases = np.concatenate([cell.case for cell in cells])
+    real = np.concatenate([cell.real for cell in cells])
     found = np.zeros((draws, int(cases.max(initial=-1)) + 1))
     for kind in (real, ~real):
         places = np.unique(cases[kind])

@@ -111,21 +111,21 @@ def describe(pool: Pool, split: str) -> Block:
     )
 
 
-def _synthetic_facts(one: SliceSet) -> BlockSource:
-    selected: dict[str, Any] = one.about.notes.get("selected") or {}
+def _synthetic_facts(data: SliceSet) -> BlockSource:
+    selected: dict[str, Any] = data.about.notes.get("selected") or {}
     rules: list[str] = []
-    generated = len(one)
+    generated = len(data)
     while selected:  # a set can have been selected more than once
         generated = max(generated, int(selected["looked_at"]))
         rules = [*selected["rules"], *rules]
         selected = selected.get("before") or {}
     return BlockSource(
-        name=one.name,
-        fingerprint=one.about.fingerprint,
-        images=len(one),
+        name=data.name,
+        fingerprint=data.about.fingerprint,
+        images=len(data),
         subjects=0,
-        made_by=str(one.table["made_by"].iloc[0]),
+        made_by=str(data.table["made_by"].iloc[0]),
         generated=generated,
         filter="; ".join(rules),
-        training_subjects=len(one.about.training_subjects),
+        training_subjects=len(data.about.training_subjects),
     )

@@ -17,10 +17,10 @@ KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 def scripts() -> dict[str, tuple[bytes, str]]:
     """Give scripts and styles by their names, with their types."""
     found = {}
-    for one in (files("mrgantry.study") / "pages").iterdir():
-        kind = KINDS.get(f".{one.name.rpartition('.')[2]}")
+    for path in (files("mrgantry.study") / "pages").iterdir():
+        kind = KINDS.get(f".{path.name.rpartition('.')[2]}")
         if kind:
-            found[one.name] = (one.read_bytes(), kind)
+            found[path.name] = (path.read_bytes(), kind)
     return found
 
 

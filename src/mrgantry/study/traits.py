@@ -162,4 +162,4 @@ def _enclosed(lit: np.ndarray) -> Int[np.ndarray, " n"]:
 
 def _packed(images: Images) -> Float[np.ndarray, " n"]:
     size = images[0].size
-    return np.array([len(zlib.compress(one.tobytes(), 1)) / size for one in images])
+    return np.array([len(zlib.compress(image.tobytes(), 1)) / size for image in images])

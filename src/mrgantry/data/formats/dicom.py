@@ -249,15 +249,17 @@ def _of_itk(image: "sitk.Image") -> Stored:
 
 def _check_slices(slices: "Sequence[sitk.ImageFileReader]") -> None:
     """Refuse a series whose slices differ in size or direction, or have gaps."""
-    sizes = {one.GetSize() for one in slices}
+    sizes = {data.GetSize() for data in slices}
     if len(sizes) > 1:
         two = " and ".join(times(size[:2]) for size in sorted(sizes)[:2])
         raise DataError(f"its slices differ in size ({two})")
     check_shape([*slices[0].GetSize()[:2], len(slices)])
-    directions = np.array([one.GetDirection() for one in slices])
+    directions = np.array([data.GetDirection() for data in slices])
     if np.ptp(directions, axis=0).max() > 1e-3:
         raise DataError("its slices do not lie parallel; it is no stack")
-    _check_places(np.array([one.GetOrigin() for one in slices]), directions[0].reshape(3, 3)[:, 2])
+    _check_places(
+        np.array([data.GetOrigin() for data in slices]), directions[0].reshape(3, 3)[:, 2]
+    )
 
 
 def _check_places(places: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 3"]) -> None:

@@ -132,7 +132,7 @@ def read_nrrd(path: Path) -> Stored:
     if to_ras is None:
         raise DataError(f"it does not say where left is (its space is {fields['space']!a})")
     directions = re.findall(r"\([^()]*\)|\S+", _need(fields, "space directions"))
-    axes = np.array([_vector(one) for one in directions])
+    axes = np.array([_vector(direction) for direction in directions])
     return _stored(data, dtype, shape, axes, _vector(_need(fields, "space origin")), to_ras)
 
 

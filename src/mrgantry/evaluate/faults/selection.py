@@ -55,7 +55,7 @@ def copied(of: Material, rows: Rows) -> Images:
 def warped_copies(of: Material, displacement: float) -> Made:
     """Give training images, each bent by a smooth random field."""
     images = of.train.images.astype(np.float32)
-    return np.clip(np.stack([warped(one, displacement, of.random) for one in images]), -1, 1), (
+    return np.clip(np.stack([warped(image, displacement, of.random) for image in images]), -1, 1), (
         of.train.subjects
     )
 

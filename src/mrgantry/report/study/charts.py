@@ -49,17 +49,18 @@ def group_looks(found: Analysis) -> dict[str, DrawingStyle]:
 def lanes(found: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
     """Give the rows of one block: its readers by group, then the means."""
     mine = sorted(
-        (one for one in found.readings if one.block == block),
+        (reading for reading in found.readings if reading.block == block),
         key=lambda one: list(drawn).index(one.group),
     )
     rows = [_lane(one.reader, one, drawn[one.group]) for one in mine]
     if len(mine) < 2:
         return rows
     means = sorted(
-        (one for one in found.means if one.block == block), key=lambda one: not one.group
+        (mean for mean in found.means if mean.block == block), key=lambda one: not one.group
     )
     return rows + [
-        _mean(one, drawn[one.group] if one.group else DrawingStyle(INK, "D", "◆")) for one in means
+        _mean(mean, drawn[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
+        for mean in means
     ]
 
 
@@ -67,7 +68,7 @@ def lanes_of_blocks(found: Analysis) -> list[Lane]:
     """Give a row for each block, of the one reader or of the mean over readers."""
     alone, look = len(found.readers) == 1, DrawingStyle(INK, "D", "◆")
     of = {one.block: one for one in (found.readings if alone else ())}
-    means = {one.block: one for one in found.means if not one.group}
+    means = {mean.block: mean for mean in found.means if not mean.group}
     blocks = (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
     if alone:
         return [_lane(block or "all blocks", of[block], look) for block in blocks if block in of]
@@ -78,17 +79,19 @@ def lanes_of_blocks(found: Analysis) -> list[Lane]:
     ]
 
 
-def _lane(label: str, one: Reading, look: DrawingStyle) -> Lane:
+def _lane(label: str, reading: Reading, look: DrawingStyle) -> Lane:
     accuracy, fool_rate, real_recall = (
-        (part.value, part.wilson) for part in (one.accuracy, one.fool_rate, one.real_recall)
+        (part.value, part.wilson)
+        for part in (reading.accuracy, reading.fool_rate, reading.real_recall)
     )
-    return Lane(label, accuracy, fool_rate, real_recall, look, mean=one.block == ALL)
+    return Lane(label, accuracy, fool_rate, real_recall, look, mean=reading.block == ALL)
 
 
-def _mean(one: ManyReaders, look: DrawingStyle) -> Lane:
-    label = f"mean, {one.group}" if one.group else "mean, all readers"
+def _mean(many_readers: ManyReaders, look: DrawingStyle) -> Lane:
+    label = f"mean, {many_readers.group}" if many_readers.group else "mean, all readers"
     accuracy, fool_rate, real_recall = (
-        (part.value, part.interval) for part in (one.accuracy, one.fool_rate, one.real_recall)
+        (part.value, part.interval)
+        for part in (many_readers.accuracy, many_readers.fool_rate, many_readers.real_recall)
     )
     return Lane(label, accuracy, fool_rate, real_recall, look, mean=True)
 
@@ -210,7 +213,7 @@ def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) ->
     """Draw the ROC of signed confidence, a line a reader."""
     figure, (axes,) = blank(4.6, 4.4)
     axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))
-    known = [one for one in readings if one.roc]
+    known = [reading for reading in readings if reading.roc]
     several = len({one.group for one in known}) > 1
     own = looks([one.reader for one in known])
     for one in known:

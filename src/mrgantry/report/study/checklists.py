@@ -141,10 +141,10 @@ def _claim_results(
     said: Mapping[str, str],
     cues: Mapping[str, dict[str, object]],
 ) -> dict[int, str]:
-    tumour = any(one.tumour for one in found.readings)
+    tumour = any(reading.tumour for reading in found.readings)
     return {
         28: "Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c"
-        + (", area under the ROC curve" if any(one.roc for one in found.readings) else "")
+        + (", area under the ROC curve" if any(reading.roc for reading in found.readings) else "")
         + ". Training and choice of models are not part of this page.",
         29: said["statistics"],
         30: _robustness(cues),
@@ -196,7 +196,7 @@ def grras(about: StudyFacts, found: Analysis, said: Mapping[str, str]) -> list[C
 
 
 def _splits(about: StudyFacts) -> list[str]:
-    return list(dict.fromkeys(f"{one.split} of {one.real.name}" for one in about.blocks))
+    return list(dict.fromkeys(f"{block.split} of {block.real.name}" for block in about.blocks))
 
 
 def _disjoint(about: StudyFacts) -> str:
@@ -218,10 +218,10 @@ def _missing(answers: pd.DataFrame) -> str:
 
 def _agreement(found: Analysis) -> str:
     parts = [
-        f"{block_name(one.block)}: kappa {one.fleiss.value:.2f}, alpha {one.alpha.value:.2f} "
-        f"({one.images} images)"
-        for one in found.concordances
-        if one.fleiss.value is not None and one.alpha.value is not None
+        f"{block_name(concordance.block)}: kappa {concordance.fleiss.value:.2f}, "
+        f"alpha {concordance.alpha.value:.2f} ({concordance.images} images)"
+        for concordance in found.concordances
+        if concordance.fleiss.value is not None and concordance.alpha.value is not None
     ]
     if not parts:
         return "Not measured: no image was read by two readers."
@@ -238,7 +238,7 @@ def _power(found: Analysis) -> str:
 
 
 def _robustness(cues: Mapping[str, dict[str, object]]) -> str:
-    told = [str(one["block"]) for one in audits(cues) if one["beats_chance"]]
+    told = [str(audit["block"]) for audit in audits(cues) if audit["beats_chance"]]
     if not cues:
         return ""
     if told:
@@ -251,9 +251,9 @@ def _result(found: Analysis) -> str:
 
 
 def _means(found: Analysis) -> Iterator[str]:
-    for one in found.means:
-        if not one.group:
+    for mean in found.means:
+        if not mean.group:
             yield (
-                f"{block_name(one.block)}: fool rate {percent(one.fool_rate.value)}, real recall "
-                f"{percent(one.real_recall.value)}, accuracy {percent(one.accuracy.value)}"
+                f"{block_name(mean.block)}: fool rate {percent(mean.fool_rate.value)}, real recall "
+                f"{percent(mean.real_recall.value)}, accuracy {percent(mean.accuracy.value)}"
             )

@@ -49,19 +49,19 @@ def readers(people: Sequence[Reader]) -> str:
     """Say who read."""
     if len(people) == 1:
         return f"One reader took part{_experience(people)}."
-    groups = Counter(one.group for one in people)
+    groups = Counter(person.group for person in people)
     if set(groups) == {""}:
         return f"{len(people)} readers took part{_experience(people)}."
     parts = [
         f"{count} {group or 'without a group'}"
-        f"{_experience([one for one in people if one.group == group])}"
+        f"{_experience([person for person in people if person.group == group])}"
         for group, count in groups.items()
     ]
     return f"{len(people)} readers took part: {listed(parts)}."
 
 
 def _experience(people: Sequence[Reader]) -> str:
-    years = [one.years for one in people if one.years is not None]
+    years = [person.years for person in people if person.years is not None]
     if not years:
         return ""
     ends = f"{min(years):g}" if min(years) == max(years) else f"{min(years):g} to {max(years):g}"
@@ -82,14 +82,14 @@ def images(about: StudyFacts) -> Iterator[str]:
         )
 
 
-def _synthetic(one: BlockSource) -> str:
-    by = f" by {one.made_by}" if one.made_by else ""
+def _synthetic(source: BlockSource) -> str:
+    by = f" by {source.made_by}" if source.made_by else ""
     rule = (
-        f", kept out of {one.generated:,} by the rule {one.filter}"
-        if one.filter
+        f", kept out of {source.generated:,} by the rule {source.filter}"
+        if source.filter
         else ", none recorded as discarded"
     )
-    return f"{counted(one.images, 'image')}{by} (set {one.name}{rule})"
+    return f"{counted(source.images, 'image')}{by} (set {source.name}{rule})"
 
 
 def draw(about: StudyFacts) -> str:
@@ -149,7 +149,7 @@ def statistics(found: Analysis) -> Iterator[str]:
         "Fisher's exact test of answer against truth, and equivalence to guessing by two one-sided "
         f"exact binomial tests with a margin of {points(found.margin)} of accuracy."
     )
-    if any(one.roc for one in found.readings):
+    if any(reading.roc for reading in found.readings):
         yield "Areas under the ROC curve are of signed confidence."
     if len(found.readers) > 1:
         yield (
@@ -166,7 +166,7 @@ def statistics(found: Analysis) -> Iterator[str]:
         )
     if found.group_differences:
         yield "Groups of readers were compared by their mean accuracies, with bootstrap intervals."
-    if any(one.confusion.undecided for one in found.readings):
+    if any(reading.confusion.undecided for reading in found.readings):
         yield (
             "“Unknown” and missing answers were left out of all shares; the accuracy that counts "
             "them as wrong is given besides."
@@ -216,9 +216,9 @@ def unfinished(about: StudyFacts, answers: pd.DataFrame) -> list[str]:
     wanted = about.protocol.cases * len(about.blocks)
     given = answers["reader"].value_counts()
     return [
-        f"{one.name} ({int(given.get(one.name, 0))} of {wanted})"
-        for one in about.readers
-        if given.get(one.name, 0) < wanted
+        f"{reader.name} ({int(given.get(reader.name, 0))} of {wanted})"
+        for reader in about.readers
+        if given.get(reader.name, 0) < wanted
     ]
 
 

@@ -110,7 +110,9 @@ def head(
         "head_rows": rows,
         "inverted": list(inverted(found)),
         "inverted_more": max(0, sum(1 for _ in inverted(found)) - INVERTED),
-        "told_by_cues": [one["block"] for one in study_methods.audits(cues) if one["beats_chance"]],
+        "told_by_cues": [
+            audit["block"] for audit in study_methods.audits(cues) if audit["beats_chance"]
+        ],
         "no_audit": not cues,
         "unfinished": study_methods.unfinished(about, answers),
         "power": power(found),
@@ -121,23 +123,23 @@ def head(
 def _row(found: Analysis, block: str, word: str) -> dict[str, Any]:
     """Give the main numbers of one block."""
     mine = words.readings_of(found, block)
-    many = next((one for one in found.means if one.block == block and not one.group), None)
+    many = next((mean for mean in found.means if mean.block == block and not mean.group), None)
     if len(mine) == 1:
         return {"block": words.block_name(block)} | _alone(mine[0], word)
     assert many is not None
     return {"block": words.block_name(block)} | _together(many, mine, found.margin)
 
 
-def _alone(one: Reading, word: str) -> dict[str, Any]:
+def _alone(reading: Reading, word: str) -> dict[str, Any]:
     return {
-        "finding": words.finding(one),
-        "lean": words.lean(one, word),
-        "fool_rate": words.share(one.fool_rate),
-        "real_recall": words.share(one.real_recall),
-        "d_prime": words.figure(one.detection.d_prime),
-        "criterion": words.figure(one.detection.criterion),
-        "accuracy": words.share(one.accuracy),
-        "equivalence": one.equivalence.verdict,
+        "finding": words.finding(reading),
+        "lean": words.lean(reading, word),
+        "fool_rate": words.share(reading.fool_rate),
+        "real_recall": words.share(reading.real_recall),
+        "d_prime": words.figure(reading.detection.d_prime),
+        "criterion": words.figure(reading.detection.criterion),
+        "accuracy": words.share(reading.accuracy),
+        "equivalence": reading.equivalence.verdict,
     }
 
 
@@ -187,18 +189,20 @@ def _with(cell: TableCell) -> str:
 def inverted(found: Analysis) -> Iterator[str]:
     """Name the readings that raise the alarm of accuracies below chance."""
     several = len(found.blocks) > 1
-    for one in found.readings:
-        if one.chance.below_chance:
-            where = f", {words.block_name(one.block).lower() if one.block == ALL else one.block}"
+    for reading in found.readings:
+        if reading.chance.below_chance:
+            block = reading.block
+            where = f", {words.block_name(block).lower() if block == ALL else block}"
             yield (
-                f"{one.reader}{where if several else ''}: {words.exactly(one.accuracy.value)} "
-                f"right, {one.chance.k} of {one.chance.n}"
+                f"{reading.reader}{where if several else ''}: "
+                f"{words.exactly(reading.accuracy.value)} right, {reading.chance.k} of "
+                f"{reading.chance.n}"
             )
 
 
 def power(found: Analysis) -> str:
     """Say how well the study could have shown that readers guess."""
-    some = [one.equivalence for one in found.readings if one.block != ALL]
+    some = [reading.equivalence for reading in found.readings if reading.block != ALL]
     least, most = min(some, key=lambda one: one.n), max(some, key=lambda one: one.n)
     margin = words.points(found.margin)
     count = f"{most.n:,}" if least.n == most.n else f"{least.n:,} to {most.n:,}"
@@ -228,13 +232,13 @@ def charts(about: StudyFacts, answers: pd.DataFrame, found: Analysis) -> dict[st
     alone = len(found.readers) == 1
     main = blocks if blocks and (alone or rows > MOST) else per_block
     last = words.readings_of(found, words.parts(found)[-1])
-    points = [one for one in found.readings if one.block] if alone else last
+    points = [reading for reading in found.readings if reading.block] if alone else last
     scored = [one for one in last if one.roc]
     return {
         "accuracy": study_charts.shares_chart(main, found.margin),
         "blocks_alone": blocks is not None and not alone and rows > MOST,
         "detection": study_charts.detection_space(points, looks),
-        "points": [one.block or one.reader if alone else one.reader for one in points],
+        "points": [point.block or point.reader if alone else point.reader for point in points],
         "numbered": len(points) <= study_charts.FEW,
         "groups": [
             {"name": name, "colour": look.colour, "sign": look.sign}

@@ -34,7 +34,7 @@ def confusion_table(found: Analysis, protocol: Protocol) -> dict[str, Any]:
         columns = ["R as R", "R as S", "S as R", "S as S"]
     if layout == "readers":
         columns = list(RATES)
-    left_out = any(one.confusion.undecided for one in found.readings)
+    left_out = any(reading.confusion.undecided for reading in found.readings)
     rows = [
         _counts(one, found, layout, left_out)
         for block in words.parts(found)
@@ -58,9 +58,9 @@ def _sorted(readings: Sequence[Reading], layout: Layout) -> list[Reading]:
     return sorted(readings, key=lambda one: one.group) if layout == "readers" else list(readings)
 
 
-def _counts(one: Reading, found: Analysis, layout: Layout, left_out: bool) -> dict[str, Any]:
+def _counts(reading: Reading, found: Analysis, layout: Layout, left_out: bool) -> dict[str, Any]:
     """Write one row of counts, with their percentages where the paper prints these."""
-    all_of = one.confusion
+    all_of = reading.confusion
     cells = [
         _of(all_of.rr, all_of.real, layout),
         _of(all_of.rs, all_of.real, layout),
@@ -69,12 +69,12 @@ def _counts(one: Reading, found: Analysis, layout: Layout, left_out: bool) -> di
     ]
     unknown = all_of.unknown_real + all_of.unknown_synthetic
     return {
-        "reader": one.reader,
-        "group": one.group,
-        "block": words.block_name(one.block) if len(found.blocks) > 1 else "",
-        "total": one.block == ALL and len(found.blocks) > 1,
-        "accuracy": words.exactly(one.accuracy.value),
-        "balanced": words.exactly(one.balanced_accuracy.value),
+        "reader": reading.reader,
+        "group": reading.group,
+        "block": words.block_name(reading.block) if len(found.blocks) > 1 else "",
+        "total": reading.block == ALL and len(found.blocks) > 1,
+        "accuracy": words.exactly(reading.accuracy.value),
+        "balanced": words.exactly(reading.balanced_accuracy.value),
         "cells": cells,
         "left_out": [unknown, all_of.undecided - unknown] if left_out else [],
     }
@@ -88,46 +88,49 @@ def tumour_tables(found: Analysis) -> list[dict[str, Any]]:
     """Lay the answers to "tumour or not" out, a table for each reading."""
     return [
         {
-            "reader": one.reader if len(found.readers) > 1 else "",
-            "block": words.block_name(one.block) if len(found.blocks) > 1 else "",
-            "rows": [_tumour(table) for table in one.tumour],
-            "left_out": any(t.undecided_tumour + t.undecided_non for t in one.tumour),
+            "reader": reading.reader if len(found.readers) > 1 else "",
+            "block": words.block_name(reading.block) if len(found.blocks) > 1 else "",
+            "rows": [_tumour(table) for table in reading.tumour],
+            "left_out": any(t.undecided_tumour + t.undecided_non for t in reading.tumour),
         }
-        for one in found.readings
-        if one.tumour
+        for reading in found.readings
+        if reading.tumour
     ]
 
 
-def _tumour(one: TumourTable) -> dict[str, Any]:
+def _tumour(tumour_table: TumourTable) -> dict[str, Any]:
     return {
-        "images": one.images,
-        "counts": [one.tt, one.tn, one.nt, one.nn],
-        "accuracy": words.exactly(one.accuracy.value),
-        "left_out": one.undecided_tumour + one.undecided_non,
-        "shares": [words.share(x) for x in (one.accuracy, one.sensitivity, one.specificity)],
+        "images": tumour_table.images,
+        "counts": [tumour_table.tt, tumour_table.tn, tumour_table.nt, tumour_table.nn],
+        "accuracy": words.exactly(tumour_table.accuracy.value),
+        "left_out": tumour_table.undecided_tumour + tumour_table.undecided_non,
+        "shares": [
+            words.share(x)
+            for x in (tumour_table.accuracy, tumour_table.sensitivity, tumour_table.specificity)
+        ],
     }
 
 
 # --- as printed -----------------------------------------------------------------------
 
 
-def printed_table(one: Printed, margin: float) -> dict[str, Any]:
+def printed_table(printed: Printed, margin: float) -> dict[str, Any]:
     """Lay out a printed table, with what our statistics say of its counts."""
-    truth = one.classes[0] == "real"
+    truth = printed.classes[0] == "real"
     return {
-        "title": one.title,
-        "citation": one.citation,
-        "columns": one.columns,
-        "rows_are": {"images": "images", "block": "block", "reader": "reader"}[one.rows_are],
-        "unit": one.unit,
+        "title": printed.title,
+        "citation": printed.citation,
+        "columns": printed.columns,
+        "rows_are": {"images": "images", "block": "block", "reader": "reader"}[printed.rows_are],
+        "unit": printed.unit,
         "truth": truth,
-        "groups": any(row.group for row in one.rows),
-        "rows": [_printed_row(row, one, margin if truth else None) for row in one.rows],
-        "notes": one.notes,
+        "groups": any(row.group for row in printed.rows),
+        "rows": [_printed_row(row, printed, margin if truth else None) for row in printed.rows],
+        "notes": printed.notes,
     }
 
 
-def _printed_row(row: PrintedRow, one: Printed, margin: float | None) -> dict[str, Any]:
+def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dict[str, Any]:
     values: dict[str, Any] = {
         "label": row.label,
         "group": row.group,
@@ -136,7 +139,7 @@ def _printed_row(row: PrintedRow, one: Printed, margin: float | None) -> dict[st
     }
     if margin is None:
         return values
-    if one.unit == "percent":
+    if printed.unit == "percent":
         # Of an unknown number of images: values without intervals, and no test.
         hit, alarm = row.counts[0] / 100, row.counts[2] / 100
         z_hit, z_alarm = float(norm.ppf(hit)), float(norm.ppf(alarm))
@@ -162,30 +165,36 @@ def _printed_row(row: PrintedRow, one: Printed, margin: float | None) -> dict[st
 
 def reader_rows(found: Analysis) -> list[dict[str, Any]]:
     """Write all numbers of every reading."""
-    return [_reader(one) for one in found.readings]
+    return [_reader(reading) for reading in found.readings]
 
 
-def _reader(one: Reading) -> dict[str, Any]:
-    shares = (one.accuracy, one.fool_rate, one.real_recall, one.accuracy_all, one.late)
+def _reader(reading: Reading) -> dict[str, Any]:
+    shares = (
+        reading.accuracy,
+        reading.fool_rate,
+        reading.real_recall,
+        reading.accuracy_all,
+        reading.late,
+    )
     return {
-        "reader": one.reader,
-        "group": one.group,
-        "years": words.NOTHING if one.years is None else f"{one.years:g}",
-        "block": words.block_name(one.block),
+        "reader": reading.reader,
+        "group": reading.group,
+        "years": words.NOTHING if reading.years is None else f"{reading.years:g}",
+        "block": words.block_name(reading.block),
         "shares": [(words.share(part), words.range_percent(part.exact)) for part in shares],
-        "balanced": words.mean_share(one.balanced_accuracy),
-        "chance": one.chance,
+        "balanced": words.mean_share(reading.balanced_accuracy),
+        "chance": reading.chance,
         "p": [
             words.probability(p)
-            for p in (one.chance.p, one.chance.p_below, one.chance.p_independent)
+            for p in (reading.chance.p, reading.chance.p_below, reading.chance.p_independent)
         ],
-        "d_prime": words.figure(one.detection.d_prime),
-        "criterion": words.figure(one.detection.criterion),
-        "tost": words.probability(one.equivalence.p),
-        "equivalence": one.equivalence.verdict,
-        "power": words.percent(one.equivalence.power),
-        "auc": words.figure(one.roc.auc) if one.roc else None,
-        "finding": words.finding(one),
+        "d_prime": words.figure(reading.detection.d_prime),
+        "criterion": words.figure(reading.detection.criterion),
+        "tost": words.probability(reading.equivalence.p),
+        "equivalence": reading.equivalence.verdict,
+        "power": words.percent(reading.equivalence.power),
+        "auc": words.figure(reading.roc.auc) if reading.roc else None,
+        "finding": words.finding(reading),
     }
 
 
@@ -193,41 +202,49 @@ def mean_rows(found: Analysis) -> list[dict[str, Any]]:
     """Write the means over several readers."""
     return [
         {
-            "block": words.block_name(one.block),
-            "group": one.group or "all readers",
-            "readers": len(one.readers),
-            "design": one.design,
+            "block": words.block_name(mean.block),
+            "group": mean.group or "all readers",
+            "readers": len(mean.readers),
+            "design": mean.design,
             "cells": [
                 words.mean_share(part)
-                for part in (one.accuracy, one.balanced_accuracy, one.fool_rate, one.real_recall)
+                for part in (
+                    mean.accuracy,
+                    mean.balanced_accuracy,
+                    mean.fool_rate,
+                    mean.real_recall,
+                )
             ],
-            "auc": words.figure(one.auc) if one.auc else TableCell(words.NOTHING),
-            "method": one.accuracy.interval.method,
-            "notes": one.notes,
+            "auc": words.figure(mean.auc) if mean.auc else TableCell(words.NOTHING),
+            "method": mean.accuracy.interval.method,
+            "notes": mean.notes,
         }
-        for one in found.means
+        for mean in found.means
     ]
 
 
 def group_rows(found: Analysis) -> list[dict[str, Any]]:
     """Write the differences between groups of readers."""
 
-    def row(one: GroupDifference) -> dict[str, Any]:
+    def row(group_difference: GroupDifference) -> dict[str, Any]:
         return {
-            "block": words.block_name(one.block),
-            "first": f"{one.first} ({one.first_readers})",
-            "second": f"{one.second} ({one.second_readers})",
-            "cells": [_difference(one.accuracy), _difference(one.balanced_accuracy)],
-            "method": one.accuracy.interval.method,
-            "notes": one.notes,
+            "block": words.block_name(group_difference.block),
+            "first": f"{group_difference.first} ({group_difference.first_readers})",
+            "second": f"{group_difference.second} ({group_difference.second_readers})",
+            "cells": [
+                _difference(group_difference.accuracy),
+                _difference(group_difference.balanced_accuracy),
+            ],
+            "method": group_difference.accuracy.interval.method,
+            "notes": group_difference.notes,
         }
 
-    return [row(one) for one in found.group_differences]
+    return [row(difference) for difference in found.group_differences]
 
 
-def _difference(one: Estimate) -> TableCell:
+def _difference(estimate: Estimate) -> TableCell:
     """Write a difference of shares, in points."""
-    value, ends = one.value, one.interval
+    value, ends = estimate.value, estimate.interval
     if value is None:
         return TableCell(words.NOTHING)
     sign = f"{100 * value:+.0f}".replace("-", "−")
@@ -239,20 +256,20 @@ def _difference(one: Estimate) -> TableCell:
 def agreement_rows(found: Analysis) -> list[dict[str, Any]]:
     """Write how far readers agree."""
 
-    def row(one: Concordance) -> dict[str, Any]:
+    def row(concordance: Concordance) -> dict[str, Any]:
         return {
-            "block": words.block_name(one.block),
-            "readers": len(one.readers),
-            "images": one.images,
-            "complete": one.complete,
-            "missing": one.missing,
-            "observed": words.mean_share(one.observed),
-            "fleiss": words.figure(one.fleiss),
-            "alpha": words.figure(one.alpha),
-            "undefined": one.fleiss.note or one.alpha.note,
+            "block": words.block_name(concordance.block),
+            "readers": len(concordance.readers),
+            "images": concordance.images,
+            "complete": concordance.complete,
+            "missing": concordance.missing,
+            "observed": words.mean_share(concordance.observed),
+            "fleiss": words.figure(concordance.fleiss),
+            "alpha": words.figure(concordance.alpha),
+            "undefined": concordance.fleiss.note or concordance.alpha.note,
         }
 
-    return [row(one) for one in found.concordances]
+    return [row(concordance) for concordance in found.concordances]
 
 
 def block_rows(found: Analysis) -> list[dict[str, Any]]:
@@ -260,18 +277,19 @@ def block_rows(found: Analysis) -> list[dict[str, Any]]:
     alone = len(found.readers) == 1
     return [
         {
-            "reader": one.reader or "all, pooled",
-            "pair": f"{one.first} − {one.second}",
-            "counts": f"{one.first_k}/{one.first_n}, {one.second_k}/{one.second_n}",
-            "difference": _difference(one.difference),
-            "p": words.probability(one.p),
-            "p_holm": words.probability(one.p_holm),
-            "differs": one.p_holm is not None and one.p_holm < words.LEVEL,
-            "method": one.difference.interval.method,
-            "note": one.note,
+            "reader": difference.reader or "all, pooled",
+            "pair": f"{difference.first} − {difference.second}",
+            "counts": f"{difference.first_k}/{difference.first_n}, "
+            f"{difference.second_k}/{difference.second_n}",
+            "difference": _difference(difference.difference),
+            "p": words.probability(difference.p),
+            "p_holm": words.probability(difference.p_holm),
+            "differs": difference.p_holm is not None and difference.p_holm < words.LEVEL,
+            "method": difference.difference.interval.method,
+            "note": difference.note,
         }
-        for one in found.block_differences
-        if one.reader or not alone
+        for difference in found.block_differences
+        if difference.reader or not alone
     ]
 
 
@@ -279,17 +297,20 @@ def pair_rows(found: Analysis) -> list[dict[str, Any]]:
     """Write the differences between readers on the same images."""
     return [
         {
-            "block": words.block_name(one.block),
-            "pair": f"{one.first} − {one.second}",
-            "counts": f"{one.first_only} / {one.second_only}",
-            "images": one.both + one.first_only + one.second_only + one.neither,
-            "difference": _difference(one.difference),
-            "p": words.probability(one.p),
-            "p_holm": words.probability(one.p_holm),
-            "differs": one.p_holm is not None and one.p_holm < words.LEVEL,
-            "method": one.difference.interval.method,
+            "block": words.block_name(difference.block),
+            "pair": f"{difference.first} − {difference.second}",
+            "counts": f"{difference.first_only} / {difference.second_only}",
+            "images": difference.both
+            + difference.first_only
+            + difference.second_only
+            + difference.neither,
+            "difference": _difference(difference.difference),
+            "p": words.probability(difference.p),
+            "p_holm": words.probability(difference.p_holm),
+            "differs": difference.p_holm is not None and difference.p_holm < words.LEVEL,
+            "method": difference.difference.interval.method,
         }
-        for one in found.reader_differences
+        for difference in found.reader_differences
     ]
 
 
@@ -302,8 +323,8 @@ def readings_csv(found: Analysis) -> str:
     return table.to_csv(index=False, lineterminator="\n")
 
 
-def _flat(one: Reading) -> dict[str, Any]:
-    values = one.model_dump()
+def _flat(reading: Reading) -> dict[str, Any]:
+    values = reading.model_dump()
     values["times"] = {f"{t['truth']}_{t['answer']}": _without(t) for t in values["times"]}
     values["tumour"] = {t["images"]: _without(t) for t in values["tumour"]}
     if values["roc"]:

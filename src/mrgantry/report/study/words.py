@@ -79,19 +79,23 @@ def range_decimal(interval: Interval) -> str:
     return f"{decimal(interval.low)} to {decimal(interval.high)}"
 
 
-def share(one: Proportion) -> TableCell:
+def share(proportion: Proportion) -> TableCell:
     """Write a share with Wilson's interval and its counts."""
-    return TableCell(percent(one.value), range_percent(one.wilson), f"{one.k}/{one.n}")
+    return TableCell(
+        percent(proportion.value),
+        range_percent(proportion.wilson),
+        f"{proportion.k}/{proportion.n}",
+    )
 
 
-def mean_share(one: Estimate) -> TableCell:
+def mean_share(estimate: Estimate) -> TableCell:
     """Write a mean of shares with its interval."""
-    return TableCell(percent(one.value), range_percent(one.interval))
+    return TableCell(percent(estimate.value), range_percent(estimate.interval))
 
 
-def figure(one: Estimate) -> TableCell:
+def figure(estimate: Estimate) -> TableCell:
     """Write a number with its interval."""
-    return TableCell(decimal(one.value), range_decimal(one.interval))
+    return TableCell(decimal(estimate.value), range_decimal(estimate.interval))
 
 
 def spread(values: Iterable[float | None]) -> TableCell:
@@ -123,9 +127,9 @@ def block_name(block: str) -> str:
     return "All blocks" if block == ALL else block
 
 
-def finding(one: Reading) -> Finding:
+def finding(reading: Reading) -> Finding:
     """Say whether a reader can tell, from the tests of one reading."""
-    return finding_of(one.balanced_accuracy.value, one.chance, one.equivalence)
+    return finding_of(reading.balanced_accuracy.value, reading.chance, reading.equivalence)
 
 
 def finding_of(balanced: float | None, chance: ChanceTest, equal: Equivalence) -> Finding:
@@ -146,30 +150,38 @@ def finding_of(balanced: float | None, chance: ChanceTest, equal: Equivalence) -
     return _guessing(margin) if equal.verdict == "pass" else _open(margin)
 
 
-def finding_of_many(one: ManyReaders, readings: Sequence[Reading], margin: float) -> Finding:
+def finding_of_many(
+    many_readers: ManyReaders, readings: Sequence[Reading], margin: float
+) -> Finding:
     """Say whether readers can tell on average, from the interval of their balanced accuracy.
 
     Where the mean does not say so, but more readers tell than chance would give, these are
     what is said: some above and some below chance have a mean that looks like guessing.
 
     Args:
-        one: The means over readers.
+        many_readers: The means over readers.
         readings: Of these readers.
         margin: Of equivalence.
     """
-    if one.balanced_accuracy.value is None:
+    if many_readers.balanced_accuracy.value is None:
         return _nothing()
-    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    low, high = (
+        many_readers.balanced_accuracy.interval.low,
+        many_readers.balanced_accuracy.interval.high,
+    )
     if high is not None and high < 0.5:
         return _inverted()
     if low is not None and high is not None and low > 0.5:
         return _told_by_many(low, high, margin)
-    return _finding_of_few(one, [finding(reading) for reading in readings], margin)
+    return _finding_of_few(many_readers, [finding(reading) for reading in readings], margin)
 
 
-def _finding_of_few(one: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
+def _finding_of_few(many_readers: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
     """Say what readers show, each for themselves, where their mean does not tell."""
-    low, high = one.balanced_accuracy.interval.low, one.balanced_accuracy.interval.high
+    low, high = (
+        many_readers.balanced_accuracy.interval.low,
+        many_readers.balanced_accuracy.interval.high,
+    )
     told = sum(each.kind in ("told", "inverted") for each in own)
     if low is None or high is None:  # readers who answer alike have no interval, but themselves
         return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
@@ -181,7 +193,7 @@ def _finding_of_few(one: ManyReaders, own: Sequence[Finding], margin: float) -> 
         return Finding("told", "−", "told apart by some", sentence)
     # From few answers, an interval can be narrow by luck: at least as many are asked for as let
     # a half of them right pass the exact test.
-    n = one.balanced_accuracy.interval.n or 0
+    n = many_readers.balanced_accuracy.interval.n or 0
     enough = equivalence(n // 2, n, margin).verdict == "pass"
     if enough and low >= 0.5 - margin and high <= 0.5 + margin:
         return _guessing(points(margin) + " on average")
@@ -242,7 +254,7 @@ def _nothing() -> Finding:
 
 def tally(readings: Sequence[Reading]) -> str:
     """Count the readers by what was found of each."""
-    kinds = Counter(finding(one).kind for one in readings)
+    kinds = Counter(finding(reading).kind for reading in readings)
     told = kinds["told"] + kinds["inverted"]
     inverted = f" ({kinds['inverted']} the wrong way round)" if kinds["inverted"] else ""
     return (
@@ -252,14 +264,14 @@ def tally(readings: Sequence[Reading]) -> str:
     )
 
 
-def lean(one: Reading, word: str) -> str:
+def lean(reading: Reading, word: str) -> str:
     """Say to which answer a reader leans, where the interval of the criterion leaves 0 out.
 
     Args:
-        one: The reading.
+        reading: The reading.
         word: What readers call a synthetic image.
     """
-    ends = one.detection.criterion.interval
+    ends = reading.detection.criterion.interval
     if ends.low is not None and ends.low > 0:
         return f"leans to “{word}”"
     if ends.high is not None and ends.high < 0:
@@ -274,8 +286,8 @@ def parts(found: Analysis) -> tuple[str, ...]:
 
 def readings_of(found: Analysis, block: str) -> list[Reading]:
     """Give all readers' readings of a block, or of all; a reader of one block has that one."""
-    mine = [one for one in found.readings if one.block == block]
+    mine = [reading for reading in found.readings if reading.block == block]
     if block == ALL:
         there = {one.reader for one in mine}
-        mine += [one for one in found.readings if one.reader not in there]
+        mine += [reading for reading in found.readings if reading.reader not in there]
     return mine
