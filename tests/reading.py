@@ -134,7 +134,7 @@ def make_study(
     told = [{"case_id": k, "truth": v, "tumour": "yes"} for k, v in truths.items()]
     rows = {
         "people": people,
-        "cases": sorted(cases, key=lambda one: one["id"]),
+        "cases": sorted(cases, key=lambda case: case["id"]),
         "trials": sorted((t for rows in trials.values() for t in rows), key=lambda one: one["id"]),
         "truths": told if kind == "teaching" else [],
     }

@@ -281,7 +281,7 @@ class Detection(Frozen):
 
 def nearest_to_one(ratios: Iterable[float]) -> float:
     """Choose the ratio that is neither many times nor a small part, the smaller of two."""
-    return min(sorted(ratios), key=lambda one: abs(math.log(one)))
+    return min(sorted(ratios), key=lambda ratio: abs(math.log(ratio)))
 
 
 def main_arms(arms: Sequence[Arm]) -> list[Arm]:

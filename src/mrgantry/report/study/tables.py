@@ -55,7 +55,11 @@ def confusion_table(found: Analysis, protocol: Protocol) -> dict[str, Any]:
 
 
 def _sorted(readings: Sequence[Reading], layout: Layout) -> list[Reading]:
-    return sorted(readings, key=lambda one: one.group) if layout == "readers" else list(readings)
+    return (
+        sorted(readings, key=lambda reading: reading.group)
+        if layout == "readers"
+        else list(readings)
+    )
 
 
 def _counts(reading: Reading, found: Analysis, layout: Layout, left_out: bool) -> dict[str, Any]:
