@@ -140,9 +140,9 @@ def test_images_behind_a_grid_are_told_apart_and_ranked_last(real, tmp_path, few
     assert first.told_apart.answer == "yes" and first.told_apart.interval[0] > 0.95
     assert second.told_apart.answer != "yes"
     nearer = [
-        found.nearer
-        for found in differences(scores)
-        if found.nearer and found.score in QUESTIONS[0].measures
+        difference.nearer
+        for difference in differences(scores)
+        if difference.nearer and difference.score in QUESTIONS[0].measures
     ]
     assert len(nearer) >= 2 and set(nearer) == {"clean"}
 

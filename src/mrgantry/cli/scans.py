@@ -235,4 +235,4 @@ def prepare(
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:
     """Give what all of a visit's files have in common, or how many kinds there are."""
     values = [{getattr(row, name) for row in rows if getattr(row, name)} for name in names]
-    return [found.pop() if len(found) == 1 else f"{len(found)} kinds" for found in values]
+    return [value.pop() if len(value) == 1 else f"{len(value)} kinds" for value in values]

@@ -271,13 +271,13 @@ def _place(database: str | None) -> str | Path | None:
     return database if database is None or "://" in database else Path(database)
 
 
-def _summary(found: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out the first table of the page."""
     from mrgantry.report.study.words import finding
 
     rows: list[tuple[str, ...]] = []
-    for reading in found.readings:
-        if reading.block == "" and len(found.blocks) > 1:
+    for reading in analysis.readings:
+        if reading.block == "" and len(analysis.blocks) > 1:
             continue
         sensitivity, fooled, recall = (
             reading.detection.d_prime,

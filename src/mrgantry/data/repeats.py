@@ -426,23 +426,25 @@ def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> In
     return np.sort(np.concatenate(chosen))
 
 
-def _told(data: SliceSet, people: list[str], pair: tuple[int, int], found: PairDistances) -> Repeat:
+def _told(
+    data: SliceSet, people: list[str], pair: tuple[int, int], pair_distances: PairDistances
+) -> Repeat:
     """Describe a pair by its most alike slices."""
     mine, theirs = (data.where(_rows_of(data, people[person])) for person in pair)
-    alike = _alike(mine, theirs, found.by)
+    alike = _alike(mine, theirs, pair_distances.by)
     row, other_row = np.unravel_index(alike.argmax(), alike.shape)
     one, two = mine.table.iloc[int(row)], theirs.table.iloc[int(other_row)]
-    ratio = float(found.ratios[pair])
+    ratio = float(pair_distances.ratios[pair])
     return Repeat(
         subject=people[pair[0]],
         other=people[pair[1]],
         split=str(one["split"]),
         other_split=str(two["split"]),
         ratio=round(ratio, 3) if np.isfinite(ratio) else None,
-        distance=round(float(found.apart[pair]), 4),
+        distance=round(float(pair_distances.apart[pair]), 4),
         id=str(one["id"]),
         other_id=str(two["id"]),
-        by=found.by,
+        by=pair_distances.by,
     )
 
 

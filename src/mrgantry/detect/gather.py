@@ -115,11 +115,11 @@ def gather(
     return made.model_copy(update=update)
 
 
-def guessing(found: Detection) -> Iterator[str]:
+def guessing(detection: Detection) -> Iterator[str]:
     """Say when what synthetic images are compared with has learnt nothing."""
-    for one in found.main:
+    for one in detection.main:
         if one.condition in ("none", "classical"):
-            auc = found.score(one, "auc")
+            auc = detection.score(one, "auc")
             if auc.value is not None and auc.low is not None and auc.low <= 0.5:
                 words = (
                     "with no augmentation" if one.condition == "none" else "with classical changes"
@@ -132,10 +132,10 @@ def guessing(found: Detection) -> Iterator[str]:
                 )
 
 
-def one_sided(found: Detection) -> Iterator[str]:
+def one_sided(detection: Detection) -> Iterator[str]:
     """Say which classifiers give one answer to everything."""
-    for arm in found.main:
-        hits, passes = (found.score(arm, name).seeds for name in ("sensitivity", "specificity"))
+    for arm in detection.main:
+        hits, passes = (detection.score(arm, name).seeds for name in ("sensitivity", "specificity"))
         same = [{0.0, 1.0} == {hit, none} for hit, none in zip(hits, passes, strict=True)]
         if any(same):
             yield (
@@ -289,9 +289,9 @@ def choose(
     return Examples(kind=kind, count=int(rows.sum()), ids=tuple(ids))
 
 
-def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part]) -> None:
+def write_tables(out: Path, detection: Detection, data: Real, parts: Sequence[Part]) -> None:
     """Write `detection.json` for programs, and three tables for spreadsheets."""
-    for name, values in (("measures", found.scores), ("differences", found.effects)):
+    for name, values in (("measures", detection.scores), ("differences", detection.effects)):
         write_table(out / f"{name}.csv", map(flat, values), None if values else ["measure"])
     test = data.test.table[["id", "subject", "tumour", "tumour_mm2"]]
     answers = [
@@ -303,7 +303,7 @@ def write_tables(out: Path, found: Detection, data: Real, parts: Sequence[Part])
         for part in parts
     ]
     write_table(out / "answers.csv", pd.concat(answers))
-    write_json(out / "detection.json", found.model_dump())
+    write_json(out / "detection.json", detection.model_dump())
 
 
 def flat(scored: ArmScore | Effect) -> dict[str, Any]:

@@ -204,20 +204,20 @@ def sentences(set_verdict: SetVerdict) -> Iterator[str]:
         yield f"{question.text} {found.answer.capitalize()}{reason(question, found)}"
 
 
-def reason(question: Question, found: Verdict) -> str:
+def reason(question: Question, verdict: Verdict) -> str:
     """Say what an answer rests on, from a colon on."""
-    if found.value is None or found.interval is None:
+    if verdict.value is None or verdict.interval is None:
         return ": Nothing here measures it; scores of an older version must be computed again."
-    low, high = found.interval
-    real = "" if found.real is None else f"; real images {found.real:.2f}"
-    name, _, features = found.measure.removesuffix(")").partition(" (")
-    said = f": {title_of(name, features)} {found.value:.2f} ({low:.2f} to {high:.2f}{real})."
-    if found.answer == "yes":
+    low, high = verdict.interval
+    real = "" if verdict.real is None else f"; real images {verdict.real:.2f}"
+    name, _, features = verdict.measure.removesuffix(")").partition(" (")
+    said = f": {title_of(name, features)} {verdict.value:.2f} ({low:.2f} to {high:.2f}{real})."
+    if verdict.answer == "yes":
         return said
-    if found.detectable is None:
-        return f"{said} With {found.people} people nothing could have been noticed."
-    said += f" With {found.people} people, {found.detectable:.2f} would have been noticed"
-    if found.answer == "cannot tell":
+    if verdict.detectable is None:
+        return f"{said} With {verdict.people} people nothing could have been noticed."
+    said += f" With {verdict.people} people, {verdict.detectable:.2f} would have been noticed"
+    if verdict.answer == "cannot tell":
         said += f"; to say no, {question.effect_text} must have been"
     return f"{said}."
 

@@ -246,22 +246,22 @@ def codes_of(run: Run, data: SliceSet) -> Float[Tensor, "n k"]:
     return labels.of_rows(data.table)
 
 
-def write(out: Path, run: Run, data: SliceSet, found: Projected) -> Projection:
+def write(out: Path, run: Run, data: SliceSet, projected: Projected) -> Projection:
     """Measure the projections, compare the splits and write all of it.
 
     Args:
         out: Folder to write to.
         run: Whose generator it was.
         data: The real slices.
-        found: What was found of them.
+        projected: What was found of them.
     """
     held_out_last = (data.table["split"] != "train").to_numpy()
     order = np.argsort(held_out_last, kind="stable")
-    real, found = data.images[order], found.ordered(order)
+    real, projected = data.images[order], projected.ordered(order)
     table = data.table.loc[order, ["id", "subject", "split"]].reset_index(drop=True)
-    table = table.assign(**errors_of(real, found.images))
-    if len(found.velocity_errors):
-        table[ERROR] = found.velocity_errors
+    table = table.assign(**errors_of(real, projected.images))
+    if len(projected.velocity_errors):
+        table[ERROR] = projected.velocity_errors
     held_out = table["split"] != "train"
     # Whether its split "train" was seen, all of what was chosen of it.
     known = (
@@ -275,8 +275,8 @@ def write(out: Path, run: Run, data: SliceSet, found: Projected) -> Projection:
     done = Projection(out, table, overfitting, verdict)
     write_table(out / "projection.csv", table, digits=6)
     with whole(out / "latents.npy") as aside, aside.open("wb") as file:
-        np.save(file, found.latents)
-    save_facing(out / "project.png", real, found.images, table)
+        np.save(file, projected.latents)
+    save_facing(out / "project.png", real, projected.images, table)
     medians = done.medians().reset_index().to_dict("records")
     told = {
         "source": data.about.source,

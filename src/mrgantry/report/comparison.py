@@ -27,35 +27,35 @@ SHOWN = 8  # images of each seed
 OFF = 0.15  # share of the budget by which a run may miss it unremarked
 
 
-def write_comparison(out: Path, found: Comparison) -> None:
+def write_comparison(out: Path, comparison: Comparison) -> None:
     """Write `comparison.json` for programs, `.csv` for spreadsheets, `.html` for people."""
-    write_json(out / "comparison.json", found.model_dump())
+    write_json(out / "comparison.json", comparison.model_dump())
     rows = (
         {
             name: " ".join(map(str, value)) if isinstance(value, tuple) else value
             for name, value in spread.model_dump().items()
         }
-        for spread in found.spreads
+        for spread in comparison.spreads
     )
     write_table(out / "comparison.csv", rows, Spread.keys())
-    judged, recipes = found.judged(), [one.recipe for one in found.entrants]
+    judged, recipes = comparison.judged(), [one.recipe for one in comparison.entrants]
     page = render(
         "comparison.html",
-        found=found,
-        simulated=found.source == "simulated",
-        entrants=[entrant(one, found) for one in found.entrants],
-        off=list(off_budget(found)),
-        failures=[outcome for outcome in found.outcomes if outcome.failed],
+        found=comparison,
+        simulated=comparison.source == "simulated",
+        entrants=[entrant(one, comparison) for one in comparison.entrants],
+        off=list(off_budget(comparison)),
+        failures=[outcome for outcome in comparison.outcomes if outcome.failed],
         dots=figures.seed_dots(judged, recipes) if judged else "",
         titles=[(title(spreads), anchor_of(spreads[0].score)) for spreads in judged],
         floors=[number(spreads[0].floor) for spreads in judged],
         table=[
-            (recipe, fewer(found, recipe), [cell(spreads, recipe) for spreads in judged])
+            (recipe, fewer(comparison, recipe), [cell(spreads, recipe) for spreads in judged])
             for recipe in recipes
         ],
         verdicts=[verdict(spreads) for spreads in judged],
         luck=luck(judged),
-        galleries=list(galleries(found)),
+        galleries=list(galleries(comparison)),
         glossary=glossary(
             [spreads[0].score for spreads in judged],
             dict.fromkeys(spreads[0].features for spreads in judged),
@@ -64,9 +64,11 @@ def write_comparison(out: Path, found: Comparison) -> None:
     write_text(out / "comparison.html", page)
 
 
-def entrant(one: Entrant, found: Comparison) -> dict[str, str]:
+def entrant(one: Entrant, comparison: Comparison) -> dict[str, str]:
     """Say what a recipe is and what it was given."""
-    spent = [run.seconds for run in found.outcomes if run.recipe == one.recipe and not run.failed]
+    spent = [
+        run.seconds for run in comparison.outcomes if run.recipe == one.recipe and not run.failed
+    ]
     return {
         "recipe": one.recipe,
         "networks": f"{one.network}, {one.loss}",
@@ -79,19 +81,19 @@ def entrant(one: Entrant, found: Comparison) -> dict[str, str]:
     }
 
 
-def off_budget(found: Comparison) -> Iterator[str]:
+def off_budget(comparison: Comparison) -> Iterator[str]:
     """Say which runs took much longer or shorter than they were given."""
-    given = 60 * found.minutes
-    for outcome in found.outcomes:
+    given = 60 * comparison.minutes
+    for outcome in comparison.outcomes:
         if not outcome.failed and abs(outcome.seconds / given - 1) > OFF:
             share = f"{abs(outcome.seconds / given - 1):.0%}"
             more = "more" if outcome.seconds > given else "less"
             yield f"{outcome.recipe}, seed {outcome.seed}: {share} {more}"
 
 
-def fewer(found: Comparison, recipe: str) -> str:
+def fewer(comparison: Comparison, recipe: str) -> str:
     """Say how many seeds are left of a recipe where some failed."""
-    runs = [run for run in found.outcomes if run.recipe == recipe]
+    runs = [run for run in comparison.outcomes if run.recipe == recipe]
     kept = sum(not run.failed for run in runs)
     return "" if kept == len(runs) else f"{kept} of {len(runs)} seeds"
 
@@ -135,20 +137,20 @@ def luck(judged: Sequence[Sequence[Spread]]) -> dict[str, Any]:
     }
 
 
-def galleries(found: Comparison) -> Iterator[dict[str, Any]]:
+def galleries(comparison: Comparison) -> Iterator[dict[str, Any]]:
     """Show held-out real images, and the first ones of every seed, a row each."""
-    held = SliceSet.open(Path(found.slices)).split(found.against)
-    seeds = max([1, *(1 + outcome.seed for outcome in found.outcomes)])
+    held = SliceSet.open(Path(comparison.slices)).split(comparison.against)
+    seeds = max([1, *(1 + outcome.seed for outcome in comparison.outcomes)])
     rows = np.random.default_rng(0).permutation(len(held))[: SHOWN * seeds]
     columns = max(1, SHOWN // len(held.about.channels))
     yield {
-        "title": "Simulated" if found.source == "simulated" else "Real",
+        "title": "Simulated" if comparison.source == "simulated" else "Real",
         "kind": "real",
-        "caption": f"slices of the {found.against} split",
+        "caption": f"slices of the {comparison.against} split",
         "picture": figures.image_grid(held.images[np.sort(rows)], columns),
     }
-    for one in found.entrants:
-        runs = [run for run in found.outcomes if run.recipe == one.recipe and not run.failed]
+    for one in comparison.entrants:
+        runs = [run for run in comparison.outcomes if run.recipe == one.recipe and not run.failed]
         sets = [SliceSet.open(Path(run.folder) / "synthetic").images[:SHOWN] for run in runs]
         if sets:
             yield {

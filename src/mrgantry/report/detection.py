@@ -41,46 +41,48 @@ KINDS = {
 }
 
 
-def write_detection(out: Path, found: Detection, printed: PrintedDetection | None = None) -> str:
+def write_detection(
+    out: Path, detection: Detection, printed: PrintedDetection | None = None
+) -> str:
     """Write `detection.html`, and give the sentence that it begins with.
 
     Args:
         out: Folder of the experiment.
-        found: What came of it.
+        detection: What came of it.
         printed: A paper's table to stand beside it.
     """
     groups = read_map(out)
     looks = charts.looks_of_groups(list(groups))
     several = {
-        over: len({getattr(arm, over) for arm in found.arms} - {None}) > 1
+        over: len({getattr(arm, over) for arm in detection.arms} - {None}) > 1
         for over in ("share", "ratio")
     }
-    main = found.main
-    of_main, others = pairs(found, main=True), pairs(found, main=False)
+    main = detection.main
+    of_main, others = pairs(detection, main=True), pairs(detection, main=False)
     page = render(
         "detection.html",
-        found=found,
-        answer=answer(found),
-        simulated=found.source == "simulated",
-        learnt=[learnt(found, arm) for arm in main],
-        other_learnt=[learnt(found, arm) for arm in found.arms if arm not in main],
+        found=detection,
+        answer=answer(detection),
+        simulated=detection.source == "simulated",
+        learnt=[learnt(detection, arm) for arm in main],
+        other_learnt=[learnt(detection, arm) for arm in detection.arms if arm not in main],
         share=f"{max(arm.share for arm in main):.0%}",
         ratio=next((f"{arm.ratio:g}" for arm in main if arm.ratio is not None), ""),
         titles=[MEASURES[name].title for name in TABLE],
         chosen=[MEASURES[name].title for name in CHOSEN],
-        rows=[row(found, arm, (*TABLE, *CHOSEN)) for arm in main],
-        other_rows=[row(found, arm, TABLE) for arm in found.arms if arm not in main],
-        dots=charts.scores_of_arms(found),
-        effects=[effects(found, *pair) for pair in of_main],
-        other_effects=[effects(found, *pair) for pair in others],
+        rows=[row(detection, arm, (*TABLE, *CHOSEN)) for arm in main],
+        other_rows=[row(detection, arm, TABLE) for arm in detection.arms if arm not in main],
+        dots=charts.scores_of_arms(detection),
+        effects=[effects(detection, *pair) for pair in of_main],
+        other_effects=[effects(detection, *pair) for pair in others],
         family=len(of_main),
-        unseen=unseen(found),
+        unseen=unseen(detection),
         fewest_seeds=FEWEST_SEEDS,
-        curves=[(over, charts.curves(found, over)) for over, many in several.items() if many],
-        sizes=charts.by_size(found) if found.limits else "",
-        calibration=charts.calibration(found),
+        curves=[(over, charts.curves(detection, over)) for over, many in several.items() if many],
+        sizes=charts.by_size(detection) if detection.limits else "",
+        calibration=charts.calibration(detection),
         bins=BINS,
-        galleries=list(galleries(found)),
+        galleries=list(galleries(detection)),
         printed=printed,
         gains=list(gains(printed)) if printed else [],
         map=map_of_images(groups, looks) if groups else "",
@@ -88,23 +90,23 @@ def write_detection(out: Path, found: Detection, printed: PrintedDetection | Non
               looks.items()],
     )  # fmt: skip
     write_text(out / "detection.html", page)
-    return answer(found)["sentence"]
+    return answer(detection)["sentence"]
 
 
-def summary(found: Detection, page: Path, folder: Path) -> dict[str, Any]:
+def summary(detection: Detection, page: Path, folder: Path) -> dict[str, Any]:
     """Give what a page of many things says of an experiment.
 
     Args:
-        found: What came of it.
+        detection: What came of it.
         page: The page, which links to the experiment's own.
         folder: Of the experiment.
     """
     own = folder / "detection.html"
-    return answer(found) | {
+    return answer(detection) | {
         "name": folder.resolve().name,
         "link": os.path.relpath(own.resolve(), page.resolve().parent),
-        "dots": charts.scores_of_arms(found),
-        "seeds": len(found.seeds),
+        "dots": charts.scores_of_arms(detection),
+        "seeds": len(detection.seeds),
     }
 
 
@@ -122,9 +124,9 @@ def shown(value: float | None, measure: str, sign: bool = False) -> str:
     return points(value, sign)
 
 
-def answer(found: Detection) -> dict[str, str]:
+def answer(detection: Detection) -> dict[str, str]:
     """Say in a sentence what the experiment found, and how sure that is."""
-    one = found.answer
+    one = detection.answer
     if one is None:
         return {
             "sentence": "No two of these conditions differ by synthetic images alone",
@@ -168,34 +170,36 @@ def missable(half: float) -> str:
     )
 
 
-def unseen(found: Detection) -> str:
+def unseen(detection: Detection) -> str:
     """Say who has not seen the people of the test, as far as that is known."""
-    if all(one.subjects for one in found.synthetic):
-        return "neither they nor the generator have seen" if found.synthetic else "they never saw"
+    if all(one.subjects for one in detection.synthetic):
+        return (
+            "neither they nor the generator have seen" if detection.synthetic else "they never saw"
+        )
     return "they have not seen; whether the generator has is not known"
 
 
-def name_of(found: Detection, arm: Arm) -> str:
+def name_of(detection: Detection, arm: Arm) -> str:
     """Name an arm, with its share and ratio where it is none of the main ones."""
     name = NAMES[arm.condition]
-    if arm in found.main:
+    if arm in detection.main:
         return name
-    if len({one.share for one in found.arms}) > 1 and arm.condition != "synthetic alone":
+    if len({one.share for one in detection.arms}) > 1 and arm.condition != "synthetic alone":
         name += f", {arm.share:.0%} of subjects"
-    if arm.ratio is not None and len({one.ratio for one in found.arms} - {None}) > 1:
+    if arm.ratio is not None and len({one.ratio for one in detection.arms} - {None}) > 1:
         name += f", ratio {arm.ratio:g}"
     return name
 
 
-def learnt(found: Detection, arm: Arm) -> dict[str, str]:
+def learnt(detection: Detection, arm: Arm) -> dict[str, str]:
     """Say what an arm's classifiers have learnt from."""
     runs = [
         run
-        for run in found.runs
+        for run in detection.runs
         if (run.cell.condition, run.cell.share, run.cell.ratio)
         == (arm.condition, arm.share, arm.ratio)
     ]
-    share = float(found.choices["real_share"])
+    share = float(detection.choices["real_share"])
     mix = "real slices as they are"
     if "classical" in arm.condition:
         mix = f"{share:.0%} real slices as they are, {1 - share:.0%} changed"
@@ -207,7 +211,7 @@ def learnt(found: Detection, arm: Arm) -> dict[str, str]:
     best = sorted(run.best for run in runs)
     epochs = sorted(run.epochs for run in runs)
     return {
-        "name": name_of(found, arm),
+        "name": name_of(detection, arm),
         "colour": LOOK[arm.condition].colour,
         "sign": LOOK[arm.condition].sign,
         "mix": mix,
@@ -225,11 +229,11 @@ def span(values: list[float]) -> str:
     return low if low == high else f"{low} to {high}"
 
 
-def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]:
+def row(detection: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]:
     """Write all scores of an arm."""
     cells = []
     for name in measures:
-        one = found.score(arm, name)
+        one = detection.score(arm, name)
         cells.append(
             {
                 "value": shown(one.value, name),
@@ -242,7 +246,7 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
             }
         )
     return {
-        "name": name_of(found, arm),
+        "name": name_of(detection, arm),
         "colour": LOOK[arm.condition].colour,
         "sign": LOOK[arm.condition].sign,
         "cells": cells[: len(TABLE)],
@@ -250,24 +254,24 @@ def row(found: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, Any]
     }
 
 
-def pairs(found: Detection, main: bool) -> list[tuple[Arm, Arm]]:
+def pairs(detection: Detection, main: bool) -> list[tuple[Arm, Arm]]:
     """Give the arms that are compared, in the main family of differences or in the other."""
     return [
         (difference.one, difference.other)
-        for difference in found.differences_in("accuracy")
+        for difference in detection.differences_in("accuracy")
         if difference.main == main
     ]
 
 
-def effects(found: Detection, arm: Arm, other: Arm) -> dict[str, Any]:
+def effects(detection: Detection, arm: Arm, other: Arm) -> dict[str, Any]:
     """Write the differences between two arms."""
     return {
-        "one": name_of(found, arm),
-        "other": name_of(found, other),
+        "one": name_of(detection, arm),
+        "other": name_of(detection, other),
         "cells": [
             cell(effect)
             for name in TABLE
-            for effect in found.differences_in(name)
+            for effect in detection.differences_in(name)
             if (effect.one, effect.other) == (arm, other)
         ],
     }
@@ -293,11 +297,11 @@ def p_value(effect: Effect, before: str = "") -> str:
     return f"{before}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{before[:2]}< 0.001"
 
 
-def galleries(found: Detection) -> Iterator[dict[str, str]]:
+def galleries(detection: Detection) -> Iterator[dict[str, str]]:
     """Show tumours by who finds them."""
-    test = SliceSet.open(Path(found.real)).split("test")
+    test = SliceSet.open(Path(detection.real)).split("test")
     ids = test.table["id"].astype(str).to_numpy()
-    for example in found.examples:
+    for example in detection.examples:
         rows = [int(np.flatnonzero(ids == name)[0]) for name in example.ids]
         yield {
             "title": KINDS[example.kind],

@@ -26,13 +26,13 @@ NAMES: Mapping[Condition, str] = {
 PANELS = ("accuracy", "sensitivity", "specificity", "auc")
 
 
-def scores_of_arms(found: Detection) -> str:
+def scores_of_arms(detection: Detection) -> str:
     """Draw a panel a measure and a row an arm: mean, interval over subjects, a dot a seed."""
-    arms = found.main
+    arms = detection.main
     figure, panels = blank(11, 0.34 * len(arms) + 0.9, columns=len(PANELS), sharey=True)
     for axes, measure in zip(panels, PANELS, strict=True):
         for y, arm in enumerate(arms):
-            one, look = found.score(arm, measure), LOOK[arm.condition]
+            one, look = detection.score(arm, measure), LOOK[arm.condition]
             if one.value is None:
                 continue
             scale = 1 if measure == "auc" else 100
@@ -51,22 +51,22 @@ def scores_of_arms(found: Detection) -> str:
     return svg(figure)
 
 
-def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
+def curves(detection: Detection, over: str, measure: str = "accuracy") -> str:
     """Draw a measure over the share of the subjects, or over the ratio of synthetic images.
 
     Args:
-        found: The experiment.
+        detection: The experiment.
         over: "share" or "ratio".
         measure: What is drawn.
     """
     figure, (axes,) = blank(5.4, 3.6)
     scale = 1 if measure == "auc" else 100
-    lines = lines_of(found, over)
+    lines = lines_of(detection, over)
     places = sorted({x for line in lines.values() for x, _ in line if len(line) > 1})
     for number, (condition, line) in enumerate(lines.items()):
         look = LOOK[condition]
         spread = 1 + 0.02 * (number - (len(lines) - 1) / 2)  # so that intervals do not cover others
-        scores = [(x * spread, found.score(arm, measure)) for x, arm in line]
+        scores = [(x * spread, detection.score(arm, measure)) for x, arm in line]
         known = [(x, one) for x, one in scores if one.value is not None]
         x = [one[0] for one in known]
         y = [scale * (one[1].value or 0) for one in known]
@@ -89,13 +89,13 @@ def curves(found: Detection, over: str, measure: str = "accuracy") -> str:
     return svg(figure)
 
 
-def lines_of(found: Detection, over: str) -> dict[Condition, list[tuple[float, Arm]]]:
+def lines_of(detection: Detection, over: str) -> dict[Condition, list[tuple[float, Arm]]]:
     """Find the arms of each line: at the main ratio over shares, or the reverse."""
-    main = found.main
+    main = detection.main
     share = main[0].share
     ratios = {one.ratio for one in main} | {None}
     lines: dict[Condition, list[tuple[float, Arm]]] = {}
-    for arm in found.arms:
+    for arm in detection.arms:
         if over == "share" and arm.ratio in ratios:
             lines.setdefault(arm.condition, []).append((arm.share, arm))
         elif over == "ratio" and arm.share == share:
@@ -103,15 +103,15 @@ def lines_of(found: Detection, over: str) -> dict[Condition, list[tuple[float, A
     return lines
 
 
-def by_size(found: Detection) -> str:
+def by_size(detection: Detection) -> str:
     """Draw the sensitivity to small, medium and large tumours."""
     figure, (axes,) = blank(5.4, 3.6)
-    arms = found.main
+    arms = detection.main
     for number, arm in enumerate(arms):
         look = LOOK[arm.condition]
         x = np.arange(len(SIZES)) + 0.13 * (number - (len(arms) - 1) / 2)
         for place, size in zip(x, SIZES, strict=True):
-            one = found.score(arm, f"sensitivity_{size}")
+            one = detection.score(arm, f"sensitivity_{size}")
             if one.value is None:  # tumours of one area leave a third empty
                 continue
             if one.low is not None and one.high is not None:
@@ -119,7 +119,7 @@ def by_size(found: Detection) -> str:
                 axes.plot([place, place], ends, color=look.colour, lw=1.6)
             axes.plot(place, 100 * one.value, look.mark, color=look.colour, ms=6, mew=0)
         axes.plot([], [], look.mark, color=look.colour, ms=6, mew=0, label=NAMES[arm.condition])
-    low, high = found.limits or (0, 0)
+    low, high = detection.limits or (0, 0)
     words = [f"up to {low:,.0f} mm²", f"to {high:,.0f} mm²", f"over {high:,.0f} mm²"]
     axes.set_xticks(range(3), [f"{size}\n{word}" for size, word in zip(SIZES, words, strict=True)])
     axes.set_ylabel("Sensitivity, %")
@@ -128,12 +128,12 @@ def by_size(found: Detection) -> str:
     return svg(figure)
 
 
-def calibration(found: Detection) -> str:
+def calibration(detection: Detection) -> str:
     """Draw the share of tumours over the mean probability of each bin, larger with more images."""
     figure, (axes,) = blank(5.4, 3.6)
     axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (3, 2)))
-    main = found.main
-    for one in found.calibration:
+    main = detection.main
+    for one in detection.calibration:
         if one.arm not in main:
             continue
         look = LOOK[one.arm.condition]

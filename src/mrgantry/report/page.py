@@ -263,27 +263,27 @@ def cohort(folder: Path) -> dict[str, Any]:
     }
 
 
-def commands(found: PageFolders) -> list[str]:
+def commands(page_folders: PageFolders) -> list[str]:
     """List the commands that make everything on the page again, in order."""
     return [
-        *(read_json(folder / "cohort.json")["command"] for folder in found.cohorts),
-        *(one.about.command for one in found.real),
-        *(run.facts.command for run in found.runs),
-        *(one.about.command for one in found.synthetic),
-        *(read_json(folder / "evaluation.json")["command"] for folder in found.scores),
-        *(read_json(path)["command"] for path in found.results),
+        *(read_json(folder / "cohort.json")["command"] for folder in page_folders.cohorts),
+        *(one.about.command for one in page_folders.real),
+        *(run.facts.command for run in page_folders.runs),
+        *(one.about.command for one in page_folders.synthetic),
+        *(read_json(folder / "evaluation.json")["command"] for folder in page_folders.scores),
+        *(read_json(path)["command"] for path in page_folders.results),
     ]
 
 
-def provenance(found: PageFolders) -> list[tuple[str, str]]:
+def provenance(page_folders: PageFolders) -> list[tuple[str, str]]:
     """Name versions and fingerprints."""
     versions: dict[str, str] = {}
-    for one in (*found.real, *found.synthetic):
+    for one in (*page_folders.real, *page_folders.synthetic):
         versions |= one.about.versions
     rows = [(name, value) for name, value in versions.items()]
-    rows += [(f"slices {one.name}", one.about.fingerprint) for one in found.real]
-    rows += [(f"synthetic {one.name}", one.about.fingerprint) for one in found.synthetic]
-    for folder in found.scores:
+    rows += [(f"slices {one.name}", one.about.fingerprint) for one in page_folders.real]
+    rows += [(f"synthetic {one.name}", one.about.fingerprint) for one in page_folders.synthetic]
+    for folder in page_folders.scores:
         extractors = read_json(folder / "evaluation.json")["extractors"]
         rows += [(f"extractor {name}", mark) for name, mark in extractors.items()]
     return rows

@@ -29,24 +29,28 @@ COLUMNS = 6
 CORRECTED = ("rho_formula", "sigma", "delta")  # Delplace's measures in their other form
 
 
-def write_reproduction(out: Path, found: Reproduced) -> None:
+def write_reproduction(out: Path, reproduced: Reproduced) -> None:
     """Write the page; its links are relative, so the folder can be moved.
 
     Args:
         out: The HTML file.
-        found: What it shows.
+        reproduced: What it shows.
     """
-    scores = [score for model in found.models for some in model.scores.values() for score in some]
+    scores = [
+        score for model in reproduced.models for some in model.scores.values() for score in some
+    ]
     page = render(
         "reproduction.html",
-        found=found,
-        readers=[readers(one, found) for one in found.reading.printed] if found.reading else [],
-        values=measures(found.values, found.models) if found.values else None,
-        detected=detection(found.printed_detection, found.detected),
-        scores=overview(found.types),
-        galleries=list(galleries(found)),
-        changes=changes(found.types),
-        links={path: relative(path, out) for path in linked(found)},
+        found=reproduced,
+        readers=[readers(one, reproduced) for one in reproduced.reading.printed]
+        if reproduced.reading
+        else [],
+        values=measures(reproduced.values, reproduced.models) if reproduced.values else None,
+        detected=detection(reproduced.printed_detection, reproduced.detected),
+        scores=overview(reproduced.types),
+        galleries=list(galleries(reproduced)),
+        changes=changes(reproduced.types),
+        links={path: relative(path, out) for path in linked(reproduced)},
         glossary=glossary(
             dict.fromkeys(score.name for score in scores),
             dict.fromkeys(score.features for score in scores),
@@ -55,15 +59,15 @@ def write_reproduction(out: Path, found: Reproduced) -> None:
     write_text(out, page)
 
 
-def linked(found: Reproduced) -> Iterator[Path]:
+def linked(reproduced: Reproduced) -> Iterator[Path]:
     """List what the page links to."""
-    yield from (image_type.page for image_type in found.types)
-    if found.detection:
-        yield found.detection
-    if found.reading:
-        yield found.reading.page
-        if found.reading.quiz:
-            yield found.reading.quiz
+    yield from (image_type.page for image_type in reproduced.types)
+    if reproduced.detection:
+        yield reproduced.detection
+    if reproduced.reading:
+        yield reproduced.reading.page
+        if reproduced.reading.quiz:
+            yield reproduced.reading.quiz
 
 
 def relative(path: Path, out: Path) -> str:
@@ -231,10 +235,10 @@ def effect(one: Effect) -> dict[str, str]:
 # --- pictures and differences ---------------------------------------------------------
 
 
-def galleries(found: Reproduced) -> Iterator[dict[str, Any]]:
+def galleries(reproduced: Reproduced) -> Iterator[dict[str, Any]]:
     """Show held-out real images of each type, and the first ones of each of its models."""
-    origin = "Simulated" if found.simulated else "Real"
-    for image_type in found.types:
+    origin = "Simulated" if reproduced.simulated else "Real"
+    for image_type in reproduced.types:
         held = SliceSet.open(image_type.slices).split("test")
         rows = np.sort(np.random.default_rng(0).permutation(len(held))[:SHOWN])
         yield {

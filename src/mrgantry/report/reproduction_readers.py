@@ -16,10 +16,10 @@ from mrgantry.study.results import ALL, Analysis, Reading
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 
 
-def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
+def readers(printed: Printed, reproduced: Reproduced) -> dict[str, Any]:
     """Lay a printed table of a reader study out, this run's answers beside it."""
-    assert found.reading is not None
-    analysis = found.reading.analysis
+    assert reproduced.reading is not None
+    analysis = reproduced.reading.analysis
     tumour = printed.classes[0] != "real"
     rows = [
         {
@@ -28,7 +28,7 @@ def readers(printed: Printed, found: Reproduced) -> dict[str, Any]:
             "accuracy": words.exactly(row.accuracy),
             "counts": row.counts,
             "ours": answers(analysis, printed, place, tumour=tumour) if analysis else None,
-            "classifier": judged_as(row.label, found.models) if not tumour else [],
+            "classifier": judged_as(row.label, reproduced.models) if not tumour else [],
         }
         for place, row in enumerate(printed.rows)
     ]

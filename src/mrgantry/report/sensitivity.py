@@ -133,17 +133,17 @@ class Least(NamedTuple):
 class SensitivityTable:
     """The cells of a sensitivity study, by fault, strength and score."""
 
-    def __init__(self, found: Sensitivity):
-        self.found = found
+    def __init__(self, sensitivity: Sensitivity):
+        self.found = sensitivity
         self.cells: dict[tuple[str, float, Kind], list[FaultScore]] = {}
-        for cell in found.cells:
+        for cell in sensitivity.cells:
             self.cells.setdefault((cell.fault, cell.strength, kind_of(cell)), []).append(cell)
-        have = dict.fromkeys(map(kind_of, found.cells))
+        have = dict.fromkeys(map(kind_of, sensitivity.cells))
         known = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
         mine = (*PLACES, PIXELS)
         asked = [kind for kind in have if kind[0] in ELSEWHERE and kind[1] not in mine]
         self.kinds = [kind for kind in known if kind in have] + asked
-        self.groups = [[one for one in group if one.name in found.faults] for group in GROUPS]
+        self.groups = [[one for one in group if one.name in sensitivity.faults] for group in GROUPS]
         self.faults = [fault for group in self.groups for fault in group]
         self.faulty = self.faults[1:] or self.faults
         self.rows = [(fault, strength) for fault in self.faults for strength in fault.strengths]
@@ -195,9 +195,9 @@ class SensitivityTable:
         return [place for place, (a, b) in enumerate(pairwise(families), 1) if a != b]
 
 
-def write_sensitivity(out: Path, found: Sensitivity) -> None:
+def write_sensitivity(out: Path, sensitivity: Sensitivity) -> None:
     """Write `sensitivity.md` and its picture, `sensitivity.svg`."""
-    table = SensitivityTable(found)
+    table = SensitivityTable(sensitivity)
     write_text(out / "sensitivity.svg", svg(picture(table)))
     write_text(out / "sensitivity.md", page(table))
 

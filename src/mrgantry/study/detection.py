@@ -19,7 +19,7 @@ DELTA = "normal, variance by Gourevitch and Galanter 1967; rates log-linear (Hau
 AUC = "Newcombe 2006, method 5 (score-type, variance by Hanley and McNeil 1982)"
 
 
-def detection(found: Confusion) -> SignalDetection:
+def detection(confusion: Confusion) -> SignalDetection:
     """Give d' and the criterion c of a confusion table.
 
     Half an answer is added to each cell, so that rates of 0 and 1 stay finite: the hit rate is
@@ -28,20 +28,20 @@ def detection(found: Confusion) -> SignalDetection:
 
     Source: Hautus 1995 (the correction); Gourevitch and Galanter 1967 (the variance).
     """
-    if found.real == 0 or found.synthetic == 0:
+    if confusion.real == 0 or confusion.synthetic == 0:
         nothing = Estimate(
             value=None,
-            interval=Interval(low=None, high=None, n=found.n, method=DELTA),
+            interval=Interval(low=None, high=None, n=confusion.n, method=DELTA),
             note="One class has no answers.",
         )
         return SignalDetection(d_prime=nothing, criterion=nothing)
-    hit = (found.rr + 0.5) / (found.real + 1)
-    alarm = (found.sr + 0.5) / (found.synthetic + 1)
+    hit = (confusion.rr + 0.5) / (confusion.real + 1)
+    alarm = (confusion.sr + 0.5) / (confusion.synthetic + 1)
     z_hit, z_alarm = float(norm.ppf(hit)), float(norm.ppf(alarm))
-    error = sqrt(_variance(hit, found.real) + _variance(alarm, found.synthetic))
+    error = sqrt(_variance(hit, confusion.real) + _variance(alarm, confusion.synthetic))
     return SignalDetection(
-        d_prime=_estimate(z_hit - z_alarm, error, found.n),
-        criterion=_estimate(-(z_hit + z_alarm) / 2, error / 2, found.n),
+        d_prime=_estimate(z_hit - z_alarm, error, confusion.n),
+        criterion=_estimate(-(z_hit + z_alarm) / 2, error / 2, confusion.n),
     )
 
 

@@ -62,14 +62,14 @@ def _interval(k: int, n: int, method: str, name: str) -> Interval:
     )
 
 
-def balanced_accuracy(found: Confusion) -> Estimate:
+def balanced_accuracy(confusion: Confusion) -> Estimate:
     """Give the mean of real recall and of the share of synthetic images called so.
 
     Source: Zou and Donner 2008 for the interval (variance recovered from those of two shares).
     """
-    parts = proportion(found.rr, found.real), proportion(found.ss, found.synthetic)
-    if found.real == 0 or found.synthetic == 0:
-        nothing = Interval(low=None, high=None, n=found.n, method=MOVER)
+    parts = proportion(confusion.rr, confusion.real), proportion(confusion.ss, confusion.synthetic)
+    if confusion.real == 0 or confusion.synthetic == 0:
+        nothing = Interval(low=None, high=None, n=confusion.n, method=MOVER)
         return Estimate(value=None, interval=nothing, note="One class has no answers.")
     values = np.array([part.k / part.n for part in parts])
     low = np.array([part.wilson.low for part in parts])
@@ -77,21 +77,21 @@ def balanced_accuracy(found: Confusion) -> Estimate:
     value = float(values.mean())
     below, above = (sqrt(((values - end) ** 2).sum()) / 2 for end in (low, high))
     interval = Interval(
-        low=max(0.0, value - below), high=min(1.0, value + above), n=found.n, method=MOVER
+        low=max(0.0, value - below), high=min(1.0, value + above), n=confusion.n, method=MOVER
     )
     return Estimate(value=value, interval=interval)
 
 
-def chance_test(found: Confusion) -> ChanceTest:
+def chance_test(confusion: Confusion) -> ChanceTest:
     """Test whether a reader guesses, and whether classes are told apart but interchanged."""
-    k, n = found.right, found.n
+    k, n = confusion.right, confusion.n
     if n == 0:
         return ChanceTest(
             k=0, n=0, p=None, p_below=None, p_independent=None, below_chance=False, rule=ALARM
         )
     below = float(binomtest(k, n, alternative="less").pvalue)
-    top = balanced_accuracy(found).interval.high
-    table = [[found.rr, found.rs], [found.sr, found.ss]]
+    top = balanced_accuracy(confusion).interval.high
+    table = [[confusion.rr, confusion.rs], [confusion.sr, confusion.ss]]
     return ChanceTest(
         k=k,
         n=n,
@@ -100,18 +100,19 @@ def chance_test(found: Confusion) -> ChanceTest:
         p_independent=float(fisher_exact(table).pvalue),
         below_chance=below < LEVEL / 2 and top is not None and top < 0.5,
         rule=ALARM,
-        note=_unequal(found),
+        note=_unequal(confusion),
     )
 
 
-def _unequal(found: Confusion) -> str:
-    if abs(found.real - found.synthetic) <= found.n * UNEQUAL:
+def _unequal(confusion: Confusion) -> str:
+    if abs(confusion.real - confusion.synthetic) <= confusion.n * UNEQUAL:
         return ""
-    most = max(found.real, found.synthetic)
-    answer = "real" if found.real == most else "synthetic"
+    most = max(confusion.real, confusion.synthetic)
+    answer = "real" if confusion.real == most else "synthetic"
     return (
-        f"Of {found.n} answers {found.real} are on real images: whoever always says {answer!r} has "
-        f"an accuracy of {most / found.n:.2f}, so the balanced accuracy says more."
+        f"Of {confusion.n} answers {confusion.real} are on real images: whoever always says "
+        f"{answer!r} has an accuracy of {most / confusion.n:.2f}, so the balanced accuracy says "
+        "more."
     )
 
 

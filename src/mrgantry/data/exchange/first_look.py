@@ -67,11 +67,11 @@ class Known:
         return "simulated" if self.simulated else "real"
 
 
-def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[FirstLook]:
+def look_at(listing: Listing, channels: int, plan: ImportPlan) -> list[FirstLook]:
     """Read every file once; what cannot be used is listed among the problems."""
     looks = []
-    with progress("look", len(found.entries)) as advance:
-        for entry in found.entries:
+    with progress("look", len(listing.entries)) as advance:
+        for entry in listing.entries:
             try:
                 seen = read_entry(entry, channels, plan)
                 low, high = extremes(entry.files, seen.pixels)
@@ -81,7 +81,7 @@ def look_at(found: Listing, channels: int, plan: ImportPlan) -> list[FirstLook]:
                 )
                 looks.append(look)
             except DataError as error:
-                found.problems.append(f"{entry.name} was skipped: {error}")
+                listing.problems.append(f"{entry.name} was skipped: {error}")
             advance()
     return looks
 
@@ -106,7 +106,7 @@ def know(
     table: ImageTable | None,
     channels: tuple[str, ...],
     looks: list[FirstLook],
-    found: Listing,
+    listing: Listing,
 ) -> Known:
     """Settle what holds for all images.
 
@@ -115,7 +115,7 @@ def know(
             images are real.
     """
     if not looks:
-        raise DataError(f"No image of {folder} can be used: {found.reason}")
+        raise DataError(f"No image of {folder} can be used: {listing.reason}")
     told = table.told("source") if table else set()
     if "synthetic" in told and len(told) > 1:
         raise DataError(f"{folder} mixes real and synthetic images; a set holds one kind.")
@@ -131,7 +131,7 @@ def know(
         synthetic=synthetic,
         simulated=plan.simulated or seen_simulated or bool(origin and origin.source == "simulated"),
         size=plan.size or _one_size(folder, looks),
-        limits=_choose_limits(plan, looks, found),
+        limits=_choose_limits(plan, looks, listing),
         made_by=(plan.made_by or folder.resolve().name) if synthetic else plan.made_by or "",
     )
 
@@ -161,7 +161,7 @@ def _one_size(folder: Path, looks: Sequence[FirstLook]) -> int:
 
 
 def _choose_limits(
-    plan: ImportPlan, looks: Sequence[FirstLook], found: Listing
+    plan: ImportPlan, looks: Sequence[FirstLook], listing: Listing
 ) -> dict[int | None, Limits | None]:
     """Give the values that become -1 and 1, for each type of picture; None: percentiles."""
     limits: dict[int | None, Limits | None] = {}
@@ -174,7 +174,7 @@ def _choose_limits(
         if white:
             limits[white] = (0.0, float(white))
             if high < white / 8:
-                found.remarks.append(
+                listing.remarks.append(
                     f"The brightest pixel is {high:,.0f} of {white:,}, so the images are dark. If "
                     "these are a scanner's units, say --range percentiles."
                 )

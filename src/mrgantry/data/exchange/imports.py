@@ -132,7 +132,7 @@ def _channels(plan: ImportPlan, origin: Origin | None, table: ImageTable | None)
 
 
 def _items(
-    looks: Sequence[FirstLook], table: ImageTable | None, known: Known, found: Listing
+    looks: Sequence[FirstLook], table: ImageTable | None, known: Known, listing: Listing
 ) -> list[ImportItem]:
     """List the images.
 
@@ -142,15 +142,15 @@ def _items(
     items = []
     for look in looks:
         if known.limits[look.white] is None and look.low == look.high:
-            found.problems.append(
+            listing.problems.append(
                 f"{look.entry.name} was skipped: it has a single intensity everywhere."
             )
             continue
         try:
             items += items_of(look.entry, look.shape[0], table)
         except DataError as error:
-            found.problems.append(f"{look.entry.name} was skipped: {error}")
-    found.problems += check_items(items, table)
+            listing.problems.append(f"{look.entry.name} was skipped: {error}")
+    listing.problems += check_items(items, table)
     return items
 
 
@@ -173,7 +173,7 @@ def _refuse_unknown_scale(
 
 
 def _with_subjects(
-    items: list[ImportItem], folder: Path, plan: ImportPlan, found: Listing
+    items: list[ImportItem], folder: Path, plan: ImportPlan, listing: Listing
 ) -> list[ImportItem]:
     """Give every real image its subject, and every subject its split.
 
@@ -187,15 +187,17 @@ def _with_subjects(
         if subject:
             named.append((item, subject))
         else:
-            found.problems.append(
+            listing.problems.append(
                 f"{item.id} was skipped: --subject {plan.subject!r} is not in it."
             )
     subjects = dict.fromkeys(subject for _, subject in named)
     if not subjects:
-        raise DataError(f"No image of {folder} can be used: {found.problems[-1]}")
+        raise DataError(f"No image of {folder} can be used: {listing.problems[-1]}")
     refuse_like_names(subjects)
     if not plan.subject and not all(item.given.get("subject") for item in items):
-        found.remarks.append(f"subjects are the names of folders: {', '.join(list(subjects)[:5])}")
+        listing.remarks.append(
+            f"subjects are the names of folders: {', '.join(list(subjects)[:5])}"
+        )
     split_of = {item.id: item.given.get("split", "") for item, _ in named}
     if not all(split_of.values()):
         if any(split_of.values()):
@@ -241,7 +243,7 @@ def _about(
     slices: Path,
     known: Known,
     origin: Origin | None,
-    found: Listing,
+    listing: Listing,
     strict: bool,
 ) -> About:
     return About(
@@ -255,8 +257,8 @@ def _about(
         notes={
             "range": "; ".join(rule(white, limits) for white, limits in known.limits.items()),
             "fit": f"padded to a square and resized to {known.size}" if known.plan.size else "",
-            "skipped": found.problems,
-            "assumed": found.remarks,
+            "skipped": listing.problems,
+            "assumed": listing.remarks,
         },
         training_subjects=origin.training_subjects if origin else (),
     )

@@ -214,7 +214,11 @@ def check_items(items: Sequence[ImportItem], table: ImageTable | None) -> Iterat
 
 
 def _by_table(
-    folder: Path, table: ImageTable, files: Iterable[Path], channels: Sequence[str], found: Listing
+    folder: Path,
+    table: ImageTable,
+    files: Iterable[Path],
+    channels: Sequence[str],
+    listing: Listing,
 ) -> None:
     """Take the files that a table names."""
     left = set(files)
@@ -224,20 +228,20 @@ def _by_table(
         paths = _ordered(paths, channels)
         absent = [path for path in paths if not path.is_file() or not suffix_of(path)]
         if absent:
-            found.problems.append(
+            listing.problems.append(
                 f"{text or 'A row without file'} was skipped: {table.path} names it, but "
                 f"{absent[0]} is no image file."
             )
         elif len(paths) not in (1, len(channels)):
-            found.problems.append(
+            listing.problems.append(
                 f"{text} was skipped: {len(paths)} files make {len(paths)} channels, "
                 f"{len(channels)} expected; name each with --channel."
             )
         else:
-            found.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
+            listing.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
     if left:
         names = [_relative(path, folder) for path in sorted(left)]
-        found.remarks.append(f"{table.path} does not name {_some(names)}; left out.")
+        listing.remarks.append(f"{table.path} does not name {_some(names)}; left out.")
 
 
 def _ordered(paths: tuple[Path, ...], channels: Sequence[str]) -> tuple[Path, ...]:
@@ -252,7 +256,7 @@ def _ordered(paths: tuple[Path, ...], channels: Sequence[str]) -> tuple[Path, ..
 
 
 def _by_channel(
-    folder: Path, files: Iterable[Path], channels: Sequence[str], found: Listing
+    folder: Path, files: Iterable[Path], channels: Sequence[str], listing: Listing
 ) -> None:
     """Join ID_t1.png and ID_flair.png; an .npy may hold all channels itself."""
     groups: dict[str, dict[str, Path]] = defaultdict(dict)
@@ -268,16 +272,16 @@ def _by_channel(
                 )
             groups[base][channel] = file
         elif suffix_of(file) == ".npy":
-            found.entries.append(ImageFiles(name, (file,)))
+            listing.entries.append(ImageFiles(name, (file,)))
         else:
             words = " nor ".join(f"_{word}" for word in channels)
-            found.problems.append(f"{file} was skipped: its name ends in neither {words}.")
+            listing.problems.append(f"{file} was skipped: its name ends in neither {words}.")
     for base, have in groups.items():
         lacking = [channel for channel in channels if channel not in have]
         if lacking:
-            found.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
+            listing.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
         else:
-            found.entries.append(ImageFiles(base, tuple(have[channel] for channel in channels)))
+            listing.entries.append(ImageFiles(base, tuple(have[channel] for channel in channels)))
 
 
 def _check_row(row: Row, where: str) -> None:

@@ -41,22 +41,22 @@ class Lane(NamedTuple):
     mean: bool
 
 
-def group_looks(found: Analysis) -> dict[str, DrawingStyle]:
+def group_looks(analysis: Analysis) -> dict[str, DrawingStyle]:
     """Give each group of readers its look; without groups all have the same."""
-    return looks([*found.groups, ""]) if found.groups else {"": LOOKS[3]}
+    return looks([*analysis.groups, ""]) if analysis.groups else {"": LOOKS[3]}
 
 
-def lanes(found: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
+def lanes(analysis: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
     """Give the rows of one block: its readers by group, then the means."""
     mine = sorted(
-        (reading for reading in found.readings if reading.block == block),
+        (reading for reading in analysis.readings if reading.block == block),
         key=lambda one: list(drawn).index(one.group),
     )
     rows = [_lane(one.reader, one, drawn[one.group]) for one in mine]
     if len(mine) < 2:
         return rows
     means = sorted(
-        (mean for mean in found.means if mean.block == block), key=lambda one: not one.group
+        (mean for mean in analysis.means if mean.block == block), key=lambda one: not one.group
     )
     return rows + [
         _mean(mean, drawn[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
@@ -64,12 +64,12 @@ def lanes(found: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> lis
     ]
 
 
-def lanes_of_blocks(found: Analysis) -> list[Lane]:
+def lanes_of_blocks(analysis: Analysis) -> list[Lane]:
     """Give a row for each block, of the one reader or of the mean over readers."""
-    alone, look = len(found.readers) == 1, DrawingStyle(INK, "D", "◆")
-    of = {one.block: one for one in (found.readings if alone else ())}
-    means = {mean.block: mean for mean in found.means if not mean.group}
-    blocks = (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
+    alone, look = len(analysis.readers) == 1, DrawingStyle(INK, "D", "◆")
+    of = {one.block: one for one in (analysis.readings if alone else ())}
+    means = {mean.block: mean for mean in analysis.means if not mean.group}
+    blocks = (*analysis.blocks, ALL) if len(analysis.blocks) > 1 else analysis.blocks
     if alone:
         return [_lane(block or "all blocks", of[block], look) for block in blocks if block in of]
     return [

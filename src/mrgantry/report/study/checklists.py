@@ -90,26 +90,26 @@ def checklist(
 
 
 def claim(
-    about: StudyFacts, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str],
+    about: StudyFacts, analysis: Analysis, answers: pd.DataFrame, said: Mapping[str, str],
     cues: Mapping[str, dict[str, object]],
 ) -> list[ChecklistItem]:  # fmt: skip
     """Fill CLAIM 2024 in.
 
     Args:
         about: The study.
-        found: Its statistics.
+        analysis: Its statistics.
         answers: All that were given.
         said: The sentences of its methods.
         cues: Its audits of trivial cues.
     """
     return checklist(
         CLAIM,
-        _claim_data(about, found, answers, said) | _claim_results(about, found, said, cues),
+        _claim_data(about, analysis, answers, said) | _claim_results(about, analysis, said, cues),
     )
 
 
 def _claim_data(
-    about: StudyFacts, found: Analysis, answers: pd.DataFrame, said: Mapping[str, str]
+    about: StudyFacts, analysis: Analysis, answers: pd.DataFrame, said: Mapping[str, str]
 ) -> dict[int, str]:
     tumour = "tumour" in about.protocol.questions
     return {
@@ -127,31 +127,35 @@ def _claim_data(
         "made it." + (" Tumour: as labelled in the sets." if tumour else ""),
         15: "The origin of an image is known and needs no rating.",
         16: "" if tumour else "None: the origin needs no annotation.",
-        18: _agreement(found),
+        18: _agreement(analysis),
         19: f"Real images are from these splits: {', '.join(_splits(about))}.",
         20: _disjoint(about),
-        21: _power(found),
+        21: _power(analysis),
         23: ", ".join(f"{name} {version}" for name, version in about.versions.items()) + ".",
     }
 
 
 def _claim_results(
     about: StudyFacts,
-    found: Analysis,
+    analysis: Analysis,
     said: Mapping[str, str],
     cues: Mapping[str, dict[str, object]],
 ) -> dict[int, str]:
-    tumour = any(reading.tumour for reading in found.readings)
+    tumour = any(reading.tumour for reading in analysis.readings)
     return {
         28: "Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c"
-        + (", area under the ROC curve" if any(reading.roc for reading in found.readings) else "")
+        + (
+            ", area under the ROC curve"
+            if any(reading.roc for reading in analysis.readings)
+            else ""
+        )
         + ". Training and choice of models are not part of this page.",
         29: said["statistics"],
         30: _robustness(cues),
         31: "Readers' reasons, in their own words." if about.protocol.reason else "",
         32: f"Real images are from these splits: {', '.join(_splits(about))}.",
         35: "Section “From generator to answer” of this page.",
-        37: _result(found),
+        37: _result(analysis),
         38: "Sensitivity and specificity to tumours: section “Counts” of this page."
         if tumour
         else "Not asked: readers judged the origin of images, not a diagnosis.",
@@ -160,12 +164,12 @@ def _claim_results(
     }
 
 
-def grras(about: StudyFacts, found: Analysis, said: Mapping[str, str]) -> list[ChecklistItem]:
+def grras(about: StudyFacts, analysis: Analysis, said: Mapping[str, str]) -> list[ChecklistItem]:
     """Fill GRRAS in.
 
     Args:
         about: The study.
-        found: Its statistics.
+        analysis: Its statistics.
         said: The sentences of its methods.
     """
     seen = (
@@ -173,23 +177,24 @@ def grras(about: StudyFacts, found: Analysis, said: Mapping[str, str]) -> list[C
         if about.protocol.same_cases
         else "Each reader had images of their own, so agreement on images cannot be measured."
     )
-    several = len(found.readers) > 1
+    several = len(analysis.readers) > 1
     return checklist(
         GRRAS,
         {
             2: said["design"],
             3: said["images"],
             4: said["readers"],
-            6: f"{said['draw']} Within a block, no reader had an image twice. {_power(found)}",
+            6: f"{said['draw']} Within a block, no reader had an image twice. {_power(analysis)}",
             7: said["draw"],
             8: f"{said['reading']} {said['blinding']}",
             9: "Each reader answered alone, through a personal link, and saw no others' answers. "
             "Whether they talked is to be filled by you.",
             10: said["statistics"],
-            11: f"{len(found.readers)} readers of {len(about.readers)}, {found.trials:,} answers. "
+            11: f"{len(analysis.readers)} readers of {len(about.readers)}, "
+            f"{analysis.trials:,} answers. "
             + (seen if several else "One reader: there is no agreement to measure."),
             12: f"{said['readers']} {said['images']}",
-            13: _agreement(found),
+            13: _agreement(analysis),
             15: "readings.csv beside this page; the answers themselves can be exported.",
         },
     )
@@ -216,11 +221,11 @@ def _missing(answers: pd.DataFrame) -> str:
     )
 
 
-def _agreement(found: Analysis) -> str:
+def _agreement(analysis: Analysis) -> str:
     parts = [
         f"{block_name(concordance.block)}: kappa {concordance.fleiss.value:.2f}, "
         f"alpha {concordance.alpha.value:.2f} ({concordance.images} images)"
-        for concordance in found.concordances
+        for concordance in analysis.concordances
         if concordance.fleiss.value is not None and concordance.alpha.value is not None
     ]
     if not parts:
@@ -228,8 +233,8 @@ def _agreement(found: Analysis) -> str:
     return "; ".join(parts) + ". Intervals in section “Agreement”. Replicates by one reader: none."
 
 
-def _power(found: Analysis) -> str:
-    one = found.readings[0].equivalence
+def _power(analysis: Analysis) -> str:
+    one = analysis.readings[0].equivalence
     return (
         f"With {one.n} answers, a reader who guesses is shown to guess to within "
         f"{points(one.margin)} with a chance of {percent(one.power)}; from {one.needed} on it "
@@ -246,12 +251,12 @@ def _robustness(cues: Mapping[str, dict[str, object]]) -> str:
     return "A classifier did not tell images by trivial cues alone better than chance."
 
 
-def _result(found: Analysis) -> str:
-    return "; ".join(_means(found)) + ". All numbers with intervals: section “Readers”."
+def _result(analysis: Analysis) -> str:
+    return "; ".join(_means(analysis)) + ". All numbers with intervals: section “Readers”."
 
 
-def _means(found: Analysis) -> Iterator[str]:
-    for mean in found.means:
+def _means(analysis: Analysis) -> Iterator[str]:
+    for mean in analysis.means:
         if not mean.group:
             yield (
                 f"{block_name(mean.block)}: fool rate {percent(mean.fool_rate.value)}, real recall "

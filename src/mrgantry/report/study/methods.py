@@ -12,7 +12,7 @@ from mrgantry.study.results import Analysis
 from mrgantry.study.study import BlockSource, Reader, StudyFacts
 
 
-def sentences(about: StudyFacts, found: Analysis) -> dict[str, str]:
+def sentences(about: StudyFacts, analysis: Analysis) -> dict[str, str]:
     """Say in sentences how a study was made, for its methods and for checklists."""
     return {
         "design": design(about),
@@ -21,7 +21,7 @@ def sentences(about: StudyFacts, found: Analysis) -> dict[str, str]:
         "draw": draw(about),
         "reading": reading(about),
         "blinding": BLINDING,
-        "statistics": " ".join(statistics(found)),
+        "statistics": " ".join(statistics(analysis)),
         "software": software(about),
     }
 
@@ -140,33 +140,33 @@ def reading(about: StudyFacts) -> str:
     return " ".join(filter(None, said))
 
 
-def statistics(found: Analysis) -> Iterator[str]:
+def statistics(analysis: Analysis) -> Iterator[str]:
     """Name the statistics that were used."""
     yield (
         "Shares are given with 95 % intervals by Wilson and by Clopper and Pearson. Sensitivity d′ "
         "and criterion c (signal: real; c above 0 leans to synthetic) have the log-linear "
         "correction. Answers were tested against guessing by an exact binomial test and by "
         "Fisher's exact test of answer against truth, and equivalence to guessing by two one-sided "
-        f"exact binomial tests with a margin of {points(found.margin)} of accuracy."
+        f"exact binomial tests with a margin of {points(analysis.margin)} of accuracy."
     )
-    if any(reading.roc for reading in found.readings):
+    if any(reading.roc for reading in analysis.readings):
         yield "Areas under the ROC curve are of signed confidence."
-    if len(found.readers) > 1:
+    if len(analysis.readers) > 1:
         yield (
             "Means over readers have percentile intervals from a bootstrap over readers and images "
-            f"({found.draws:,} samples, seed {found.seed})."
+            f"({analysis.draws:,} samples, seed {analysis.seed})."
         )
-    if found.concordances:
+    if analysis.concordances:
         yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
-    if found.block_differences:
+    if analysis.block_differences:
         yield "Blocks were compared by Fisher's exact test with Holm's correction."
-    if found.reader_differences:
+    if analysis.reader_differences:
         yield (
             "Readers of the same images were compared by McNemar's exact test (Holm's correction)."
         )
-    if found.group_differences:
+    if analysis.group_differences:
         yield "Groups of readers were compared by their mean accuracies, with bootstrap intervals."
-    if any(reading.confusion.undecided for reading in found.readings):
+    if any(reading.confusion.undecided for reading in analysis.readings):
         yield (
             "“Unknown” and missing answers were left out of all shares; the accuracy that counts "
             "them as wrong is given besides."

@@ -78,16 +78,16 @@ def read_cues(study: Study) -> dict[str, dict[str, Any]]:
 
 
 def texts(
-    about: StudyFacts, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+    about: StudyFacts, answers: pd.DataFrame, analysis: Analysis, cues: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Give the paragraph of methods and the checklists."""
-    said = study_methods.sentences(about, found)
+    said = study_methods.sentences(about, analysis)
     return {
         "methods": said,
         "audits": study_methods.audits(cues),
         "checklists": [
-            ("CLAIM 2024", CLAIM, checklists.claim(about, found, answers, said, cues)),
-            ("GRRAS", GRRAS, checklists.grras(about, found, said)),
+            ("CLAIM 2024", CLAIM, checklists.claim(about, analysis, answers, said, cues)),
+            ("GRRAS", GRRAS, checklists.grras(about, analysis, said)),
         ],
     }
 
@@ -100,34 +100,34 @@ GRRAS = "Kottner et al., Journal of Clinical Epidemiology 64(1):96, 2011"
 
 
 def head(
-    about: StudyFacts, answers: pd.DataFrame, found: Analysis, cues: Mapping[str, dict[str, Any]]
+    about: StudyFacts, answers: pd.DataFrame, analysis: Analysis, cues: Mapping[str, dict[str, Any]]
 ) -> dict[str, Any]:
     """Give the answer in short: flags, a sentence, and a row for each block."""
-    rows = [_row(found, block, about.protocol.synthetic_word) for block in words.parts(found)]
+    rows = [_row(analysis, block, about.protocol.synthetic_word) for block in words.parts(analysis)]
     return {
         "headline": rows[-1]["finding"],
-        "summary": summary(found, about),
+        "summary": summary(analysis, about),
         "head_rows": rows,
-        "inverted": list(inverted(found)),
-        "inverted_more": max(0, sum(1 for _ in inverted(found)) - INVERTED),
+        "inverted": list(inverted(analysis)),
+        "inverted_more": max(0, sum(1 for _ in inverted(analysis)) - INVERTED),
         "told_by_cues": [
             audit["block"] for audit in study_methods.audits(cues) if audit["beats_chance"]
         ],
         "no_audit": not cues,
         "unfinished": study_methods.unfinished(about, answers),
-        "power": power(found),
-        "expected_by_chance": f"{words.LEVEL * len(found.blocks):.1g}",
+        "power": power(analysis),
+        "expected_by_chance": f"{words.LEVEL * len(analysis.blocks):.1g}",
     }
 
 
-def _row(found: Analysis, block: str, word: str) -> dict[str, Any]:
+def _row(analysis: Analysis, block: str, word: str) -> dict[str, Any]:
     """Give the main numbers of one block."""
-    mine = words.readings_of(found, block)
-    many = next((mean for mean in found.means if mean.block == block and not mean.group), None)
+    mine = words.readings_of(analysis, block)
+    many = next((mean for mean in analysis.means if mean.block == block and not mean.group), None)
     if len(mine) == 1:
         return {"block": words.block_name(block)} | _alone(mine[0], word)
     assert many is not None
-    return {"block": words.block_name(block)} | _together(many, mine, found.margin)
+    return {"block": words.block_name(block)} | _together(many, mine, analysis.margin)
 
 
 def _alone(reading: Reading, word: str) -> dict[str, Any]:
@@ -157,15 +157,15 @@ def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict
     }
 
 
-def summary(found: Analysis, about: StudyFacts) -> str:
+def summary(analysis: Analysis, about: StudyFacts) -> str:
     """Say in one sentence how often images were called real."""
-    row = _row(found, words.parts(found)[-1], about.protocol.synthetic_word)
+    row = _row(analysis, words.parts(analysis)[-1], about.protocol.synthetic_word)
     fool, recall = row["fool_rate"], row["real_recall"]
     word = about.protocol.synthetic_word
-    several = len(found.readers) > 1
+    several = len(analysis.readers) > 1
     more = f" The reader {row['lean']}." if row["lean"] else ""
     if several:
-        more = " " + words.tally(words.readings_of(found, words.parts(found)[-1]))
+        more = " " + words.tally(words.readings_of(analysis, words.parts(analysis)[-1]))
     return (
         f"{_capital(_article(word))} image was called real in {_with(fool)}"
         f"{' on average' if several else ''}, a {'simulated' if about.simulated else 'real'} one "
@@ -186,10 +186,10 @@ def _with(cell: TableCell) -> str:
     return f"{cell.value} of cases" + (f" ({inside})" if inside else "")
 
 
-def inverted(found: Analysis) -> Iterator[str]:
+def inverted(analysis: Analysis) -> Iterator[str]:
     """Name the readings that raise the alarm of accuracies below chance."""
-    several = len(found.blocks) > 1
-    for reading in found.readings:
+    several = len(analysis.blocks) > 1
+    for reading in analysis.readings:
         if reading.chance.below_chance:
             block = reading.block
             where = f", {words.block_name(block).lower() if block == ALL else block}"
@@ -200,15 +200,15 @@ def inverted(found: Analysis) -> Iterator[str]:
             )
 
 
-def power(found: Analysis) -> str:
+def power(analysis: Analysis) -> str:
     """Say how well the study could have shown that readers guess."""
-    some = [reading.equivalence for reading in found.readings if reading.block != ALL]
+    some = [reading.equivalence for reading in analysis.readings if reading.block != ALL]
     least, most = min(some, key=lambda one: one.n), max(some, key=lambda one: one.n)
-    margin = words.points(found.margin)
+    margin = words.points(analysis.margin)
     count = f"{most.n:,}" if least.n == most.n else f"{least.n:,} to {most.n:,}"
     low, high = sorted(words.percent(one.power) for one in (least, most))
     chance = high if low == high else f"{low} to {high}"
-    each = " for a reader and block" if len(found.blocks) > 1 else " of each reader"
+    each = " for a reader and block" if len(analysis.blocks) > 1 else " of each reader"
     return (
         f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
         f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
@@ -219,23 +219,23 @@ def power(found: Analysis) -> str:
 # --- the rest -------------------------------------------------------------------------
 
 
-def charts(about: StudyFacts, answers: pd.DataFrame, found: Analysis) -> dict[str, Any]:
+def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     """Draw all charts; those that have nothing to show are ""."""
-    looks = study_charts.group_looks(found)
-    over_blocks = len(found.blocks) > 1
+    looks = study_charts.group_looks(analysis)
+    over_blocks = len(analysis.blocks) > 1
     per_block = {
-        block if over_blocks else "": study_charts.lanes(found, block, looks)
-        for block in found.blocks
+        block if over_blocks else "": study_charts.lanes(analysis, block, looks)
+        for block in analysis.blocks
     }
     rows = sum(map(len, per_block.values()))
-    blocks = {"": study_charts.lanes_of_blocks(found)} if over_blocks else None
-    alone = len(found.readers) == 1
+    blocks = {"": study_charts.lanes_of_blocks(analysis)} if over_blocks else None
+    alone = len(analysis.readers) == 1
     main = blocks if blocks and (alone or rows > MOST) else per_block
-    last = words.readings_of(found, words.parts(found)[-1])
-    points = [reading for reading in found.readings if reading.block] if alone else last
+    last = words.readings_of(analysis, words.parts(analysis)[-1])
+    points = [reading for reading in analysis.readings if reading.block] if alone else last
     scored = [one for one in last if one.roc]
     return {
-        "accuracy": study_charts.shares_chart(main, found.margin),
+        "accuracy": study_charts.shares_chart(main, analysis.margin),
         "blocks_alone": blocks is not None and not alone and rows > MOST,
         "detection": study_charts.detection_space(points, looks),
         "points": [point.block or point.reader if alone else point.reader for point in points],
@@ -252,15 +252,15 @@ def charts(about: StudyFacts, answers: pd.DataFrame, found: Analysis) -> dict[st
     }
 
 
-def tables(found: Analysis) -> dict[str, Any]:
+def tables(analysis: Analysis) -> dict[str, Any]:
     """Lay the long tables out."""
     return {
-        "reader_rows": study_tables.reader_rows(found),
-        "mean_rows": study_tables.mean_rows(found) if len(found.readers) > 1 else [],
-        "group_rows": study_tables.group_rows(found),
-        "agreement_rows": study_tables.agreement_rows(found),
-        "block_rows": study_tables.block_rows(found),
-        "pair_rows": study_tables.pair_rows(found),
+        "reader_rows": study_tables.reader_rows(analysis),
+        "mean_rows": study_tables.mean_rows(analysis) if len(analysis.readers) > 1 else [],
+        "group_rows": study_tables.group_rows(analysis),
+        "agreement_rows": study_tables.agreement_rows(analysis),
+        "block_rows": study_tables.block_rows(analysis),
+        "pair_rows": study_tables.pair_rows(analysis),
     }
 
 

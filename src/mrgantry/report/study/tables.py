@@ -25,7 +25,7 @@ def layout_of(protocol: Protocol) -> Layout:
     return "readers" if protocol.name == "kazuhiro2018" else "blocks"
 
 
-def confusion_table(found: Analysis, protocol: Protocol) -> dict[str, Any]:
+def confusion_table(analysis: Analysis, protocol: Protocol) -> dict[str, Any]:
     """Lay the counts out as the paper of the protocol does."""
     layout = layout_of(protocol)
     word = protocol.synthetic_word
@@ -34,11 +34,11 @@ def confusion_table(found: Analysis, protocol: Protocol) -> dict[str, Any]:
         columns = ["R as R", "R as S", "S as R", "S as S"]
     if layout == "readers":
         columns = list(RATES)
-    left_out = any(reading.confusion.undecided for reading in found.readings)
+    left_out = any(reading.confusion.undecided for reading in analysis.readings)
     rows = [
-        _counts(one, found, layout, left_out)
-        for block in words.parts(found)
-        for one in _sorted(words.readings_of(found, block), layout)
+        _counts(one, analysis, layout, left_out)
+        for block in words.parts(analysis)
+        for one in _sorted(words.readings_of(analysis, block), layout)
         if block or one.block == ALL
     ]
     return {
@@ -48,9 +48,9 @@ def confusion_table(found: Analysis, protocol: Protocol) -> dict[str, Any]:
         "left_out": left_out,
         "rows": rows,
         "folded": len(rows) > MANY,
-        "readers": len(found.readers) > 1,
-        "blocks": len(found.blocks) > 1,
-        "groups": len(found.groups) > 1,
+        "readers": len(analysis.readers) > 1,
+        "blocks": len(analysis.blocks) > 1,
+        "groups": len(analysis.groups) > 1,
     }
 
 
@@ -62,7 +62,7 @@ def _sorted(readings: Sequence[Reading], layout: Layout) -> list[Reading]:
     )
 
 
-def _counts(reading: Reading, found: Analysis, layout: Layout, left_out: bool) -> dict[str, Any]:
+def _counts(reading: Reading, analysis: Analysis, layout: Layout, left_out: bool) -> dict[str, Any]:
     """Write one row of counts, with their percentages where the paper prints these."""
     all_of = reading.confusion
     cells = [
@@ -75,8 +75,8 @@ def _counts(reading: Reading, found: Analysis, layout: Layout, left_out: bool) -
     return {
         "reader": reading.reader,
         "group": reading.group,
-        "block": words.block_name(reading.block) if len(found.blocks) > 1 else "",
-        "total": reading.block == ALL and len(found.blocks) > 1,
+        "block": words.block_name(reading.block) if len(analysis.blocks) > 1 else "",
+        "total": reading.block == ALL and len(analysis.blocks) > 1,
         "accuracy": words.exactly(reading.accuracy.value),
         "balanced": words.exactly(reading.balanced_accuracy.value),
         "cells": cells,
@@ -88,16 +88,16 @@ def _of(k: int, n: int, layout: Layout) -> TableCell:
     return TableCell(str(k), "", words.percent(k / n) if n and layout == "readers" else "")
 
 
-def tumour_tables(found: Analysis) -> list[dict[str, Any]]:
+def tumour_tables(analysis: Analysis) -> list[dict[str, Any]]:
     """Lay the answers to "tumour or not" out, a table for each reading."""
     return [
         {
-            "reader": reading.reader if len(found.readers) > 1 else "",
-            "block": words.block_name(reading.block) if len(found.blocks) > 1 else "",
+            "reader": reading.reader if len(analysis.readers) > 1 else "",
+            "block": words.block_name(reading.block) if len(analysis.blocks) > 1 else "",
             "rows": [_tumour(table) for table in reading.tumour],
             "left_out": any(t.undecided_tumour + t.undecided_non for t in reading.tumour),
         }
-        for reading in found.readings
+        for reading in analysis.readings
         if reading.tumour
     ]
 
@@ -167,9 +167,9 @@ def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dic
 # --- readers --------------------------------------------------------------------------
 
 
-def reader_rows(found: Analysis) -> list[dict[str, Any]]:
+def reader_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write all numbers of every reading."""
-    return [_reader(reading) for reading in found.readings]
+    return [_reader(reading) for reading in analysis.readings]
 
 
 def _reader(reading: Reading) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def _reader(reading: Reading) -> dict[str, Any]:
     }
 
 
-def mean_rows(found: Analysis) -> list[dict[str, Any]]:
+def mean_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the means over several readers."""
     return [
         {
@@ -223,11 +223,11 @@ def mean_rows(found: Analysis) -> list[dict[str, Any]]:
             "method": mean.accuracy.interval.method,
             "notes": mean.notes,
         }
-        for mean in found.means
+        for mean in analysis.means
     ]
 
 
-def group_rows(found: Analysis) -> list[dict[str, Any]]:
+def group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the differences between groups of readers."""
 
     def row(group_difference: GroupDifference) -> dict[str, Any]:
@@ -243,7 +243,7 @@ def group_rows(found: Analysis) -> list[dict[str, Any]]:
             "notes": group_difference.notes,
         }
 
-    return [row(difference) for difference in found.group_differences]
+    return [row(difference) for difference in analysis.group_differences]
 
 
 def _difference(estimate: Estimate) -> TableCell:
@@ -257,7 +257,7 @@ def _difference(estimate: Estimate) -> TableCell:
     return TableCell(sign, f"{100 * ends.low:+.0f} to {100 * ends.high:+.0f}".replace("-", "−"))
 
 
-def agreement_rows(found: Analysis) -> list[dict[str, Any]]:
+def agreement_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write how far readers agree."""
 
     def row(concordance: Concordance) -> dict[str, Any]:
@@ -273,12 +273,12 @@ def agreement_rows(found: Analysis) -> list[dict[str, Any]]:
             "undefined": concordance.fleiss.note or concordance.alpha.note,
         }
 
-    return [row(concordance) for concordance in found.concordances]
+    return [row(concordance) for concordance in analysis.concordances]
 
 
-def block_rows(found: Analysis) -> list[dict[str, Any]]:
+def block_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the differences between blocks; of one reader, not once more for all pooled."""
-    alone = len(found.readers) == 1
+    alone = len(analysis.readers) == 1
     return [
         {
             "reader": difference.reader or "all, pooled",
@@ -292,12 +292,12 @@ def block_rows(found: Analysis) -> list[dict[str, Any]]:
             "method": difference.difference.interval.method,
             "note": difference.note,
         }
-        for difference in found.block_differences
+        for difference in analysis.block_differences
         if difference.reader or not alone
     ]
 
 
-def pair_rows(found: Analysis) -> list[dict[str, Any]]:
+def pair_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the differences between readers on the same images."""
     return [
         {
@@ -314,16 +314,16 @@ def pair_rows(found: Analysis) -> list[dict[str, Any]]:
             "differs": difference.p_holm is not None and difference.p_holm < words.LEVEL,
             "method": difference.difference.interval.method,
         }
-        for difference in found.reader_differences
+        for difference in analysis.reader_differences
     ]
 
 
 # --- for spreadsheets -----------------------------------------------------------------
 
 
-def readings_csv(found: Analysis) -> str:
+def readings_csv(analysis: Analysis) -> str:
     """Write one row for each reading, with all its numbers and methods."""
-    table = pd.json_normalize(list(map(_flat, found.readings)), sep="_")
+    table = pd.json_normalize(list(map(_flat, analysis.readings)), sep="_")
     return table.to_csv(index=False, lineterminator="\n")
 
 

@@ -279,15 +279,15 @@ def lean(reading: Reading, word: str) -> str:
     return ""
 
 
-def parts(found: Analysis) -> tuple[str, ...]:
+def parts(analysis: Analysis) -> tuple[str, ...]:
     """Give the blocks, and all of several last."""
-    return (*found.blocks, ALL) if len(found.blocks) > 1 else found.blocks
+    return (*analysis.blocks, ALL) if len(analysis.blocks) > 1 else analysis.blocks
 
 
-def readings_of(found: Analysis, block: str) -> list[Reading]:
+def readings_of(analysis: Analysis, block: str) -> list[Reading]:
     """Give all readers' readings of a block, or of all; a reader of one block has that one."""
-    mine = [reading for reading in found.readings if reading.block == block]
+    mine = [reading for reading in analysis.readings if reading.block == block]
     if block == ALL:
         there = {one.reader for one in mine}
-        mine += [reading for reading in found.readings if reading.reader not in there]
+        mine += [reading for reading in analysis.readings if reading.reader not in there]
     return mine
