@@ -19,7 +19,7 @@ OUTER = {64: (), 128: (32,), 256: (32,)}  # channels of levels that see blocks o
 # Where pixels are smaller than what was scanned, tissue is smooth, and the last traces of noise
 # show: at 128 pixels and more, times scatter so widely that the network meets these.
 TIMES = {64: (0.2, 1.3), 128: (0.0, 1.8), 256: (0.0, 1.8)}
-STARTS = {64: "heads-64", 128: "heads-64", 256: "heads-64"}
+STARTS = {64: "heads-64", 128: "heads-128", 256: "heads-64"}
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
 
