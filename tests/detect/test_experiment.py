@@ -12,8 +12,8 @@ from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunErr
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.detection import ClassifierRun, read_detection
 from mrgantry.detect.experiment import ExperimentTerms, detect, source_of
+from mrgantry.detect.findings import ClassifierRun, read_detection
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, conditions_of
 from mrgantry.detect.sets import draw_subjects, open_real, open_synthetic, remarks_on

@@ -8,7 +8,7 @@ from scipy.stats import norm
 from mrgantry.common.files import write_json
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.detection import Part
+from mrgantry.detect.findings import Part
 from mrgantry.detect.gather import gather
 from mrgantry.detect.options import USUAL, cells_of
 from mrgantry.detect.sets import open_real, open_synthetic

@@ -9,7 +9,7 @@ import pytest
 from answers import answers_of, tumour_answers
 from conftest import blobs, write_slices
 from mrgantry.common.score import Score
-from mrgantry.detect.detection import Arm, ArmScore, Detection, Effect, Split
+from mrgantry.detect.findings import Arm, ArmScore, Detection, Effect, Split
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.reproduction import detection, write_reproduction

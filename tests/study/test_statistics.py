@@ -17,7 +17,6 @@ from mrgantry.papers import han2018, han2018_pggan, kazuhiro2018
 from mrgantry.study.analysis import analyse
 from mrgantry.study.concordance import alpha, fleiss
 from mrgantry.study.contrasts import holm, paired, unpaired
-from mrgantry.study.detection import auc_interval, detection, roc
 from mrgantry.study.measured import Confusion
 from mrgantry.study.proportions import (
     balanced_accuracy,
@@ -27,6 +26,7 @@ from mrgantry.study.proportions import (
     power,
     proportion,
 )
+from mrgantry.study.signal_detection import auc_interval, detection, roc
 
 HAN = pd.concat(
     [answers_of(row.counts, block=row.label) for row in han2018.PRINTED.rows], ignore_index=True

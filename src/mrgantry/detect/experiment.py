@@ -31,8 +31,8 @@ from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining, choose_precision, judge, train_classifier
-from mrgantry.detect.detection import ClassifierRun, Detection, Part
 from mrgantry.detect.effects import youden
+from mrgantry.detect.findings import ClassifierRun, Detection, Part
 from mrgantry.detect.gather import gather, write_tables
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written

@@ -16,7 +16,17 @@ from mrgantry.common.statistics import holm
 from mrgantry.common.tables import write_table
 from mrgantry.data.fitness import people_behind
 from mrgantry.data.slices import SPLITS, SliceSet
-from mrgantry.detect.detection import (
+from mrgantry.detect.effects import (
+    BINS,
+    MEASURES,
+    Answers,
+    Truth,
+    bin_of,
+    difference,
+    estimate,
+    verdict,
+)
+from mrgantry.detect.findings import (
     Arm,
     ArmScore,
     Calibration,
@@ -29,16 +39,6 @@ from mrgantry.detect.detection import (
     Split,
     Synthetic,
     main_arms,
-)
-from mrgantry.detect.effects import (
-    BINS,
-    MEASURES,
-    Answers,
-    Truth,
-    bin_of,
-    difference,
-    estimate,
-    verdict,
 )
 from mrgantry.detect.sets import Real, remarks_on, subjects_of
 

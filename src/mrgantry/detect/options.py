@@ -7,7 +7,7 @@ from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen, unknown
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.detection import ClassifierRun, Condition, nearest_to_one
+from mrgantry.detect.findings import ClassifierRun, Condition, nearest_to_one
 from mrgantry.detect.gather import PAIRS
 from mrgantry.detect.resnet import published
 

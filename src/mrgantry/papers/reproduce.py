@@ -14,7 +14,7 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
 from mrgantry.detect import detect
-from mrgantry.detect.detection import read_detection
+from mrgantry.detect.findings import read_detection
 from mrgantry.evaluate import evaluate, select
 from mrgantry.generate import sample, train
 from mrgantry.papers.begin import (

@@ -12,7 +12,7 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SPLITS, SliceSet, read_about
-from mrgantry.detect.detection import Detection, read_detection
+from mrgantry.detect.findings import Detection, read_detection
 from mrgantry.generate import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan

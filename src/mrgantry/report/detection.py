@@ -10,8 +10,8 @@ from jaxtyping import Float16
 
 from mrgantry.common.files import write_text
 from mrgantry.data.slices import SliceSet
-from mrgantry.detect.detection import Arm, Condition, Detection, Effect
 from mrgantry.detect.effects import BINS, FEWEST_SEEDS, MEASURES, unpaired
+from mrgantry.detect.findings import Arm, Condition, Detection, Effect
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.report import detection_charts as charts

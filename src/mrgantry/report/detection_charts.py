@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from mrgantry.detect.detection import Arm, Condition, Detection
 from mrgantry.detect.effects import MEASURES, SIZES
+from mrgantry.detect.findings import Arm, Condition, Detection
 from mrgantry.report.drawing import INK, LOOKS, REAL, DrawingStyle, blank, svg
 
 LOOK: Mapping[Condition, DrawingStyle] = {

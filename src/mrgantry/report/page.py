@@ -12,7 +12,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
-from mrgantry.detect.detection import read_detection
+from mrgantry.detect.findings import read_detection
 from mrgantry.generate.run import Run
 from mrgantry.report import figures
 from mrgantry.report.detection import summary

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mrgantry.common.score import Score
-from mrgantry.detect.detection import Detection
+from mrgantry.detect.findings import Detection
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.results import Analysis

@@ -11,7 +11,7 @@ import numpy as np
 from mrgantry.common.files import write_text
 from mrgantry.common.score import Score
 from mrgantry.data.slices import SliceSet
-from mrgantry.detect.detection import Arm, Detection, Effect
+from mrgantry.detect.findings import Arm, Detection, Effect
 from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of

@@ -9,7 +9,6 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.study.concordance import concordance
 from mrgantry.study.contrasts import block_differences, reader_differences
 from mrgantry.study.counting import checked, confusion, times, tumour_tables
-from mrgantry.study.detection import detection, roc
 from mrgantry.study.mrmc import group_difference, many_readers, panel
 from mrgantry.study.proportions import (
     balanced_accuracy,
@@ -26,6 +25,7 @@ from mrgantry.study.results import (
     ManyReaders,
     Reading,
 )
+from mrgantry.study.signal_detection import detection, roc
 
 
 def analyse(

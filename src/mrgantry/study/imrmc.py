@@ -9,7 +9,7 @@ Source: https://github.com/DIDSR/iMRMC, user manual, "Study raw data".
 import pandas as pd
 
 from mrgantry.study.counting import checked
-from mrgantry.study.detection import signed_confidence
+from mrgantry.study.signal_detection import signed_confidence
 
 
 def imrmc(answers: pd.DataFrame) -> str:

@@ -22,9 +22,9 @@ from jaxtyping import Bool, Float, Int
 
 from mrgantry.study.bootstrap import generator, percentiles
 from mrgantry.study.counting import confusion
-from mrgantry.study.detection import signed_confidence
 from mrgantry.study.measured import Estimate
 from mrgantry.study.results import Design, GroupDifference, ManyReaders
+from mrgantry.study.signal_detection import signed_confidence
 
 Measure = Literal["accuracy", "balanced_accuracy", "fool_rate", "real_recall", "auc"]
 Drawn = Float[np.ndarray, "b readers"]
