@@ -397,7 +397,7 @@ def network(lesson: ClassifierTask, most_steps: int | None = None) -> Float[np.n
     targets = torch.tensor([1.0, 0.0]).repeat_interleave(EACH)
     least, since = float("inf"), 0
     for step in range(1, (most_steps or MOST_STEPS) + 1):
-        chosen = [some[torch.randint(len(some), (EACH,), generator=random)] for some in rows]
+        chosen = [row[torch.randint(len(row), (EACH,), generator=random)] for row in rows]
         patches = _patches(images[torch.cat(chosen)], random)
         loss = F.binary_cross_entropy_with_logits(model(patches)[:, 0], targets)
         optimiser.zero_grad(set_to_none=True)

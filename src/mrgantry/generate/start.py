@@ -265,26 +265,26 @@ def _of_file(content: bytes, name: str) -> Start:
 
 
 def _completed(
-    body: Start, told: Description, tensors: dict[str, Tensor], mark: str, name: str
+    body: Start, description: Description, tensors: dict[str, Tensor], mark: str, name: str
 ) -> Start:
     """Put weights in the place of some of others, which they were trained with.
 
     Args:
         body: The others.
-        told: What the file says of itself.
+        description: What the file says of itself.
         tensors: Its weights.
         mark: Its fingerprint.
         name: Of the weights.
     """
-    people = {*body.facts.training_subjects, *told.training_subjects}
-    real = "real" in {body.facts.source, told.source}
+    people = {*body.facts.training_subjects, *description.training_subjects}
+    real = "real" in {body.facts.source, description.source}
     facts = StartedFrom(
         name=name,
         fingerprint=fingerprint([body.facts.fingerprint, mark]),
         source="real" if real else "simulated",
         training_subjects=tuple(sorted(people)),
     )
-    return Start(facts, told.labels, {"generator": body.tensors["generator"] | tensors})
+    return Start(facts, description.labels, {"generator": body.tensors["generator"] | tensors})
 
 
 def _tensors(content: bytes, name: str) -> dict[str, Tensor]:

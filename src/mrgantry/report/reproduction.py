@@ -131,8 +131,8 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     kinds: dict[tuple[str, str], None] = {}
     for image_type in types:
         for model in image_type.models:
-            for some in model.scores.values():
-                kinds |= {kind_of(s): None for s in some if kind_of(s) in JUDGED}
+            for score in model.scores.values():
+                kinds |= {kind_of(s): None for s in score if kind_of(s) in JUDGED}
     order = [kind for kind in JUDGED if kind in kinds]
     return {
         "columns": [(title_of(*kind), anchor_of(kind[0])) for kind in order],

@@ -48,9 +48,9 @@ def _copy(store: Store, out: Path) -> int:
     with source.begin() as reading, target.writing() as writing:
         tables.create_all(writing)
         for table in tables.sorted_tables:
-            for some in reading.execute(select(table)).mappings().partitions(AT_ONCE):
-                writing.execute(insert(table), [dict(row) for row in some])
-                count += len(some) if table.name == "answers" else 0
+            for partition in reading.execute(select(table)).mappings().partitions(AT_ONCE):
+                writing.execute(insert(table), [dict(row) for row in partition])
+                count += len(partition) if table.name == "answers" else 0
     with target.engine.connect() as connection:  # all into one file, which can be carried away
         connection.exec_driver_sql("COMMIT")
         connection.exec_driver_sql("PRAGMA journal_mode=DELETE")

@@ -112,7 +112,9 @@ def simulated_slices(people: int, seed: int, slices: int = 24) -> SimulatedSlice
             found[number] = cut
             advance()
     columns = zip(*(found[number] for number in sorted(found)), strict=True)
-    fractions, brain, planes, levels = (torch.from_numpy(np.concatenate(some)) for some in columns)
+    fractions, brain, planes, levels = (
+        torch.from_numpy(np.concatenate(column)) for column in columns
+    )
     owners = torch.arange(1, people + 1).repeat_interleave(slices)
     return SimulatedSlices(fractions, brain, planes, levels, owners)
 
