@@ -115,8 +115,9 @@ def spread(recipe, values, score="relative_fd", floor=1.0):
     return found
 
 
-def test_a_whole_comparison(real, tmp_path, quick):
+def test_a_whole_comparison(real, tmp_path, quick, monkeypatch):
     said, out = [], tmp_path / "out"
+    timed_as(monkeypatch, narrow=0.003, wide=0.006)  # a busy machine would time them alike
     found = compare(
         real, out, [NARROW, WIDE], seeds=2, minutes=0.004, count=40, changes=["lr=1e-3"],
         say=said.append,
