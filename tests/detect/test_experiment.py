@@ -162,7 +162,7 @@ def test_synthetic_images_judge_nothing(synthetic, tmp_path):
 
 def test_a_set_of_other_size_is_refused(real, tmp_path):
     as_synthetic(tmp_path / "small", *heads(2, 4, size=16), [])
-    with pytest.raises(DataError, match="images of t1, 16 pixels.* of t1, 24 pixels"):
+    with pytest.raises(DataError, match=r"has 1 channel\(s\) of 16 pixels, .* has 1 of 24"):
         detect(real, tmp_path / "out", [tmp_path / "small"], training=QUICK, say=SAY)
 
 

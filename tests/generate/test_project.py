@@ -153,7 +153,9 @@ def test_other_choices_and_foreign_folders_are_left_alone(room, tmp_path):
 def test_slices_that_do_not_fit_are_refused(room, tmp_path):
     run, out = room / "run", tmp_path / "out"
     large = write_slices(tmp_path / "large", blobs(2, 32), ["a", "b"], ["train", "test"])
-    with pytest.raises(DataError, match=r"has 1 channel\(s\) of 32 pixels, but .* draws 1 of 16"):
+    with pytest.raises(
+        DataError, match=r"has 1 channel\(s\) of 32 pixels, what .* draws has 1 of 16"
+    ):
         project(run, large.folder, out)
     two = np.concatenate([blobs(2)] * 2, 1)
     both = write_slices(tmp_path / "both", two, ["a", "b"], ["train", "test"])
