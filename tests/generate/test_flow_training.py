@@ -346,6 +346,19 @@ class TestStart:
             else:
                 assert torch.equal(given, value)
 
+    def test_details_go_with_no_other_body_and_need_one(self, data, first, tmp_path):
+        body, details = tmp_path / "body.safetensors", tmp_path / "details.safetensors"
+        save_start(body, first, "", "")
+        recipe = BRIEF.set(["network.learns=details"])
+        with pytest.raises(RecipeError, match="needs weights to begin with"):
+            train(data.folder, tmp_path / "run", recipe)
+        run = train(data.folder, tmp_path / "run", recipe.set([f"start={body}"]))
+        save_start(details, run, "", "make them so")
+        find_start(str(details))
+        save_start(body, first, "another notice", "")  # another file of the same name
+        with pytest.raises(RecipeError, match="details for other weights.*again with make them so"):
+            find_start(str(details))
+
     def test_what_does_not_fit_is_refused_in_a_sentence(self, data, first, tmp_path):
         narrow = BRIEF.set(["network.widths=[8, 16]", f"start={first.folder}"])
         with pytest.raises(RecipeError, match="does not fit: it is another network"):

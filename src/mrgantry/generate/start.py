@@ -44,6 +44,7 @@ class Description(Frozen):
         notice: Whose work it rests on, to be passed on with it.
         command: The shell command that trains it again.
         completes: Name of the weights to which those of the file belong; empty if they are all.
+        completes_fingerprint: Of those, since no others of that name will do.
     """
 
     network: dict[str, Any]
@@ -53,6 +54,7 @@ class Description(Frozen):
     notice: str = ""
     command: str = ""
     completes: str = ""
+    completes_fingerprint: str = ""
 
 
 @dataclass(frozen=True, eq=False)
@@ -275,7 +277,15 @@ def _completed(
         tensors: Its weights.
         mark: Its fingerprint.
         name: Of the weights.
+
+    Raises:
+        RecipeError: The others are not those that they were trained with.
     """
+    if body.facts.fingerprint != description.completes_fingerprint:
+        raise RecipeError(
+            f"{name} holds details for other weights than {body.facts.name} has here; make it "
+            f"again with {description.command or 'the command that made it'}."
+        )
     people = {*body.facts.training_subjects, *description.training_subjects}
     real = "real" in {body.facts.source, description.source}
     facts = StartedFrom(
@@ -319,6 +329,7 @@ def save_start(path: Path, run: Run, notice: str, command: str) -> None:
         raise RecipeError("Only a flow's weights can stand in one file; start from the run.")
     network = run.recipe.network
     details = isinstance(network, UNet) and network.learns == "details"
+    started = run.facts.started_from
     told = Description(
         network=network.model_dump(),
         labels=run.facts.labels,
@@ -326,7 +337,8 @@ def save_start(path: Path, run: Run, notice: str, command: str) -> None:
         training_subjects=run.facts.training_subjects,
         notice=notice,
         command=command,
-        completes=(run.recipe.start or "") if details else "",
+        completes=started.name if details and started else "",
+        completes_fingerprint=started.fingerprint if details and started else "",
     )
     kept = load(run.weights())
     if told.completes:

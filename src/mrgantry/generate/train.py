@@ -16,6 +16,7 @@ from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
+from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe
 from mrgantry.generate.spectrum import spectrum_of
@@ -68,6 +69,12 @@ def train(
             f"The recipe {recipe.name} makes images of {recipe.size} pixels, but {slices} has "
             f"{data.about.size}. Prepare it again with --size {recipe.size}, or choose a "
             "recipe of that size."
+        )
+    network = recipe.network
+    if isinstance(network, UNet) and network.learns == "details" and not recipe.start:
+        raise RecipeError(
+            "network.learns=details leaves the body of the network as it is begun with, so it "
+            "needs weights to begin with: name them with --start."
         )
     fabric = start_fabric(recipe, devices)
     table = units_of(data, recipe.labels)
