@@ -15,7 +15,7 @@ from torch._subclasses.fake_tensor import FakeTensorMode
 from typer.testing import CliRunner
 
 from mrgantry.cli import app
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, RunError
 from mrgantry.simulate import simulate
 from mrgantry.simulate.anatomy import (
     CANVAS,
@@ -603,7 +603,7 @@ class TestRefusals:
     )
     def test_another_cohort_in_the_same_folder(self, cohort, change):
         arguments = {"subjects": 2, "seed": 3, "healthy": 0.5, "sequences": ("t1",)} | change
-        with pytest.raises(DataError, match=f"was simulated with {next(iter(change))}"):
+        with pytest.raises(RunError, match=f"{next(iter(change))} was"):
             simulate(cohort, **arguments)
 
     def test_a_cohort_whose_people_had_other_names_is_not_continued(self, tmp_path):
@@ -616,10 +616,10 @@ class TestRefusals:
 
     def test_a_folder_of_other_files(self, tmp_path):
         (tmp_path / "scan.nii").touch()
-        with pytest.raises(DataError, match="holds other files"):
+        with pytest.raises(RunError, match="is not empty"):
             simulate(tmp_path)
 
     def test_a_file(self, tmp_path):
         (tmp_path / "cohort").touch()
-        with pytest.raises(DataError, match="is a file"):
+        with pytest.raises(RunError, match="is a file"):
             simulate(tmp_path / "cohort")

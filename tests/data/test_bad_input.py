@@ -177,7 +177,7 @@ def test_a_file_where_the_folder_should_be_is_one_sentence(tmp_path):
     (tmp_path / "out").write_text("mine")
     done = command(tmp_path, "--workers", "1")
     assert done.returncode == 1
-    assert done.stderr == "mrgantry: out is a file; name a folder for the set of slices.\n"
+    assert done.stderr == "mrgantry: out is a file; name a folder for a set of slices.\n"
     assert (tmp_path / "out").read_text() == "mine"
 
 

@@ -90,7 +90,7 @@ def test_a_bad_scan_is_skipped_and_the_others_go_on(cohort, tmp_path):
 
 def test_another_plan_is_refused(cohort, tmp_path):
     prepare(cohort, tmp_path / "out", PLAN, workers=1)
-    with pytest.raises(DataError, match="was made with plane = 'axial', now 'coronal'"):
+    with pytest.raises(RunError, match="plane was 'axial', now 'coronal'"):
         prepare(cohort, tmp_path / "out", PLAN.model_copy(update={"plane": "coronal"}), workers=1)
 
 
@@ -330,7 +330,7 @@ def test_other_people_are_not_put_in_the_place_of_a_set(cohort, tmp_path):
 
 def test_a_file_where_the_set_should_be_is_said(cohort, tmp_path):
     (tmp_path / "out").write_text("")
-    with pytest.raises(DataError, match="is a file; name a folder"):
+    with pytest.raises(RunError, match="is a file; name a folder"):
         prepare(cohort, tmp_path / "out", PLAN, workers=1)
 
 

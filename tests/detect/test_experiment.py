@@ -103,9 +103,9 @@ def test_the_whole_experiment_and_again_after_a_stop(
         with pytest.raises(RunError, match="classifiers that this call leaves out"):
             detect(real, tmp_path / "out", synthetic, say=SAY, **options | less)
     options["seeds"] = 2
-    with pytest.raises(RunError, match="begun with other real_share .real_share was 0.5, now 0.2"):
+    with pytest.raises(RunError, match="begun otherwise: real_share was 0.5, now 0.2"):
         detect(real, tmp_path / "out", synthetic, say=SAY, real_share=0.2, **options)
-    with pytest.raises(RunError, match="begun with other synthetic"):
+    with pytest.raises(RunError, match="begun otherwise: synthetic"):
         detect(real, tmp_path / "out", synthetic[::-1], say=SAY, **options)
     with pytest.raises(RunError, match="is not an experiment"):
         detect(real, real, synthetic, say=SAY, **options)

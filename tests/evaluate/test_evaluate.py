@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from conftest import blobs, write_slices
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.score import read_scores
 from mrgantry.evaluate import c2st, evaluate, measures, reference
 from mrgantry.evaluate.differences import differences
@@ -151,12 +151,12 @@ def test_a_folder_of_other_scores_is_refused(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     other = synthetic_set(tmp_path, blobs(60, 32, seed=8), "other")
     first = evaluate(real.folder, tmp_path / "out", [good.folder])
-    with pytest.raises(DataError, match="holds scores of other sets, or by other settings"):
+    with pytest.raises(RunError, match="was begun otherwise"):
         evaluate(real.folder, tmp_path / "out", [other.folder])
-    with pytest.raises(DataError, match="other settings"):
+    with pytest.raises(RunError, match="was begun otherwise"):
         evaluate(real.folder, tmp_path / "out", [good.folder], seed=1)
     assert read_scores(tmp_path / "out") == first
-    with pytest.raises(DataError, match="is not empty and holds no scores"):
+    with pytest.raises(RunError, match="is not empty and is not a folder of scores"):
         evaluate(real.folder, good.folder, [other.folder])
 
 

@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from conftest import blobs, write_slices
 from mrgantry.cli import app
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, RunError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import select
 from mrgantry.evaluate.agreement import fit_agreement
@@ -122,9 +122,9 @@ def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path,
             select(made.folder, out, real.folder)
     assert not json.loads((out / "about.json").read_text())["complete"]
     assert select(made.folder, out, real.folder).about.fingerprint == first.about.fingerprint
-    with pytest.raises(DataError, match=r"made with keep = 0\.95, now 0\.9"):
+    with pytest.raises(RunError, match=r"keep was 0\.95, now 0\.9"):
         select(made.folder, out, real.folder, keep=0.9)
-    with pytest.raises(DataError, match="Choose another folder"):
+    with pytest.raises(RunError, match="choose another folder"):
         select(made.folder, made.folder, real.folder)
     twice = select(out, tmp_path / "twice", real.folder, keep=0.5)
     assert twice.about.notes["selected"]["before"]["looked_at"] == 40

@@ -347,7 +347,7 @@ def test_a_table_goes_on_where_it_stopped_and_shows_on_a_page(real, tmp_path, qu
         sensitivity(real.folder, out, faults=["blurr"])
     (tmp_path / "full").mkdir()
     (tmp_path / "full/notes.txt").write_text("mine")
-    with pytest.raises(RunError, match="is not empty and holds no sensitivity table"):
+    with pytest.raises(RunError, match="is not empty and is not a sensitivity table"):
         sensitivity(real.folder, tmp_path / "full")
     write_sensitivity(out, whole)
     text = (out / "sensitivity.md").read_text()

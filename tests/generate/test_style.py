@@ -17,7 +17,8 @@ def test_styles_scale_the_weights_of_each_image():
     got = layer(inputs, styles)
     for number in range(3):
         weight = layer.weight * layer.gain * layer.scales(styles)[number][:, None, None]
-        weight = weight / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8).sqrt()
+        # To sqrt(2) of unit spread, of which a rectifier leaves 1.
+        weight = weight * (2 / (weight.square().sum((1, 2, 3), keepdim=True) + 1e-8)).sqrt()
         wanted = F.conv2d(inputs[number : number + 1], weight, padding=1)
         torch.testing.assert_close(got[number : number + 1], wanted, atol=1e-4, rtol=1e-4)
 

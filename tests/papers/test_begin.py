@@ -32,7 +32,7 @@ def test_mending_a_sentence_leaves_a_run_in_progress_valid(tmp_path):
     for key, part in (("cases", "reading"), ("seeds", "detection")):
         other = study.model_dump()
         (other[part].get("protocol") or other[part])[key] = 7
-        with pytest.raises(RunError, match="begun with other plan"):
+        with pytest.raises(RunError, match="begun otherwise: .*plan"):
             claim(tmp_path / "out", Reproduction.of(other, "study"), None)
 
 

@@ -177,9 +177,9 @@ def test_it_goes_on_where_it_stopped(real, tmp_path, quick, monkeypatch):
     assert compare(*arguments, seeds=2, **options) == found
     assert len(compare(*arguments, seeds=3, **options).outcomes) == 6
     assert (len(trained), len(scored)) == (3, 4)
-    with pytest.raises(RunError, match="begun with other minutes and count"):
+    with pytest.raises(RunError, match="begun otherwise: minutes was .* count was"):
         compare(*arguments, seeds=2, minutes=1, count=50)
-    with pytest.raises(RunError, match="begun with other recipes"):
+    with pytest.raises(RunError, match="begun otherwise: other recipes"):
         compare(*arguments, seeds=2, changes=["lr=1e-3"], **options)
 
 

@@ -198,11 +198,11 @@ def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):
 def test_another_study_or_scale_is_refused(tmp_path):
     claim(tmp_path / "out", smoke("han2018"), None)
     claim(tmp_path / "out", smoke("han2018"), None)
-    with pytest.raises(RunError, match="begun with other scale and plan"):
+    with pytest.raises(RunError, match="begun otherwise: scale .*plan"):
         claim(tmp_path / "out", find_study("han2018").at("laptop"), None)
-    with pytest.raises(RunError, match="begun with other study"):
+    with pytest.raises(RunError, match="begun otherwise: study"):
         claim(tmp_path / "out", smoke("kazuhiro2018"), None)
-    with pytest.raises(RunError, match="begun with other scans"):
+    with pytest.raises(RunError, match="begun otherwise: .*scans"):
         claim(tmp_path / "out", smoke("han2018"), tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").touch()

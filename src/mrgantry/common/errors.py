@@ -3,7 +3,7 @@
     MrgantryError
     ├── DataError      a scan, a cohort or a set of slices is not what it should be
     ├── RecipeError    a recipe, a plan or one of their values is not what it should be
-    └── RunError       a training run cannot start, resume or go on
+    └── RunError       long work cannot begin, or go on, in a folder
         └── DivergedError  one of its losses became NaN or infinite
 
 The message is one or two sentences for a person: what is wrong, where, what was
@@ -24,7 +24,7 @@ class RecipeError(MrgantryError):
 
 
 class RunError(MrgantryError):
-    """A training run cannot start, resume or go on."""
+    """Long work cannot begin, or go on: its folder holds something else, or is not ready."""
 
 
 class DivergedError(RunError):

@@ -75,8 +75,8 @@ def prepare(
         cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Raises:
-        DataError: No subject can be used, or the folder was made with another plan.
-        RunError: The cluster cannot be reached.
+        DataError: No subject can be used.
+        RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
     found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person)
     subjects = choose(found, plan, scans)

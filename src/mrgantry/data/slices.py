@@ -20,6 +20,7 @@ import torch
 from jaxtyping import Bool, Float, Float16, Int, Shaped
 from torch import Tensor
 
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
@@ -270,7 +271,7 @@ def begin(folder: Path, about: About) -> None:
     """Start a set, or go on with one that was started with the same choices.
 
     Raises:
-        DataError: The folder holds a set made with other choices, or other things.
+        RunError: The folder holds a set made with other choices, or other things.
     """
     if not begun(folder, about):
         write_json(folder / "about.json", about.model_dump())
@@ -280,25 +281,16 @@ def begun(folder: Path, about: About) -> bool:
     """Say whether a set was started with the same choices; otherwise its folder is free.
 
     Raises:
-        DataError: The folder holds a set made with other choices, or other things.
+        RunError: The folder holds a set made with other choices, or other things.
     """
-    if folder.exists() and not folder.is_dir():
-        raise DataError(f"{folder} is a file; name a folder for the set of slices.")
-    if (folder / "about.json").is_file():
-        before = read_about(folder)
-        old = before.choices | {"channels": before.channels, "size": before.size}
-        new = about.choices | {"channels": about.channels, "size": about.size}
-        changed = [key for key in new if _plain(old.get(key)) != _plain(new[key])]
-        if changed:
-            key = changed[0]
-            raise DataError(
-                f"{folder} was made with {key} = {old.get(key)!r}, now {new[key]!r} is asked "
-                "for. Choose another folder, or delete this one."
-            )
-        return True
-    if any(path.name[0] != "." for path in folder.glob("*")):  # a kill can leave hidden files
-        raise DataError(f"{folder} is not empty and is not a set of slices; choose another.")
-    return False
+    if not workfolder.is_begun(folder, "about.json", "a set of slices"):
+        return False
+    old, new = (
+        one.choices | {"channels": one.channels, "size": one.size}
+        for one in (read_about(folder), about)
+    )
+    workfolder.refuse_changes(folder, workfolder.as_read(old), new)
+    return True
 
 
 def reopen(folder: Path) -> None:
@@ -454,11 +446,6 @@ def _read_table(path: Path) -> pd.DataFrame:
     if missing:
         raise DataError(f"{path} lacks the column {missing[0]!r}.")
     return table
-
-
-def _plain(value: Any) -> Any:
-    """Compare values as JSON would hold them: tuples and lists are the same."""
-    return [_plain(one) for one in value] if isinstance(value, list | tuple) else value
 
 
 def safe_name(name: str) -> str:

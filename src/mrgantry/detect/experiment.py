@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
-from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common import workfolder
 from mrgantry.common.device import best_device, device_name
 from mrgantry.common.errors import RunError
 from mrgantry.common.files import read_json, write_json
@@ -198,11 +198,10 @@ def settle(out: Path, terms: ExperimentTerms) -> Begun:
         RunError: The folder holds one on other terms, or other things.
     """
     path = out / "experiment.json"
-    if any((out / "parts").glob("*.json")):
+    if workfolder.is_begun(out, path.name, "an experiment") and any((out / "parts").glob("*.json")):
         begun = Begun.of(read_json(path), f"experiment {path}")
-        refuse_changes(out, begun.terms.model_dump(), terms.model_dump())
+        workfolder.refuse_changes(out, begun.terms.model_dump(mode="json"), terms.model_dump())
         return begun
-    refuse_others(out, path.name, "an experiment")
     precision = choose_precision(terms.training, best_device()).precision
     assert precision != "auto"
     begun = Begun(terms=terms, precision=precision, device=device_name())

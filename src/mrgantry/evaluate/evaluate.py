@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, write_scores
@@ -77,8 +78,8 @@ def evaluate(
 
     Raises:
         DataError: The sets show different things, a generator has seen a subject it is to
-            be compared with, there are too few images or draws, some are not finite, or `out`
-            holds other scores or other things.
+            be compared with, there are too few images or draws, or some are not finite.
+        RunError: `out` holds other scores, or other things.
     """
     if draws is not None and draws < FEWEST_DRAWS:
         raise DataError(f"An interval needs {FEWEST_DRAWS} draws or more, not {draws}.")
@@ -148,25 +149,12 @@ def claim(out: Path, terms: dict[str, Any]) -> None:
     """Begin a folder of scores, or go on with one on the same terms.
 
     Raises:
-        DataError: It holds scores of other sets or by other settings, or other things.
+        RunError: It holds scores of other sets or by other settings, or other things.
     """
-    path = out / "terms.json"
     kept = {key: value for key, value in terms.items() if key != "synthetic"}
     kept["synthetic"] = [one["fingerprint"] for one in terms["synthetic"]]
     kept["real"] = {key: terms["real"][key] for key in ("fingerprint", "split", "only")}
-    if path.is_file():
-        if read_json(path) != kept:
-            raise DataError(
-                f"{out} holds scores of other sets, or by other settings; choose another folder, "
-                "or delete this one."
-            )
-    elif out.is_dir() and any(one.name[0] != "." for one in out.iterdir()):
-        raise DataError(
-            f"{out} is not empty and holds no scores that this version began; choose another "
-            "folder, or delete this one."
-        )
-    else:
-        write_json(path, kept)
+    workfolder.begin(out, "terms.json", "a folder of scores", kept)
 
 
 def held_out(real: SliceSet, against: str, only: Sequence[str] = ()) -> SliceSet:

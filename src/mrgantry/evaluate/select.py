@@ -77,7 +77,8 @@ def select(
 
     Raises:
         DataError: The sets do not fit each other or are unfit, there are too few real images
-            or labels, no image is left, or `out` holds something else.
+            or labels, or no image is left.
+        RunError: `out` holds something else.
     """
     if not 0 < keep <= 1:
         raise DataError(f"The share of real images to keep must be above 0 and at most 1: {keep}.")

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from threadpoolctl import threadpool_limits
 
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen, unknown
@@ -178,7 +179,7 @@ def sensitivity(
     terms = SensitivityTerms(
         fingerprint=data.about.fingerprint, seed=seed, features=tuple(features), networks=networks
     )
-    begin(out, terms)
+    workfolder.begin(out, "terms.json", "a sensitivity table", terms.model_dump())
     items = [
         FaultTask(
             slices=slices, out=out, terms=terms, turn=turn, fault=fault.name, strength=strength
@@ -233,25 +234,6 @@ def chosen(names: Sequence[str]) -> list[Fault]:
         if name not in known:
             raise RunError(unknown("fault", name, known, "sensitivity table"))
     return [fault for fault in FAULTS if not names or fault.name in names or fault is FAULTS[0]]
-
-
-def begin(out: Path, terms: SensitivityTerms) -> None:
-    """Start a table, or go on with one on the same terms.
-
-    Raises:
-        RunError: The folder holds another table, or other things.
-    """
-    path = out / "terms.json"
-    if path.is_file():
-        if SensitivityTerms.of(read_json(path), f"terms {path}") != terms:
-            raise RunError(
-                f"{out} holds a table of other slices, seed, features or networks; choose another "
-                "folder, or delete this one."
-            )
-    elif any(one.name[0] != "." for one in out.glob("*")):
-        raise RunError(f"{out} is not empty and holds no sensitivity table; choose another folder.")
-    else:
-        write_json(path, terms.model_dump())
 
 
 def work_through(items: Sequence[FaultTask], workers: int | None) -> None:

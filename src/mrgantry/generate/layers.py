@@ -116,12 +116,24 @@ class EqualConv2d(nn.Module):
     def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c2 h2 w2"]:
         """Convolve with the scaled weights."""
         weight = self.weight * (self.scale / 4 if self.resample == "down" else self.scale)
+        inputs = channels_side_by_side(inputs)
         if self.resample == "up":
             weight = sum_of_shifts(weight.flip(2, 3)).transpose(0, 1)
             return F.conv_transpose2d(inputs, weight, self.bias, 2, self.padding)
         if self.resample == "down":
             return F.conv2d(inputs, sum_of_shifts(weight), self.bias, 2, self.padding)
         return F.conv2d(inputs, weight, self.bias, padding=self.padding)
+
+
+def channels_side_by_side(images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    """Say of images with one channel that they lie as convolutions want them.
+
+    They lie both ways, and a convolution of single pixels would take the other, and all that
+    follows would be laid out anew.
+    """
+    if images.shape[1] > 1:
+        return images
+    return images.reshape(len(images), *images.shape[2:], 1).permute(0, 3, 1, 2)
 
 
 def sum_of_shifts(kernels: Float[Tensor, "o i k k"]) -> Float[Tensor, "o i k+1 k+1"]:

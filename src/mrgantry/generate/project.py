@@ -112,9 +112,9 @@ def project(
         seed: Of the choice of slices, and of the starts.
 
     Raises:
-        DataError: The slices do not fit the run, they were not its training slices, there is
-            no such slice, or the folder holds something else.
-        RunError: The run has no weights yet.
+        DataError: The slices do not fit the run, they were not its training slices, or there
+            is no such slice.
+        RunError: The run has no weights yet, or the folder holds something else.
     """
     opened, data = Run.open(run), SliceSet.open(slices)
     flow = isinstance(opened.recipe, FlowRecipe)

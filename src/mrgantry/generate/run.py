@@ -23,6 +23,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
@@ -141,7 +142,8 @@ class Run:
         Raises:
             RunError: The folder holds another recipe or other data.
         """
-        if (folder / "run.json").is_file():
+        begun = workfolder.is_begun(folder, "recipe.json", "a training run")
+        if begun and (folder / "run.json").is_file():  # a kill can leave the recipe alone
             run = cls.open(folder)
             goes_on = _goes_on(run.recipe, recipe)
             changes = [] if goes_on else recipe.differences(run.recipe)
@@ -161,9 +163,6 @@ class Run:
                 write_json(folder / "recipe.json", recipe.model_dump())
                 write_json(folder / "run.json", run.facts.model_dump())
             return run
-        # A kill can leave hidden files of a write, or the recipe without the facts.
-        if any(path.name[0] != "." and path.name != "recipe.json" for path in folder.glob("*")):
-            raise RunError(f"{folder} is not empty and is not a run; choose another folder.")
         write_json(folder / "recipe.json", recipe.model_dump())
         write_json(folder / "run.json", facts.model_dump())
         return cls(folder, recipe, facts)

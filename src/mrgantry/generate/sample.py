@@ -50,7 +50,8 @@ def sample(
         how: Of a flow: how to draw where not as its recipe says, as "steps=40".
 
     Raises:
-        DataError: The run has no weights or no such label, or the folder holds another set.
+        DataError: The run has no weights or no such label.
+        RunError: The folder holds another set, or other things.
         RecipeError: A flow cannot be drawn from in that way, or the run is none.
     """
     if count < 1:

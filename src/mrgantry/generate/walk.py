@@ -91,9 +91,9 @@ def walk(
         gif_seconds: How long the animation takes there and back.
 
     Raises:
-        DataError: There are too few seeds or steps, no such method, the run has no such label,
-            or the folder holds something else.
-        RunError: The run has no weights yet.
+        DataError: There are too few seeds or steps, no such method, or the run has no such
+            label.
+        RunError: The run has no weights yet, or the folder holds something else.
     """
     if len(seeds) < 2 or steps < 2:
         raise DataError(

@@ -3,9 +3,8 @@
 from pathlib import Path
 from typing import Any
 
-from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.common.files import read_json, write_json
 from mrgantry.common.weights import fetched
 from mrgantry.data.prepare import choose
 from mrgantry.data.rows import choose_rows
@@ -39,12 +38,7 @@ def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
         **study.changes.model_dump(mode="json"),
         "plan": study.model_dump(mode="json", exclude=WORDS),
     }
-    path = out / "reproduction.json"
-    if path.is_file():
-        refuse_changes(out, read_json(path), terms)
-        return
-    refuse_others(out, path.name, "a reproduction")
-    write_json(path, terms)
+    workfolder.begin(out, "reproduction.json", "a reproduction", terms)
 
 
 def check_options(work: Work) -> None:

@@ -12,7 +12,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from mrgantry.common.claims import refuse_changes, refuse_others
+from mrgantry.common import workfolder
 from mrgantry.common.device import device_name
 from mrgantry.common.errors import DivergedError, RecipeError
 from mrgantry.common.files import read_json, write_json
@@ -262,11 +262,10 @@ def settle(out: Path, terms: ComparisonTerms, rows: SliceSet, say: Callable[[str
         RunError: The folder holds a comparison on other terms, or other things.
     """
     path = out / "budget.json"
-    if path.is_file():
+    if workfolder.is_begun(out, path.name, "a comparison"):
         budget = Budget.of(read_json(path), f"budget {path}")
-        refuse_changes(out, budget.terms.model_dump(), terms.model_dump())
+        workfolder.refuse_changes(out, budget.terms.model_dump(mode="json"), terms.model_dump())
         return budget
-    refuse_others(out, path.name, "a comparison")
     say(f"Timing {len(terms.recipes)} recipes, so that each gets {terms.minutes:g} minutes a run")
     paces = tuple(measure_paces(rows, terms.recipes))
     lengths = [

@@ -264,11 +264,21 @@ STUDY = Reproduction(
         ),
         Scale(
             name="laptop",
-            limits="A quarter of the paper's resolution and a few of its epochs: what diverges "
-            "soon shows, which model is best in the end does not.",
+            limits="Each architecture under the loss that the paper found best for it, at a "
+            "quarter of its resolution, with a half or a quarter of its channels, in batches of "
+            "16, which learn sooner, and a few of its epochs: what diverges soon shows, which "
+            "model is best in the end does not.",
             subjects=60,
             sizes={256: 64},
-            images=20_000,
+            images=40_000,
+            recipe={"batch": "16"},
+            networks={
+                "delplace-dcgan": {"network.width": "128", "network.critic_width": "32"},
+                "srresnet": {"network.width": "32", "network.critic_width": "16"},
+                "progressive": {"network.base": "1024", "network.widest": "128"},
+                # As style-64 has them.
+                "style": {"network.base": "1024", "loss.r1": "0.0512"},
+            },
             models={"dcgan-dragan": {}, "srresnet-dragan": {}, "progan-wgangp": {}, "style": {}},
             samples=1000,
         ),

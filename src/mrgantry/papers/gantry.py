@@ -15,6 +15,7 @@ from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
 SIZES = (64, 128, 256)
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
+STYLE_BATCH = 16
 OUTER = {64: (), 128: (32,), 256: (32,)}  # channels of levels that see blocks of half the side
 # Where pixels are smaller than what was scanned, tissue is smooth, and the last traces of noise
 # show: at 128 pixels and more, times scatter so widely that the network meets these.
@@ -65,12 +66,13 @@ def style_recipe(size: int) -> GanRecipe:
     return GanRecipe(
         name=f"style-{size}",
         size=size,
-        network=Style(base=2048 if size < 256 else 4096),
-        loss=Original(r1=1.0, every=8),
+        network=Style(base=16 * size),  # sixteen channels at full size, whatever that is
+        # By the rule of Karras et al. (2020, ADA, table 3's "auto"): 0.0002 pixels / batch.
+        loss=Original(r1=2e-4 * size**2 / STYLE_BATCH, every=8),
         optimiser=Adam(lr=2e-3, beta1=0, beta2=0.99),
         images=GAN_IMAGES[size],
-        batch=32,
-        ema=5_000,
+        batch=STYLE_BATCH,
+        ema=10_000,
         labels=("tumour", "sequence"),
         augment=Augment(ramp=50_000),
     )

@@ -295,17 +295,18 @@ STUDY = Reproduction(
         ),
         Scale(
             name="laptop",
-            limits="A quarter of the paper's resolution and a tenth of its training: whether "
-            "synthetic images help at that size, it can show; what they do at the paper's, not.",
+            limits="A quarter of the paper's resolution, a quarter of its channels, a small "
+            "classifier and an eighth of its training: whether synthetic images help at that size, "
+            "it can show; what they do at the paper's, not.",
             subjects=60,
             sizes={256: 64},
             plan={"splits": (0.6, 0.2, 0.2)},
-            images=50_000,
-            recipe={"precision": "fp32"},
+            images=60_000,
+            networks={"progressive": {"network.base": "2048", "network.widest": "128"}},
             samples=2000,
             detection={
                 "training": ClassifierTraining(
-                    network="resnet18", weights="scratch", crop=CROP, batch=64, precision="fp32"
+                    network="small", weights="scratch", crop=CROP, batch=32
                 ),
                 "real_share": 0.5,
                 "ratios": (1.0,),

@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from mrgantry import __version__
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.progress import progress
@@ -113,7 +114,8 @@ def simulate(
         The folder.
 
     Raises:
-        DataError: An argument is out of range, or the folder holds another cohort.
+        DataError: An argument is out of range.
+        RunError: The folder holds another cohort, or other things.
         RunError: The cluster cannot be reached.
     """
     chosen = [name for name in SEQUENCES if name in sequences]
@@ -234,32 +236,20 @@ def _about(cohort: Path, design: Design) -> dict[str, Any]:
 
 
 def _claim(cohort: Path, about: dict[str, Any]) -> None:
-    """Take the folder for this cohort, or refuse one that holds something else."""
-    if cohort.exists() and not cohort.is_dir():
-        raise DataError(f"{cohort} is a file; name a folder for the cohort.")
+    """Take the folder for this cohort, or go on with the same one; more subjects are welcome.
+
+    Raises:
+        RunError: It holds a cohort of other arguments, or other things.
+    """
     _sweep(cohort)
-    file = cohort / "cohort.json"
-    if file.exists():
-        _compare(cohort, read_json(file), about)
-    elif cohort.exists() and any(cohort.iterdir()):
-        raise DataError(f"{cohort} holds other files; name a new or empty folder.")
-    write_json(file, about)
-
-
-def _compare(cohort: Path, old: Any, about: dict[str, Any]) -> None:
-    """Refuse to continue a cohort with other arguments; more subjects are welcome."""
-    if not isinstance(old, dict) or not isinstance(old.get("arguments"), dict):
-        raise DataError(f"{cohort / 'cohort.json'} describes no simulated cohort; name another.")
-    before = old | old["arguments"]
-    now = {"recipe": RECIPE} | about["arguments"] | {"people": about["people"]}
-    for name, value in now.items():
-        if name == "subjects" and before.get(name, 0) <= value:
-            continue
-        if before.get(name) != value:
-            raise DataError(
-                f"{cohort} was simulated with {name} {before.get(name)}, not {value}; "
-                "repeat its arguments (or more subjects), or name another folder."
-            )
+    if workfolder.is_begun(cohort, "cohort.json", "a simulated cohort"):
+        old = read_json(cohort / "cohort.json")
+        before = old | old["arguments"]
+        now = {"recipe": RECIPE} | about["arguments"] | {"people": about["people"]}
+        if before["subjects"] <= now["subjects"]:
+            del now["subjects"]
+        workfolder.refuse_changes(cohort, before, now)
+    write_json(cohort / "cohort.json", about)
 
 
 def _sweep(folder: Path) -> None:

@@ -11,6 +11,7 @@ import pandas as pd
 from jaxtyping import Float, Float16, Float32, UInt16
 from PIL import Image
 
+from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, whole, write_json
 from mrgantry.common.frozen import Frozen, unknown
@@ -68,7 +69,8 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
 
     Raises:
         DataError: The folder is no complete set of slices, lacks the split, or two ids
-            would give one file; or `out` holds other things.
+            would give one file.
+        RunError: `out` holds other things.
     """
     if format not in FORMATS:
         raise DataError(unknown("format", format, list(FORMATS), "option --format"))
@@ -226,13 +228,9 @@ def _claim(out: Path, origin: Origin) -> None:
     """Start an export, or go on with the same one.
 
     Raises:
-        DataError: The folder holds other things: old files would pass for new ones.
+        RunError: The folder holds other things: old files would pass for new ones.
     """
-    if any(one.name[0] != "." for one in out.glob("*")):
-        path = out / ORIGIN
-        before = Origin.of(read_json(path), f"{ORIGIN} of {out}") if path.is_file() else None
-        if before is None or before.model_copy(update={"command": origin.command}) != origin:
-            raise DataError(
-                f"{out} is not empty, and what it holds is not this export; choose another folder."
-            )
+    if workfolder.is_begun(out, ORIGIN, "an export"):
+        terms = origin.model_dump(exclude={"command"})
+        workfolder.refuse_changes(out, read_json(out / ORIGIN), terms)
     write_json(out / ORIGIN, origin.model_dump())

@@ -73,8 +73,9 @@ def import_slices(
         strict: Stop at the first bad file instead of skipping it.
 
     Raises:
-        DataError: No file can be used, sizes differ, two images have one id, it is not
-            known whose real images these are, or `slices` holds other things.
+        DataError: No file can be used, sizes differ, two images have one id, or it is
+            not known whose real images these are.
+        RunError: `slices` holds other things.
     """
     plan = plan or ImportPlan()
     if slices.resolve().is_relative_to(folder.resolve()):

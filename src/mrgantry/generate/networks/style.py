@@ -110,7 +110,6 @@ class StyleGenerator(nn.Module):
         features = self.constant.expand(len(inputs), -1, -1, -1)
         images: Tensor | None = None
         for level in self.levels:
-            features = features if images is None else doubled(features)
             features, shown = level(features, styles, latents)
             images = shown if images is None else doubled(images) + shown
         assert images is not None
@@ -153,13 +152,13 @@ class StyleLevel(nn.Module):
     def __init__(self, plan: Style, number: int, narrow: int, wide: int, channels: int) -> None:
         super().__init__()
         side = START << number
-        self.first = Textured(narrow, wide, side, plan, 2 * number)
+        self.first = Textured(narrow, wide, side, plan, 2 * number, doubles=number > 0)
         self.second = Textured(wide, wide, side, plan, 2 * number + 1)
         self.shown = Styled(wide, channels, 1, plan.style, demodulated=False)
 
     def forward(
         self, features: Float[Tensor, "n f h w"], styles: Tensor, latents: Tensor
-    ) -> tuple[Float[Tensor, "n f2 h w"], Float[Tensor, "n c h w"]]:
+    ) -> tuple[Float[Tensor, "n f2 h2 w2"], Float[Tensor, "n c h2 w2"]]:
         """Give the features for the next level, and this one's part of the image."""
         features = self.first(features, styles, latents)
         features = self.second(features, styles, latents)
@@ -179,14 +178,18 @@ class Textured(nn.Module):
         side: Height and width.
         plan: Lengths.
         number: What the directions follow from.
+        doubles: Whether the side is doubled on the way; what comes in has half of it.
     """
 
     chosen: Int[Tensor, "3 p"]
     speeds: Float[Tensor, "3 p"]
     phases: Float[Tensor, " p"]
 
-    def __init__(self, narrow: int, wide: int, side: int, plan: Style, number: int) -> None:
+    def __init__(
+        self, narrow: int, wide: int, side: int, plan: Style, number: int, doubles: bool = False
+    ) -> None:
         super().__init__()
+        self.doubles = doubles
         self.convolution = Styled(narrow, wide, 3, plan.style)
         self.strength = nn.Parameter(torch.zeros(()))
         self.leaky = Leaky()
@@ -199,12 +202,16 @@ class Textured(nn.Module):
 
     def forward(
         self, inputs: Float[Tensor, "n c h w"], styles: Tensor, latents: Float[Tensor, "n z"]
-    ) -> Float[Tensor, "n c2 h w"]:
+    ) -> Float[Tensor, "n c2 h2 w2"]:
         """Convolve, add noise and bias, and rectify."""
         outputs = self.convolution(inputs, styles)
+        # Doubled after it is convolved, a quarter of the work; the next one sharpens it.
+        outputs = doubled(outputs) if self.doubles else outputs
         noise = self.noise(latents).reshape(len(latents), 1, *outputs.shape[2:])
-        added = self.strength * noise + self.convolution.bias[:, None, None]
-        return self.leaky(outputs + added.to(outputs.dtype)) * 2**0.5
+        # One after the other, so that neither is spread out over all channels and pixels first.
+        outputs = outputs + (self.strength * noise).to(outputs.dtype)
+        outputs = outputs + self.convolution.bias.to(outputs.dtype)[:, None, None]
+        return self.leaky(outputs)
 
     def noise(self, latents: Float[Tensor, "n z"]) -> Float[Tensor, "n p"]:
         """Give noise of unit spread; computed pixel by pixel, since products in bf16 are coarse."""
@@ -223,7 +230,8 @@ class Styled(nn.Module):
         wide: Channels that go out.
         kernel: Height and width.
         style: Length of a style.
-        demodulated: Whether outputs are brought to the spread they would have without a style.
+        demodulated: Whether outputs are brought to the spread they would have without a style,
+            and to sqrt(2) of it, which a rectifier then takes away.
     """
 
     def __init__(
@@ -245,7 +253,7 @@ class Styled(nn.Module):
         outputs = F.conv2d(inputs * scales[:, :, None, None], weight, padding="same")
         if self.demodulated:
             power = scales.float().square() @ weight.float().square().sum((2, 3)).T
-            outputs = outputs * (power + 1e-8).rsqrt()[:, :, None, None].to(outputs.dtype)
+            outputs = outputs * (power / 2 + 1e-8).rsqrt()[:, :, None, None].to(outputs.dtype)
         return outputs
 
 
