@@ -29,7 +29,7 @@ def frechet() -> None:
     import torch
     from torchmetrics.image.fid import _compute_fid
 
-    from mrgantry.evaluate.frechet import distance_of_moments, moments
+    from mrgantry.evaluate.measures.frechet import distance_of_moments, moments
 
     random = np.random.default_rng(0)
     mixing = random.standard_normal((DIMS, DIMS)) / DIMS**0.5

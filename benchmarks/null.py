@@ -18,8 +18,8 @@ import numpy as np
 from rich.progress import track
 
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate.features import fit_directions
-from mrgantry.evaluate.measures import all_measures
+from mrgantry.evaluate.extractors.features import fit_directions
+from mrgantry.evaluate.measures.listed import all_measures
 from mrgantry.evaluate.reference import COMPONENTS, Reference, beside, refer
 from mrgantry.evaluate.scoring import Candidate, Floors, score
 from mrgantry.evaluate.verdict import QUESTIONS, SetVerdict, verdicts

@@ -18,9 +18,9 @@ from scipy.ndimage import gaussian_filter
 
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.brain.features import brain_networks
-from mrgantry.evaluate.features import Images, random_network
-from mrgantry.evaluate.manifold import kth_nearest
-from mrgantry.evaluate.plausible import NOBODY, USUAL, fit_distances
+from mrgantry.evaluate.extractors.features import Images, random_network
+from mrgantry.evaluate.measures.manifold import kth_nearest
+from mrgantry.evaluate.selection.plausible import NOBODY, USUAL, fit_distances
 
 DEALS = 20
 KEEP = 0.95

@@ -25,8 +25,8 @@ import numpy as np
 import pandas as pd
 
 from mrgantry.data.slices import COLUMNS, About, begin, finish, write_part
-from mrgantry.study.create import create
-from mrgantry.study.pools import Sources
+from mrgantry.study.cases.create import create
+from mrgantry.study.cases.pools import Sources
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.study import Reader
 

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 from starlette.testclient import TestClient
 
-from mrgantry.study.app import make_app
+from mrgantry.study.database.store import Person, Store, fill, hashed
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.store import Person, Store, fill, hashed
+from mrgantry.study.server.app import make_app
 from mrgantry.study.study import Study, StudyFacts
 
 URL = "http://127.0.0.1:8000"

@@ -54,7 +54,7 @@ def test_help_of_the_reader_study_teaches_with_an_example(verb):
 
 
 def test_a_missing_optional_part_is_named(tmp_path, monkeypatch, capsys):
-    monkeypatch.delitem(sys.modules, "mrgantry.study.serve", raising=False)
+    monkeypatch.delitem(sys.modules, "mrgantry.study.server.serve", raising=False)
     monkeypatch.setitem(sys.modules, "uvicorn", None)
     monkeypatch.setattr(sys, "argv", ["mrgantry", "study", "serve", str(tmp_path)])
     with pytest.raises(SystemExit, match="1"):
@@ -198,7 +198,9 @@ def test_the_words_of_the_readme_work_one_after_the_other(tmp_path):
 def test_all_but_the_reader_study_works_without_its_extra():
     """A plain install has neither a web server nor a database."""
     absent = ("sqlalchemy", "fastapi", "uvicorn", "statsmodels", "krippendorff", "psutil")
-    verbs = "cli.detection, mrgantry.cli.results, mrgantry.papers.demo, mrgantry.papers.compare"
+    verbs = (
+        "cli.detection, mrgantry.cli.results, mrgantry.workflows.demo, mrgantry.workflows.compare"
+    )
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent})); "
         f"import mrgantry.report, mrgantry.report.comparison, mrgantry.detect, mrgantry.{verbs}"

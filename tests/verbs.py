@@ -9,7 +9,7 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.data.slices import read_about
 from mrgantry.papers import find_study
 
-module = importlib.import_module("mrgantry.papers.reproduce")
+module = importlib.import_module("mrgantry.workflows.reproduce")
 
 
 class Verbs:

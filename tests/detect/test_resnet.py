@@ -6,7 +6,7 @@ import torch
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.detect import resnet
 from mrgantry.detect.resnet import Basic, Bottleneck, ResNet, adapted, build, load_published
-from mrgantry.evaluate.pretrained import _name
+from mrgantry.evaluate.extractors.pretrained import _name
 
 SHALLOW = (1, 2, 1, 1)
 

@@ -7,8 +7,10 @@ import pytest
 from sklearn.metrics import roc_auc_score
 
 from conftest import blobs
-from mrgantry.evaluate import c2st
-from mrgantry.evaluate.c2st import (
+from mrgantry.evaluate.cloud import Cloud
+from mrgantry.evaluate.extractors.features import flat
+from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures.c2st import (
     FOLDS,
     TwoSampleTrial,
     accuracy_of,
@@ -24,8 +26,6 @@ from mrgantry.evaluate.c2st import (
     spread,
     trial_of,
 )
-from mrgantry.evaluate.cloud import Cloud
-from mrgantry.evaluate.features import flat
 
 quick = partial(network, most_steps=100)
 

@@ -7,8 +7,10 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.score import read_scores
-from mrgantry.evaluate import c2st, evaluate, measures, reference
+from mrgantry.evaluate import evaluate, reference
 from mrgantry.evaluate.differences import differences
+from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures import listed as measures
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.evaluate.verdict import QUESTIONS, read_verdicts
 

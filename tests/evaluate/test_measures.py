@@ -10,24 +10,23 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from conftest import blobs
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import interval
-from mrgantry.evaluate import delplace
 from mrgantry.evaluate.cloud import Cloud, Pair, draw, half_of_subjects
-from mrgantry.evaluate.embedding import tsne
-from mrgantry.evaluate.features import (
+from mrgantry.evaluate.extractors.embedding import tsne
+from mrgantry.evaluate.extractors.features import (
     fit_directions,
     flat,
     principal_components,
     random_network,
     reduced_images,
 )
-from mrgantry.evaluate.frechet import frechet_distance
-from mrgantry.evaluate.kernel import kernel_distance
-from mrgantry.evaluate.manifold import manifold, reach
-from mrgantry.evaluate.measures import Kind, Measure
-from mrgantry.evaluate.ms_ssim import ms_ssim, scales, similarity_of_pairs
-from mrgantry.evaluate.neighbours import copying, nearest
-from mrgantry.evaluate.scoring import floor_of
-from mrgantry.evaluate.spectrum import (
+from mrgantry.evaluate.measures import delplace
+from mrgantry.evaluate.measures.frechet import frechet_distance
+from mrgantry.evaluate.measures.kernel import kernel_distance
+from mrgantry.evaluate.measures.listed import Kind, Measure
+from mrgantry.evaluate.measures.manifold import manifold, reach
+from mrgantry.evaluate.measures.ms_ssim import ms_ssim, scales, similarity_of_pairs
+from mrgantry.evaluate.measures.neighbours import copying, nearest
+from mrgantry.evaluate.measures.spectrum import (
     BANDS,
     directional_difference,
     directional_spectrum,
@@ -35,6 +34,7 @@ from mrgantry.evaluate.spectrum import (
     radial_spectrum,
     spectral_difference,
 )
+from mrgantry.evaluate.scoring import floor_of
 
 
 def cloud(count=80, seed=0, shift=0.0, people=16):

@@ -11,8 +11,8 @@ from torch import nn
 
 from conftest import blobs
 from mrgantry.common.errors import DataError
-from mrgantry.evaluate import pretrained
-from mrgantry.evaluate.pretrained import NETWORKS, PRETRAINED, load_extractor
+from mrgantry.evaluate.extractors import pretrained
+from mrgantry.evaluate.extractors.pretrained import NETWORKS, PRETRAINED, load_extractor
 
 IMAGES = np.concatenate([blobs(3, 32), blobs(3, 32, seed=1)], 1)  # two channels
 

@@ -11,9 +11,9 @@ from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import select
-from mrgantry.evaluate.agreement import fit_agreement
-from mrgantry.evaluate.manifold import kth_nearest
-from mrgantry.evaluate.plausible import fit_rules
+from mrgantry.evaluate.measures.manifold import kth_nearest
+from mrgantry.evaluate.selection.agreement import fit_agreement
+from mrgantry.evaluate.selection.plausible import fit_rules
 
 EACH = 5  # images of a subject
 
@@ -117,7 +117,9 @@ def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path,
     assert times == {path: path.stat().st_mtime_ns for path in out.rglob("*")}
     next(out.glob("parts/*.npy")).write_bytes(b"half")
     with monkeypatch.context() as killed:
-        killed.setattr(sys.modules["mrgantry.evaluate.select"], "finish", lambda *_: 1 / 0)
+        killed.setattr(
+            sys.modules["mrgantry.evaluate.selection.select"], "finish", lambda *_: 1 / 0
+        )
         with pytest.raises(ZeroDivisionError):
             select(made.folder, out, real.folder)
     assert not json.loads((out / "about.json").read_text())["complete"]

@@ -9,10 +9,11 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.data import SlicePlan, prepare
-from mrgantry.evaluate import measures, reference, scoring, sensitivity
+from mrgantry.evaluate import reference, scoring, sensitivity
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.faults import FAULTS, Material, anatomy, head, lesions, selection, texture
 from mrgantry.evaluate.faults.material import Family, in_a_share
+from mrgantry.evaluate.measures import listed as measures
 from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
 from mrgantry.report import sensitivity as page
 from mrgantry.report import write_sensitivity

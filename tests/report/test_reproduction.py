@@ -13,7 +13,7 @@ from mrgantry.detect.findings import Arm, ArmScore, Detection, Effect, Split
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.reproduction import detection, write_reproduction
-from mrgantry.study.analysis import analyse
+from mrgantry.study.statistics.analysis import analyse
 
 MEASURED = ("rho_coded", "sigma_coded", "delta_coded", "rho_formula", "sigma", "delta")
 

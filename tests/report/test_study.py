@@ -9,9 +9,9 @@ from mrgantry.report.study import checklists, write_study
 from mrgantry.report.study import images as study_images
 from mrgantry.report.study.tables import printed_table
 from mrgantry.report.study.words import finding, finding_of_many, percent
-from mrgantry.study.analysis import analyse
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.readings import COLUMNS
+from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.readings import COLUMNS
 from mrgantry.study.study import Block, BlockSource, Reader, Study, StudyFacts
 
 ORDER = (("real", "real"), ("real", "synthetic"), ("synthetic", "real"), ("synthetic", "synthetic"))

@@ -11,12 +11,12 @@ from sqlalchemy.exc import DBAPIError
 from starlette.responses import Response
 from starlette.testclient import TestClient
 
-from mrgantry.study import access
-from mrgantry.study import store as stores
-from mrgantry.study.access import Attempts, Gate, Origins, cookie_name
-from mrgantry.study.app import make_app
-from mrgantry.study.rendering import Pages
-from mrgantry.study.tables import answers
+from mrgantry.study.database import store as stores
+from mrgantry.study.database.tables import answers
+from mrgantry.study.server import access
+from mrgantry.study.server.access import Attempts, Gate, Origins, cookie_name
+from mrgantry.study.server.app import make_app
+from mrgantry.study.server.rendering import Pages
 from reading import BOSS, SCREEN, URL, make_study
 
 PATHS = [

@@ -12,12 +12,12 @@ from sklearn.metrics import roc_auc_score
 
 from answers import answers_of, read_by
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.study.analysis import analyse
-from mrgantry.study.counting import checked, confusion
-from mrgantry.study.imrmc import imrmc
-from mrgantry.study.measured import Estimate, Interval, Proportion
-from mrgantry.study.mrmc import many_readers, panel
-from mrgantry.study.results import Analysis
+from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.counting import checked, confusion
+from mrgantry.study.statistics.imrmc import imrmc
+from mrgantry.study.statistics.measured import Estimate, Interval, Proportion
+from mrgantry.study.statistics.mrmc import many_readers, panel
+from mrgantry.study.statistics.results import Analysis
 
 
 def holds(interval, value):

@@ -12,10 +12,10 @@ from sqlalchemy import func, select
 from sqlalchemy.exc import OperationalError
 
 from mrgantry.common.errors import DataError, RunError
-from mrgantry.study import store as stores
+from mrgantry.study.database import store as stores
+from mrgantry.study.database.tables import answers, events, sendings
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.serve import serve
-from mrgantry.study.tables import answers, events, sendings
+from mrgantry.study.server.serve import serve
 from reading import BOSS, SCREEN, make_study
 
 TIMED = Protocol(name="timed", seconds=10)
@@ -37,7 +37,7 @@ def clock(monkeypatch):
 
     one = Clock()
     monkeypatch.setattr(stores, "time", one)
-    monkeypatch.setattr("mrgantry.study.app.time", one)
+    monkeypatch.setattr("mrgantry.study.server.app.time", one)
     return one
 
 

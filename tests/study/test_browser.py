@@ -15,10 +15,10 @@ from sqlalchemy import select
 
 from conftest import blobs, write_slices
 from mrgantry.papers import find_protocol
-from mrgantry.study import tables
-from mrgantry.study.create import create
-from mrgantry.study.pools import Sources
-from mrgantry.study.readings import read_answers, read_key
+from mrgantry.study.cases.create import create
+from mrgantry.study.cases.pools import Sources
+from mrgantry.study.database import tables
+from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.study import Reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -11,14 +11,14 @@ from sqlalchemy import select
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
-from mrgantry.study import create as creating
-from mrgantry.study import tables
-from mrgantry.study.backup import backup
-from mrgantry.study.create import audited, create
-from mrgantry.study.pools import Sources
+from mrgantry.study.cases import create as creating
+from mrgantry.study.cases.create import audited, create
+from mrgantry.study.cases.pools import Sources
+from mrgantry.study.database import tables
+from mrgantry.study.database.backup import backup
+from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.readings import read_answers, read_key
-from mrgantry.study.store import Given
+from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.study import Reader, Study, read_readers
 
 PROTOCOL = Protocol(name="small", cases=20, practice=4)

@@ -7,8 +7,8 @@ from PIL import Image
 from scipy.ndimage import gaussian_filter
 
 from mrgantry.common.errors import DataError
-from mrgantry.study import traits
-from mrgantry.study.cues import CueAudit, CueGroup, audit
+from mrgantry.study.cases import traits
+from mrgantry.study.cases.cues import CueAudit, CueGroup, audit
 
 
 def heads(seed: int, people: int, each: int = 1, size: int = 32):

@@ -8,7 +8,7 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SliceSet
-from mrgantry.study.draw import PRACTICE, Pool, draw, order
+from mrgantry.study.cases.draw import PRACTICE, Pool, draw, order
 from mrgantry.study.protocol import Protocol, read_protocol
 
 

@@ -11,7 +11,7 @@ from scipy.stats import binomtest
 from sklearn.ensemble import RandomForestClassifier
 from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-from mrgantry.study.tables import truths
+from mrgantry.study.database.tables import truths
 from reading import make_study
 
 OPENED: list[str] = []

@@ -7,8 +7,8 @@ import pytest
 from statsmodels.stats.proportion import confint_proportions_2indep, proportion_confint
 
 from mrgantry.common.errors import DataError
+from mrgantry.study.cases.shown import png
 from mrgantry.study.quiz import QuizCase, hidden, quiz
-from mrgantry.study.shown import png
 
 CHROMIUM = Path("/usr/bin/chromium")
 

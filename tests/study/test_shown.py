@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mrgantry.common.errors import DataError
-from mrgantry.study.shown import png, shown
+from mrgantry.study.cases.shown import png, shown
 
 
 def images_of(*values: float) -> np.ndarray:

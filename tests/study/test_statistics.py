@@ -14,11 +14,11 @@ from statsmodels.stats.multitest import multipletests
 from answers import answers_of, read_by, tumour_answers
 from mrgantry.common.errors import RecipeError
 from mrgantry.papers import han2018, han2018_pggan, kazuhiro2018
-from mrgantry.study.analysis import analyse
-from mrgantry.study.concordance import alpha, fleiss
-from mrgantry.study.contrasts import holm, paired, unpaired
-from mrgantry.study.measured import Confusion
-from mrgantry.study.proportions import (
+from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.concordance import alpha, fleiss
+from mrgantry.study.statistics.contrasts import holm, paired, unpaired
+from mrgantry.study.statistics.measured import Confusion
+from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
     equivalence,
@@ -26,7 +26,7 @@ from mrgantry.study.proportions import (
     power,
     proportion,
 )
-from mrgantry.study.signal_detection import auc_interval, detection, roc
+from mrgantry.study.statistics.signal_detection import auc_interval, detection, roc
 
 HAN = pd.concat(
     [answers_of(row.counts, block=row.label) for row in han2018.PRINTED.rows], ignore_index=True

@@ -10,9 +10,9 @@ from sqlalchemy import delete, insert, select, update
 from sqlalchemy.exc import DBAPIError
 
 from mrgantry.common.errors import DataError
-from mrgantry.study import store as stores
-from mrgantry.study import tables
-from mrgantry.study.store import Given, Store, fill, hashed
+from mrgantry.study.database import store as stores
+from mrgantry.study.database import tables
+from mrgantry.study.database.store import Given, Store, fill, hashed
 from servers import new_database, postgresql
 
 

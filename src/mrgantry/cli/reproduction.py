@@ -57,8 +57,8 @@ def reproduce(
     """
     with installed():
         from mrgantry.papers import find_study
-        from mrgantry.papers.reproduce import reproduce
         from mrgantry.papers.reproduction import UserChanges
+        from mrgantry.workflows.reproduce import reproduce
 
         changes = UserChanges.of(
             {

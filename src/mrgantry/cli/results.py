@@ -241,7 +241,7 @@ def compare(
     with a greater --seeds it adds runs. It takes recipes x seeds x (minutes + 1 or 2 to score).
     """
     from mrgantry.papers import find_recipe
-    from mrgantry.papers.compare import compare
+    from mrgantry.workflows.compare import compare
 
     chosen = [find_recipe(name) for name in recipe or []]
     found = compare(
@@ -290,7 +290,7 @@ def demo(
 
     It takes minutes on a laptop, without a GPU and without data.
     """
-    from mrgantry.papers.demo import demo
+    from mrgantry.workflows.demo import demo
 
     page = demo(out, say=say)
     say(f"Open {page} in a browser.")

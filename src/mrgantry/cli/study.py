@@ -13,7 +13,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
-    from mrgantry.study.results import Analysis
+    from mrgantry.study.statistics.results import Analysis
     from mrgantry.study.study import Reader
 
 Study = Annotated[Path, typer.Argument(help="Folder of the study.")]
@@ -83,8 +83,8 @@ def create(
     """
     with installed():
         from mrgantry.papers import find_protocol
-        from mrgantry.study.create import audited, create
-        from mrgantry.study.pools import Sources
+        from mrgantry.study.cases.create import audited, create
+        from mrgantry.study.cases.pools import Sources
 
         made = create(
             study,
@@ -134,7 +134,7 @@ def serve(
     where they were. The key is never opened.
     """
     with installed():
-        from mrgantry.study.serve import serve
+        from mrgantry.study.server.serve import serve
 
         serve(
             study,
@@ -166,7 +166,7 @@ def score(
     with installed():
         from mrgantry.papers import printed
         from mrgantry.report.study import write_study
-        from mrgantry.study.score import score
+        from mrgantry.study.statistics.score import score
 
         found = score(study, out, key=key, database=_place(database), seed=seed)
         write_study(
@@ -196,8 +196,8 @@ def quiz(
 ) -> None:
     """Write a quiz with its answer key on one HTML page, for teaching or for print."""
     with installed():
+        from mrgantry.study.cases.pools import Sources
         from mrgantry.study.lesson import make_quiz
-        from mrgantry.study.pools import Sources
 
         blocks = [Sources.parse(text) for text in block or []]
         count = make_quiz(
@@ -217,7 +217,7 @@ def backup(
     served.
     """
     with installed():
-        from mrgantry.study.backup import backup
+        from mrgantry.study.database.backup import backup
 
         count = backup(study, out, database)
     say(f"{out} holds {count:,} answers.")

@@ -13,8 +13,8 @@ from mrgantry.data.slices import SliceSet, StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.sets import Real
 from mrgantry.detect.sources import Augmented, Images
-from mrgantry.evaluate.embedding import EACH, PERPLEXITY, tsne
-from mrgantry.evaluate.features import fit_directions, principal_components
+from mrgantry.evaluate.extractors.embedding import EACH, PERPLEXITY, tsne
+from mrgantry.evaluate.extractors.features import fit_directions, principal_components
 from mrgantry.evaluate.reference import COMPONENTS
 
 FEWEST = 12  # images in all, below which a map shows nothing

@@ -23,7 +23,7 @@ from mrgantry.data.fitness import check_alike, check_unseen, mismatches
 from mrgantry.data.rows import choose_rows, meets
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.differences import differences, write_differences
-from mrgantry.evaluate.manifold import K
+from mrgantry.evaluate.measures.manifold import K
 from mrgantry.evaluate.pictures import map_of_groups, pictures_of
 from mrgantry.evaluate.reference import (
     FEWEST,

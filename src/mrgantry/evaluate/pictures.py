@@ -8,9 +8,9 @@ from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.brain.features import BRAIN_NET
 from mrgantry.evaluate.cloud import Cloud
-from mrgantry.evaluate.embedding import PERPLEXITY, Rows, tsne
-from mrgantry.evaluate.measures import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
-from mrgantry.evaluate.neighbours import nearest, ratio
+from mrgantry.evaluate.extractors.embedding import PERPLEXITY, Rows, tsne
+from mrgantry.evaluate.measures.listed import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
+from mrgantry.evaluate.measures.neighbours import nearest, ratio
 from mrgantry.evaluate.reference import Reference
 
 SHOWN = 8  # suspicious pairs that are kept

@@ -10,7 +10,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.brain.features import BRAIN_MAP, brain_networks
 from mrgantry.evaluate.cloud import Cloud
-from mrgantry.evaluate.features import (
+from mrgantry.evaluate.extractors.features import (
     Extractor,
     Images,
     fit_directions,
@@ -19,8 +19,8 @@ from mrgantry.evaluate.features import (
     random_network,
     reduced_images,
 )
-from mrgantry.evaluate.manifold import K, kth_nearest
-from mrgantry.evaluate.measures import (
+from mrgantry.evaluate.extractors.pretrained import load_extractor
+from mrgantry.evaluate.measures.listed import (
     DIRECTIONS,
     MIRRORED,
     OUTLYING,
@@ -32,9 +32,9 @@ from mrgantry.evaluate.measures import (
     all_measures,
     all_tests,
 )
-from mrgantry.evaluate.neighbours import nearest
-from mrgantry.evaluate.pretrained import load_extractor
-from mrgantry.evaluate.spectrum import directional_spectrum, radial_spectrum
+from mrgantry.evaluate.measures.manifold import K, kth_nearest
+from mrgantry.evaluate.measures.neighbours import nearest
+from mrgantry.evaluate.measures.spectrum import directional_spectrum, radial_spectrum
 
 COMPONENTS = 64
 FEWEST = 4  # subjects: two in each half, one in each fold of a classifier

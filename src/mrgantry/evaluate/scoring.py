@@ -16,10 +16,10 @@ from scipy import stats
 from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
 from mrgantry.common.workers import in_threads
-from mrgantry.evaluate import c2st
-from mrgantry.evaluate.c2st import ClassifierAnswers, PeopleEstimate, TwoSampleTrial
 from mrgantry.evaluate.cloud import Cloud, Pair, draw
-from mrgantry.evaluate.measures import Kind, Measure, Test
+from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures.c2st import ClassifierAnswers, PeopleEstimate, TwoSampleTrial
+from mrgantry.evaluate.measures.listed import Kind, Measure, Test
 from mrgantry.evaluate.reference import Reference
 
 Values = list[tuple[float, ...]]  # one row a draw, one number a kind

@@ -21,8 +21,8 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.score import Score
 from mrgantry.common.statistics import holm
-from mrgantry.evaluate.c2st import POWER
 from mrgantry.evaluate.explained import title_of
+from mrgantry.evaluate.measures.c2st import POWER
 
 Answer = Literal["yes", "no", "cannot tell"]
 LEVEL = 0.025  # one-sided

@@ -7,7 +7,7 @@ from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import unknown
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.generate.recipe import AnyRecipe
-from mrgantry.papers import delplace2020, demo, gantry, han2018, han2018_pggan, kazuhiro2018
+from mrgantry.papers import delplace2020, gantry, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.papers.reproduction import Reproduction
 from mrgantry.study.printed import Printed
 from mrgantry.study.protocol import Protocol, read_protocol
@@ -15,7 +15,6 @@ from mrgantry.study.protocol import Protocol, read_protocol
 RECIPES: dict[str, AnyRecipe] = {
     recipe.name: recipe
     for recipe in (
-        demo.RECIPE,
         *gantry.RECIPES,
         *han2018.RECIPES,
         *han2018_pggan.RECIPES,

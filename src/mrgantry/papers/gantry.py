@@ -94,6 +94,10 @@ def _monai(size: int) -> FlowRecipe:
     )
 
 
-RECIPES = tuple(
-    make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES
+# That of the demonstration, as long as a minute or two allow: it begins with brains.
+DEMO = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "labels": ()})
+
+RECIPES = (
+    DEMO,
+    *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
 )

@@ -8,7 +8,7 @@ from mrgantry.common.score import Score
 from mrgantry.detect.findings import Detection
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.study.printed import Printed, PrintedValues
-from mrgantry.study.results import Analysis
+from mrgantry.study.statistics.results import Analysis
 
 
 @dataclass(frozen=True)

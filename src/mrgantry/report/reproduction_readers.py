@@ -9,9 +9,9 @@ from mrgantry.report.reproduced import ModelResult, Reproduced
 from mrgantry.report.scores import cell
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
-from mrgantry.study.measured import Confusion
 from mrgantry.study.printed import Printed, PrintedRow
-from mrgantry.study.results import ALL, Analysis, Reading
+from mrgantry.study.statistics.measured import Confusion
+from mrgantry.study.statistics.results import ALL, Analysis, Reading
 
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 

@@ -21,7 +21,7 @@ from mrgantry.evaluate.explained import (
     features_text,
     title_of,
 )
-from mrgantry.evaluate.spectrum import frequencies
+from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.report import charts, figures
 from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks
 from mrgantry.report.rendering import between, number

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from mrgantry.study.cases import pixels
-from mrgantry.study.draw import Pool, draw, order
-from mrgantry.study.pools import Sources, check_names, open_pool
+from mrgantry.study.cases.cases import pixels
+from mrgantry.study.cases.draw import Pool, draw, order
+from mrgantry.study.cases.pools import Sources, check_names, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.quiz import QuizCase, quiz
 

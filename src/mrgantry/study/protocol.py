@@ -10,7 +10,7 @@ from pydantic import Field, model_validator
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen, unknown
-from mrgantry.study.shown import FLOOR
+from mrgantry.study.cases.shown import FLOOR
 
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]

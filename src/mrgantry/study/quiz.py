@@ -17,8 +17,8 @@ from mrgantry import __version__
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, write_text
 from mrgantry.common.templates import fill_in
+from mrgantry.study.cases.shown import png
 from mrgantry.study.protocol import Question
-from mrgantry.study.shown import png
 
 TAKEN = "rtn"  # keys of the other answers
 
@@ -102,7 +102,7 @@ def quiz(
         "mark": fingerprint([title, *questions, *pictures]),
         "simulated": simulated,
     }
-    write_text(out, fill_in("study/pages", "quiz.html", values))
+    write_text(out, fill_in("study/server/pages", "quiz.html", values))
 
 
 def hidden(cases: Iterable[QuizCase]) -> str:

@@ -19,8 +19,8 @@ from pydantic import Field
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.study.database.store import Store
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.store import Store
 
 FORMAT = 1
 

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mrgantry.brain.network import SIDE, BrainNetwork, load_network
 from mrgantry.common.files import fingerprint
-from mrgantry.evaluate.features import Extractor, Features, Images
+from mrgantry.evaluate.extractors.features import Extractor, Features, Images
 
 BRAIN_NET, BRAIN_MAP = "brain-net", "brain-map"
 COMPONENTS = {BRAIN_NET: 48, BRAIN_MAP: 64}

@@ -1,1 +1,1 @@
-"""Weights that come with mrgantry; `python -m mrgantry.papers.heads` trains them."""
+"""Weights that come with mrgantry; `python -m mrgantry.workflows.heads` trains them."""

@@ -8,8 +8,8 @@ import pandas as pd
 from scipy.stats import norm
 
 from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, DrawingStyle, blank, looks, svg
-from mrgantry.study.measured import Interval
-from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+from mrgantry.study.statistics.measured import Interval
+from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
 PER_CENT = 100
 FAINT_INK = "#6b757d"

@@ -13,7 +13,7 @@ import pandas as pd
 
 from mrgantry.report.study.methods import audits
 from mrgantry.report.study.words import block_name, percent, points
-from mrgantry.study.results import Analysis
+from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import StudyFacts
 
 CLAIM = (

@@ -7,8 +7,8 @@ from typing import Any
 import pandas as pd
 
 from mrgantry.report.study.words import counted, listed, percent, points
-from mrgantry.study.cues import CueAudit
-from mrgantry.study.results import Analysis
+from mrgantry.study.cases.cues import CueAudit
+from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import BlockSource, Reader, StudyFacts
 
 

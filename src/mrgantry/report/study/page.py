@@ -16,7 +16,7 @@ from mrgantry.report.study import tables as study_tables
 from mrgantry.report.study.images import Pictures
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed
-from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 from mrgantry.study.study import Study, StudyFacts
 
 MOST = 150  # rows that the chart of shares may have before it shows blocks alone

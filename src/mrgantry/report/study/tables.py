@@ -8,12 +8,12 @@ from scipy.stats import norm
 
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
-from mrgantry.study.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.printed import Printed, PrintedRow
-from mrgantry.study.proportions import balanced_accuracy, chance_test, equivalence
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.results import ALL, Analysis, Concordance, GroupDifference, Reading
-from mrgantry.study.signal_detection import detection
+from mrgantry.study.statistics.measured import Confusion, Estimate, TumourTable
+from mrgantry.study.statistics.proportions import balanced_accuracy, chance_test, equivalence
+from mrgantry.study.statistics.results import ALL, Analysis, Concordance, GroupDifference, Reading
+from mrgantry.study.statistics.signal_detection import detection
 
 Layout = Literal["blocks", "readers"]
 MANY = 30  # rows from which on a table is folded away

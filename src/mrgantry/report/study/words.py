@@ -6,9 +6,15 @@ from typing import NamedTuple
 
 from scipy.stats import binom
 
-from mrgantry.study.measured import ChanceTest, Equivalence, Estimate, Interval, Proportion
-from mrgantry.study.proportions import equivalence
-from mrgantry.study.results import ALL, Analysis, ManyReaders, Reading
+from mrgantry.study.statistics.measured import (
+    ChanceTest,
+    Equivalence,
+    Estimate,
+    Interval,
+    Proportion,
+)
+from mrgantry.study.statistics.proportions import equivalence
+from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
 LEVEL = 0.05

@@ -1,0 +1,1 @@
+"""One file a measure, and the list of all."""

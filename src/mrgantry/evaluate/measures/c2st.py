@@ -1,0 +1,489 @@
+"""The classifier two-sample test: can a classifier tell two sets apart?
+
+A classifier learns real against other images from all people but those of one fold, and answers
+for these; so every image is judged once by a classifier that has not seen its person (Lopez-Paz
+and Oquab 2017, cross-fitted). Its area under the curve is 0.5 where nothing tells the sets apart.
+Slices of one person are alike, so the interval counts people, not slices (Obuchowski 1997).
+
+Real people who are neither judged nor compared with may be learnt from as well: what is real is
+then learnt from many heads, and not from what the few judged ones have in common.
+"""
+
+import copy
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import NamedTuple
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int
+from scipy import stats
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor, nn
+from torch.nn.utils import skip_init
+
+from mrgantry.evaluate.cloud import Cloud
+from mrgantry.evaluate.extractors.features import reduced_images
+
+FOLDS = 4
+MOST_IMAGES = 1500  # a side; more would hardly narrow an interval that counts people
+MOST_EXTRA = 4000  # images to learn from besides
+REPLICATES = 200  # of the people, for differences between sets
+# Of the variance that people's scatter gives. Classifiers of different folds share most people
+# that they learn from, so their answers do not vary independently. Without it, and with 0.5 in the
+# place of the control, 15 of 200 sets of real people were told apart instead of 5 (docs/LOG.md).
+DEPENDENCE = 1 + 1 / (FOLDS - 1)
+POWER = 0.8  # with which the detectable area would have been told from 0.5
+LEVEL = 0.025  # one-sided, at which it would have been
+
+PATCH = 64  # pixels: the most that the network sees at once; what it looks for is local
+WIDTHS = (16, 32, 64, 64)
+SHIFT = 3  # pixels, in which images are moved at random
+EACH = 32  # images of either side in a step
+MOST_STEPS, CHECKED = 600, 50  # steps of training, and after how many it is looked at
+PATIENCE = 4  # looks without gain after which training ends
+PERFECT = 0.01  # loss at which nothing is left to gain
+INNER = 6  # one in so many people is held back to tell when training no longer gains
+AVERAGE = 0.95  # of the weights, that a step keeps
+LOOKED_AT = 256  # images of either side at a look
+
+Images = Float[np.ndarray, "n c h w"]
+Rows = Float[np.ndarray, "n d"]
+
+
+@dataclass(frozen=True, eq=False)
+class TwoSampleTrial:
+    """Two sets that are to be told apart.
+
+    Attributes:
+        real: Held-out real images.
+        other: What is measured: synthetic images, or for the control other real ones.
+        extra: Real images of yet other people, to learn from; may be none.
+        seed: Of folds, first weights and batches.
+    """
+
+    real: Cloud
+    other: Cloud
+    extra: Cloud
+    seed: int
+
+
+class ClassifierTask(NamedTuple):
+    """What a classifier learns from, and what it is to judge.
+
+    Attributes:
+        inputs: Images or features.
+        real: Which of them are real.
+        people: Whom each shows.
+        judged: Images or features of the held-out fold.
+        seed: Of all that is drawn.
+    """
+
+    inputs: np.ndarray
+    real: Bool[np.ndarray, " n"]
+    people: np.ndarray
+    judged: np.ndarray
+    seed: int
+
+
+Learner = Callable[[ClassifierTask], Float[np.ndarray, " k"]]  # gives logits of being real
+
+
+@dataclass(frozen=True, eq=False)
+class ClassifierAnswers:
+    """What the classifiers of all folds said of the people that they had not seen.
+
+    Attributes:
+        area: Area under the curve, each fold's images compared among themselves.
+        accuracy: Share of right answers, both sides counting equally.
+        n_real: Real images that were judged.
+        n_other: Others.
+        real_shares: A row a real person: the sum over the images of their placement (the share
+            of other images of the fold that look less real) less the area, over all images.
+        other_shares: The same of the other side.
+        real_right: A row a real person: right answers less the mean, over all images, halved.
+        other_right: The same of the other side.
+    """
+
+    area: float
+    accuracy: float
+    n_real: int
+    n_other: int
+    real_shares: Float[np.ndarray, " p"]
+    other_shares: Float[np.ndarray, " q"]
+    real_right: Float[np.ndarray, " p"]
+    other_right: Float[np.ndarray, " q"]
+
+
+class PeopleEstimate(NamedTuple):
+    """A number with what people's scatter makes of it.
+
+    Attributes:
+        value: The number.
+        error: Its standard error over people of both sides.
+        freedom: Degrees of freedom of the error (Satterthwaite).
+    """
+
+    value: float
+    error: float
+    freedom: float
+
+    def interval(self) -> tuple[float, float]:
+        """Give the 95 % interval, within [0, 1]."""
+        reach = float(stats.t.ppf(0.975, self.freedom)) * self.error
+        return max(0.0, self.value - reach), min(1.0, self.value + reach)
+
+    def p_above(self, chance: float = 0.5) -> float:
+        """Give the one-sided probability of such a value or a higher one by chance."""
+        return float(stats.t.sf((self.value - chance) / self.error, self.freedom))
+
+    def detectable(self, power: float = POWER, chance: float = 0.5, level: float = LEVEL) -> float:
+        """Give the value that would have been told from chance; 1 at most.
+
+        Args:
+            power: In what share of such studies it would have been.
+            chance: What is compared with.
+            level: One-sided, at which it is told.
+        """
+        steps = stats.t.ppf(1 - level, self.freedom) + stats.t.ppf(power, self.freedom)
+        return min(1.0, chance + float(steps) * self.error)
+
+
+def area_of(answers: ClassifierAnswers) -> PeopleEstimate:
+    """Give the area under the curve with its error by person (Obuchowski 1997, equation 4)."""
+    return _estimate(answers.area, answers.real_shares, answers.other_shares)
+
+
+def accuracy_of(answers: ClassifierAnswers) -> PeopleEstimate:
+    """Give the mean of both sides' accuracies with its error by person."""
+    return _estimate(answers.accuracy, answers.real_right, answers.other_right)
+
+
+def _estimate(
+    value: float, real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"]
+) -> PeopleEstimate:
+    variances = np.array([len(a) / max(len(a) - 1, 1) * (a**2).sum() for a in (real, other)])
+    # Where no person differs from the others the scatter is unknown, not nothing.
+    variances = np.maximum(variances, (0.5 / np.array([len(real), len(other)])) ** 2 / 12)
+    degrees = np.maximum([len(real) - 1, len(other) - 1], 1)
+    freedom = variances.sum() ** 2 / (variances**2 / degrees).sum()
+    return PeopleEstimate(value, float(np.sqrt(DEPENDENCE * variances.sum())), float(freedom))
+
+
+def replicates(
+    value: float,
+    real: Float[np.ndarray, " p"],
+    other: Float[np.ndarray, " q"],
+    seeds: tuple[int, int],
+) -> tuple[float, ...]:
+    """Draw the people of both sides anew, to first order.
+
+    Two sets that were compared with the same real people share what these bring about, so
+    replicates of one may be subtracted from those of the other, if real people are drawn alike.
+
+    Args:
+        value: What was found; the mean of the replicates.
+        real: What each real person adds to it, as in `Answers`.
+        other: The same of the other side.
+        seeds: Of the draws of real people, and of the others.
+    """
+    found = np.full(REPLICATES, value)
+    for seed, shares in zip(seeds, (real, other), strict=True):
+        random = np.random.default_rng((seed, len(shares)))
+        times = random.multinomial(len(shares), np.full(len(shares), 1 / len(shares)), REPLICATES)
+        apart = (times - 1) @ shares
+        found += np.sqrt(DEPENDENCE) * (apart - apart.mean())
+    return tuple(found.tolist())
+
+
+def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> TwoSampleTrial:
+    """Take equally many images of both sides, as many people's as there are.
+
+    Args:
+        real: Held-out real images.
+        other: What is measured.
+        extra: Real images to learn from besides.
+        seed: Of the choice, and of the trial.
+        most: Upper limit to the images a side, so that several sets are measured alike; 0 for
+            that of this module.
+    """
+    size = min(most or MOST_IMAGES, MOST_IMAGES, len(real), len(other))
+    random = np.random.default_rng((seed, 0))
+    known = spread(extra, MOST_EXTRA, random) if len(extra) else extra
+    return TwoSampleTrial(spread(real, size, random), spread(other, size, random), known, seed)
+
+
+def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
+    """Take some images, evenly from all people.
+
+    Args:
+        cloud: What is taken from.
+        size: How many are taken at most.
+        random: Of which images of a person.
+    """
+    if size >= len(cloud):
+        return cloud
+    order = random.permutation(len(cloud))
+    # The first image of everybody, then the second, and so on, in random order.
+    turn = np.zeros(len(cloud), int)
+    for rows in _rows_by_person(cloud.subjects[order]):
+        turn[order[rows]] = np.arange(len(rows))
+    chosen = order[np.argsort(turn[order], kind="stable")][:size]
+    return cloud.take(np.sort(chosen))
+
+
+def control_of(trial: TwoSampleTrial, seed: int) -> TwoSampleTrial | None:
+    """Put other real people in the place of the measured images; None where there are too few.
+
+    Both sides then have equally many people and, as nearly as these allow, as many images as in
+    the trial; the others of the extra people remain to be learnt from.
+    """
+    people = np.unique(trial.real.subjects)
+    others = np.unique(trial.extra.subjects)
+    count = min(len(people), len(others))
+    if count < FOLDS:
+        return None
+    random = np.random.default_rng((seed, 1))
+    chosen = random.permutation(others)[:count]
+    placed = np.isin(trial.extra.subjects, chosen)
+    real = trial.real
+    if count < len(people):
+        real = real.take(np.isin(real.subjects, random.permutation(people)[:count]))
+    stand_ins = trial.extra.take(placed)
+    size = min(len(real), len(stand_ins))
+    sides = spread(real, size, random), spread(stand_ins, size, random)
+    return TwoSampleTrial(sides[0], sides[1], trial.extra.take(~placed), trial.seed)
+
+
+def folds_of(cloud: Cloud, seed: int) -> Int[np.ndarray, " n"]:
+    """Deal people out to folds."""
+    names, owners = np.unique(cloud.subjects, return_inverse=True)
+    places = np.random.default_rng(seed).permutation(len(names)) % FOLDS
+    return places[owners]
+
+
+def judge_fold(
+    trial: TwoSampleTrial, fold: int, inputs_of: Callable[[Cloud], np.ndarray], learner: Learner
+) -> Float[np.ndarray, " k"]:
+    """Have a classifier that has seen all but one fold judge that fold.
+
+    Args:
+        trial: What is to be told apart.
+        fold: Number of the fold.
+        inputs_of: Gives what classifiers look at.
+        learner: The classifier.
+
+    Returns:
+        Logits of being real: of the real images of the fold, then of the others.
+    """
+    sides = trial.real, trial.other
+    held = [folds_of(cloud, trial.seed + side) == fold for side, cloud in enumerate(sides)]
+    known = [cloud.take(~rows) for cloud, rows in zip(sides, held, strict=True)] + [trial.extra]
+    judged = [cloud.take(rows) for cloud, rows in zip(sides, held, strict=True)]
+    lesson = ClassifierTask(
+        inputs=np.concatenate([inputs_of(cloud) for cloud in known if len(cloud)]),
+        real=np.repeat([True, False, True], list(map(len, known))),
+        people=np.concatenate(
+            [
+                np.char.add(side, cloud.subjects.astype(str))
+                for side, cloud in zip(("real ", "other ", "extra "), known, strict=True)
+            ]
+        ),
+        judged=np.concatenate([inputs_of(cloud) for cloud in judged]),
+        seed=trial.seed * FOLDS + fold,
+    )
+    return learner(lesson)
+
+
+def put_together(
+    trial: TwoSampleTrial, logits: Sequence[Float[np.ndarray, " _"]]
+) -> ClassifierAnswers:
+    """Compare the answers of each fold among themselves, and sum them up by person."""
+    sides = trial.real, trial.other
+    folds = [folds_of(cloud, trial.seed + side) for side, cloud in enumerate(sides)]
+    places = [np.zeros(len(cloud)) for cloud in sides]
+    right = [np.zeros(len(cloud)) for cloud in sides]
+    for fold, said in enumerate(logits):
+        rows = [of == fold for of in folds]
+        real, other = np.split(said, [int(rows[0].sum())])
+        places[0][rows[0]], places[1][rows[1]] = _placements(real, other)
+        right[0][rows[0]], right[1][rows[1]] = real > 0, other <= 0
+    # Folds hold nearly, not exactly, as many of both sides, so the two means may differ a little.
+    area = float(np.mean([place.mean() for place in places]))
+    accuracy = float(np.mean([of.mean() for of in right]))
+    shares = [
+        _by_person(place - place.mean(), cloud) for place, cloud in zip(places, sides, strict=True)
+    ]
+    halves = [_by_person(of - of.mean(), cloud) / 2 for of, cloud in zip(right, sides, strict=True)]
+    return ClassifierAnswers(
+        area=area,
+        accuracy=accuracy,
+        n_real=len(trial.real),
+        n_other=len(trial.other),
+        real_shares=shares[0],
+        other_shares=shares[1],
+        real_right=halves[0],
+        other_right=halves[1],
+    )
+
+
+def _placements(
+    real: Float[np.ndarray, " p"], other: Float[np.ndarray, " q"]
+) -> tuple[Float[np.ndarray, " p"], Float[np.ndarray, " q"]]:
+    """Give the share of the other side that each image is rightly ordered with, ties as halves."""
+    if not len(real) or not len(other):
+        return np.full(len(real), 0.5), np.full(len(other), 0.5)
+    above = (real[:, None] > other).astype(np.float32)
+    above += 0.5 * (real[:, None] == other)
+    return above.mean(1), above.mean(0)
+
+
+def _by_person(values: Float[np.ndarray, " n"], cloud: Cloud) -> Float[np.ndarray, " p"]:
+    _, owners = np.unique(cloud.subjects, return_inverse=True)
+    return np.bincount(owners, values) / len(values)
+
+
+def _rows_by_person(people: np.ndarray) -> list[Int[np.ndarray, " k"]]:
+    _, owners = np.unique(people, return_inverse=True)
+    order = np.argsort(owners, kind="stable")
+    return np.split(order, np.cumsum(np.bincount(owners))[:-1])
+
+
+# --- classifiers ----------------------------------------------------------------------
+
+
+def logistic(lesson: ClassifierTask) -> Float[np.ndarray, " k"]:
+    """Judge features by a logistic classifier that gives both sides equal weight."""
+    model = make_pipeline(
+        StandardScaler(), LogisticRegression(C=0.02, max_iter=500, class_weight="balanced")
+    )
+    return model.fit(lesson.inputs, lesson.real).decision_function(lesson.judged)
+
+
+def pixels_of(cloud: Cloud) -> Images:
+    """Give images as they are."""
+    return cloud.images
+
+
+def small_pixels_of(cloud: Cloud) -> Images:
+    """Give images that were made small, and so lack their fine texture."""
+    return reduced_images(cloud.images).astype(np.float16)
+
+
+def network(lesson: ClassifierTask, most_steps: int | None = None) -> Float[np.ndarray, " k"]:
+    """Judge images by a small convolutional network that is trained until it no longer gains.
+
+    It looks at patches of 64 pixels or less, of larger images one at random in each step; the
+    mean of its logits over all patches decides on a held-out image. One in six people is held
+    back: training ends when a running mean of the weights no longer judges these better, and
+    the best of these means is taken.
+
+    Args:
+        lesson: Images.
+        most_steps: Where training ends at the latest.
+    """
+    random = torch.Generator().manual_seed(lesson.seed)
+    images, real = torch.from_numpy(lesson.inputs), torch.from_numpy(lesson.real)
+    inner = torch.from_numpy(_held_back(lesson))
+    rows = [torch.nonzero(~inner & (real == side))[:, 0] for side in (True, False)]
+    looked_at = [torch.nonzero(inner & (real == side))[:LOOKED_AT, 0] for side in (True, False)]
+    model = _build(images.shape[1], random)
+    averaged, best = copy.deepcopy(model).eval(), copy.deepcopy(model).eval()
+    optimiser = torch.optim.AdamW(model.parameters(), 2e-3, weight_decay=1e-2)
+    targets = torch.tensor([1.0, 0.0]).repeat_interleave(EACH)
+    least, since = float("inf"), 0
+    for step in range(1, (most_steps or MOST_STEPS) + 1):
+        chosen = [row[torch.randint(len(row), (EACH,), generator=random)] for row in rows]
+        patches = _patches(images[torch.cat(chosen)], random)
+        loss = F.binary_cross_entropy_with_logits(model(patches)[:, 0], targets)
+        optimiser.zero_grad(set_to_none=True)
+        loss.backward()
+        optimiser.step()
+        _follow(averaged, model, min(AVERAGE, step / (step + 9)))
+        if step % CHECKED == 0:
+            loss_now = _loss(averaged, [images[some] for some in looked_at])
+            since += 1
+            if loss_now < least:
+                least, since = loss_now, 0
+                best.load_state_dict(averaged.state_dict())
+            if since >= PATIENCE or least < PERFECT:
+                break
+    return _judge(best, torch.from_numpy(lesson.judged)).double().numpy()
+
+
+def _held_back(lesson: ClassifierTask) -> Bool[np.ndarray, " n"]:
+    """Mark the images of one in six people of either side, at least of one, never of all."""
+    random = np.random.default_rng(lesson.seed)
+    back = []
+    for side in (True, False):
+        names = random.permutation(np.unique(lesson.people[lesson.real == side]))
+        count = min(max(1, len(names) // INNER), len(names) - 1)
+        back += names[:count].tolist()
+    return np.isin(lesson.people, back)
+
+
+def _build(channels: int, random: torch.Generator) -> nn.Module:
+    # Classifiers are trained side by side, so nothing is drawn from the global generator.
+    layers: list[nn.Module] = []
+    for narrow, wide in pairwise((channels, *WIDTHS)):
+        layers += [_drawn(skip_init(nn.Conv2d, narrow, wide, 3, 2, 1), random)]
+        layers += [nn.BatchNorm2d(wide), nn.LeakyReLU(0.1)]
+    layers += [nn.AdaptiveAvgPool2d(1), nn.Flatten()]
+    layers += [_drawn(skip_init(nn.Linear, WIDTHS[-1], 1), random)]
+    return nn.Sequential(*layers).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _drawn(layer: nn.Module, random: torch.Generator) -> nn.Module:
+    """Draw a layer's weights."""
+    nn.init.kaiming_normal_(layer.weight, nonlinearity="relu", generator=random)  # type: ignore[arg-type]
+    nn.init.zeros_(layer.bias)  # type: ignore[arg-type]
+    return layer
+
+
+def _patches(images: Float[Tensor, "n c h w"], random: torch.Generator) -> Float[Tensor, "n c k k"]:
+    """Move images at random by some pixels, and cut one patch out of larger ones."""
+    side = min(PATCH, images.shape[-1])
+    slack = images.shape[-1] - side + 1
+    right, down = torch.randint(-SHIFT, SHIFT + 1, (2,), generator=random).tolist()
+    y, x = torch.randint(slack, (2,), generator=random).tolist()
+    moved = images.float().roll((down, right), (2, 3))
+    return _laid_out(moved[..., y : y + side, x : x + side])
+
+
+@torch.no_grad()
+def _follow(averaged: nn.Module, model: nn.Module, kept: float) -> None:
+    for mean, now in zip(averaged.state_dict().values(), model.state_dict().values(), strict=True):
+        if mean.is_floating_point():
+            mean.lerp_(now, 1 - kept)
+
+
+def _loss(model: nn.Module, sides: list[Tensor]) -> float:
+    """Give the mean loss on held-back images (n c h w) of both sides, which count equally."""
+    losses = [
+        F.softplus(-_judge(model, some) if side == 0 else _judge(model, some)).mean()
+        for side, some in enumerate(sides)
+    ]
+    return float(sum(losses)) / 2
+
+
+@torch.no_grad()
+def _judge(model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, " n"]:
+    """Average the logits of patches that cover each image, with as little overlap as can be."""
+    size = images.shape[-1]
+    side = min(PATCH, size)
+    places = np.linspace(0, size - side, -(-size // side)).round().astype(int).tolist()
+    logits = []
+    for some in images.split(256):
+        patches = [some[..., y : y + side, x : x + side] for y in places for x in places]
+        logits.append(
+            torch.stack([model(_laid_out(patch.float()))[:, 0] for patch in patches]).mean(0)
+        )
+    return torch.cat(logits)
+
+
+def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
+    return images.contiguous(memory_format=torch.channels_last)

@@ -1,0 +1,1 @@
+"""Which synthetic images are kept, by a stated rule."""

@@ -1,0 +1,91 @@
+"""The cases of a study: images with random ids, and the key to them."""
+
+import secrets
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from jaxtyping import UInt8
+
+from mrgantry.study.cases.draw import Pick, Pool
+from mrgantry.study.cases.shown import shown
+from mrgantry.study.protocol import Protocol
+
+KEY = ("case", "block", "truth", "tumour", "sequence", "subject", "set", "slice")
+Parts = Sequence[Sequence[Pick]]  # what one reader reads, in order
+
+
+@dataclass(frozen=True)
+class Cases:
+    """The images of a study: ids as the database has them, and the key to them."""
+
+    ids: dict[tuple[int, int], str]
+    rows: list[dict[str, Any]]
+    key: list[dict[str, Any]]
+
+    @classmethod
+    def of(cls, pools: Sequence[Pool], drawn: Sequence[Parts], protocol: Protocol) -> "Cases":
+        """Gather the images that anybody reads, each once, and give them random ids."""
+        images = {one.image for parts in drawn for part in parts for one in part}
+        # Random, not seeded: who knows the seed must not be able to tell the ids.
+        ids = {image: secrets.token_hex(8) for image in images}
+        rows, key = [], []
+        for number, pool in enumerate(pools):
+            mine = sorted(row for at, row in images if at == number)
+            table, grey = pool.rows.loc[mine], pixels(pool, mine, protocol)
+            for row, facts, image in zip(mine, table.to_dict("records"), grey, strict=True):
+                case = ids[number, row]
+                height, width = image.shape
+                rows.append({"id": case, "height": height, "width": width, "grey": image.tobytes()})
+                place = (pool.real, *pool.synthetic)[int(facts["set"])]
+                words = (
+                    facts[name] if facts[name] != "unknown" else ""
+                    for name in ("truth", "tumour", "sequence", "subject")
+                )
+                values = (case, pool.name, *words, place.name, facts["id"])
+                key.append(dict(zip(KEY, values, strict=True)))
+        # The order of rows must tell nothing: that of random ids does not.
+        return cls(ids, sorted(rows, key=lambda r: r["id"]), sorted(key, key=lambda r: r["case"]))
+
+
+def pixels(pool: Pool, rows: Sequence[int], protocol: Protocol) -> UInt8[np.ndarray, "n h w"]:
+    """Give some rows of a pool as readers see them."""
+    table = pool.rows.loc[list(rows)]
+    pieces = []
+    for number, one in enumerate((pool.real, *pool.synthetic)):
+        wanted = np.zeros(len(one), dtype=bool)
+        wanted[table.loc[table["set"] == number, "row"].to_numpy(int)] = True
+        if wanted.any():
+            pieces.append(shown(one.where(wanted).images, protocol.floor))
+    return np.concatenate(pieces)
+
+
+def trials_of(
+    people: Sequence[dict[str, Any]],
+    drawn: Sequence[Parts],
+    ids: dict[tuple[int, int], str],
+) -> list[dict[str, Any]]:
+    """Give a row for each image of each reader, in the order of random ids."""
+    rows = []
+    for person, parts in zip(people[: len(drawn)], drawn, strict=True):
+        number = 0
+        for part, picks in enumerate(parts):
+            for pick in picks:
+                number += 1
+                rows.append(
+                    {
+                        "id": secrets.token_hex(8),
+                        "reader": person["id"],
+                        "number": number,
+                        "part": part,
+                        "block": pick.block,
+                        "case_id": ids[pick.image],
+                    }
+                )
+    return sorted(rows, key=lambda row: row["id"])
+
+
+def truths_of(key: Sequence[dict[str, Any]]) -> list[dict[str, str]]:
+    """Give the rows that tell a teaching study's readers the truth."""
+    return [{"case_id": k["case"], "truth": k["truth"], "tumour": k["tumour"]} for k in key]

@@ -1,0 +1,58 @@
+"""Copy a study's database while it is in use."""
+
+from pathlib import Path
+
+from sqlalchemy import insert, select
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import whole
+from mrgantry.study.database.store import Store
+from mrgantry.study.database.tables import connect, protect, tables
+from mrgantry.study.study import Study
+
+AT_ONCE = 500  # rows
+
+
+def backup(folder: Path, out: Path, database: str | None = None) -> int:
+    """Write all that the database holds at one instant into an SQLite file; give its answers.
+
+    Works alike for a study on SQLite and on PostgreSQL, while readers read. The copy can be
+    scored, and, as study.sqlite in the study's folder, be served.
+
+    Args:
+        folder: The study.
+        out: The file; it must not exist yet.
+        database: URL of the PostgreSQL server, if the study is on one.
+
+    Raises:
+        DataError: The database cannot be read, or the file exists or cannot be written.
+    """
+    if out.exists():
+        raise DataError(f"{out} exists; a backup is never written over. Choose another name.")
+    store = Study.open(folder).store(database)
+    with whole(out) as aside:
+        aside.touch(mode=0o600)
+        protect(aside)
+        count = _copy(store, aside)
+    store.engine.dispose()
+    return count
+
+
+def _copy(store: Store, out: Path) -> int:
+    target = Store(connect(out))
+    # One transaction that sees one instant: what is answered meanwhile is not half in the copy.
+    source = store.engine
+    if source.dialect.name == "postgresql":
+        source = source.execution_options(isolation_level="REPEATABLE READ")
+    count = 0
+    with source.begin() as reading, target.writing() as writing:
+        tables.create_all(writing)
+        for table in tables.sorted_tables:
+            for partition in reading.execute(select(table)).mappings().partitions(AT_ONCE):
+                writing.execute(insert(table), [dict(row) for row in partition])
+                count += len(partition) if table.name == "answers" else 0
+    with target.engine.connect() as connection:  # all into one file, which can be carried away
+        connection.exec_driver_sql("COMMIT")
+        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    target.engine.dispose()
+    return count

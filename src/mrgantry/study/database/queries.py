@@ -1,0 +1,70 @@
+"""What the server asks its database: to put a question together costs more than to ask it."""
+
+from sqlalchemy import String, bindparam, func, select
+
+from mrgantry.study.database.tables import (
+    answers,
+    cases,
+    displays,
+    events,
+    people,
+    sendings,
+    sessions,
+    trials,
+    truths,
+)
+
+_reader, _trial = bindparam("reader", type_=String), bindparam("trial", type_=String)
+_person = select(people.c.id, people.c.role, people.c.name)
+_same = trials.alias()  # trials of the same part
+_part = (_same.c.reader == trials.c.reader) & (_same.c.part == trials.c.part)
+
+OF_TOKEN = _person.where(people.c.token_hash == bindparam("token"))
+IN_SESSION = _person.join(sessions, sessions.c.person == people.c.id).where(
+    sessions.c.secret_hash == bindparam("secret"), sessions.c.at > bindparam("since")
+)
+READERS = _person.where(people.c.role == "reader").order_by(people.c.name)
+EVENTS = select(events).where(events.c.person == bindparam("person")).order_by(events.c.id)
+
+# Each part of a reader, in order: its number, its answers, its trials.
+PARTS = (
+    select(trials.c.part, func.count(answers.c.trial), func.count())
+    .outerjoin(answers, answers.c.trial == trials.c.id)
+    .where(trials.c.reader == _reader)
+    .group_by(trials.c.part)
+    .order_by(trials.c.part)
+)
+# A reader's first trial without an answer, and the last sending before its display.
+CURRENT = (
+    select(
+        trials.c.id,
+        trials.c.number,
+        trials.c.part,
+        displays.c.at.label("displayed"),
+        select(func.min(_same.c.number)).where(_part).scalar_subquery().label("first"),
+        select(func.count(_same.c.id)).where(_part).scalar_subquery().label("of"),
+        select(func.max(sendings.c.at))
+        .where(sendings.c.trial == trials.c.id, sendings.c.at <= displays.c.at)
+        .scalar_subquery()
+        .label("sent"),
+    )
+    .select_from(trials)
+    .outerjoin(displays, displays.c.trial == trials.c.id)
+    .outerjoin(answers, answers.c.trial == trials.c.id)
+    .where(trials.c.reader == _reader, answers.c.trial.is_(None))
+    .order_by(trials.c.number)
+    .limit(1)
+)
+PIXELS = (
+    select(cases.c.grey, cases.c.height, cases.c.width)
+    .join(trials, trials.c.case_id == cases.c.id)
+    .where(trials.c.id == _trial)
+)
+SENT = select(sendings.c.id).where(sendings.c.trial == _trial).limit(1)
+ANSWERED = select(answers.c.trial).where(answers.c.trial == _trial, answers.c.reader == _reader)
+TRUTH = (
+    select(truths.c.truth, truths.c.tumour)
+    .join(trials, trials.c.case_id == truths.c.case_id)
+    .join(answers, answers.c.trial == trials.c.id)
+    .where(trials.c.id == _trial, trials.c.reader == _reader)
+)

@@ -1,0 +1,329 @@
+"""What the server keeps: who reads, what comes next, what was answered.
+
+A reader's trials are read in order: the only image that can be had is that of the first
+trial without an answer, and an answer is committed before the next one is told of. So a
+refresh, a second tab or a killed server changes nothing: what is next follows from the table.
+"""
+
+import hashlib
+import json
+import secrets
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Lock
+from typing import Any, Literal
+
+import numpy as np
+from jaxtyping import UInt8
+from sqlalchemy import Connection, Engine, Select, insert, inspect, select
+from sqlalchemy.exc import DBAPIError, IntegrityError
+
+from mrgantry.common.errors import DataError
+from mrgantry.study.database.queries import (
+    ANSWERED,
+    CURRENT,
+    EVENTS,
+    IN_SESSION,
+    OF_TOKEN,
+    PARTS,
+    PIXELS,
+    READERS,
+    SENT,
+    TRUTH,
+)
+from mrgantry.study.database.tables import (
+    VERSION,
+    answers,
+    connect,
+    displays,
+    events,
+    facts,
+    sendings,
+    sessions,
+    tables,
+)
+
+Role = Literal["reader", "investigator"]
+Kept = Literal["kept", "already", "refused"]
+TRAVEL = 5.0  # seconds that an image may take to be displayed before its time runs anyway
+GRACE = 1.0  # seconds that an answer may travel before it counts as late
+SESSION = 7 * 24 * 3600.0  # seconds until a link must be opened again
+
+
+@dataclass(frozen=True)
+class Person:
+    """Somebody who has a link."""
+
+    id: str
+    role: Role
+    name: str
+
+
+@dataclass(frozen=True)
+class Trial:
+    """One image that one reader is to judge.
+
+    Attributes:
+        id: Opaque, and different for each reader.
+        number: Its place in the reader's order, from 1.
+        part: 0 for practice, then 1, 2, ... as the reader meets the blocks.
+        place: Its place in the part, from 1.
+        of: Trials of the part.
+        displayed: Whether the reader has been shown it before.
+        started: When its time began; None if it did not.
+    """
+
+    id: str
+    number: int
+    part: int
+    place: int
+    of: int
+    displayed: bool
+    started: float | None
+
+
+@dataclass(frozen=True)
+class Given:
+    """What a reader answered."""
+
+    truth: str
+    tumour: str = ""
+    confidence: int | None = None
+    reason: str = ""
+    client_seconds: float | None = None
+
+
+@dataclass(frozen=True)
+class Event:
+    """Something that happened, other than an answer."""
+
+    kind: str
+    at: float
+    detail: dict[str, Any]
+
+
+def hashed(secret: str) -> str:
+    """Give what the database holds of a token: it was random, so one round is enough."""
+    return hashlib.sha256(secret.encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Store:
+    """The database of one study, open."""
+
+    engine: Engine
+    _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
+
+    @classmethod
+    def open(cls, database: str | Path, study: str) -> "Store":
+        """Open the database of a study and check that it is that of this one.
+
+        Raises:
+            DataError: It cannot be reached, is of another version, or of another study.
+        """
+        if isinstance(database, Path) and not database.is_file():
+            raise DataError(f"{database} does not exist; a study keeps its answers there.")
+        store = cls(connect(database))
+        try:
+            store._check(study)
+        except DataError:
+            store.engine.dispose()
+            raise
+        return store
+
+    def _check(self, study: str) -> None:
+        """Refuse a database that cannot be read, is of another version, or of another study."""
+        try:
+            with self.reading() as connection:
+                known = inspect(connection).has_table("facts")
+                rows = connection.execute(select(facts)).all() if known else []
+        except DBAPIError as error:
+            raise DataError(f"The study's database cannot be read: {error.orig}.") from error
+        found = {row.key: row.value for row in rows}
+        if found.get("version") != str(VERSION):
+            raise DataError(
+                f"The study's database has the version {found.get('version')}; this mrgantry "
+                f"reads {VERSION}. Use the mrgantry that made the study."
+            )
+        if found["study"] != study:
+            raise DataError(
+                "The database holds another study; each needs a database of its own. "
+                f"Expected {study}, found {found['study']}."
+            )
+
+    def reading(self) -> AbstractContextManager[Connection]:
+        """Begin to read."""
+        return self.engine.begin()
+
+    @contextmanager
+    def writing(self) -> Iterator[Connection]:
+        """Begin to write; the block's rows are committed together when it ends."""
+        # SQLite lets one write at a time and the others try again and again, some of them for
+        # seconds. So they wait in line here; other processes are still waited for there.
+        turn = self._turn if self.engine.dialect.name == "sqlite" else nullcontext()
+        with turn, self.engine.execution_options(writes=True).begin() as connection:
+            yield connection
+
+    # People.
+
+    def person_of(self, token: str) -> Person | None:
+        """Find whose personal link bears a token."""
+        return self._person(OF_TOKEN, token=hashed(token))
+
+    def person_in(self, secret: str) -> Person | None:
+        """Find who is in a session that has not run out."""
+        return self._person(IN_SESSION, secret=hashed(secret), since=time.time() - SESSION)
+
+    def _person(self, wanted: Select[Any], **values: Any) -> Person | None:
+        with self.reading() as connection:
+            row = connection.execute(wanted, values).first()
+        return Person(*row) if row else None
+
+    def begin_session(self, person: Person) -> str:
+        """Begin a session; give the secret for the person's cookie."""
+        secret = secrets.token_urlsafe(32)
+        with self.writing() as connection:
+            values = {"secret_hash": hashed(secret), "person": person.id, "at": time.time()}
+            connection.execute(insert(sessions), values)
+        self.record(person, "entered")
+        return secret
+
+    # What happened.
+
+    def record(self, person: Person | None, kind: str, **detail: Any) -> None:
+        """Add a line to the log of events."""
+        values = {
+            "person": person.id if person else None,
+            "kind": kind,
+            "at": time.time(),
+            "detail": json.dumps(detail),
+        }
+        with self.writing() as connection:
+            connection.execute(insert(events), values)
+
+    def events(self, person: Person) -> list[Event]:
+        """List what happened to a person, in order."""
+        with self.reading() as connection:
+            rows = connection.execute(EVENTS, {"person": person.id}).all()
+        return [Event(row.kind, row.at, json.loads(row.detail)) for row in rows]
+
+    # Reading.
+
+    def parts(self, reader: Person) -> list[tuple[int, int, int]]:
+        """Give each part of a reader's study, in order: its number, answered, all trials."""
+        with self.reading() as connection:
+            return [tuple(row) for row in connection.execute(PARTS, {"reader": reader.id})]
+
+    def current(self, reader: Person) -> Trial | None:
+        """Give the first trial without an answer; None when all have one."""
+        with self.reading() as connection:
+            return _current(connection, reader)
+
+    def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
+        """Give the image of the current trial, while its time lasts.
+
+        Args:
+            reader: Who asks.
+            trial: Which trial; any but the reader's current one gives None.
+            seconds: The time limit.
+        """
+        with self.writing() as connection:
+            now, one = time.time(), _current(connection, reader)
+            if one is None or one.id != trial:
+                return None
+            if seconds is not None and one.started is not None and now > one.started + seconds:
+                return None
+            connection.execute(insert(sendings), {"trial": trial, "at": now})
+            return _pixels(connection, trial)
+
+    def display(self, reader: Person, trial: str) -> Trial | None:
+        """Note that the current trial's image stands on the screen: its time begins, once."""
+        with self.writing() as connection:
+            one = _current(connection, reader)
+            if one is None or one.id != trial:
+                return None
+            if one.displayed or not connection.execute(SENT, {"trial": trial}).first():
+                return one
+            connection.execute(insert(displays), {"trial": trial, "at": time.time()})
+            return _current(connection, reader)
+
+    def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
+        """Keep an answer to the current trial, if it has been displayed; never change one.
+
+        The page answers "none" by itself when an image's time is over: it is refused before.
+        """
+        try:
+            with self.writing() as connection:
+                now, one = time.time(), _current(connection, reader)
+                if one is None or one.id != trial or one.started is None:
+                    mine = {"trial": trial, "reader": reader.id}
+                    return "already" if connection.execute(ANSWERED, mine).first() else "refused"
+                end = float("inf") if seconds is None else one.started + seconds
+                if given.truth == "none" and now < end - GRACE:
+                    return "refused"
+                late = given.truth == "none" or now > end + GRACE
+                row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
+                row |= {"started": one.started, "at": now}
+                connection.execute(insert(answers), row)
+        except IntegrityError:  # two tabs at the same instant, on PostgreSQL
+            return "already"
+        return "kept"
+
+    def truth(self, reader: Person, trial: str) -> tuple[str, str] | None:
+        """Give truth and tumour of an answered trial of a teaching study; None elsewhere."""
+        with self.reading() as connection:
+            row = connection.execute(TRUTH, {"trial": trial, "reader": reader.id}).first()
+        return (row.truth, row.tumour) if row else None
+
+    def readers(self) -> list[Person]:
+        """List the readers by name."""
+        with self.reading() as connection:
+            return [Person(*row) for row in connection.execute(READERS)]
+
+
+def _current(connection: Connection, reader: Person) -> Trial | None:
+    row = connection.execute(CURRENT, {"reader": reader.id}).first()
+    if row is None:
+        return None
+    started = None
+    if row.displayed is not None:
+        # An image that was sent long before its display was reported has been seen meanwhile.
+        started = min(row.displayed, row.sent + TRAVEL)
+    place = row.number - row.first + 1
+    return Trial(row.id, row.number, row.part, place, row.of, row.displayed is not None, started)
+
+
+def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:
+    row = connection.execute(PIXELS, {"trial": trial}).one()
+    return np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
+
+
+def fill(database: str | Path, study: str, rows: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    """Make the tables of a new study and fill them, all or nothing.
+
+    Args:
+        database: Path of an SQLite file that does not exist yet, or a PostgreSQL URL.
+        study: Its id.
+        rows: Rows of each table, by the table's name.
+
+    Raises:
+        DataError: The database cannot be reached or already holds a study.
+    """
+    store = Store(connect(database))
+    try:
+        with store.writing() as connection:
+            if inspect(connection).has_table("facts"):
+                raise DataError("The database already holds a study; make one for each study.")
+            tables.create_all(connection)
+            about = {"version": str(VERSION), "study": study}
+            every = {"facts": [{"key": k, "value": v} for k, v in about.items()], **rows}
+            for table in tables.sorted_tables:
+                if every.get(table.name):
+                    connection.execute(insert(table), list(every[table.name]))
+    except DBAPIError as error:
+        raise DataError(f"The study's database cannot be written: {error.orig}.") from error
+    finally:
+        store.engine.dispose()

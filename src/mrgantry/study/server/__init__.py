@@ -1,0 +1,1 @@
+"""The readers' server: who may ask, what is answered, and the pages."""

@@ -1,0 +1,295 @@
+"""The one gate that every request passes: who asks, from where, and how much they send.
+
+It fails closed: what it does not know is refused. Every answer leaves through it too, so that
+none is without its headers, and none shows a trace of the program.
+"""
+
+import asyncio
+import hashlib
+import hmac
+import ipaddress
+import json
+import logging
+import time
+from collections import deque
+from dataclasses import dataclass, field
+from threading import Lock
+from urllib.parse import urlsplit
+
+from sqlalchemy.exc import DBAPIError
+from starlette.concurrency import run_in_threadpool
+from starlette.datastructures import MutableHeaders
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from mrgantry.study.database.store import Store, hashed
+from mrgantry.study.server.rendering import Pages
+
+LARGEST = 16 * 1024  # bytes of a request's body
+PATIENCE = 20.0  # seconds that a body may take to arrive
+OPEN = ("/enter", "/pages/")  # what can be had without a session
+HEADERS = {
+    "Content-Security-Policy": (
+        "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
+    ),
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cache-Control": "no-store",
+    "Permissions-Policy": "camera=(), geolocation=(), microphone=(), payment=(), usb=()",
+    "Cross-Origin-Opener-Policy": "same-origin",
+    "Cross-Origin-Embedder-Policy": "require-corp",
+    "Cross-Origin-Resource-Policy": "same-origin",
+}
+LINK = (
+    "Please open your personal link. It was sent to you by the people who run this study; "
+    "everything that you have answered is kept."
+)
+FAILED = "Something went wrong here. Nothing that was answered is lost; please try again."
+BUSY = "The study's database does not answer just now. Nothing is lost; please try again."
+
+log = logging.getLogger("mrgantry.study")
+
+
+class RefusedError(Exception):
+    """A request that is not served; the sentence is for the person who made it."""
+
+    def __init__(self, status: int, say: str, **headers: str):
+        super().__init__(say)
+        self.status, self.say = status, say
+        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+
+
+@dataclass(frozen=True)
+class Origins:
+    """Under which names the server may be asked.
+
+    A page of elsewhere could give its own name this machine's address, and then read what the
+    browser of a reader gets. So a name must be known; an address says nothing about names.
+
+    Attributes:
+        url: The public address, such as https://study.example.org, if there is one.
+        names: Further names of this machine.
+    """
+
+    url: str = ""
+    names: frozenset[str] = frozenset()
+
+    @property
+    def origin(self) -> str:
+        """Give the public address without a path; empty if there is none."""
+        parts = urlsplit(self.url)
+        return f"{parts.scheme}://{parts.netloc}".lower() if self.url else ""
+
+    def known(self, host: str) -> bool:
+        """Say whether a Host header names this server."""
+        try:
+            name = urlsplit(f"//{host}").hostname or ""
+        except ValueError:
+            return False
+        if name in {"localhost", urlsplit(self.url).hostname, *self.names}:
+            return True
+        try:
+            ipaddress.ip_address(name)
+        except ValueError:
+            return False
+        return True
+
+    def own(self, request: Request) -> set[str]:
+        """List the origins that are this server itself."""
+        host = request.headers.get("host", "").lower()
+        return {f"{request.scope['scheme']}://{host}", self.origin} - {""}
+
+    def https(self, request: Request) -> bool:
+        """Say whether the browser speaks https, with us or with a proxy before us."""
+        public = f"//{request.headers.get('host', '').lower()}"
+        return request.scope["scheme"] == "https" or self.origin == f"https:{public}"
+
+
+@dataclass
+class Attempts:
+    """Limits how often wrong tokens are tried, by each client and by all.
+
+    Right ones do not count: a class of students opens its links at once, from one address.
+
+    Attributes:
+        each: Wrong tokens of one client within `seconds`.
+        together: Wrong tokens of all clients.
+        seconds: How long an attempt counts.
+    """
+
+    each: int = 30
+    together: int = 300
+    seconds: float = 60.0
+    _failed: deque[tuple[float, str]] = field(default_factory=deque)
+    _lock: Lock = field(default_factory=Lock)
+
+    def failed(self, client: str) -> None:
+        """Count a wrong token."""
+        with self._lock:
+            self._failed.append((time.monotonic(), client))
+
+    def wait(self, client: str) -> int:
+        """Give the seconds that a client has to wait before another attempt; 0 if none."""
+        now = time.monotonic()
+        with self._lock:
+            while self._failed and self._failed[0][0] <= now - self.seconds:
+                self._failed.popleft()
+            mine = [at for at, who in self._failed if who == client]
+            if len(mine) < self.each and len(self._failed) < self.together:
+                return 0
+            first = mine[0] if len(mine) >= self.each else self._failed[0][0]
+        return max(1, int(first + self.seconds - now) + 1)
+
+
+def csrf_of(secret: str) -> str:
+    """Give what a page must send back with each POST: only a page of this session knows it."""
+    return hashlib.sha256(f"csrf{secret}".encode()).hexdigest()
+
+
+def cookie_name(study: str, https: bool) -> str:
+    """Name the cookie: each study has its own, as two may run on one machine."""
+    return f"{'__Host-' if https else ''}mrgantry-{hashed(study)[:8]}"
+
+
+@dataclass
+class Gate:
+    """The middleware round the whole application."""
+
+    app: ASGIApp
+    store: Store
+    pages: Pages
+    origins: Origins
+    study: str
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on, or refuse it; never let an error through."""
+        if scope["type"] == "lifespan":
+            await self.app(scope, receive, send)
+        if scope["type"] != "http":
+            return
+        leaving = _Leaving(send)
+        request = Request(scope, receive)
+        try:
+            body = await self._admit(request)
+            await self.app(scope, _again(body, receive), leaving)
+        except RefusedError as refused:
+            await _refusal(self.pages, request, refused)(scope, receive, leaving)
+        except Exception as error:
+            database = isinstance(error, DBAPIError)
+            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            if not leaving.begun:
+                wrong = RefusedError(503, BUSY, Retry_After="2") if database else None
+                wrong = wrong or RefusedError(500, FAILED)
+                await _refusal(self.pages, request, wrong)(scope, receive, leaving)
+
+    async def _admit(self, request: Request) -> bytes:
+        """Check a request and find out whose it is; give its body.
+
+        Raises:
+            RefusedError: It is not to be served.
+        """
+        if not self.origins.known(request.headers.get("host", "")):
+            raise RefusedError(421, "This server does not go by that name.")
+        _check_site(request)
+        body = b""
+        if request.method not in ("GET", "HEAD"):
+            self._check_origin(request)
+            body = await _body(request)
+        https = self.origins.https(request)
+        secret = request.cookies.get(cookie_name(self.study, https), "")
+        person = await run_in_threadpool(self.store.person_in, secret) if secret else None
+        request.state.person, request.state.https = person, https
+        request.state.csrf = csrf_of(secret) if person else ""
+        path = request.scope["path"]
+        if path == OPEN[0] or path.startswith(OPEN[1]):
+            return body
+        if person is None:
+            raise RefusedError(401, LINK)
+        sent = request.headers.get("x-csrf-token", "").encode()
+        if request.method not in ("GET", "HEAD") and not hmac.compare_digest(
+            sent, request.state.csrf.encode()
+        ):
+            raise RefusedError(403, "This page is out of date. Please load it again.")
+        return body
+
+    def _check_origin(self, request: Request) -> None:
+        origin = request.headers.get("origin")
+        site = request.headers.get("sec-fetch-site")
+        foreign = origin is not None and origin.lower() not in self.origins.own(request)
+        if foreign or (origin is None and site != "same-origin"):
+            raise RefusedError(403, "This was sent from a page of elsewhere, and is not taken.")
+
+
+def _check_site(request: Request) -> None:
+    """Refuse what pages of elsewhere load; links into the study may stand there."""
+    site = request.headers.get("sec-fetch-site", "none")
+    entrance = request.method == "GET" and request.scope["path"] in ("/", "/enter")
+    if site not in ("same-origin", "none") and not entrance:
+        raise RefusedError(403, "This was asked for by a page of elsewhere, and is not given.")
+
+
+async def _body(request: Request) -> bytes:
+    """Read a body of JSON that is not too long.
+
+    Raises:
+        RefusedError: It is something else, too long, or does not arrive.
+    """
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind != "application/json":
+        raise RefusedError(415, "Only JSON is taken here.")
+    body = b""
+    try:
+        async with asyncio.timeout(PATIENCE):
+            async for piece in request.stream():
+                body += piece
+                if len(body) > LARGEST:
+                    raise RefusedError(413, f"At most {LARGEST} bytes are taken at once.")
+    except TimeoutError as error:
+        raise RefusedError(408, "What was sent did not arrive.") from error
+    return body
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Give a body that was read once to those who read it next."""
+    left = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def next_message() -> Message:
+        return left.pop() if left else await receive()
+
+    return next_message
+
+
+@dataclass
+class _Leaving:
+    """Puts the headers on every answer, and takes off those that tell of files."""
+
+    send: Send
+    begun: bool = False
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.begun = True
+            headers = MutableHeaders(scope=message)
+            for name in ("etag", "last-modified", "server"):
+                del headers[name]
+            for name, value in HEADERS.items():
+                headers[name] = value
+        await self.send(message)
+
+
+def _refusal(pages: Pages, request: Request, refused: RefusedError) -> Response:
+    return said(pages, request, refused.status, refused.say, refused.headers)
+
+
+def said(
+    pages: Pages, request: Request, status: int, say: str, headers: dict[str, str]
+) -> Response:
+    """Answer with a sentence: to a script as JSON, to a person as a page."""
+    if "application/json" in request.headers.get("accept", ""):
+        text, kind = json.dumps({"say": say}), "application/json"
+    else:
+        text, kind = pages.render("say.html", say=say), "text/html"
+    return Response(text, status, headers, kind)

@@ -1,0 +1,291 @@
+"""What the server answers. Nothing here knows which image is real, but when it teaches.
+
+GET  /                 the page that the person is at; the investigator's own for that role
+GET  /enter            the page behind a personal link; its script sends the token on
+POST /enter            begins a session
+POST /step             a step is taken: welcome, consent, decline, reconsider, ...
+GET  /next             the current trial, and what is left of its time
+GET  /image/{trial}    its image, while the time lasts
+POST /display          the image stands on the screen: its time begins
+POST /answer           keeps an answer
+POST /event            notes a pause, its end, or the screen
+GET  /response/{trial} the truth about an answered trial of a teaching study
+GET  /progress         how far the readers are, for the investigator
+GET  /pages/{name}     scripts and styles
+"""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse
+from starlette.exceptions import HTTPException
+
+from mrgantry.study.cases.shown import png
+from mrgantry.study.database.store import Person, Store, Trial, hashed
+from mrgantry.study.server.access import Attempts, Gate, Origins, RefusedError, cookie_name, said
+from mrgantry.study.server.asked import (
+    DARK,
+    LIGHT,
+    TRIAL,
+    Answered,
+    Displayed,
+    Happened,
+    LinkToken,
+    Stepped,
+)
+from mrgantry.study.server.progress import canvas, progress, taught
+from mrgantry.study.server.rendering import Pages, duration, marked_up, scripts
+from mrgantry.study.server.steps import STEPS, Place, place_of
+from mrgantry.study.study import Study
+
+NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
+UNREAD = "This cannot be taken: something is missing or out of range."
+GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
+
+router = APIRouter()
+
+
+@dataclass(frozen=True)
+class Desk:
+    """What every answer needs."""
+
+    study: Study
+    store: Store
+    pages: Pages
+    attempts: Attempts
+    consent: str
+    canvas: tuple[int, int]
+
+    @property
+    def seconds(self) -> float | None:
+        """Give the time limit."""
+        return self.study.about.protocol.seconds
+
+    @property
+    def teaching(self) -> bool:
+        """Say whether readers are told the truth."""
+        return self.study.about.kind == "teaching"
+
+    def place(self, reader: Person) -> Place:
+        """Find where a reader is."""
+        return place_of(self.store, reader, bool(self.consent))
+
+
+def make_app(study: Study, store: Store, origins: Origins | None = None) -> FastAPI:
+    """Make the application that serves one study.
+
+    Args:
+        study: Which. Of its folder, `study.json` and `consent.md` are read, and no more.
+        store: Its database.
+        origins: Under which names it may be asked, besides this machine's addresses.
+    """
+    pages = Pages(study.about)
+    app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
+    app.state.desk = Desk(study, store, pages, Attempts(), study.consent.strip(), canvas(store))
+    app.add_exception_handler(HTTPException, _unknown)
+    app.add_exception_handler(RequestValidationError, _unreadable)
+    app.include_router(router)
+    app.add_middleware(
+        Gate, store=store, pages=pages, origins=origins or Origins(), study=study.about.id
+    )
+    return app
+
+
+async def _unknown(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    say = UNREAD if error.status_code == 400 else NOWHERE
+    headers = dict(error.headers or {})
+    return said(request.app.state.desk.pages, request, error.status_code, say, headers)
+
+
+async def _unreadable(request: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)
+    # A path that cannot be one is unknown; what stands in a body can be wrong.
+    asked = any(part["loc"][0] == "path" for part in error.errors())
+    status, say = (404, NOWHERE) if asked else (422, UNREAD)
+    return said(request.app.state.desk.pages, request, status, say, {})
+
+
+async def _desk(request: Request) -> Desk:
+    return request.app.state.desk
+
+
+async def _reader(request: Request) -> Person:
+    if request.state.person.role != "reader":
+        raise RefusedError(404, NOWHERE)
+    return request.state.person
+
+
+async def _investigator(request: Request) -> Person:
+    if request.state.person.role != "investigator":
+        raise RefusedError(404, NOWHERE)
+    return request.state.person
+
+
+AtDesk = Annotated[Desk, Depends(_desk)]
+Reader = Annotated[Person, Depends(_reader)]
+TrialId = Annotated[str, Path(pattern=TRIAL)]
+
+
+@router.get("/pages/{name}")
+async def file(name: str) -> Response:
+    """Give a script or a style."""
+    if name not in scripts():
+        raise RefusedError(404, NOWHERE)
+    data, kind = scripts()[name]
+    return Response(data, media_type=kind)
+
+
+@router.get("/enter")
+async def entrance(desk: AtDesk) -> HTMLResponse:
+    """Give the page behind every personal link."""
+    return HTMLResponse(desk.pages.render("enter.html"))
+
+
+@router.post("/enter")
+def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
+    """Begin a session with the token of a personal link."""
+    client = request.client.host if request.client else ""
+    person = desk.store.person_of(entry.token)
+    if person is None:
+        if wait := desk.attempts.wait(client):
+            say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
+            raise RefusedError(429, say, Retry_After=str(wait))
+        desk.attempts.failed(client)
+        desk.store.record(None, "wrong token")
+        raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")
+    secret = desk.store.begin_session(person)
+    https = request.state.https
+    name = cookie_name(desk.study.about.id, https)
+    answer = JSONResponse({"page": "/"})
+    # It ends with the browser: the next person at this computer must not read on.
+    answer.set_cookie(name, secret, secure=https, httponly=True, samesite="strict", path="/")
+    return answer
+
+
+@router.get("/")
+def page(request: Request, desk: AtDesk) -> HTMLResponse:
+    """Give the page that a person is at."""
+    person, csrf = request.state.person, request.state.csrf
+    if person.role == "investigator":
+        readers = len(desk.store.readers())
+        return HTMLResponse(desk.pages.render("investigator.html", csrf=csrf, readers=readers))
+    place = desk.place(person)
+    values = {"place": place, **_values(desk, person, place)}
+    return HTMLResponse(desk.pages.render(f"{place.page}.html", csrf=csrf, **values))
+
+
+def _values(desk: Desk, reader: Person, place: Place) -> dict[str, Any]:
+    """Give what a page says besides the place and the protocol."""
+    if place.page == "welcome":
+        images = place.images + place.practice
+        return {"length": duration(images * (desk.seconds or GUESS)), "guess": GUESS}
+    if place.page == "consent":
+        return {"consent": marked_up(desk.consent)}
+    if place.page in ("display", "reading"):
+        # Teaching tells the truth about each image; what a blinded page gets never has it.
+        return {"canvas": desk.canvas, "dark": DARK, "light": LIGHT, "teaching": desk.teaching}
+    if place.page == "thanks":
+        counts = taught(desk.store, reader) if desk.teaching else {}
+        return {"counts": counts, "score": _score(counts)}
+    return {}
+
+
+def _score(counts: dict[tuple[str, str], int]) -> dict[str, int]:
+    right = sum(count for (truth, given), count in counts.items() if truth == given)
+    return {"right": right, "of": sum(counts.values())}
+
+
+@router.post("/step")
+def step(stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
+    """Take a step, if it is the next one."""
+    place = desk.place(reader)
+    wrong_part = stepped.part is not None and stepped.part != place.part
+    if stepped.step not in STEPS[place.page] or wrong_part:
+        raise RefusedError(409, "The study is at another page by now.")
+    detail = stepped.detail
+    if stepped.step in ("consent", "decline"):
+        detail = {"text": hashed(desk.consent)}  # which text it was, should it ever change
+    desk.store.record(reader, stepped.step, **detail)
+    return {"page": desk.place(reader).page}
+
+
+@router.get("/next")
+def next_trial(desk: AtDesk, reader: Reader) -> dict[str, Any]:
+    """Tell of the current trial, or that another page is next."""
+    place = desk.place(reader)
+    trial = desk.store.current(reader)
+    if place.page != "reading" or trial is None:
+        return {"page": place.page}
+    told: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
+    told |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
+    told |= {"remaining": _remaining(trial, desk.seconds), "displayed": trial.displayed}
+    if desk.teaching:
+        told["score"] = _score(taught(desk.store, reader))
+    return told
+
+
+def _remaining(trial: Trial, seconds: float | None) -> float | None:
+    """Give the seconds for which the image may still be seen."""
+    if seconds is None or trial.started is None:
+        return seconds
+    return round(max(0.0, trial.started + seconds - time.time()), 3)
+
+
+@router.get("/image/{trial}")
+def image(trial: TrialId, desk: AtDesk, reader: Reader) -> Response:
+    """Give the image of the current trial: the same work and the same headers for each."""
+    if desk.place(reader).page != "reading":
+        raise RefusedError(404, NOWHERE)
+    grey = desk.store.image(reader, trial, desk.seconds)
+    if grey is None:
+        raise RefusedError(404, NOWHERE)
+    return Response(png(grey), media_type="image/png")
+
+
+@router.post("/display")
+def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, float | None]:
+    """Note that an image stands on the screen."""
+    trial = desk.store.display(reader, displayed.trial)
+    if trial is None or not trial.displayed:
+        raise RefusedError(409, "Another image is the current one.")
+    return {"remaining": _remaining(trial, desk.seconds)}
+
+
+@router.post("/answer")
+def answer(answered: Answered, desk: AtDesk, reader: Reader) -> dict[str, str]:
+    """Keep an answer; the second one to the same image changes nothing."""
+    if not answered.fits(desk.study.about.protocol):
+        raise RefusedError(422, "This is not an answer to what is asked.")
+    kept = desk.store.answer(reader, answered.trial, answered.given, desk.seconds)
+    if kept == "refused":
+        raise RefusedError(409, "Another image is the current one.")
+    return {"kept": kept}
+
+
+@router.post("/event")
+def event(happened: Happened, desk: AtDesk, reader: Reader) -> dict[str, str]:
+    """Note a pause, its end, or the screen."""
+    detail = happened.screen.model_dump() if happened.screen else {}
+    desk.store.record(reader, happened.kind, **detail)
+    return {"kept": "kept"}
+
+
+@router.get("/response/{trial}")
+def response(trial: TrialId, desk: AtDesk, reader: Reader) -> dict[str, Any]:
+    """Tell a learner what an answered image was."""
+    truth = desk.store.truth(reader, trial) if desk.teaching else None
+    if truth is None:
+        raise RefusedError(404, NOWHERE)
+    return {"truth": truth[0], "tumour": truth[1], "score": _score(taught(desk.store, reader))}
+
+
+@router.get("/progress")
+def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) -> dict[str, Any]:
+    """Tell the investigator how far the readers are; not what they answered."""
+    readers = desk.store.readers()
+    rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
+    return {"now": time.time(), "readers": rows}

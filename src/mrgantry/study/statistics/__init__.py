@@ -1,0 +1,1 @@
+"""What the answers of readers show, by statistics alone."""

@@ -1,0 +1,162 @@
+"""All statistics of a reader study in one call."""
+
+from collections.abc import Iterator
+from itertools import combinations
+
+import pandas as pd
+
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.study.statistics.concordance import concordance
+from mrgantry.study.statistics.contrasts import block_differences, reader_differences
+from mrgantry.study.statistics.counting import checked, confusion, times, tumour_tables
+from mrgantry.study.statistics.mrmc import group_difference, many_readers, panel
+from mrgantry.study.statistics.proportions import (
+    balanced_accuracy,
+    chance_test,
+    equivalence,
+    least_n,
+    proportion,
+)
+from mrgantry.study.statistics.results import (
+    ALL,
+    Analysis,
+    Concordance,
+    GroupDifference,
+    ManyReaders,
+    Reading,
+)
+from mrgantry.study.statistics.signal_detection import detection, roc
+
+
+def analyse(
+    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = 2000
+) -> Analysis:
+    """Analyse the answers of a reader study.
+
+    "unknown" and no answer are left out of all rates and counted apart; `accuracy_all` counts
+    them as wrong.
+
+    Args:
+        answers: One row an answered trial, with the columns reader, group, years, block, case
+            (one id for one image, whoever saw it), truth ("real" or "synthetic"), answer (these,
+            "unknown" or "none"), tumour, tumour_answer, confidence (1 to 5), response_s
+            (seconds) and late.
+        margin: Distance of the accuracy from 1/2 that counts as none, in [0.005, 0.5).
+        seed: Of the bootstraps.
+        draws: Bootstrap samples, at least 1.
+
+    Raises:
+        DataError: There are no answers, or they are not what they should be.
+        RecipeError: The margin or the number of samples is out of range.
+    """
+    if draws < 1:
+        raise RecipeError(f"A bootstrap needs 1 sample or more, not {draws}.")
+    least_n(margin)  # refuses a margin out of range
+    rows = checked(answers)
+    if rows.empty:
+        raise DataError("There are no answers to analyse yet.")
+    readers, blocks = (tuple(dict.fromkeys(rows[name])) for name in ("reader", "block"))
+    groups = tuple(name for name in dict.fromkeys(rows["group"]) if name)
+    parts = list(_blocks(rows, blocks))
+    means, differences = _readers(parts, groups, seed, draws)
+    return Analysis(
+        trials=len(rows),
+        readers=readers,
+        blocks=blocks,
+        groups=groups,
+        margin=margin,
+        seed=seed,
+        draws=draws,
+        readings=tuple(_readings(rows, blocks, margin)),
+        means=tuple(means),
+        block_differences=tuple(block_differences(rows)),
+        reader_differences=tuple(reader_differences(rows)),
+        concordances=tuple(_concordances(parts, seed, draws)),
+        group_differences=tuple(differences),
+        notes=tuple(_notes(rows)),
+    )
+
+
+def _blocks(rows: pd.DataFrame, blocks: tuple[str, ...]) -> Iterator[tuple[str, pd.DataFrame]]:
+    """Give the rows of each block, and of all of several under the name ""."""
+    if len(blocks) > 1:
+        for block in blocks:
+            yield block, rows[rows["block"] == block]
+        yield ALL, rows
+    else:
+        yield blocks[0], rows
+
+
+def _readings(rows: pd.DataFrame, blocks: tuple[str, ...], margin: float) -> Iterator[Reading]:
+    for reader, mine in rows.groupby("reader", sort=False):
+        own = [block for block in blocks if (mine["block"] == block).any()]
+        for block, part in _blocks(mine, tuple(own)):
+            yield _reading(str(reader), block, part, margin)
+
+
+def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Reading:
+    found = confusion(rows)
+    years = rows["years"].dropna()
+    return Reading(
+        reader=reader,
+        group=str(rows["group"].iloc[0]),
+        years=float(years.iloc[0]) if len(years) else None,
+        block=block,
+        confusion=found,
+        accuracy=proportion(found.right, found.n),
+        accuracy_all=proportion(found.right, len(rows)),
+        balanced_accuracy=balanced_accuracy(found),
+        fool_rate=proportion(found.sr, found.synthetic),
+        real_recall=proportion(found.rr, found.real),
+        chance=chance_test(found),
+        detection=detection(found),
+        equivalence=equivalence(found.right, found.n, margin),
+        roc=roc(rows),
+        tumour=tumour_tables(rows),
+        times=times(rows),
+        late=proportion(int(rows["late"].sum()), len(rows)),
+    )
+
+
+def _readers(
+    parts: list[tuple[str, pd.DataFrame]], groups: tuple[str, ...], seed: int, draws: int
+) -> tuple[list[ManyReaders], list[GroupDifference]]:
+    means, differences = [], []
+    for block, rows in parts:
+        drawn = panel(rows, seed, block, draws)
+        there = [name for name in groups if (rows["group"] == name).any()]
+        for group in (ALL, *(there if len(groups) > 1 else ())):
+            means.append(many_readers(rows, drawn, group, block, seed))
+        for first, second in combinations(there, 2):
+            found = group_difference(drawn, first, second, block, seed)
+            differences += [found] if found else []
+    return means, differences
+
+
+def _concordances(
+    parts: list[tuple[str, pd.DataFrame]], seed: int, draws: int
+) -> Iterator[Concordance]:
+    for block, rows in parts:
+        found = concordance(rows, block, seed, draws)
+        if found:
+            yield found
+
+
+def _notes(rows: pd.DataFrame) -> Iterator[str]:
+    undecided = int((~rows["decided"]).sum())
+    if undecided:
+        yield (
+            f'{undecided} of {len(rows)} answers are "unknown" or were not given in time; they are '
+            "left out of all rates, and one accuracy more counts them as wrong."
+        )
+    times = rows.groupby(["reader", "block", "case"]).size()
+    again = int((times > 1).sum())
+    if again:
+        yield (
+            f"{again} times a reader saw one image more than once in a block; all answers count, "
+            "but only the first where readers are compared on the same images."
+        )
+    decided = rows[rows["decided"]]
+    confident = int(decided["confidence"].notna().sum())
+    if 0 < confident < len(decided):
+        yield f"{confident} of {len(decided)} answers have a confidence; the ROC is of these."

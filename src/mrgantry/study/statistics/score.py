@@ -1,0 +1,83 @@
+"""Score a study: join answers and key, count, test, and write it all down."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from jaxtyping import UInt8
+from sqlalchemy import select
+
+from mrgantry.common.files import write_text
+from mrgantry.common.tables import write_table
+from mrgantry.study.database.store import Store
+from mrgantry.study.database.tables import cases
+from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.imrmc import imrmc
+from mrgantry.study.statistics.readings import read_answers, read_key
+from mrgantry.study.statistics.results import Analysis
+from mrgantry.study.study import Study
+
+WRITTEN = ["reader", "group", "reason"]  # columns in which people's own words stand
+FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredStudy:
+    """A study, its answers with their truths, what they say, and the images they are of."""
+
+    study: Study
+    answers: pd.DataFrame
+    analysis: Analysis
+    pictures: dict[str, UInt8[np.ndarray, "h w"]]
+
+
+def score(
+    folder: Path,
+    out: Path,
+    *,
+    key: Path | None = None,
+    database: str | Path | None = None,
+    seed: int = 0,
+) -> ScoredStudy:
+    """Score what has been answered so far, and write answers, statistics and the iMRMC export.
+
+    Args:
+        folder: The study.
+        out: Folder for `answers.csv`, `analysis.json` and `imrmc.txt`.
+        key: Where the key is kept, if not in the study's folder.
+        database: URL of the study's PostgreSQL server, or the path of a backup.
+        seed: Of the bootstraps.
+
+    Raises:
+        DataError: There are no answers, the key is another study's, or it is a teaching study.
+    """
+    study = Study.open(folder)
+    answer_key = read_key(study, key)
+    store = study.store(database)
+    try:
+        answers = read_answers(study, store, answer_key)
+        pictures = _pictures(store, set(answers["case"]))
+    finally:
+        store.engine.dispose()
+    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
+    harmless = {name: answers[name].map(_harmless) for name in WRITTEN}
+    write_table(out / "answers.csv", answers.assign(**harmless))
+    write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
+    write_text(out / "imrmc.txt", imrmc(answers))
+    return ScoredStudy(study, answers, analysis, pictures)
+
+
+def _harmless(text: str) -> str:
+    """Keep a spreadsheet from running what a reader wrote as a formula."""
+    return f"'{text}" if text.startswith(FORMULAS) else text
+
+
+def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h w"]]:
+    """Read the images of some cases."""
+    with store.reading() as connection:
+        return {
+            row.id: np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
+            for row in connection.execute(select(cases))
+            if row.id in wanted
+        }

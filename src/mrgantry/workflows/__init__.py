@@ -1,0 +1,1 @@
+"""What strings verbs together: the demonstration, comparisons, whole studies, the start."""

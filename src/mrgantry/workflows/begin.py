@@ -1,0 +1,122 @@
+"""What is looked at before days are spent on a study: folder, scans, slices and weights."""
+
+from pathlib import Path
+from typing import Any
+
+from mrgantry.common import workfolder
+from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.weights import fetched
+from mrgantry.data.prepare import choose
+from mrgantry.data.rows import choose_rows
+from mrgantry.data.slices import SPLITS, SliceSet
+from mrgantry.data.subjects import find_subjects
+from mrgantry.detect.resnet import PUBLISHED
+from mrgantry.detect.sets import open_real
+from mrgantry.evaluate.evaluate import held_out
+from mrgantry.papers.reproduction import ImageType, Reproduction
+from mrgantry.workflows.work import Work, complete
+
+# What stands on the page alone: mending a sentence leaves a run in progress valid.
+WORDS: dict[str, Any] = {
+    **dict.fromkeys(("title", "citation", "said", "notes", "scales", "values", "changes"), True),
+    "image_types": {"__all__": {"label": True, "models": {"__all__": {"label"}}}},
+    "reading": {"printed": True, "protocol": {"source"}, "seats": {"__all__": {"paper"}}},
+    "detection": {"printed": True},
+}
+
+
+def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
+    """Take the folder for this study, or refuse one that holds something else.
+
+    Raises:
+        RunError: It does.
+    """
+    terms = {
+        "study": study.study,
+        "scale": study.scale,
+        "scans": str(scans.resolve()) if scans else None,
+        **study.changes.model_dump(mode="json"),
+        "plan": study.model_dump(mode="json", exclude=WORDS),
+    }
+    workfolder.begin(out, "reproduction.json", "a reproduction", terms)
+
+
+def check_options(work: Work) -> None:
+    """Refuse options that this study has no use for.
+
+    Raises:
+        RecipeError: One of them.
+    """
+    study, changes = work.study, work.study.changes
+    if work.scans is None and (changes.where is not None or changes.tumour_labels):
+        raise RecipeError(
+            "--where and --tumour-labels are for scans of your own; name these with --scans."
+        )
+    for share, name in zip(changes.splits or (), SPLITS, strict=bool(changes.splits)):
+        if share == 0 and (name != "validation" or study.detection):
+            raise RecipeError(
+                f"{study.study} needs {name} subjects; give --splits a share of them."
+            )
+    if changes.weights and not study.detection:
+        raise RecipeError(f"{study.study} has no detection experiment; leave out --weights.")
+    if work.key and not study.reading:
+        raise RecipeError(f"{study.study} has no reader study; leave out --key.")
+
+
+def look_at_scans(work: Work) -> None:
+    """Refuse scans that some slices cannot be cut from; those of cut slices need not be there.
+
+    Raises:
+        DataError: They cannot be used.
+    """
+    for image_type in work.study.image_types:
+        if work.scans is None or complete(work.slices(image_type)):
+            continue
+        found = find_subjects(work.scans, image_type.plan.sequences, image_type.plan.tumour_labels)
+        choose(found, image_type.plan.model_copy(update={"where": ()}), work.scans)
+        try:
+            choose(found, image_type.plan, work.scans)
+        except DataError as error:
+            raise DataError(
+                f"{error} Choose by something else with --where name=value, or take all subjects "
+                "with --where ''."
+            ) from error
+
+
+def check_slices(work: Work, image_type: ImageType) -> None:
+    """Refuse slices that cannot be trained on, measured or detected with.
+
+    Raises:
+        DataError: There are too few people, or none with the labels asked for.
+    """
+    detection = work.study.detection
+    try:
+        data = SliceSet.open(work.slices(image_type))
+        for _, only, _ in work.scores(image_type):
+            choose_rows(data.split("train"), only)
+            held_out(data, "test", only)
+        if detection and detection.image_type == image_type.name:
+            open_real(work.slices(image_type))
+    except DataError as error:
+        raise DataError(
+            f"{error} Nothing is trained yet: begin again in another folder, with more scans or "
+            "other --splits (or --where and --tumour-labels, for scans of your own)."
+        ) from error
+
+
+def fetch_weights(work: Work) -> None:
+    """Fetch the weights that classifiers begin with, which are needed last.
+
+    Raises:
+        DataError: They cannot be had.
+    """
+    detection = work.study.detection
+    if detection is None or detection.training.weights != "imagenet":
+        return
+    name = detection.training.network
+    if name not in PUBLISHED or (work.detection / "detection.html").is_file():
+        return
+    try:
+        fetched(f"{name}-imagenet.safetensors", *PUBLISHED[name])
+    except DataError as error:
+        raise DataError(f"{error} Or do without them: --weights scratch.") from error

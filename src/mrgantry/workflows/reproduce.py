@@ -1,0 +1,333 @@
+"""A whole published study by one command, in steps that the other verbs do as well.
+
+Every step leaves a folder (`work.py` lists them), and one that was done is not done again.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
+from mrgantry.common.files import read_json, write_json
+from mrgantry.data import prepare
+from mrgantry.data.slices import read_about
+from mrgantry.detect import detect
+from mrgantry.detect.findings import read_detection
+from mrgantry.evaluate import evaluate, select
+from mrgantry.generate import sample, train
+from mrgantry.papers.reproduction import ImageType, Model, Reproduction
+from mrgantry.report import report, write_detection
+from mrgantry.report.reproduction import write_reproduction
+from mrgantry.report.study.words import counted
+from mrgantry.simulate import simulate
+from mrgantry.study.cases.create import create
+from mrgantry.study.lesson import make_quiz
+from mrgantry.study.study import Reader
+from mrgantry.workflows.begin import (
+    check_options,
+    check_slices,
+    claim,
+    fetch_weights,
+    look_at_scans,
+)
+from mrgantry.workflows.results import gather
+from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of
+
+BYTES = 2  # a pixel of a stored set
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of a public function: what it is, whether it was done, the call, and what holds."""
+
+    words: str
+    done: Callable[[], bool]
+    go: Callable[[], object]
+    check: Callable[[], object] = lambda: None
+
+
+def reproduce(
+    study: Reproduction,
+    out: Path,
+    *,
+    scans: Path | None = None,
+    key: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Path:
+    """Repeat a published study and give the page; the same call goes on where it stopped.
+
+    Args:
+        study: At the scale that is wanted, as `STUDY.at("smoke")`.
+        out: Folder to write everything to.
+        scans: A folder of scans; None simulates a cohort.
+        key: Where the key of the reader study is kept, once it was moved away.
+        say: Told what is about to be done, with its number.
+
+    Raises:
+        RunError: The folder holds another reproduction, or other things.
+        DataError: The scans cannot be used, or give too few slices for what follows.
+        RecipeError: The study has no use for a change.
+    """
+    work = Work(study, out, scans, key)
+    check_options(work)
+    look_at_scans(work)  # before anything is written, as the next
+    fetch_weights(work)
+    claim(out, study, scans)
+    todo = list(steps(work, say))
+    if not todo[0].done():
+        say(amount(study))
+    for number, step in enumerate(todo, 1):
+        if not step.done():
+            say(f"{number}/{len(todo) + 1}  {step.words}")
+            step.go()
+        step.check()
+    page = out / "report.html"
+    say(f"{len(todo) + 1}/{len(todo) + 1}  Writing {page}")
+    write_reproduction(page, gather(work))
+    return page
+
+
+def amount(study: Reproduction) -> str:
+    """Say how much is going to be trained and drawn, before it is."""
+    models = study.models()
+    lengths = sorted({model.trained.images for _, model in models})
+    each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
+    drawn = [study.samples * len(one.plan.channels) * one.plan.size**2 for one, _ in models]
+    few = counted(len(models), "network")
+    size = sum(drawn) * BYTES / 1e9
+    return (
+        f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
+        f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
+    )
+
+
+# --- steps ----------------------------------------------------------------------------
+
+
+def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List all that is to be done, in order; long steps say what they are at."""
+    if work.scans is None:
+        subjects = work.study.cohort.subjects
+        yield Step(
+            f"Simulating {subjects} subjects in {work.cohort}",
+            (work.cohort / "preview.png").is_file,
+            partial(simulate_scans, work),
+        )
+    for image_type in work.study.image_types:
+        slices = work.slices(image_type)
+        yield Step(
+            f"Cutting {image_type.label} into {slices}",
+            partial(complete, slices),
+            partial(prepare, work.cohort, slices, image_type.plan),
+            partial(check_slices, work, image_type),
+        )
+    for one in work.study.image_types:
+        for model in one.models:
+            yield from steps_of(work, one, model)
+        for folder, only, models in work.scores(one):
+            yield Step(
+                f"Measuring {', '.join(model.label for model in models)}",
+                partial(measured, work, one, folder, models),
+                partial(measure, work, one, folder, only, models),
+            )
+        yield Step(
+            f"Writing {work.page(one)}",
+            partial(written, work, one),
+            partial(write_page, work, one),
+        )
+    yield from last_steps(work, say)
+
+
+def last_steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
+    """List what needs the images of all models."""
+    if work.study.detection:
+        yield Step(
+            f"Training classifiers of tumours in {work.detection}",
+            partial(experimented, work),
+            partial(experiment, work, say),
+        )
+    if work.study.reading:
+        yield Step(
+            f"Drawing the cases of the reader study in {work.out / 'study'}",
+            (work.out / "study/study.json").is_file,
+            partial(make_reader_study, work),
+        )
+    if work.study.reading and work.study.reading.quiz:
+        yield Step(
+            f"Writing a quiz with its answers to {work.quiz}",
+            work.quiz.is_file,
+            partial(write_quiz, work, work.study.reading.quiz),
+        )
+
+
+def steps_of(work: Work, image_type: ImageType, model: Model) -> Iterator[Step]:
+    """List what is to be done for one model."""
+    run, synthetic = work.run(image_type, model), work.synthetic(image_type, model)
+    yield Step(
+        f"Training {model.label}: {model.trained.images:,} images",
+        lambda: complete(synthetic) or bool(work.failed(image_type, model)),
+        partial(train_model, work, image_type, model),
+    )
+    yield Step(
+        f"Drawing {work.study.samples:,} images of {model.label}",
+        lambda: complete(synthetic) or bool(work.failed(image_type, model)),
+        lambda: sample(run, synthetic, work.study.samples),
+    )
+    if work.study.selected:
+        yield Step(
+            f"Discarding implausible images of {model.label}",
+            lambda: (
+                complete(work.selected(image_type, model))
+                or work.rejected(image_type, model).is_file()
+                or bool(work.failed(image_type, model))
+            ),
+            partial(select_images, work, image_type, model),
+        )
+
+
+def simulate_scans(work: Work) -> None:
+    """Simulate the cohort."""
+    options: dict[str, Any] = work.study.cohort.model_dump()
+    simulate(work.cohort, options.pop("subjects"), **options)
+
+
+def train_model(work: Work, image_type: ImageType, model: Model) -> None:
+    """Train a model; one that diverges is noted and not tried again."""
+    try:
+        train(work.slices(image_type), work.run(image_type, model), model.trained, only=model.only)
+    except DivergedError as error:
+        write_json(work.failure(image_type, model), {"reason": str(error)})
+
+
+def select_images(work: Work, image_type: ImageType, model: Model) -> None:
+    """Discard implausible images; where that cannot be, note it: all are used then."""
+    try:
+        select(
+            work.synthetic(image_type, model),
+            work.selected(image_type, model),
+            work.slices(image_type),
+            only=model.only,
+        )
+    except DataError as error:
+        write_json(work.rejected(image_type, model), {"reason": str(error)})
+
+
+def measured(work: Work, image_type: ImageType, folder: Path, models: list[Model]) -> bool:
+    """Say whether the scores are there, and are those of these images."""
+    marks = [read_about(place).fingerprint for m in models for _, place in work.sets(image_type, m)]
+    if not marks:
+        return all(work.failed(image_type, model) for model in models)
+    if not (folder / "scores.json").is_file():
+        return False
+    scored = read_json(folder / "evaluation.json")["synthetic"]
+    return [row["fingerprint"] for row in scored] == marks
+
+
+def measure(
+    work: Work, image_type: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
+) -> None:
+    """Measure all sets of some models; where that cannot be, note why."""
+    missing = work.missing(folder)
+    missing.unlink(missing_ok=True)
+    try:
+        evaluate(
+            work.slices(image_type),
+            folder,
+            [place for model in models for _, place in work.sets(image_type, model)],
+            only=only,
+            maps=False,
+            draws=work.study.draws,
+        )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
+
+
+def written(work: Work, image_type: ImageType) -> bool:
+    """Say whether the page is there, and younger than the scores that it shows."""
+    page = work.page(image_type)
+    scores = [folder / "scores.json" for folder, _, _ in work.scores(image_type)]
+    return page.is_file() and all(
+        path.stat().st_mtime_ns <= page.stat().st_mtime_ns for path in scores if path.is_file()
+    )
+
+
+def write_page(work: Work, image_type: ImageType) -> None:
+    """Write the page of one type of images."""
+    report(work.page(image_type), folders_of(work, image_type))
+
+
+# --- detection ------------------------------------------------------------------------
+
+
+def experimented(work: Work) -> bool:
+    """Say whether the detection experiment is done, with these images."""
+    if not (work.detection / "detection.html").is_file():
+        return False
+    marks = [read_about(place).fingerprint for place in detected_with(work)[1]]
+    return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
+
+
+def experiment(work: Work, say: Callable[[str], None]) -> None:
+    """Train classifiers with and without synthetic images; where it cannot be, note why."""
+    asked = work.study.detection
+    assert asked is not None
+    real, synthetic = detected_with(work)
+    missing = work.missing(work.detection)
+    missing.unlink(missing_ok=True)
+    try:
+        found = detect(
+            real,
+            work.detection,
+            synthetic,
+            seeds=asked.seeds,
+            training=asked.training,
+            real_share=asked.real_share,
+            ratios=asked.ratios,
+            say=lambda text: say(f"  {text}"),
+        )
+    except (DataError, RecipeError, RunError) as error:
+        write_json(missing, {"reason": str(error)})
+        return
+    write_detection(work.detection, found, asked.printed)
+
+
+# --- readers --------------------------------------------------------------------------
+
+
+def make_reader_study(work: Work) -> None:
+    """Draw the cases for readers to come; where that cannot be, the page says why."""
+    reading = work.study.reading
+    assert reading is not None
+    # Years of experience are those of people, who are not known yet.
+    readers = [
+        Reader(name=f"R{number}", group=seat.group) for number, seat in enumerate(reading.seats, 1)
+    ]
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.out / "study")
+    missing.unlink(missing_ok=True)
+    if not blocks:
+        write_json(missing, {"reason": "None of its blocks can be read."})
+        return
+    try:
+        create(
+            work.out / "study",
+            reading.protocol,
+            blocks,
+            readers,
+            title=f"Reading study after {work.study.study}",
+        )
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})
+
+
+def write_quiz(work: Work, cases: int) -> None:
+    """Write a quiz of real images that no reader of the study gets; or note why there is none."""
+    blocks = [sources for sources, reason in blocks_of(work) if not reason]
+    missing = work.missing(work.quiz)
+    missing.unlink(missing_ok=True)
+    try:
+        make_quiz(work.quiz, blocks, cases=cases, against="train")
+    except DataError as error:
+        write_json(missing, {"reason": str(error)})

@@ -1,0 +1,333 @@
+"""What the folders of a reproduction hold, collected for its page."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pandas as pd
+from sqlalchemy import select
+
+from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json
+from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.score import Score, read_scores
+from mrgantry.data.plan import SlicePlan
+from mrgantry.data.slices import SPLITS, SliceSet, read_about
+from mrgantry.detect.findings import Detection, read_detection
+from mrgantry.generate import Run
+from mrgantry.papers import find_study
+from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
+from mrgantry.report.page import commands, find
+from mrgantry.report.reproduced import (
+    Fact,
+    ModelResult,
+    ReaderStudy,
+    Reproduced,
+    TypeResult,
+)
+from mrgantry.report.study import words, write_study
+from mrgantry.study.cases.create import audited
+from mrgantry.study.database.tables import answers, trials
+from mrgantry.study.statistics.results import Analysis
+from mrgantry.study.statistics.score import score
+from mrgantry.study.study import Study
+from mrgantry.workflows.work import Work, blocks_of, folders_of, reason_in
+
+
+def gather(work: Work) -> Reproduced:
+    """Collect all that the page shows."""
+    study = work.study
+    published = find_study(study.study)
+    reading = reader_study(work) if study.reading else None
+    detected = experiment(work)
+    return Reproduced(
+        study=study.study,
+        title=study.title,
+        citation=study.citation,
+        scale=study.scale,
+        draws=study.draws,
+        limits=study.scale_of(study.scale).limits,
+        simulated=any(
+            read_about(work.slices(image_type)).source == "simulated"
+            for image_type in study.image_types
+        ),
+        facts=tuple(facts(work)),
+        types=tuple(
+            type_result(work, one, before)
+            for one in study.image_types
+            for before in published.image_types
+            if before.name == one.name
+        ),
+        reading=reading,
+        values=study.values,
+        notes=study.notes,
+        remarks=tuple(remarks(work)),
+        command=command_line(
+            "reproduce",
+            study.study,
+            work.out,
+            scans=work.scans,
+            scale=study.scale,
+            **study.changes.options(),
+            key=work.key,
+        ),
+        commands=tuple(commands_of(work, reading, detected)),
+        versions=versions(),
+        detection=work.detection / "detection.html" if detected else None,
+        detected=detected,
+        printed_detection=study.detection.printed if study.detection else None,
+    )
+
+
+# --- what was done --------------------------------------------------------------------
+
+
+def facts(work: Work) -> Iterator[Fact]:
+    """Lay what the paper says of its doing beside what this run did."""
+    said, study = work.study.said, work.study
+    sets = {
+        image_type.name: SliceSet.open(work.slices(image_type)) for image_type in study.image_types
+    }
+    heads = pd.concat([data.table[["subject", "session"]] for data in sets.values()])
+    people, visits = heads["subject"].nunique(), len(heads.drop_duplicates())
+    origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
+    count = f"{people:,} subjects" + (f", {visits:,} visits" if visits > people else "")
+    yield Fact("Scans", said.scans, (f"{count}, {origin}",))
+    yield Fact(
+        "Slices",
+        said.slices,
+        tuple(counted(image_type, sets[image_type.name]) for image_type in study.image_types),
+    )
+    if study.detection:
+        data = sets[study.detection.image_type]
+        yield Fact("Slices by label", said.labels, (labelled(data),))
+    lengths = dict.fromkeys(f"{model.trained.images:,} images" for _, model in study.models())
+    yield Fact("Training of each network", said.training, tuple(lengths))
+    spent = sum(seconds(work, *pair) for pair in study.models())
+    yield Fact("Time of training", said.time, (f"{lasting(spent)} in all",), timed=True)
+    yield Fact("Synthetic images", said.samples, (f"{study.samples:,} of each model",))
+    if study.reading:
+        yield Fact("Readers", said.readers, (readers_to_come(work.out / "study"),))
+
+
+def lasting(spent: float) -> str:
+    """Write seconds as people say them."""
+    if spent < 60:
+        return words.counted(round(spent), "second")
+    return f"{spent / 60:.1f} minutes" if spent < 6000 else f"{spent / 3600:.1f} hours"
+
+
+def readers_to_come(folder: Path) -> str:
+    """Count the places and blocks of the reader study that was made."""
+    if not (folder / "study.json").is_file():
+        return "none"
+    about = Study.open(folder).about
+    places = words.counted(len(about.readers), "place")
+    blocks = words.counted(len(about.blocks), "block")
+    return f"{places} for readers to come, {blocks} of {about.protocol.cases} images"
+
+
+def labelled(data: SliceSet) -> str:
+    """Count the slices with a tumour and without, of each split."""
+    rows = pd.crosstab(data.table["split"], data.table["tumour"].astype(str))
+    rows = rows.reindex(index=SPLITS, columns=["yes", "no"], fill_value=0)
+    uses = zip(rows.itertuples(index=False), ("train on", "validate", "test"), strict=True)
+    return "with a tumour and without: " + ", ".join(
+        f"{row.yes:,} and {row.no:,} to {use}" for row, use in uses
+    )
+
+
+def counted(image_type: ImageType, data: SliceSet) -> str:
+    """Count the slices of a set by their use."""
+    train, test = (data.table[data.table["split"] == split] for split in ("train", "test"))
+    images = "any pose" if data.about.poses else f"{len(train):,}"
+    return (
+        f"{image_type.label}, {data.about.size} pixels: {images} of {train['subject'].nunique()} "
+        f"subjects to train on, {len(test):,} of {test['subject'].nunique()} others held out"
+    )
+
+
+def seconds(work: Work, image_type: ImageType, model: Model) -> float:
+    """Give how long a model was trained."""
+    log = Run.open(work.run(image_type, model)).log()
+    return float(log[-1]["seconds"]) if log else 0.0
+
+
+def plan_changes(now: SlicePlan, before: SlicePlan) -> tuple[str, ...]:
+    """List in what a plan differs from the paper's."""
+    return tuple(
+        f"{key} was {getattr(before, key)!r}, now {getattr(now, key)!r}"
+        for key in SlicePlan.model_fields
+        if getattr(now, key) != getattr(before, key)
+    )
+
+
+# --- what came of it ------------------------------------------------------------------
+
+
+def type_result(work: Work, image_type: ImageType, before: ImageType) -> TypeResult:
+    """Collect what came of one set of slices."""
+    scores: dict[str, list[Score]] = {}
+    for folder, _, _ in work.scores(image_type):
+        for some in read_scores(folder) if (folder / "scores.json").is_file() else ():
+            scores.setdefault(some.synthetic, []).append(some)
+    return TypeResult(
+        label=image_type.label,
+        slices=work.slices(image_type),
+        page=work.page(image_type),
+        models=tuple(
+            model_result(work, image_type, model, published, scores)
+            for model in image_type.models
+            for published in before.models
+            if published.name == model.name
+        ),
+        changes=plan_changes(image_type.plan, before.plan),
+    )
+
+
+def model_result(
+    work: Work,
+    image_type: ImageType,
+    model: Model,
+    published: Model,
+    scores: dict[str, list[Score]],
+) -> ModelResult:
+    """Collect what came of one model."""
+    sets = tuple(work.sets(image_type, model))
+    blocks = work.study.reading.blocks if work.study.reading else ()
+    return ModelResult(
+        label=model.label,
+        block=next((block.name for block in blocks if model.name in block.models), ""),
+        sets=sets,
+        scores={place.name: scores.get(place.name, []) for _, place in sets},
+        failed=work.failed(image_type, model),
+        changes=tuple(model.trained.differences(published.trained)),
+    )
+
+
+def not_trained(work: Work) -> Iterator[str]:
+    """Name the paper's models that this scale leaves out."""
+    here = {model.name for _, model in work.study.models()}
+    models = [model for _, model in find_study(work.study.study).models()]
+    if missing := [model.label for model in models if model.name not in here]:
+        yield f"Not trained at this scale: {', '.join(missing)}."
+
+
+def remarks(work: Work) -> Iterator[str]:
+    """Say what went otherwise than planned, or than the paper has it."""
+    yield from not_trained(work)
+    for one, model in work.study.models():
+        if reason := work.failed(one, model):
+            yield f"{model.label} diverged and has no images. {reason}"
+        if reason := work.unselected(one, model):
+            yield f"{model.label}: all images are used, none is discarded. {reason}"
+    for one in work.study.image_types:
+        if skipped := read_about(work.slices(one)).notes.get("skipped"):
+            yield (
+                f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why. "
+                "Slices are cut once: after mending scans, begin again in another folder."
+            )
+        for folder, _, models in work.scores(one):
+            if reason := reason_in(work.missing(folder)):
+                yield f"Not measured: {', '.join(model.label for model in models)}. {reason}"
+    if work.study.reading:
+        for sources, reason in blocks_of(work):
+            if reason:
+                yield f"The reader study lacks the block {sources.name}. {reason}"
+    made = (("reader study", "study"), ("detection experiment", "detection"), ("quiz", "quiz.html"))
+    for what, name in made:
+        if reason := reason_in(work.missing(work.out / name)):
+            yield f"The {what} was not made. {reason}"
+
+
+def experiment(work: Work) -> Detection | None:
+    """Read what the detection experiment has found, if there is one."""
+    if not (work.detection / "detection.json").is_file():
+        return None
+    return read_detection(work.detection)
+
+
+def reader_study(work: Work) -> ReaderStudy:
+    """Open the reader study, and score it once somebody has read."""
+    assert work.study.reading is not None
+    folder, out = work.out / "study", work.out / "scored"
+    ready = (folder / "study.json").is_file()
+    analysis, unscored = scored(work, folder, out) if ready else (None, "")
+    return ReaderStudy(
+        folder,
+        ready,
+        work.study.reading.printed,
+        analysis,
+        out / "study.html",
+        tuple(audited(Study.open(folder))) if ready else (),
+        unscored=unscored,
+        serve=command_line("study serve", folder),
+        seats=tuple(seats(work.study.reading)),
+        quiz=work.quiz if work.quiz.is_file() else None,
+    )
+
+
+def scored(work: Work, folder: Path, out: Path) -> tuple[Analysis | None, str]:
+    """Score what was answered and write its page, or say why it cannot be; "" before answers."""
+    assert work.study.reading is not None
+    try:
+        if not answered(Study.open(folder)):
+            return None, ""
+        found = score(folder, out, key=work.key)
+    except DataError as error:  # the key lies elsewhere, or is another study's
+        return None, str(error)
+    write_study(
+        out,
+        found.study,
+        found.answers,
+        found.analysis,
+        work.study.reading.printed,
+        pictures=found.pictures,
+        command=command_line("study score", folder, out, key=work.key),
+    )
+    return found.analysis, ""
+
+
+def answered(study: Study) -> bool:
+    """Say whether anybody has answered, practice aside."""
+    store = study.store()
+    try:
+        with store.reading() as connection:
+            some = select(answers.c.trial).join(trials, trials.c.id == answers.c.trial)
+            return connection.execute(some.where(trials.c.part > 0).limit(1)).first() is not None
+    finally:
+        store.engine.dispose()
+
+
+def seats(reading: ReadingPlan) -> Iterator[str]:
+    """Say who is to sit where, as far as the paper tells."""
+    for number, seat in enumerate(reading.seats, 1):
+        paper = f"in the paper {seat.paper}" if seat.paper else ""
+        about = "; ".join(filter(None, (seat.group, paper)))
+        if about:
+            yield f"R{number}: {about}"
+
+
+def commands_of(
+    work: Work, reading: ReaderStudy | None, detected: Detection | None
+) -> Iterator[str]:
+    """List the commands that do the same by hand, in order."""
+    listed: dict[str, None] = {}
+    for image_type in work.study.image_types:
+        folders = folders_of(work, image_type)
+        listed |= dict.fromkeys(commands(find(folders)))
+        listed[command_line("report", work.page(image_type), *folders)] = None
+    yield from listed
+    if detected:
+        yield detected.command
+    if reading and reading.ready:
+        yield str(read_json(reading.folder / "study.json")["command"])
+    if reading and reading.analysis is not None:
+        yield command_line("study score", reading.folder, reading.page.parent, key=work.key)
+    if work.study.reading and work.quiz.is_file():
+        blocks = [
+            f"{sources.name}={','.join(map(str, (sources.real, *sources.synthetic)))}"
+            for sources, reason in blocks_of(work)
+            if not reason
+        ]
+        cases = work.study.reading.quiz
+        yield command_line("study quiz", work.quiz, block=blocks, cases=cases, against="train")
