@@ -22,8 +22,8 @@ from mrgantry.evaluate.extractors.features import (
 from mrgantry.evaluate.measures import delplace
 from mrgantry.evaluate.measures.frechet import frechet_distance
 from mrgantry.evaluate.measures.kernel import kernel_distance
-from mrgantry.evaluate.measures.listed import Kind, Measure
 from mrgantry.evaluate.measures.manifold import manifold, reach
+from mrgantry.evaluate.measures.measure import Kind, Measure
 from mrgantry.evaluate.measures.ms_ssim import ms_ssim, scales, similarity_of_pairs
 from mrgantry.evaluate.measures.neighbours import copying, nearest
 from mrgantry.evaluate.measures.spectrum import (

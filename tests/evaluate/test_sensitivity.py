@@ -12,8 +12,9 @@ from mrgantry.data import SlicePlan, prepare
 from mrgantry.evaluate import reference, scoring, sensitivity
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.faults import FAULTS, Material, anatomy, head, lesions, selection, texture
-from mrgantry.evaluate.faults.material import Family, in_a_share
+from mrgantry.evaluate.faults.material import in_a_share
 from mrgantry.evaluate.measures import listed as measures
+from mrgantry.evaluate.measures.measure import Family, Kind, Measure
 from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
 from mrgantry.report import sensitivity as page
 from mrgantry.report import write_sensitivity
@@ -459,8 +460,8 @@ def test_what_was_expected_is_checked_by_family():
 
 
 def test_excess_is_counted_in_widths_to_the_worse_side():
-    kind = measures.Kind("precision", "higher", "")
-    measure = measures.Measure((kind,), "pixels", lambda of: (0.0,))
+    kind = Kind("precision", "higher", "")
+    measure = Measure((kind,), "pixels", lambda of: (0.0,))
     facts = {"synthetic": "x", "n_real": 1, "n_synthetic": 1, "seed": 0,
              "real_fingerprint": "", "synthetic_fingerprint": "", "people": 9}  # fmt: skip
     floors = np.linspace(0.8, 1.0, 401)[:, None]

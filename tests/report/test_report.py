@@ -9,8 +9,8 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
 from mrgantry.evaluate import evaluate
-from mrgantry.evaluate.explained import EXPLANATIONS
 from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures.listed import EXPLANATIONS
 from mrgantry.generate import GanRecipe, project, sample, train, walk
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import UpConv

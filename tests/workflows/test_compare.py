@@ -15,7 +15,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import evaluate
 from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
 from mrgantry.evaluate.measures import c2st
-from mrgantry.evaluate.measures.listed import COSTLY_DRAWS
+from mrgantry.evaluate.measures.measure import COSTLY_DRAWS
 from mrgantry.generate.losses import Relativistic, Wasserstein, WassersteinPenalty
 from mrgantry.generate.networks import Dcgan, Progressive, UpConv
 from mrgantry.generate.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase

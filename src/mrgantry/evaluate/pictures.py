@@ -9,7 +9,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.brain.features import BRAIN_NET
 from mrgantry.evaluate.cloud import Cloud
 from mrgantry.evaluate.extractors.embedding import PERPLEXITY, Rows, tsne
-from mrgantry.evaluate.measures.listed import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
+from mrgantry.evaluate.measures.measure import MIRRORED, REDUCED, SPECTRUM, TO_TRAIN
 from mrgantry.evaluate.measures.neighbours import nearest, ratio
 from mrgantry.evaluate.reference import Reference
 

@@ -20,7 +20,10 @@ from mrgantry.evaluate.extractors.features import (
     reduced_images,
 )
 from mrgantry.evaluate.extractors.pretrained import load_extractor
-from mrgantry.evaluate.measures.listed import (
+from mrgantry.evaluate.measures.c2st import Test
+from mrgantry.evaluate.measures.listed import all_measures, all_tests
+from mrgantry.evaluate.measures.manifold import K, kth_nearest
+from mrgantry.evaluate.measures.measure import (
     DIRECTIONS,
     MIRRORED,
     OUTLYING,
@@ -28,11 +31,7 @@ from mrgantry.evaluate.measures.listed import (
     SPECTRUM,
     TO_TRAIN,
     Measure,
-    Test,
-    all_measures,
-    all_tests,
 )
-from mrgantry.evaluate.measures.manifold import K, kth_nearest
 from mrgantry.evaluate.measures.neighbours import nearest
 from mrgantry.evaluate.measures.spectrum import directional_spectrum, radial_spectrum
 

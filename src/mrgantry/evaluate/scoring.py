@@ -18,8 +18,8 @@ from mrgantry.common.score import Score, interval
 from mrgantry.common.workers import in_threads
 from mrgantry.evaluate.cloud import Cloud, Pair, draw
 from mrgantry.evaluate.measures import c2st
-from mrgantry.evaluate.measures.c2st import ClassifierAnswers, PeopleEstimate, TwoSampleTrial
-from mrgantry.evaluate.measures.listed import Kind, Measure, Test
+from mrgantry.evaluate.measures.c2st import ClassifierAnswers, PeopleEstimate, Test, TwoSampleTrial
+from mrgantry.evaluate.measures.measure import Kind, Measure
 from mrgantry.evaluate.reference import Reference
 
 Values = list[tuple[float, ...]]  # one row a draw, one number a kind

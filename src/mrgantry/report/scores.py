@@ -13,14 +13,8 @@ from mrgantry.common.files import read_json
 from mrgantry.common.score import Score, read_scores
 from mrgantry.evaluate import verdict
 from mrgantry.evaluate.differences import ScoreDifference
-from mrgantry.evaluate.explained import (
-    BY_NAME,
-    EXPLANATIONS,
-    QUESTIONS,
-    READING,
-    features_text,
-    title_of,
-)
+from mrgantry.evaluate.explained import QUESTIONS, READING, features_text, title_of
+from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.report import charts, figures
 from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks

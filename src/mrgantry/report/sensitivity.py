@@ -13,7 +13,8 @@ import numpy as np
 
 from mrgantry.common.files import write_text
 from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
-from mrgantry.evaluate.faults.material import Family
+from mrgantry.evaluate.measures.listed import EXPLANATIONS
+from mrgantry.evaluate.measures.measure import Family
 from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
 from mrgantry.report.drawing import INK, STYLE, blank, svg
 from mrgantry.report.rendering import render
@@ -26,11 +27,6 @@ PLACES = {NET: "net", BRAIN: "brain", MAP: "map", PCA: "pca"}
 LATEST = 0.75  # of the range of colours, for what notices the greatest strength alone
 PALE = "#9aa3ab"  # for places where nothing can be said
 Kind = tuple[str, str]  # of a score: its name, and what it looked at
-
-
-def on(names: tuple[str, ...], *features: str) -> tuple[Kind, ...]:
-    """List scores on several features."""
-    return tuple((name, one) for one in features for name in names)
 
 
 class Scores(NamedTuple):
@@ -49,47 +45,35 @@ class Scores(NamedTuple):
     also: tuple[Kind, ...] = ()
 
 
-DISTANCES, FIDELITY = ("relative_fd", "kernel_distance"), ("precision", "density")
-VARIETY = ("recall", "coverage")
-COPYING = ("copying_ratio", "copying_ratio_rare")
-FAMILIES: dict[Family, Scores] = {
-    "distances": Scores(
-        "FD, KID",
-        on(DISTANCES[:1], NET, BRAIN),
-        # A few odd heads decide the distance on brain-map, so real people move it at times.
-        (*on(DISTANCES[1:], NET, BRAIN), *on(DISTANCES[:1], MAP, PCA)),
-    ),
-    # Copies of training images lie farther out than new ones on features fitted to these.
-    "fidelity": Scores(
-        "precision",
-        on(FIDELITY[:1], NET),
-        (*on(FIDELITY[:1], BRAIN, MAP), ("outlying_share", MAP)),
-    ),
-    "variety": Scores("recall, coverage", on(VARIETY, NET), on(VARIETY, BRAIN, MAP)),
-    "similarity": Scores("MS-SSIM of pairs", on(("ms_ssim_pairs",), PIXELS)),
-    "classifiers": Scores(
-        "C2ST",
-        on(("c2st_cnn_auc", "c2st_low_pass_auc"), PIXELS),
-        on(("c2st_logistic_auc",), NET, BRAIN, MAP),
-    ),
-    "copying": Scores("copying", on(COPYING, PIXELS), on(COPYING, MAP)),
-    "spectrum": Scores("spectrum", on(("spectral_radius", "spectral_direction"), PIXELS)),
+TITLES: dict[Family, str] = {
+    "distances": "FD, KID",
+    "fidelity": "precision",
+    "variety": "recall, coverage",
+    "similarity": "MS-SSIM of pairs",
+    "classifiers": "C2ST",
+    "copying": "copying",
+    "spectrum": "spectrum",
 }
+
+
+def scores_of(family: Family) -> Scores:
+    """Gather the scores of a family; of several forms of one, its first stands for all."""
+    members = [known for known in EXPLANATIONS if known.family == family]
+    return Scores(
+        TITLES[family],
+        tuple((known.names[0], features) for known in members for features in known.leads),
+        tuple((known.names[0], features) for known in members for features in known.joins),
+    )
+
+
+FAMILIES: dict[Family, Scores] = {family: scores_of(family) for family in TITLES}
 # Scores on pretrained features that a user asked for stand at the end.
-ELSEWHERE = ("relative_fid", *DISTANCES, *FIDELITY, *VARIETY)
-SHORT = {
-    "relative_fd": "FD",
-    "relative_fid": "FID",
-    "kernel_distance": "KID",
-    "outlying_share": "outlying",
-    "ms_ssim_pairs": "MS-SSIM",
-    "c2st_logistic_auc": "C2ST logistic",
-    "c2st_cnn_auc": "C2ST CNN",
-    "c2st_low_pass_auc": "C2ST low-pass",
-    "copying_ratio": "copying",
-    "copying_ratio_rare": "copying, rare",
-    "spectral_radius": "spectrum, radius",
-    "spectral_direction": "spectrum, direction",
+ELSEWHERE = (
+    *("relative_fid", "relative_fd", "kernel_distance"),
+    *("precision", "density", "recall", "coverage"),
+)
+SHORT = {known.names[0]: known.short for known in EXPLANATIONS if known.short} | {
+    "relative_fid": "FID"
 }
 
 

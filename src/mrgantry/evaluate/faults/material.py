@@ -3,13 +3,13 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Literal
 
 import numpy as np
 import pandas as pd
 from jaxtyping import Bool, Float, Int, Shaped
 
 from mrgantry.evaluate.cloud import Cloud
+from mrgantry.evaluate.measures.measure import Family
 
 SIDE = 64  # pixels; lengths are given for images of this side, and grow with larger ones
 # Planes in whose slices the two halves of a head stand side by side.
@@ -17,10 +17,6 @@ HALVED = ("axial", "coronal")
 Images = Float[np.ndarray, "n c h w"]
 Rows = Int[np.ndarray, " k"]
 Made = tuple[Images, Shaped[np.ndarray, " n"]]  # images, and the subject of each
-# Scores that look at the same thing; which they are stands in `report/sensitivity.py`.
-Family = Literal[
-    "distances", "fidelity", "variety", "similarity", "classifiers", "copying", "spectrum"
-]
 
 
 @dataclass(frozen=True, eq=False)

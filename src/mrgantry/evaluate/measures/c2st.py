@@ -10,8 +10,9 @@ then learnt from many heads, and not from what the few judged ones have in commo
 """
 
 import copy
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -27,7 +28,8 @@ from torch import Tensor, nn
 from torch.nn.utils import skip_init
 
 from mrgantry.evaluate.cloud import Cloud
-from mrgantry.evaluate.extractors.features import reduced_images
+from mrgantry.evaluate.extractors.features import Extractor, reduced_images
+from mrgantry.evaluate.measures.measure import Explanation, Kind
 
 FOLDS = 4
 MOST_IMAGES = 1500  # a side; more would hardly narrow an interval that counts people
@@ -487,3 +489,137 @@ def _judge(model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, 
 
 def _laid_out(images: Tensor) -> Float[Tensor, "n c h w"]:
     return images.contiguous(memory_format=torch.channels_last)
+
+
+@dataclass(frozen=True)
+class Test:
+    """A classifier two-sample test: an accuracy and an area under the curve.
+
+    Attributes:
+        name: Of the accuracy; that of the area ends in `_auc`.
+        features: What the classifier looks at: an extractor's name, or "pixels".
+        what: The classifier in words.
+        inputs: Gives what it learns from.
+        learner: The classifier.
+    """
+
+    name: str
+    features: str
+    what: str
+    inputs: Callable[[Cloud], np.ndarray]
+    learner: Learner
+
+    @property
+    def kinds(self) -> tuple[Kind, Kind]:
+        """Name its two numbers."""
+        how = f"of {self.what}, cross-fitted over {FOLDS} folds of people"
+        return (
+            Kind(f"{self.name}_auc", "half", f"area under the curve {how}"),
+            Kind(self.name, "half", f"accuracy {how}"),
+        )
+
+
+def all_tests(extractors: Sequence[Extractor]) -> Iterator[Test]:
+    """List the classifier two-sample tests.
+
+    Args:
+        extractors: Principal directions first, then networks.
+    """
+    trained = "a convolutional network that is trained until it no longer gains"
+    yield Test("c2st_cnn", "pixels", trained, pixels_of, network)
+    yield Test(
+        "c2st_low_pass",
+        "pixels",
+        f"{trained}, on images without fine texture",
+        small_pixels_of,
+        network,
+    )
+    for extractor in extractors[1:]:
+        yield Test(
+            "c2st_logistic",
+            extractor.name,
+            "a logistic classifier",
+            partial(features_of, name=extractor.name),
+            logistic,
+        )
+
+
+def features_of(cloud: Cloud, name: str) -> np.ndarray:
+    """Give the features of a cloud by an extractor's name."""
+    return cloud.features[name]
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"c2st_cnn_auc": "C2ST, CNN: area", "c2st_cnn": "C2ST, CNN: accuracy"},
+        question="classifier",
+        word="network",
+        heading="C2ST, CNN",
+        answers="Can a network that sees all pixels tell real from synthetic?",
+        how=(
+            "A convolutional network of four layers learns real against synthetic from all people "
+            "but a fold, and from real people of the other splits, until it no longer gains on "
+            "people held back for that; then it judges the fold. Area: of pairs of a real and a "
+            "synthetic image, how many it puts in order. Accuracy: how many images it names "
+            "rightly. It sees patches of at most 64 pixels; of larger images, the mean over all "
+            "patches decides."
+        ),
+        good="0.5 is guessing. The strictest of the scores.",
+        blind=(
+            "Near 1 may be due to fine texture alone, or to traces of grey where real images are "
+            "black, which nobody sees: look at the same test on low-passed images. And 0.5 only "
+            "says that this network found nothing with so few people: see what it would have "
+            "noticed."
+        ),
+        source=(
+            "Lopez-Paz and Oquab 2017; the interval by person is Obuchowski's, 1997. Folds by "
+            "person are ours."
+        ),
+        family="classifiers",
+        short="C2ST CNN",
+        leads=("pixels",),
+    ),
+    Explanation(
+        titles={
+            "c2st_low_pass_auc": "C2ST, low-passed: area",
+            "c2st_low_pass": "C2ST, low-passed: accuracy",
+        },
+        question="classifier",
+        word="network, no texture",
+        heading="C2ST, low-passed",
+        answers="Can the network still tell when fine texture is taken away?",
+        how=(
+            "As the C2ST by CNN, on images reduced to 32 x 32 pixels (half the side, if that is "
+            "less)."
+        ),
+        good=(
+            "0.5, as the floor shows it. High here too: the anatomy or the contrast is wrong, not "
+            "only the texture."
+        ),
+        blind="All that is smaller than two pixels of the reduced image.",
+        source="Lopez-Paz and Oquab 2017; the reduction is ours.",
+        family="classifiers",
+        short="C2ST low-pass",
+        leads=("pixels",),
+    ),
+    Explanation(
+        titles={
+            "c2st_logistic_auc": "C2ST, logistic: area",
+            "c2st_logistic": "C2ST, logistic: accuracy",
+        },
+        question="classifier",
+        word="linear",
+        heading="C2ST, logistic",
+        answers="Does a straight line through a network's features part real from synthetic?",
+        how="As the C2ST by CNN, by a logistic regression on the features of one extractor.",
+        good="0.5 is guessing.",
+        blind=(
+            "What the features do not hold. On few people it can do better than a network that "
+            "must learn all by itself."
+        ),
+        source="Lopez-Paz and Oquab 2017.",
+        family="classifiers",
+        short="C2ST logistic",
+        joins=("random-net", "brain-net", "brain-map"),
+    ),
+)

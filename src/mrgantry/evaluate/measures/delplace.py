@@ -3,9 +3,16 @@
 His text and his code differ, so each is given where they do.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import numpy as np
 from jaxtyping import Float
 from sklearn.utils.extmath import randomized_svd
+
+from mrgantry.evaluate.cloud import Pair
+from mrgantry.evaluate.extractors.features import flat
+from mrgantry.evaluate.measures.measure import COSTLY_DRAWS, Explanation, Kind, Measure
 
 Rows = Float[np.ndarray, "n d"]
 LEADING = 16  # principal directions of the real data that realism looks along
@@ -72,3 +79,88 @@ def _large(centred: Rows) -> int:
         if large < count or count == min(*centred.shape, 100):
             return large
         count = 100
+
+
+def delplace_measure(directions: Any) -> Measure:
+    """Give Delplace's realism, variation and diversity, in all their forms."""
+    leading, mean = directions.components_[:LEADING], directions.mean_
+
+    def compute(of: Pair) -> Sequence[float]:
+        rows = flat(of.other.images)
+        return (
+            realism_formula(rows, leading),
+            realism_coded(rows, leading, mean),
+            variation(rows),
+            variation_coded(rows),
+            diversity(rows),
+            diversity_coded(rows),
+        )
+
+    methods = {
+        "rho_formula": "mean norm of products with 16 leading directions, as printed",
+        "rho_coded": "the same, centred and normalised, as coded",
+        "sigma": "trace of the covariance of pixels, corrected",
+        "sigma_coded": "sum of the images' own variances, as coded; grows with n",
+        "delta": "eigenvalues above 1 % of sigma, corrected",
+        "delta_coded": "the same of the covariance of images, as coded",
+    }
+    kinds = (Kind(name, "real", f"Delplace 2020: {text}") for name, text in methods.items())
+    return Measure(tuple(kinds), "pixels", compute, COSTLY_DRAWS, alone=True)
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"rho_formula": "ρ, formula", "rho_coded": "ρ, coded"},
+        question="delplace",
+        word="projection",
+        heading="ρ: realism after Delplace",
+        answers="Do the images lie along the leading directions of the real ones?",
+        how=(
+            "The mean length of an image's products with the 16 leading principal directions of "
+            "the training images. Formula: as printed, neither centred nor normalised. Coded: as "
+            "his program does it, centred and normalised, so that it lies between 0 and 1."
+        ),
+        good="As real images.",
+        blind=(
+            "The formula grows with contrast. The coded form rewards images without fine detail, "
+            "since all that is left then lies along these directions. Neither sees missing "
+            "variety."
+        ),
+        source="Delplace 2020, arXiv:2002.02527.",
+    ),
+    Explanation(
+        titles={"sigma": "σ", "sigma_coded": "σ, coded"},
+        question="delplace",
+        word="variance",
+        heading="σ: variation after Delplace",
+        answers="Do the images vary as much as real ones?",
+        how=(
+            "σ is the trace of the covariance of pixels: the summed variance over images. Coded: "
+            "his program takes images for variables, which sums the variances within images "
+            "instead."
+        ),
+        good="As real images.",
+        blind=(
+            "Noise is variance too. The coded form measures contrast, not variety, and grows with "
+            "n."
+        ),
+        source="Delplace 2020, arXiv:2002.02527; σ is corrected.",
+    ),
+    Explanation(
+        titles={"delta": "δ", "delta_coded": "δ, coded"},
+        question="delplace",
+        word="eigenvalues",
+        heading="δ: diversity after Delplace",
+        answers="In how many directions do the images vary?",
+        how=(
+            "The number of eigenvalues of the covariance of pixels above 1 % of σ. Coded: of the "
+            "covariance of images, as in his program."
+        ),
+        good="As real images.",
+        blind=(
+            "It cannot exceed 99, counts whole numbers and knows no directions: another variety of "
+            "the same number scores the same. The coded form counts the mean image too."
+        ),
+        source="Delplace 2020, arXiv:2002.02527; δ is corrected.",
+    ),
+)

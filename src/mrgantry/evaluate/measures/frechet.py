@@ -1,10 +1,14 @@
 """The Frechet distance of two clouds of features, taken as Gaussians."""
 
+from collections.abc import Sequence
+
 import numpy as np
 from jaxtyping import Float
 from scipy import linalg
 
 from mrgantry.common.errors import DataError
+from mrgantry.evaluate.cloud import Pair
+from mrgantry.evaluate.measures.measure import Explanation, Kind, Measure
 
 Moments = tuple[Float[np.ndarray, " d"], Float[np.ndarray, "d d"]]
 
@@ -58,3 +62,70 @@ def distance_of_moments(one: Moments, other: Moments) -> float:
     difference = mean_x - mean_y
     trace = np.trace(cov_x) + np.trace(cov_y) - 2 * np.sqrt(shared.clip(0)).sum()
     return float(difference @ difference + trace)
+
+
+def frechet_on(features: str) -> Measure:
+    """Give the Frechet distance on the features of one extractor, and over the floor."""
+    relative, name = "relative_fd", "frechet_distance"
+    if features == "inception":
+        relative, name = "relative_fid", "fid"
+    what = "Frechet distance of clouds of equal n"
+    over_floor = f"{what}, over its mean between halves of the real"
+    kinds = (Kind(relative, "lower", over_floor, relative=True), Kind(name, "lower", what))
+
+    def compute(of: Pair) -> Sequence[float]:
+        distance = frechet_distance(of.real.features[features], of.other.features[features])
+        return distance, distance
+
+    return Measure(kinds, features, compute)
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"relative_fd": "Relative FD", "relative_fid": "Relative FID"},
+        question="population",
+        word="Fréchet, over the floor",
+        answers="How many times as far from the held-out real images are these as other real ones?",
+        how=(
+            "The Fréchet distance of synthetic and real features, divided by the mean distance "
+            "between two halves of the real subjects at the same n. On Inception's features the "
+            "distance is the FID."
+        ),
+        good=(
+            "Lower. 1 is as far as one half of the subjects is from the other; below 1 occurs, "
+            "since synthetic images mix all heads and halves do not."
+        ),
+        blind=(
+            "Only means and covariances count, so clouds of another shape can score 0. One number "
+            "for fidelity and variety: it does not say which is missing. On principal directions "
+            "it does not notice blur, noise or checkerboards. Copies of training images score "
+            "well."
+        ),
+        source=(
+            "Dowson and Landau 1982; Heusel et al. 2017 for the FID. The ratio to the floor is "
+            "ours."
+        ),
+        family="distances",
+        short="FD",
+        leads=("random-net", "brain-net"),
+        joins=("brain-map", "pca64"),
+    ),
+    Explanation(
+        titles={"frechet_distance": "Fréchet distance", "fid": "FID"},
+        question="population",
+        word="Fréchet",
+        answers="How far apart are real and synthetic images, taken as two Gaussians?",
+        how=(
+            "Means μ and covariances Σ of the features of both sets give |μ1 − μ2|² + tr(Σ1 + Σ2 − "
+            "2 (Σ1 Σ2)^½). FID is its name on Inception's features, and there alone."
+        ),
+        good="Lower, down to the floor.",
+        blind=(
+            "It is biased: the fewer images, the larger, often by more than generators differ. So "
+            "only equal n and the floor count, and FIDs in papers, of 10,000 images or more, "
+            "cannot be compared with these. Distances on different features have different units. "
+            "Otherwise as relative FD."
+        ),
+        source="Dowson and Landau 1982; Heusel et al. 2017.",
+    ),
+)

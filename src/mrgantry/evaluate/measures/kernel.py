@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
+from mrgantry.evaluate.measures.measure import Explanation, Kind, Measure
 
 DEGREE = 3
 
@@ -35,3 +36,38 @@ def _within(x: Float[np.ndarray, "n d"]) -> float:
     """Average the kernel over all pairs of different rows."""
     products = _kernel(x, x)
     return float((products.sum() - np.trace(products)) / (len(x) * (len(x) - 1)))
+
+
+def kernel_on(features: str) -> Measure:
+    """Give the kernel distance on the features of one extractor."""
+    kind = Kind("kernel_distance", "lower", "squared MMD with a cubic kernel, unbiased (KID)")
+    return Measure(
+        (kind,),
+        features,
+        lambda of: (kernel_distance(of.real.features[features], of.other.features[features]),),
+    )
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"kernel_distance": "Kernel distance"},
+        question="population",
+        word="MMD",
+        answers="Do both sets come from one population, by a measure that few images do not bias?",
+        how=(
+            "The squared maximum mean discrepancy of both clouds with the kernel (x.y / d + 1)^3, "
+            "all pairs of an image with itself left out. On Inception's features this is the KID."
+        ),
+        good="Near 0, the mean of one population; it may fall below 0 by chance.",
+        blind=(
+            "Unbiased does not mean exact: with few subjects it spreads widely, as the floor's "
+            "interval shows. The cubic kernel minds moments up to the third. Like Fréchet "
+            "distances it mixes fidelity with variety, sees only what the features hold, and "
+            "rewards copies."
+        ),
+        source="Bińkowski et al. 2018.",
+        family="distances",
+        short="KID",
+        joins=("random-net", "brain-net"),
+    ),
+)

@@ -9,6 +9,7 @@ count as neighbours here: otherwise the balls of real images reach no further th
 next slice of the same head, and images of a new subject, however real, lie outside.
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -17,6 +18,8 @@ from jaxtyping import Float, Int, Shaped
 from torch import Tensor
 
 from mrgantry.common.errors import DataError
+from mrgantry.evaluate.cloud import Pair
+from mrgantry.evaluate.measures.measure import Explanation, Kind, Measure
 
 K = 5  # as Naeem et al.
 BLOCK = 1000  # images whose distances are held at a time
@@ -118,3 +121,103 @@ def kth_nearest(
         apart[torch.from_numpy(owners[some, None] == real_owners[None])] = torch.inf
         found.append(apart.kthvalue(k, dim=1).values)
     return torch.cat(found).double().numpy()
+
+
+def manifold_on(features: str) -> Measure:
+    """Give precision, density, recall and coverage on the features of one extractor."""
+
+    def compute(of: Pair) -> Sequence[float]:
+        x, y = of.real, of.other
+        return manifold(x.features[features], y.features[features], (x.subjects, y.subjects))
+
+    near = f"of the {K}th nearest of other subjects"
+    kinds = (
+        Kind("precision", "higher", f"synthetic images within reach {near} of a real one"),
+        Kind("density", "enough", f"real images within whose reach {near} one lies, over {K}"),
+        Kind("recall", "higher", f"real images within reach {near} of a synthetic one"),
+        Kind("coverage", "higher", f"real images with a synthetic one within reach {near}"),
+    )
+    return Measure(kinds, features, compute)
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"precision": "Precision"},
+        question="plausible",
+        word="share inside",
+        answers="Which share of the synthetic images looks like some real one?",
+        how=(
+            "Around each real image lies a ball that reaches to its 5th nearest real image of "
+            "another subject. Counted are the synthetic images inside any ball."
+        ),
+        good="Higher, up to the floor or above.",
+        blind=(
+            "A single odd real image has a huge ball and lets anything pass; density mends that. A "
+            "generator that makes one good image again and again has precision 1: look at recall "
+            "and coverage."
+        ),
+        source=(
+            "Kynkäänniemi et al. 2019. That neighbours must be other subjects is ours: next slices "
+            "of one head would make all balls too small."
+        ),
+        family="fidelity",
+        leads=("random-net",),
+        joins=("brain-net", "brain-map"),
+    ),
+    Explanation(
+        titles={"density": "Density"},
+        question="plausible",
+        word="balls per image",
+        beyond="denser",
+        answers="Do the synthetic images lie where real ones are dense?",
+        how=(
+            "The number of real images' balls (as for precision) that a synthetic image lies in, "
+            "over 5, averaged."
+        ),
+        good="As high as the floor, which may exceed 1.",
+        blind=(
+            "Images that crowd at the middle of the real cloud, blurred averages for instance, "
+            "exceed 1: far above the floor is a sign of missing variety, not of quality. It says "
+            "nothing about what is missing."
+        ),
+        source="Naeem et al. 2020, equation 6.",
+    ),
+    Explanation(
+        titles={"recall": "Recall"},
+        question="plausible",
+        word="share reached",
+        answers="Which share of the real images could the generator have made?",
+        how=(
+            "As precision with the sets exchanged: balls around synthetic images, and the real "
+            "images inside any of them are counted."
+        ),
+        good="Higher, up to the floor.",
+        blind=(
+            "A few scattered bad images have large balls that reach far, so bad generators can "
+            "have high recall; coverage does not have this fault. It rises with n."
+        ),
+        source="Kynkäänniemi et al. 2019.",
+        family="variety",
+        leads=("random-net",),
+        joins=("brain-net", "brain-map"),
+    ),
+    Explanation(
+        titles={"coverage": "Coverage"},
+        question="plausible",
+        word="balls hit",
+        answers="Which share of the real variety do the synthetic images reach?",
+        how=(
+            "The share of the real images' balls (as for precision) that hold at least one "
+            "synthetic image."
+        ),
+        good="Higher, up to the floor.",
+        blind=(
+            "It rises with n, so only equal n counts. One image in a ball is enough, so rare kinds "
+            "made far too rarely, or far too often, pass. Copies of training images cover well."
+        ),
+        source="Naeem et al. 2020, equation 7.",
+        family="variety",
+        leads=("random-net",),
+        joins=("brain-net", "brain-map"),
+    ),
+)

@@ -6,6 +6,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from mrgantry.evaluate.measures.measure import Explanation, Kind, Measure
+
+PAIRS = 400  # of images, in one draw
 WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)  # of five scales, fine to coarse
 WINDOW, SIGMA = 11, 1.5  # pixels
 
@@ -93,3 +96,37 @@ def similarity_of_pairs(
     x = torch.from_numpy(images[one[apart]]).float()
     y = torch.from_numpy(images[two[apart]]).float()
     return float(ms_ssim(x, y).median())
+
+
+def similarity_measure(size: int) -> Measure:
+    """Give the similarity of pairs of images of some size in pixels."""
+    method = f"median MS-SSIM ({scales(size)} scales) of {PAIRS} pairs of different subjects"
+    return Measure(
+        (Kind("ms_ssim_pairs", "real", method),),
+        "pixels",
+        lambda of: (similarity_of_pairs(of.other.images, of.other.subjects, PAIRS, of.seed),),
+        alone=True,
+    )
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"ms_ssim_pairs": "MS-SSIM of pairs"},
+        question="plausible",
+        word="similarity",
+        answers="Are the synthetic images as different from each other as real people are?",
+        how=(
+            "The multi-scale structural similarity of random pairs of images of different "
+            "subjects, and its median."
+        ),
+        good="As real images. Higher: too little variety; 1 is one image again and again.",
+        blind=(
+            "Lower than real is no success: noise and broken anatomy differ from each other too. "
+            "It minds position and brightness, and sees no single missing kind of patient."
+        ),
+        source="Wang et al. 2003; for GANs, Odena et al. 2017.",
+        family="similarity",
+        short="MS-SSIM",
+        leads=("pixels",),
+    ),
+)

@@ -5,9 +5,13 @@ detail of a size. By direction it shows stripes and grids, which lie along the a
 change an average over rings.
 """
 
+from collections.abc import Callable
+
 import numpy as np
 import torch
 from jaxtyping import Float, Float16
+
+from mrgantry.evaluate.measures.measure import DIRECTIONS, SPECTRUM, Explanation, Kind, Measure
 
 FLOOR = 1e-8  # of power: below it lies rounding to float16, not an image
 BANDS = 8  # of radius, from BAND_START to 0.5 cycles per pixel, for spectra by direction
@@ -105,3 +109,77 @@ def _sectors(size: int) -> Float[np.ndarray, "k d"]:
     ]
     masks = np.stack([(kind & (band == k)).ravel() for kind in kinds for k in range(BANDS)])
     return masks / np.maximum(masks.sum(1, keepdims=True), 1)
+
+
+def spectral_measures() -> tuple[Measure, Measure]:
+    """Give the differences of both kinds of spectra."""
+    by_radius, by_direction = "mean power by radius", "power along the axes over that off them"
+    return (
+        spectral_measure("spectral_radius", SPECTRUM, by_radius, spectral_difference),
+        spectral_measure("spectral_direction", DIRECTIONS, by_direction, directional_difference),
+    )
+
+
+def spectral_measure(
+    name: str, features: str, what: str, difference: Callable[[np.ndarray, np.ndarray], float]
+) -> Measure:
+    """Give how much the spectra of two sets differ.
+
+    Args:
+        name: Of the score.
+        features: Which spectra, by their name in a cloud.
+        what: The same in words.
+        difference: How they are compared.
+    """
+    kind = Kind(name, "lower", f"root-mean-square difference of {what}, dB")
+    return Measure(
+        (kind,),
+        "pixels",
+        lambda of: (difference(of.real.features[features], of.other.features[features]),),
+    )
+
+
+EXPLANATIONS = (
+    Explanation(
+        titles={"spectral_radius": "Spectrum by radius"},
+        question="spectrum",
+        word="power, dB",
+        answers="Is there too much or too little power at some spatial frequency?",
+        how=(
+            "The power of each image's Fourier transform is averaged over rings of equal frequency "
+            "and put in dB, less the mean over all rings. The score is the root-mean-square "
+            "difference of the two sets' mean spectra."
+        ),
+        good="Lower, down to the floor.",
+        blind=(
+            "Phases, and so all anatomy: noise with the right spectrum scores 0. Overall "
+            "brightness and contrast, which are taken away. It averages over directions, so "
+            "stripes hardly show: see the spectrum by direction. The report's curve "
+            "shows where the difference lies."
+        ),
+        source="Durall et al. 2020.",
+        family="spectrum",
+        short="spectrum, radius",
+        leads=("pixels",),
+    ),
+    Explanation(
+        titles={"spectral_direction": "Spectrum by direction"},
+        question="spectrum",
+        word="axes, dB",
+        answers="Are there stripes or grids?",
+        how=(
+            "Up-sampling in a generator leaves patterns along rows and columns. In eight bands of "
+            "frequency from 0.1 to 0.5 cycles per pixel, the power along each axis is set over "
+            "that off the axes, in dB. The score is the root-mean-square difference of the two "
+            "sets' means."
+        ),
+        good="Lower, down to the floor.",
+        blind=(
+            "Patterns that lie along no axis, and all that is not a pattern: noise scores as real."
+        ),
+        source="Ours, after Durall et al. 2020.",
+        family="spectrum",
+        short="spectrum, direction",
+        leads=("pixels",),
+    ),
+)
