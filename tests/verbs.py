@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, DivergedError
 from mrgantry.common.files import read_json, write_json
-from mrgantry.data.slices import read_about
+from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.evaluate.record import Evaluation, RealRecord, record_of
 from mrgantry.papers import find_study
 
 module = importlib.import_module("mrgantry.workflows.reproduce")
@@ -63,8 +64,16 @@ class Verbs:
     def evaluate(self, real, out, synthetic, **options):
         if out.parent.name in self.unfit:
             raise DataError("Too few images.")
-        marks = [read_about(one).fingerprint for one in synthetic]
-        write_json(out / "evaluation.json", {"synthetic": [{"fingerprint": m} for m in marks]})
+        held = record_of(SliceSet.open(real))
+        Evaluation(
+            real=RealRecord(**held.model_dump(), split="test"),
+            synthetic=tuple(record_of(SliceSet.open(folder)) for folder in synthetic),
+            features=(),
+            seed=0,
+            command="",
+            versions={},
+            extractors={},
+        ).write(out)
         write_json(out / "scores.json", [])
 
     def report(self, page, folders):

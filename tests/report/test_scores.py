@@ -84,6 +84,8 @@ def write_folder(folder: Path, sets: dict, groups=(), missing="") -> Path:
         "seed": 0,
         "real": identity | {"name": "real", "split": "test", "only": []},
         "synthetic": [identity | {"name": name} for name in sets],
+        "features": [],
+        "versions": {},
         "extractors": {"pca64": "p", "random-net": "r", "another-net": "a"},
     }
     (folder / "evaluation.json").write_text(json.dumps(facts))

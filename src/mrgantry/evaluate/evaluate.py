@@ -9,13 +9,12 @@ the value and its interval. Classifiers are trained on all people but a fold, an
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole, write_json
+from mrgantry.common.files import whole
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, write_scores
@@ -25,6 +24,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.differences import differences, write_differences
 from mrgantry.evaluate.measures.manifold import K
 from mrgantry.evaluate.pictures import map_of_groups, pictures_of
+from mrgantry.evaluate.record import Evaluation, RealRecord, SetRecord, record_of
 from mrgantry.evaluate.reference import (
     FEWEST,
     Reference,
@@ -87,13 +87,9 @@ def evaluate(
     train = choose_rows(everything.split("train"), only)
     held = held_out(everything, against, only)
     sets = open_sets(synthetic, held)
-    terms = {
-        "real": _identity(held) | {"split": against, "only": list(only)},
-        "synthetic": [_identity(data) for data in sets],
-        "features": list(features),
-        "seed": seed,
-    }
-    claim(out, terms)
+    compared = RealRecord(**record_of(held).model_dump(), split=against, only=tuple(only))
+    measured = tuple(map(record_of, sets))
+    claim(out, compared, measured, features, seed)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
     elsewhere = ~np.isin(everything.table["split"], [against, "train"])
     others = everything.where(elsewhere & meets(everything.table, only).to_numpy())
@@ -129,32 +125,46 @@ def evaluate(
         "no_maps": not maps,
         "draws": draws,
     }
-    write_json(
-        out / "evaluation.json",
-        terms
-        | {
-            "command": command_line("evaluate", real, out, **choices),
-            "versions": versions(),
-            "extractors": {
-                extractor.name: extractor.fingerprint for extractor in reference.extractors
-            },
-            "remarks": remarks,
-        },
-    )
+    Evaluation(
+        real=compared,
+        synthetic=measured,
+        features=tuple(features),
+        seed=seed,
+        command=command_line("evaluate", real, out, **choices),
+        versions=versions(),
+        extractors={extractor.name: extractor.fingerprint for extractor in reference.extractors},
+        remarks=tuple(remarks),
+    ).write(out)
     write_scores(out, scores)
     return scores
 
 
-def claim(out: Path, terms: dict[str, Any]) -> None:
+def claim(
+    out: Path,
+    real: RealRecord,
+    synthetic: Sequence[SetRecord],
+    features: Sequence[str],
+    seed: int,
+) -> None:
     """Begin a folder of scores, or go on with one on the same terms.
+
+    Args:
+        out: The folder.
+        real: What is compared with.
+        synthetic: What is measured; where it lies and how it is called does not matter.
+        features: Pretrained extractors.
+        seed: Of all draws.
 
     Raises:
         RunError: It holds scores of other sets or by other settings, or other things.
     """
-    kept = {key: value for key, value in terms.items() if key != "synthetic"}
-    kept["synthetic"] = [one["fingerprint"] for one in terms["synthetic"]]
-    kept["real"] = {key: terms["real"][key] for key in ("fingerprint", "split", "only")}
-    workfolder.begin(out, "terms.json", "a folder of scores", kept)
+    terms = {
+        "real": real.model_dump(include={"fingerprint", "split", "only"}),
+        "synthetic": [record.fingerprint for record in synthetic],
+        "features": list(features),
+        "seed": seed,
+    }
+    workfolder.begin(out, "terms.json", "a folder of scores", terms)
 
 
 def held_out(real: SliceSet, against: str, only: Sequence[str] = ()) -> SliceSet:
@@ -224,14 +234,3 @@ def too_few(reference: Reference, n: int) -> list[str]:
         for extractor in reference.extractors
         if (width := reference.held_cloud.features[extractor.name].shape[1]) >= n
     ]
-
-
-def _identity(data: SliceSet) -> dict[str, Any]:
-    return {
-        "name": data.name,
-        "folder": str(data.folder),
-        "fingerprint": data.about.fingerprint,
-        "images": len(data),
-        "subjects": len(set(data.table["subject"]) - {""}),
-        "source": data.about.source,
-    }

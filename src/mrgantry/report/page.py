@@ -13,6 +13,7 @@ from mrgantry.common.files import read_json, write_text
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.findings import read_detection
+from mrgantry.evaluate.record import read_evaluation
 from mrgantry.generate.run import Run
 from mrgantry.report import figures
 from mrgantry.report.detection import summary
@@ -56,10 +57,7 @@ class PageFolders:
             bool(self.cohorts)
             or any(data.about.source == "simulated" for data in sets)
             or any(run.facts.source == "simulated" for run in self.runs)
-            or any(
-                read_json(folder / "evaluation.json")["real"]["source"] == "simulated"
-                for folder in self.scores
-            )
+            or any(read_evaluation(folder).real.source == "simulated" for folder in self.scores)
             or any(read_json(path).get("source") == "simulated" for path in self.results)
         )
 
@@ -270,7 +268,7 @@ def commands(page_folders: PageFolders) -> list[str]:
         *(one.about.command for one in page_folders.real),
         *(run.facts.command for run in page_folders.runs),
         *(one.about.command for one in page_folders.synthetic),
-        *(read_json(folder / "evaluation.json")["command"] for folder in page_folders.scores),
+        *(read_evaluation(folder).command for folder in page_folders.scores),
         *(read_json(path)["command"] for path in page_folders.results),
     ]
 
@@ -284,6 +282,6 @@ def provenance(page_folders: PageFolders) -> list[tuple[str, str]]:
     rows += [(f"slices {one.name}", one.about.fingerprint) for one in page_folders.real]
     rows += [(f"synthetic {one.name}", one.about.fingerprint) for one in page_folders.synthetic]
     for folder in page_folders.scores:
-        extractors = read_json(folder / "evaluation.json")["extractors"]
+        extractors = read_evaluation(folder).extractors
         rows += [(f"extractor {name}", mark) for name, mark in extractors.items()]
     return rows

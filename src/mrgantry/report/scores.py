@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from mrgantry.common.files import read_json
 from mrgantry.common.score import Score, read_scores
 from mrgantry.evaluate import verdict
 from mrgantry.evaluate.differences import ScoreDifference
 from mrgantry.evaluate.explained import QUESTIONS, READING, features_text, title_of
 from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
+from mrgantry.evaluate.record import read_evaluation
 from mrgantry.report import charts, figures
 from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks
 from mrgantry.report.rendering import between, number
@@ -46,10 +46,10 @@ Kinds = dict[tuple[str, str], dict[str, Score]]  # name and features: set: score
 def evaluation(folder: Path) -> dict[str, Any]:
     """Lay out the scores of a folder, with their pictures."""
     scores = read_scores(folder)
-    facts = read_json(folder / "evaluation.json")
+    facts = read_evaluation(folder)
     with np.load(folder / "pictures.npz") as file:
         pictures = {name: file[name] for name in file.files}
-    sets = [one["name"] for one in facts["synthetic"]]
+    sets = [measured.name for measured in facts.synthetic]
     drawn = looks(sets)
     kinds: Kinds = {}
     for one in scores:
@@ -59,8 +59,8 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "facts": facts,
         "scores": [name for name, _ in kinds],
         "features": list(dict.fromkeys(features for _, features in kinds)),
-        "conditions": facts["real"].get("only", []),
-        "origin": "Simulated" if facts["real"]["source"] == "simulated" else "Real",
+        "conditions": facts.real.only,
+        "origin": "Simulated" if facts.real.source == "simulated" else "Real",
         "answers": answers(scores),
         "sets": sets,
         "keys": keys(drawn),
@@ -69,7 +69,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "details": [
             {
                 "name": name,
-                "seed": facts["seed"],
+                "seed": facts.seed,
                 "rows": [row(score) for score in scores if score.synthetic == name],
             }
             for name in sets

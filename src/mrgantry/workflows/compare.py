@@ -23,6 +23,7 @@ from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
 from mrgantry.evaluate.comparison import Comparison, Entrant, RunOutcome, spread_of
 from mrgantry.evaluate.evaluate import evaluate, held_out
+from mrgantry.evaluate.record import read_evaluation
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.generate import AnyRecipe, Run, sample, train
 from mrgantry.generate.pace import Pace, measure_paces
@@ -94,8 +95,8 @@ class ComparisonRun:
         """Say whether its scores are there, and are those of these images."""
         if not (self.drawn and (self.folder / "scores/scores.json").is_file()):
             return False
-        (scored,) = read_json(self.folder / "scores/evaluation.json")["synthetic"]
-        return bool(scored["fingerprint"] == read_about(self.folder / "synthetic").fingerprint)
+        (scored,) = read_evaluation(self.folder / "scores").synthetic
+        return bool(scored.fingerprint == read_about(self.folder / "synthetic").fingerprint)
 
     @property
     def failed(self) -> str:
@@ -129,7 +130,7 @@ class ComparisonRun:
         commands = [run.facts.command]
         if not self.failed:
             commands.append(read_about(self.folder / "synthetic").command)
-            commands.append(read_json(self.folder / "scores/evaluation.json")["command"])
+            commands.append(read_evaluation(self.folder / "scores").command)
         log = run.log()
         return RunOutcome(
             recipe=self.recipe.name,

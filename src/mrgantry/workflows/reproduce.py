@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
-from mrgantry.common.files import read_json, write_json
+from mrgantry.common.files import write_json
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
 from mrgantry.detect import detect
 from mrgantry.detect.findings import read_detection
 from mrgantry.evaluate import evaluate, select
+from mrgantry.evaluate.record import read_evaluation
 from mrgantry.generate import sample, train
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.report import report, write_detection
@@ -221,8 +222,8 @@ def measured(work: Work, image_type: ImageType, folder: Path, models: list[Model
         return all(work.failed(image_type, model) for model in models)
     if not (folder / "scores.json").is_file():
         return False
-    scored = read_json(folder / "evaluation.json")["synthetic"]
-    return [row["fingerprint"] for row in scored] == marks
+    scored = read_evaluation(folder).synthetic
+    return [record.fingerprint for record in scored] == marks
 
 
 def measure(
