@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
 from mrgantry.evaluate import pictures, reference
-from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures import c2st, ms_ssim
 from mrgantry.evaluate.measures import listed as measures
 
 # One, here and in what tests start: threads that wait for each other lose more beside other
@@ -161,5 +161,5 @@ def few_draws(monkeypatch):
 
     monkeypatch.setattr(reference, "all_measures", fewer)
     monkeypatch.setattr(c2st, "MOST_STEPS", 20)
-    monkeypatch.setattr(measures, "PAIRS", 50)
+    monkeypatch.setattr(ms_ssim, "PAIRS", 50)
     monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))

@@ -611,7 +611,7 @@ class TestRefusals:
         about = json.loads((tmp_path / "cohort.json").read_text())
         del about["people"]
         (tmp_path / "cohort.json").write_text(json.dumps(about))
-        with pytest.raises(DataError, match="people None, not sim-2-0-0001"):
+        with pytest.raises(RunError, match="people was None, now 'sim-2-0-0001'"):
             simulate(tmp_path, 2, sequences=("t1",), healthy=1.0)
 
     def test_a_folder_of_other_files(self, tmp_path):

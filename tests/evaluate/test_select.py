@@ -218,6 +218,6 @@ def test_what_cannot_be_selected_is_refused_in_a_sentence(real, tmp_path):
     full = tmp_path / "full"
     full.mkdir()
     (full / "mine.txt").write_text("precious")
-    with pytest.raises(DataError, match="not empty"):
+    with pytest.raises(RunError, match="not empty"):
         select(made.folder, full, real.folder)
     assert json.loads((made.folder / "about.json").read_text())["complete"]

@@ -343,7 +343,7 @@ def test_a_table_goes_on_where_it_stopped_and_shows_on_a_page(real, tmp_path, qu
     found = {(c.fault, c.strength, c.score, c.features): c for c in whole.cells if not c.partition}
     weak, strong = (found["blur", s, "kernel_distance", "random-net"] for s in (0.5, 1.8))
     assert strong.excess > max(weak.excess, 1) and strong.verdict == "worse"
-    with pytest.raises(RunError, match="other slices, seed, features or networks"):
+    with pytest.raises(RunError, match="seed was 0, now 1"):
         sensitivity(real.folder, out, seed=1)
     with pytest.raises(RunError, match="Unknown fault 'blurr'.*Did you mean 'blur'"):
         sensitivity(real.folder, out, faults=["blurr"])
