@@ -24,8 +24,6 @@ class UpConv(Frozen):
         prior: Distribution of latents.
         width: Channels of the generator at 4x4; they halve at every doubling.
         critic_width: Channels of the discriminator at 4x4.
-        doubling: "nearest" repeats pixels, whose edges stay visible as stripes; "bilinear" lets
-            none through.
         output: "tanh" or "linear".
     """
 
@@ -34,7 +32,6 @@ class UpConv(Frozen):
     prior: Prior = "normal"
     width: Annotated[int, Field(ge=8)] = 256
     critic_width: Annotated[int, Field(ge=8)] = 128
-    doubling: Literal["nearest", "bilinear"] = "nearest"
     output: Literal["linear", "tanh"] = "tanh"
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
@@ -49,7 +46,7 @@ class UpConv(Frozen):
         ]
         for wide, narrow in pairwise([*widths, last]):
             layers += [
-                nn.Upsample(scale_factor=2, mode=self.doubling),
+                nn.Upsample(scale_factor=2),
                 nn.Conv2d(wide, narrow, 3, 1, 1, bias=False),
                 nn.BatchNorm2d(narrow),
                 nn.ReLU(inplace=True),
