@@ -47,7 +47,7 @@ def _dcgan(size: int, variant: Literal["published", "stable"] = "published") -> 
             latent=100,  # "100 uniform inputs"
             prior="uniform",
             width=256,  # "256-128-64-32"; that the projection has 256 too is our reading
-            # "batch normalization ... in every layer", with which it has not learnt here.
+            # "batch normalization ... in every layer", with which it draws on grey here.
             output_norm=published,
             input_norm=published,
         ),
@@ -153,8 +153,9 @@ STUDY = Reproduction(
         "unsaid.",
         "By the letter of the paper both networks have batch norm where Radford et al. leave it "
         "out: before the generator's tanh and after the critic's first convolution. Here such a "
-        "pair has drawn noise, so the same pair without these two, “stable”, stands beside it, and "
-        "readers are shown its images.",
+        "pair has drawn brains on a grey ground after 5,000 steps, and noise after fewer; so the "
+        "same pair without these two, “stable”, stands beside it, and readers are shown its "
+        "images.",
         "The paper mentions no held-out patients. Here subjects are held out, and readers see "
         "theirs.",
     ),
