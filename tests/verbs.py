@@ -26,6 +26,7 @@ class Verbs:
             monkeypatch.setattr(module, name, self.counted(name))
         monkeypatch.setattr(module, "read_detection", self.read_detection)
         monkeypatch.setattr(module, "write_detection", self.write_detection)
+        monkeypatch.setattr(module, "unread", lambda work: True)
         monkeypatch.setattr(module, "gather", lambda work: work)
         monkeypatch.setattr(module, "write_reproduction", lambda page, found: page.touch())
 

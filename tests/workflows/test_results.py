@@ -9,6 +9,7 @@ from mrgantry.study.cases.create import create
 from mrgantry.study.cases.pools import Sources
 from mrgantry.study.database.tables import answers, displays, sendings, trials
 from mrgantry.study.study import Reader, Study
+from mrgantry.workflows.reproduce import score_answers, unread
 from mrgantry.workflows.results import labelled, lasting, reader_study, readers_to_come
 from mrgantry.workflows.work import Work
 
@@ -55,10 +56,16 @@ def answer(folder, said="real"):
     store.engine.dispose()
 
 
+def scored(work):
+    score_answers(work)
+    return reader_study(work)
+
+
 def test_before_anybody_has_read_the_key_may_lie_elsewhere(work):
     (work.out / "study/key.csv").rename(work.out / "key.csv")
     assert readers_to_come(work.out / "study") == "1 place for readers to come, 1 block of 4 images"
     assert readers_to_come(work.out / "other") == "none"
+    assert unread(work)
     found = reader_study(work)
     assert found.ready and found.analysis is None and found.unscored == ""
     assert found.serve == f"mrgantry study serve {work.out / 'study'}"
@@ -70,10 +77,11 @@ def test_before_anybody_has_read_the_key_may_lie_elsewhere(work):
 def test_answers_are_scored_with_the_key_wherever_it_lies(work):
     answer(work.out / "study")
     (work.out / "study/key.csv").rename(work.out / "away.csv")
-    found = reader_study(work)
+    assert not unread(work)
+    found = scored(work)
     assert found.analysis is None and "cannot be read" in found.unscored
     assert "--key" in found.unscored
-    found = reader_study(Work(work.study, work.out, None, work.out / "away.csv"))
+    found = scored(Work(work.study, work.out, None, work.out / "away.csv"))
     (reading,) = found.analysis.readings
     counts = reading.confusion
     assert counts.rr + counts.sr == 4 and counts.rs == counts.ss == 0 and found.unscored == ""
@@ -81,4 +89,4 @@ def test_answers_are_scored_with_the_key_wherever_it_lies(work):
     assert f"--key {work.out / 'away.csv'}" in page
     (work.out / "away.csv").rename(work.out / "study/key.csv")
     (work.out / "study/key.csv").write_text("case,truth\n")
-    assert "is not the key" in reader_study(work).unscored
+    assert "is not the key" in scored(work).unscored

@@ -11,6 +11,7 @@ from typing import Any
 
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.common.files import write_json
+from mrgantry.common.provenance import command_line
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
 from mrgantry.detect import detect
@@ -21,11 +22,13 @@ from mrgantry.generate import sample, train
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.report import report, write_detection
 from mrgantry.report.reproduction import write_reproduction
+from mrgantry.report.study import write_study
 from mrgantry.report.study.words import counted
 from mrgantry.simulate import simulate
 from mrgantry.study.cases.create import create
 from mrgantry.study.lesson import make_quiz
-from mrgantry.study.study import Reader
+from mrgantry.study.statistics.score import has_answers, score
+from mrgantry.study.study import Reader, Study
 from mrgantry.workflows.begin import (
     check_options,
     check_slices,
@@ -155,6 +158,11 @@ def last_steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
             (work.out / "study/study.json").is_file,
             partial(make_reader_study, work),
         )
+        yield Step(
+            f"Scoring what readers have answered, in {work.scored}",
+            partial(unread, work),
+            partial(score_answers, work),
+        )
     if work.study.reading and work.study.reading.quiz:
         yield Step(
             f"Writing a quiz with its answers to {work.quiz}",
@@ -241,7 +249,7 @@ def measure(
             maps=False,
             draws=work.study.draws,
         )
-    except DataError as error:
+    except (DataError, RunError) as error:
         write_json(missing, {"reason": str(error)})
 
 
@@ -321,6 +329,33 @@ def make_reader_study(work: Work) -> None:
         )
     except DataError as error:
         write_json(missing, {"reason": str(error)})
+
+
+def unread(work: Work) -> bool:
+    """Say that there is nothing to score: no study, or nobody has answered yet."""
+    folder = work.out / "study"
+    return not (folder / "study.json").is_file() or not has_answers(Study.open(folder))
+
+
+def score_answers(work: Work) -> None:
+    """Score what was answered and write its page; where that cannot be, note why."""
+    assert work.study.reading is not None
+    folder, missing = work.out / "study", work.missing(work.scored)
+    missing.unlink(missing_ok=True)
+    try:
+        found = score(folder, work.scored, key=work.key)
+    except DataError as error:  # the key lies elsewhere, or is another study's
+        write_json(missing, {"reason": str(error)})
+        return
+    write_study(
+        work.scored,
+        found.study,
+        found.answers,
+        found.analysis,
+        work.study.reading.printed,
+        pictures=found.pictures,
+        command=command_line("study score", folder, work.scored, key=work.key),
+    )
 
 
 def write_quiz(work: Work, cases: int) -> None:

@@ -4,9 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
-from sqlalchemy import select
 
-from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
@@ -24,11 +22,9 @@ from mrgantry.report.reproduced import (
     Reproduced,
     TypeResult,
 )
-from mrgantry.report.study import words, write_study
+from mrgantry.report.study import words
 from mrgantry.study.cases.create import audited
-from mrgantry.study.database.tables import answers, trials
 from mrgantry.study.statistics.results import Analysis
-from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Study
 from mrgantry.workflows.work import Work, blocks_of, folders_of, reason_in
 
@@ -247,17 +243,17 @@ def experiment(work: Work) -> Detection | None:
 
 
 def reader_study(work: Work) -> ReaderStudy:
-    """Open the reader study, and score it once somebody has read."""
+    """Read what the reader study is, and what its answers gave once somebody has read."""
     assert work.study.reading is not None
-    folder, out = work.out / "study", work.out / "scored"
+    folder = work.out / "study"
     ready = (folder / "study.json").is_file()
-    analysis, unscored = scored(work, folder, out) if ready else (None, "")
+    unscored = reason_in(work.missing(work.scored))
     return ReaderStudy(
         folder,
         ready,
         work.study.reading.printed,
-        analysis,
-        out / "study.html",
+        None if unscored else analysis_of(work.scored),
+        work.scored / "study.html",
         tuple(audited(Study.open(folder))) if ready else (),
         unscored=unscored,
         serve=command_line("study serve", folder),
@@ -266,36 +262,10 @@ def reader_study(work: Work) -> ReaderStudy:
     )
 
 
-def scored(work: Work, folder: Path, out: Path) -> tuple[Analysis | None, str]:
-    """Score what was answered and write its page, or say why it cannot be; "" before answers."""
-    assert work.study.reading is not None
-    try:
-        if not answered(Study.open(folder)):
-            return None, ""
-        found = score(folder, out, key=work.key)
-    except DataError as error:  # the key lies elsewhere, or is another study's
-        return None, str(error)
-    write_study(
-        out,
-        found.study,
-        found.answers,
-        found.analysis,
-        work.study.reading.printed,
-        pictures=found.pictures,
-        command=command_line("study score", folder, out, key=work.key),
-    )
-    return found.analysis, ""
-
-
-def answered(study: Study) -> bool:
-    """Say whether anybody has answered, practice aside."""
-    store = study.store()
-    try:
-        with store.reading() as connection:
-            some = select(answers.c.trial).join(trials, trials.c.id == answers.c.trial)
-            return connection.execute(some.where(trials.c.part > 0).limit(1)).first() is not None
-    finally:
-        store.engine.dispose()
+def analysis_of(scored: Path) -> Analysis | None:
+    """Read the statistics of a scored study; None before anybody has answered."""
+    path = scored / "analysis.json"
+    return Analysis.of(read_json(path), f"analysis {path}") if path.is_file() else None
 
 
 def seats(reading: ReadingPlan) -> Iterator[str]:

@@ -73,6 +73,11 @@ class Work:
         """Give the file that says why nothing is left of it."""
         return self.out / image_type.name / "synthetic" / f"{model.name}-not-selected.json"
 
+    @property
+    def scored(self) -> Path:
+        """Give the folder of what readers' answers say."""
+        return self.out / "scored"
+
     def missing(self, folder: Path) -> Path:
         """Give the file that says why a folder was not made."""
         return folder.with_name(f"{folder.name}-not-made.json")

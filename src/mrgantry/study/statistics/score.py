@@ -10,8 +10,8 @@ from sqlalchemy import select
 
 from mrgantry.common.files import write_text
 from mrgantry.common.tables import write_table
+from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
-from mrgantry.study.database.tables import cases
 from mrgantry.study.statistics.analysis import analyse
 from mrgantry.study.statistics.imrmc import imrmc
 from mrgantry.study.statistics.readings import read_answers, read_key
@@ -68,6 +68,22 @@ def score(
     return ScoredStudy(study, answers, analysis, pictures)
 
 
+def has_answers(study: Study) -> bool:
+    """Say whether anybody has answered, practice aside."""
+    given = select(tables.answers.c.trial).join(
+        tables.trials, tables.trials.c.id == tables.answers.c.trial
+    )
+    store = study.store()
+    try:
+        with store.reading() as connection:
+            return (
+                connection.execute(given.where(tables.trials.c.part > 0).limit(1)).first()
+                is not None
+            )
+    finally:
+        store.engine.dispose()
+
+
 def _harmless(text: str) -> str:
     """Keep a spreadsheet from running what a reader wrote as a formula."""
     return f"'{text}" if text.startswith(FORMULAS) else text
@@ -78,6 +94,6 @@ def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h 
     with store.reading() as connection:
         return {
             row.id: np.frombuffer(row.grey, np.uint8).reshape(row.height, row.width)
-            for row in connection.execute(select(cases))
+            for row in connection.execute(select(tables.cases))
             if row.id in wanted
         }
