@@ -17,6 +17,7 @@ from mrgantry.data import (
     prepare,
     read_volume,
 )
+from mrgantry.data.notes import Notes
 from mrgantry.data.sections import from_text
 from mrgantry.generate import train
 from mrgantry.papers import find_recipe
@@ -36,12 +37,7 @@ def test_ixi_gives_upright_slices(real_data, tmp_path, plane, count):
     per_subject = made.table.groupby("subject").size()
     assert len(per_subject) == 90
     assert abs(per_subject.median() - count) <= 2
-    assert made.about.notes == {
-        "brain": {"mask": 90},
-        "skipped": [],
-        "assumed": [],
-        "repeats": [],
-    }
+    assert made.about.notes == Notes(brain={"mask": 90}, repeats=())
     assert made.table["split"].value_counts().index[0] == "train"
     assert_upright(made.images, plane)
 
@@ -85,7 +81,7 @@ def test_a_person_who_was_scanned_again_is_found(real_data, tmp_path):
         path.parent.mkdir(parents=True)
         nib.save(nib.Nifti1Image(voxels.astype(np.int16), image.affine), path)
     plan = SlicePlan(slices="0.4:0.6:2", size=64)
-    (one,) = prepare(tmp_path / "scans", tmp_path / "out", plan, workers=1).about.notes["repeats"]
+    (one,) = prepare(tmp_path / "scans", tmp_path / "out", plan, workers=1).about.notes.repeats
     assert {one["subject"], one["other"]} == {people[3].removeprefix("sub-"), "again"}
     assert one["ratio"] < 0.4  # and different people 0.59 and more
 
@@ -113,7 +109,7 @@ def test_brats_patients(real_data, tmp_path):
 def test_patients_are_upright_in_every_plane(real_data, tmp_path, folder, plane):
     plan = SlicePlan(sequences=("flair",), plane=plane, slices="0.42:0.58")
     made = prepare(real_data / folder, tmp_path / "out", plan, workers=1)
-    assert made.about.notes["skipped"] == []
+    assert made.about.notes.skipped == ()
     assert_upright(made.images, plane)
 
 
@@ -180,7 +176,7 @@ def test_the_ms_patient(real_data, tmp_path):
     plan = SlicePlan(sequences=("t1", "t1c", "t2", "flair"), combine="channels")
     made = prepare(real_data / "open-ms-patient07", tmp_path / "out", plan)
     assert made.images.shape[1:] == (4, 64, 64)
-    assert made.about.notes["brain"] == {"foreground": 1}
+    assert made.about.notes.brain == {"foreground": 1}
     assert set(made.table["tumour"]) == {"unknown"}
 
 
@@ -212,8 +208,8 @@ def test_decathlon_slices_stand_upright_and_come_back(real_data, tmp_path):
     )
     made = import_slices(real_data / "msd-brain-slices", tmp_path / "made", plan)
     assert made.images.shape == (5, 1, 240, 240)
-    assert "0.5 and 99.5 percentiles" in made.about.notes["range"]
-    assert made.about.notes["skipped"] == [] and set(made.table["source"]) == {"real"}
+    assert "0.5 and 99.5 percentiles" in made.about.notes.range
+    assert made.about.notes.skipped == () and set(made.table["source"]) == {"real"}
     for image in made.images[:, 0]:
         brain = image > -1
         assert (image[0] == -1).all() and 0.1 < brain.mean() < 0.5

@@ -101,7 +101,7 @@ def test_a_bad_scan_is_skipped_with_its_reason(tmp_path, damage, sentence):
     damage(tmp_path / "scans/bert")
     made = prepare(tmp_path / "scans", tmp_path / "out", PLAN, workers=1)
     assert set(made.table["subject"]) == {"anna", "cleo"}
-    (problem,) = made.about.notes["skipped"]
+    (problem,) = made.about.notes.skipped
     assert problem.startswith("bert t1+flair was skipped: ") and problem.isprintable()
     assert re.search(sentence, problem), problem
     with pytest.raises(DataError, match="bert t1\\+flair was skipped"):
@@ -227,7 +227,7 @@ def test_what_is_no_file_is_skipped(tmp_path, make, sentence):
     make(tmp_path / "scans")
     made = prepare(tmp_path / "scans", tmp_path / "out", PLAIN, workers=1)
     assert set(made.table["subject"]) == {"p0", "p2"}
-    (problem,) = made.about.notes["skipped"]
+    (problem,) = made.about.notes.skipped
     assert problem.startswith("p1 t1 was skipped: ") and sentence in problem
 
 
@@ -256,7 +256,7 @@ def test_strange_things_in_a_folder_do_no_harm(tmp_path, make):
     people(tmp_path, 3)
     make(tmp_path / "scans")
     made = prepare(tmp_path / "scans", tmp_path / "out", PLAIN, workers=1)
-    assert made.about.notes["skipped"] == []
+    assert made.about.notes.skipped == ()
     assert made.table["subject"].nunique() == (1 if make is files_for_folders else 3)
 
 

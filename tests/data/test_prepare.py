@@ -8,6 +8,7 @@ from conftest import brain_phantom, write_nifti
 from mrgantry.common import workers
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
+from mrgantry.data.notes import Notes
 from mrgantry.data.repeats import blind_spot
 from mrgantry.data.sections import from_text, tumour_word
 from mrgantry.papers import han2018
@@ -24,13 +25,9 @@ def test_slices_rows_and_labels(cohort, tmp_path):
     assert list(one.loc[9:12, "tumour"]) == ["yes"] * 4
     assert list(one.loc[9:12, "tumour_mm2"]) == [64] * 4
     assert one.loc[8, "tumour"] == "no"
-    assert made.about.notes == {
-        "brain": {"foreground": 10},
-        "skipped": [],
-        "assumed": [],
-        "repeats": [],
-        "repeats_missed": blind_spot(made),
-    }
+    assert made.about.notes == Notes(
+        brain={"foreground": 10}, repeats=(), repeats_missed=blind_spot(made)
+    )
     assert "so few people (10;" in blind_spot(made)
     assert made.about.source == "real"
 
@@ -71,7 +68,7 @@ def test_channels_need_one_grid(cohort, tmp_path):
     plan = PLAN.model_copy(update={"sequences": ("t1", "flair"), "combine": "channels"})
     made = prepare(cohort, tmp_path / "out", plan, workers=1)
     assert made.table["subject"].nunique() == 9
-    assert "its flair lies on another grid than its t1" in made.about.notes["skipped"][0]
+    assert "its flair lies on another grid than its t1" in made.about.notes.skipped[0]
 
 
 def test_a_bad_scan_is_skipped_and_the_others_go_on(cohort, tmp_path):
@@ -79,7 +76,7 @@ def test_a_bad_scan_is_skipped_and_the_others_go_on(cohort, tmp_path):
     bad.write_bytes(bad.read_bytes()[:500])
     made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
     assert made.table["subject"].nunique() == 9
-    (problem,) = made.about.notes["skipped"]
+    (problem,) = made.about.notes.skipped
     assert "BraTS20_Training_004 t1 was skipped" in problem and "truncated" in problem
     with pytest.raises(DataError, match="truncated"):
         prepare(cohort, tmp_path / "strict", PLAN, strict=True, workers=1)
@@ -292,7 +289,7 @@ def test_slices_of_a_scan_that_broke_leave_the_set(cohort, tmp_path):
     bad.write_bytes(bad.read_bytes()[:500])
     made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
     assert "BraTS20_Training_004" not in set(made.table["subject"])
-    assert len(made.about.notes["skipped"]) == 1
+    assert len(made.about.notes.skipped) == 1
 
 
 def test_a_set_that_is_being_changed_cannot_be_opened(cohort, tmp_path):

@@ -1,7 +1,6 @@
 """People under two names are found, and different people are not taken for one."""
 
 import json
-from dataclasses import asdict
 
 import numpy as np
 import pandas as pd
@@ -16,11 +15,9 @@ from mrgantry.cli import app
 from mrgantry.common.picture import to_grey
 from mrgantry.data import SlicePlan, find_repeats, prepare
 from mrgantry.data import repeats as repeats_module
+from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
 from mrgantry.data.repeats import (
     BY_TISSUE,
-    INTENSITIES,
-    MISSED,
-    TISSUE,
     about_splits,
     blind_spot,
     note_repeats,
@@ -168,19 +165,22 @@ def test_few_of_another_sequence_among_many_raise_no_alarm(tmp_path, monkeypatch
 def test_it_is_said_what_could_not_be_looked_for(tmp_path, monkeypatch):
     made = slices_of(tmp_path / "set", people(4))
     said = note_repeats(made)
-    assert said["repeats"] == []
-    assert said[MISSED].startswith("Second visits could not be looked for among so few people (4;")
+    assert said.repeats == ()
+    assert said.repeats_missed.startswith(
+        "Second visits could not be looked for among so few people (4;"
+    )
     assert about_splits(said).startswith("No subject stands in two splits by name. No two subj")
-    assert about_splits(said).endswith(said[MISSED])
+    assert about_splits(said).endswith(said.repeats_missed)
     monkeypatch.setattr(repeats_module, "MANY", 2)
     assert blind_spot(made) == ""
     few = slices_of(tmp_path / "few", {name: one[:3] for name, one in people(4).items()})
     assert "of 4 of 4 people could not be looked for" in blind_spot(few)
-    assert "was not looked for" in about_splits({})
-    pair = {"split": "train", "other_split": "test"}
-    assert "One pair of subjects of different splits may be" in about_splits({"repeats": [pair]})
-    within = pair | {"other_split": "train"}
-    assert "within splits only" in about_splits({"repeats": [within]})
+    assert "was not looked for" in about_splits(Notes())
+    facts = {"subject": "a", "other": "b", "ratio": 0.1, "distance": 0.1, "id": "", "other_id": ""}
+    pair = Repeat(**facts, split="train", other_split="test")
+    assert "One pair of subjects of different splits may be" in about_splits(Notes(repeats=(pair,)))
+    within = pair.model_copy(update={"other_split": "train"})
+    assert "within splits only" in about_splits(Notes(repeats=(within,)))
 
 
 def test_small_images_of_tissue_forget_contrast_and_side():
@@ -199,7 +199,7 @@ def test_different_people_differ_in_tissue(real_data, tmp_path):
     """Among 90 people, and in sets of fewer; and one of 20 in a mirror with other intensities."""
     plan = SlicePlan(slices="0.45:0.75:2", field_mm=192, size=64)
     made = prepare(real_data / "ixi-t1-2mm-bids", tmp_path / "set", plan)
-    assert made.about.notes["repeats"] == [] and MISSED not in made.about.notes
+    assert made.about.notes.repeats == () and not made.about.notes.repeats_missed
     names = pd.unique(made.table["subject"])[:20]
     heads = {name: made.images[(made.table["subject"] == name).to_numpy(), 0] for name in names}
     heads = {name: (one.astype(float) + 1) / 2 for name, one in heads.items()}
@@ -246,29 +246,29 @@ def doubled(cohort):
 def test_prepare_notes_them_and_its_fingerprint_stays(doubled, tmp_path):
     plan = SlicePlan(sequences=("t1",), slices="0.3:0.7", size=24)
     made = prepare(doubled, tmp_path / "out", plan, workers=1)
-    (note,) = made.about.notes["repeats"]
-    assert {note["subject"], note["other"]} == {"BraTS20_Training_003", "BraTS20_Training_099"}
-    assert note["id"][20:] == note["other_id"][20:]  # the same slice of both
+    (note,) = made.about.notes.repeats
+    assert {note.subject, note.other} == {"BraTS20_Training_003", "BraTS20_Training_099"}
+    assert note.id[20:] == note.other_id[20:]  # the same slice of both
     with Image.open(tmp_path / "out/repeats.png") as shown:
         assert shown.size == (48, 24)
     again = prepare(doubled, tmp_path / "out", plan, workers=1)
     assert again.about == made.about
     assert find_repeats(again) == find_repeats(made)
-    assert [asdict(repeat) for repeat in find_repeats(made)] == made.about.notes["repeats"]
+    assert tuple(find_repeats(made)) == made.about.notes.repeats
     # An interrupted call goes on, and a person who left is not shown any more.
     about = json.loads((tmp_path / "out/about.json").read_text())
     about |= {"complete": False, "notes": {}}
     (tmp_path / "out/about.json").write_text(json.dumps(about))
     assert prepare(doubled, tmp_path / "out", plan, workers=1).about == made.about
     next(doubled.glob("*_099/*")).unlink()
-    assert prepare(doubled, tmp_path / "out", plan, workers=1).about.notes["repeats"] == []
+    assert prepare(doubled, tmp_path / "out", plan, workers=1).about.notes.repeats == ()
     assert not (tmp_path / "out/repeats.png").exists()
 
 
 def test_heads_of_oblique_sets_are_compared_unturned(doubled, tmp_path):
     plan = SlicePlan(sequences=("t1",), plane="oblique", poses=2, size=24, field_mm=28)
-    (note,) = prepare(doubled, tmp_path / "out", plan, workers=1).about.notes["repeats"]
-    assert {note["subject"], note["other"]} == {"BraTS20_Training_003", "BraTS20_Training_099"}
+    (note,) = prepare(doubled, tmp_path / "out", plan, workers=1).about.notes.repeats
+    assert {note.subject, note.other} == {"BraTS20_Training_003", "BraTS20_Training_099"}
 
 
 def test_both_verbs_warn(doubled, tmp_path):

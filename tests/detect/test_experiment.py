@@ -1,5 +1,6 @@
 import shutil
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ import torch
 
 from conftest import write_slices
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
+from mrgantry.data.notes import Repeat
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
@@ -264,9 +266,13 @@ def test_what_makes_a_gain_doubtful_is_remarked(real, synthetic, tmp_path):
     data, sets = open_real(real), open_synthetic(synthetic, open_real(real))
     assert list(remarks_on(sets, data, [1.0])) == []
     sets[0].table["sequence"], sets[0].table["pixel_mm"] = "t2", 9.0
-    repeat = {"subject": "p000", "split": "train", "other": "p009", "other_split": "test"}
-    within = repeat | {"other": "p001", "other_split": "train"}
-    data.whole.about.notes["repeats"] = [repeat, within]
+    facts = {"subject": "p000", "split": "train", "ratio": 0.1, "distance": 0.1}
+    facts |= {"id": "", "other_id": ""}
+    across = Repeat(**facts, other="p009", other_split="test")
+    within = Repeat(**facts, other="p001", other_split="train")
+    notes = data.whole.about.notes.model_copy(update={"repeats": (across, within)})
+    whole = replace(data.whole, about=data.whole.about.model_copy(update={"notes": notes}))
+    data = replace(data, whole=whole)
     as_synthetic(tmp_path / "unknown", heads(6, 4)[0], ["yes"] * 21 + ["no"] * 3, [])
     sets += open_synthetic([tmp_path / "unknown"], data)
     said = list(remarks_on(sets, data, [1.0]))

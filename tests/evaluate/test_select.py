@@ -64,7 +64,7 @@ def test_noise_is_discarded_and_the_rest_stays_as_it_was(real, tmp_path):
     images = np.concatenate([noise(10), marked(100, seed=5)[0]])
     made = synthetic_set(tmp_path, images)
     left = select(made.folder, tmp_path / "out", real.folder)
-    facts = left.about.notes["selected"]
+    facts = left.about.notes.selected
     listed = pd.read_csv(left.folder / "discarded.csv", keep_default_na=False)
     gone = made.table["id"].isin(listed["id"]).to_numpy()
     assert gone[:10].all() and gone[10:].mean() < 0.15
@@ -129,7 +129,7 @@ def test_again_it_is_left_alone_and_what_is_damaged_is_made_anew(real, tmp_path,
     with pytest.raises(RunError, match="choose another folder"):
         select(made.folder, made.folder, real.folder)
     twice = select(out, tmp_path / "twice", real.folder, keep=0.5)
-    assert twice.about.notes["selected"]["before"]["looked_at"] == 40
+    assert twice.about.notes.selected["before"]["looked_at"] == 40
 
 
 def test_images_unlike_their_label_are_discarded(real, tmp_path):
@@ -142,8 +142,8 @@ def test_images_unlike_their_label_are_discarded(real, tmp_path):
     assert set(listed["id"]) == set(made.table["id"][:6])
     assert set(listed["reason"]) == {"unlike the label"}
     assert (listed["probability"] < 0.5).all()
-    assert left.about.notes["selected"]["not_judged_unclear"] == 1
-    told = left.about.notes["selected"]["classifier"]
+    assert left.about.notes.selected["not_judged_unclear"] == 1
+    told = left.about.notes.selected["classifier"]
     assert told["accuracy"] > 0.95 and not told["weak"]
     assert (told["images"], told["subjects"], told["chance"]) == (100, 20, 0.5)
     only = select(
@@ -154,7 +154,7 @@ def test_images_unlike_their_label_are_discarded(real, tmp_path):
         label="tumour",
         only=["tumour=yes"],
     )
-    facts = only.about.notes["selected"]
+    facts = only.about.notes.selected
     assert facts["against"]["images"] == 50 and facts["classifier"]["images"] == 100
 
 

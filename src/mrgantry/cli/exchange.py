@@ -120,16 +120,16 @@ def import_(
     }
     made = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
     notes = made.about.notes
-    for problem in notes["skipped"]:
+    for problem in notes.skipped:
         say(f"Skipped: {problem}")
-    for remark in notes["assumed"]:
+    for remark in notes.assumed:
         say(f"Note: {remark}")
     say_repeats(
         made,
         "if they are one person, leave out the images of one, or name both alike, in the table or "
         "by --subject, and import again.",
     )
-    say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes['range']}).")
+    say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes.range}).")
     say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
     if made.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)

@@ -32,15 +32,15 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
 
 def say_repeats(made: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and of what was not looked for."""
-    repeats = made.about.notes.get("repeats", [])
+    repeats = made.about.notes.repeats or ()
     lines = [
-        f"{repeat['subject']} and {repeat['other']} look like one person, "
+        f"{repeat.subject} and {repeat.other} look like one person, "
         + (
-            f"both in {repeat['split']}: "
-            if repeat["split"] == repeat["other_split"]
-            else f"in two splits, {repeat['split']} and {repeat['other_split']}: "
+            f"both in {repeat.split}: "
+            if repeat.split == repeat.other_split
+            else f"in two splits, {repeat.split} and {repeat.other_split}: "
         )
-        + f"see the slices {repeat['id']} and {repeat['other_id']}."
+        + f"see the slices {repeat.id} and {repeat.other_id}."
         for repeat in repeats
     ]
     say_some("Warning", lines, made.folder / "about.json")
@@ -49,7 +49,7 @@ def say_repeats(made: "SliceSet", remedy: str) -> None:
             "A person under two names can stand in two splits, and then every score is too good. "
             f"Look at {made.folder / 'repeats.png'}; {remedy}"
         )
-    if missed := made.about.notes.get("repeats_missed"):
+    if missed := made.about.notes.repeats_missed:
         say(f"Note: {missed}")
 
 

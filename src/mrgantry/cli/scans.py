@@ -217,8 +217,8 @@ def prepare(
         "plan",
     )
     made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
-    say_some("Assumed", made.about.notes["assumed"], slices / "about.json")
-    say_some("Skipped", made.about.notes["skipped"], slices / "about.json")
+    say_some("Assumed", made.about.notes.assumed, slices / "about.json")
+    say_some("Skipped", made.about.notes.skipped, slices / "about.json")
     say_repeats(
         made,
         "if they are one person, leave out one scan, or name both alike, in their folders or by "

@@ -16,6 +16,7 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
+from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.repeats import note_repeats
 from mrgantry.data.scan import read_scan
@@ -133,7 +134,7 @@ def _assemble(
         for visit in people[person]
         for remark in visit.remarks
     ]
-    notes = {"brain": dict(brains), "skipped": problems, "assumed": remarks}
+    notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
     return finish(slices, about.model_copy(update=update), parts, note_repeats)
 

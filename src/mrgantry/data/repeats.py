@@ -12,8 +12,7 @@ Measured on 90 people's T1 scans at 2 mm in three planes and on 30 simulated peo
 two visits: docs/LOG.md.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator
 from itertools import combinations
 from typing import Any, NamedTuple
 
@@ -25,6 +24,7 @@ from torch import Tensor
 
 from mrgantry.common.picture import save_grid
 from mrgantry.data import oblique
+from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
 from mrgantry.data.slices import SliceSet
 from mrgantry.data.small_images import mirrored, shrink, shrink_tissues
 
@@ -39,8 +39,6 @@ MANY = 50  # third people; with fewer, chance alone gives low ratios,
 FEW = 5  # as it does for people of fewer slices: there the pair must be near, too
 COPY = 0.02  # this near is enough where there is one third person, or none
 PICTURED = 12  # pairs in repeats.png
-INTENSITIES, TISSUE = "intensities", "tissue"
-MISSED = "repeats_missed"  # among the notes of a set: what could not be looked for
 
 Describe = Callable[[Tensor], Tensor]  # images to vectors of length 1
 
@@ -60,32 +58,6 @@ class Rule(NamedTuple):
 BY_INTENSITIES = Rule(0.5, 0.06)
 BY_TISSUE = Rule(0.55, 0.08)
 ACROSS = Rule(0.6, 0.1)  # two sequences
-
-
-@dataclass(frozen=True)
-class Repeat:
-    """Two subjects who look like one person.
-
-    Attributes:
-        subject, other: Their names, in the order of the set.
-        split, other_split: The splits that they stand in.
-        ratio: Their distance over that to third people: 0 for copies, 0.6 and more for
-            different people; None if there is no third person, or all are copies.
-        distance: One minus the correlation of their small images, the median over
-            slices.
-        id, other_id: The two slices that are most alike.
-        by: By what they were told: intensities; or tissue, where contrast or side differ.
-    """
-
-    subject: str
-    other: str
-    split: str
-    other_split: str
-    ratio: float | None
-    distance: float
-    id: str
-    other_id: str
-    by: str = INTENSITIES
 
 
 class PairDistances(NamedTuple):
@@ -143,20 +115,21 @@ def find_repeats(data: SliceSet) -> list[Repeat]:
     return [_told(data, people, pair, told[pair]) for pair in sorted(told, key=_rank(told))]
 
 
-def note_repeats(data: SliceSet) -> dict[str, Any]:
-    """Give the notes about a set's repeats, and draw them as `repeats.png`, if any."""
+def note_repeats(data: SliceSet) -> Notes:
+    """Add a set's repeats to its notes, and draw them as `repeats.png`, if any."""
     repeats = find_repeats(data)
     path = data.folder / "repeats.png"
     path.unlink(missing_ok=True)
     if repeats:
-        ids = [name for one in repeats[:PICTURED] for name in (one.id, one.other_id)]
+        ids = [name for repeat in repeats[:PICTURED] for name in (repeat.id, repeat.other_id)]
         places = [int(np.argmax(data.table["id"] == name)) for name in ids]
         images = [data.where(np.arange(len(data)) == place).images for place in places]
         save_grid(path, torch.from_numpy(np.concatenate(images)), 2)
     missed = blind_spot(data)
-    return {"repeats": [asdict(repeat) for repeat in repeats]} | (
-        {MISSED: missed} if missed else {}
-    )
+    notes: dict[str, Any] = {"repeats": tuple(repeats)}
+    if missed:
+        notes["repeats_missed"] = missed
+    return data.about.notes.model_copy(update=notes)
 
 
 def blind_spot(data: SliceSet) -> str:
@@ -177,21 +150,20 @@ def blind_spot(data: SliceSet) -> str:
     return ""
 
 
-def about_splits(notes: Mapping[str, Any]) -> str:
+def about_splits(notes: Notes) -> str:
     """Say what is known of whether one person stands in two splits, by the notes of a set."""
     named = "No subject stands in two splits by name."
-    if "repeats" not in notes:
+    if notes.repeats is None:
         return f"{named} Whether one person has two names was not looked for."
-    found = notes["repeats"]
-    across = sum(one["split"] != one["other_split"] for one in found)
+    across = sum(repeat.split != repeat.other_split for repeat in notes.repeats)
     if across:
         pairs = "One pair" if across == 1 else f"{across} pairs"
         said = f"{pairs} of subjects of different splits may be one person, see repeats.png."
-    elif found:
+    elif notes.repeats:
         said = "Subjects who may be one person were found within splits only, see repeats.png."
     else:
         said = "No two subjects were found who look like one person."
-    return " ".join(filter(None, (named, said, notes.get(MISSED, ""))))
+    return " ".join(filter(None, (named, said, notes.repeats_missed)))
 
 
 def _compared(data: SliceSet, people: list[str]) -> Iterator[PairDistances]:

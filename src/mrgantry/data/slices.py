@@ -26,6 +26,7 @@ from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
+from mrgantry.data.notes import Notes
 
 FORMAT = 2
 SPLITS = ("train", "validation", "test")
@@ -87,7 +88,7 @@ class About(Frozen):
     rows: tuple[int, ...] = ()
     poses: int = 0
     field_mm: float = 0.0
-    notes: dict[str, Any] = {}
+    notes: Notes = Notes()
     training_subjects: tuple[str, ...] = ()
 
 
@@ -332,7 +333,7 @@ def finish(
     folder: Path,
     about: About,
     parts: Sequence[str],
-    look: Callable[[SliceSet], dict[str, Any]] | None = None,
+    look: Callable[[SliceSet], Notes] | None = None,
 ) -> SliceSet:
     """Assemble the rows of all parts, take the fingerprint and mark the set complete.
 
@@ -340,7 +341,7 @@ def finish(
         folder: Where the set lies.
         about: How it was made.
         parts: Names of its parts, in the order of the rows.
-        look: Gives notes about the assembled set, before it is marked complete.
+        look: Gives its notes, of the assembled set, before it is marked complete.
 
     Raises:
         DataError: There are no parts, or a subject stands in two splits.
@@ -364,7 +365,7 @@ def finish(
     about = about.model_copy(update=update)
     if look is not None:
         notes = look(SliceSet(table, about, folder, np.arange(len(table))))
-        about = about.model_copy(update={"notes": about.notes | notes})
+        about = about.model_copy(update={"notes": notes})
     write_json(folder / "about.json", about.model_dump())
     return SliceSet.open(folder)
 

@@ -166,7 +166,7 @@ def facts(data: SliceSet) -> Synthetic:
         name=data.name,
         folder=str(data.folder),
         fingerprint=data.about.fingerprint,
-        recipe=str(data.about.notes.get("recipe", "")),
+        recipe=data.about.notes.recipe,
         counts={str(k): int(v) for k, v in data.table["tumour"].value_counts().items()},
         subjects=len(people_behind(data)),
         command=data.about.command,

@@ -214,16 +214,16 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
 def alike(real: Real) -> Iterator[str]:
     """Say which people of different splits look like one, as `prepare` has found, or has not."""
     across = [
-        f"{one['subject']} ({one['split']}) and {one['other']} ({one['other_split']})"
-        for one in real.whole.about.notes.get("repeats", [])
-        if one["split"] != one["other_split"]
+        f"{repeat.subject} ({repeat.split}) and {repeat.other} ({repeat.other_split})"
+        for repeat in real.whole.about.notes.repeats or ()
+        if repeat.split != repeat.other_split
     ]
     if across:
         yield (
             f"Some people of different splits look like one person: {'; '.join(across)}. If they "
             "are, classifiers are judged by whom they know."
         )
-    if missed := real.whole.about.notes.get("repeats_missed"):
+    if missed := real.whole.about.notes.repeats_missed:
         yield missed
 
 

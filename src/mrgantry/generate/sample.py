@@ -16,6 +16,7 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.notes import Notes
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, has_part, write_part
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.recipe import FlowRecipe
@@ -116,7 +117,7 @@ def sampler_of(run: Run, how: Sequence[str]) -> Sampler | None:
     return None
 
 
-def notes_of(run: Run) -> dict[str, Any]:
+def notes_of(run: Run) -> Notes:
     """Tell of synthetic images what drew them, and how far it was trained."""
     facts, started = run.facts, run.facts.started_from
     notes: dict[str, Any] = {"recipe": run.recipe.name, "trained_on": facts.data_fingerprint}
@@ -124,7 +125,7 @@ def notes_of(run: Run) -> dict[str, Any]:
         notes["started_from"] = started.model_dump(exclude={"training_subjects"})
     if run.unfinished:
         notes["unfinished"] = run.unfinished
-    return notes
+    return Notes(**notes)
 
 
 @torch.no_grad()

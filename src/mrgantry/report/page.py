@@ -79,7 +79,7 @@ def report(out: Path, folders: Sequence[Path]) -> None:
         "page.html",
         simulated=found.simulated,
         galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
-        selections=[selection(one) for one in found.synthetic if one.about.notes.get("selected")],
+        selections=[selection(one) for one in found.synthetic if one.about.notes.selected],
         evaluations=evaluations,
         detections=[
             summary(read_detection(detection), out, detection) for detection in found.detections
@@ -157,16 +157,15 @@ def gallery(data: SliceSet) -> dict[str, Any]:
 
 def left_of(data: SliceSet) -> str:
     """Say of how many images these are what `select` has left."""
-    chosen = data.about.notes.get("selected")
-    if not isinstance(chosen, dict) or "looked_at" not in chosen:
+    chosen = data.about.notes.selected
+    if "looked_at" not in chosen:
         return ""
     return f"; what a rule has left of {chosen['looked_at']:,}"
 
 
 def selection(data: SliceSet) -> dict[str, Any]:
     """Print what a set's notes say of how its images were chosen, whatever that is."""
-    noted = data.about.notes["selected"]
-    rows = noted if isinstance(noted, dict) else {"selected": noted}
+    rows = data.about.notes.selected
     return {
         "name": data.name,
         "rows": {str(key).replace("_", " "): plain(value) for key, value in rows.items()},
@@ -243,8 +242,8 @@ def dataset(data: SliceSet) -> dict[str, Any]:
             if value not in (None, ()) and key not in (STACKED if data.about.poses else POSED)
         },
         "apart": about_splits(data.about.notes),
-        "brain": data.about.notes.get("brain", {}),
-        "skipped": data.about.notes.get("skipped", []),
+        "brain": data.about.notes.brain,
+        "skipped": data.about.notes.skipped,
         "millimetres": f"{table['pixel_mm'].median():.2f}",
     }
 

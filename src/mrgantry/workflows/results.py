@@ -217,7 +217,7 @@ def remarks(work: Work) -> Iterator[str]:
         if reason := work.unselected(one, model):
             yield f"{model.label}: all images are used, none is discarded. {reason}"
     for one in work.study.image_types:
-        if skipped := read_about(work.slices(one)).notes.get("skipped"):
+        if skipped := read_about(work.slices(one)).notes.skipped:
             yield (
                 f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why. "
                 "Slices are cut once: after mending scans, begin again in another folder."

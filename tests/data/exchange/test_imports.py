@@ -54,7 +54,7 @@ def test_real_slices_come_back_in_every_format(two_channels, cohort, tmp_path, f
         assert export(went.folder, out, format) == files
         back = import_slices(out, tmp_path / f"{went.name}-back")
         assert_same(back, went, STEP[format])
-        assert back.about.notes["skipped"] == back.about.notes["assumed"] == []
+        assert back.about.notes.skipped == back.about.notes.assumed == ()
 
 
 @pytest.mark.parametrize("format", STEP)
@@ -167,7 +167,7 @@ def test_pictures_of_all_kinds_give_the_same_image(tmp_path):
         import_slices(folder, tmp_path / "no", MM)
     (folder / "grey.tiff").rename(folder / "grey2.tiff")
     made = import_slices(folder, tmp_path / "made", MM)
-    assert len(made) == 10 and made.about.notes["skipped"] == []
+    assert len(made) == 10 and made.about.notes.skipped == ()
     expected = np.where(array == dark, -0.6, 0.6)
     assert np.abs(made.images[:, 0] - expected).max() < 0.02
     assert made.about.synthetic and set(made.table["made_by"]) == {"files"}
@@ -209,15 +209,15 @@ def test_channels_are_joined_by_the_ends_of_names(tmp_path):
     assert list(made.table["id"]) == ["a", "b"]
     assert set(made.table["sequence"]) == {"t1+flair"}
     assert made.images[0, :, 0, 0] == pytest.approx([-1, -0.6], abs=1e-3)
-    assert made.about.notes["skipped"] == [
+    assert made.about.notes.skipped == (
         f"{tmp_path / 'files/d.png'} was skipped: its name ends in neither _t1 nor _flair.",
         "c was skipped: it lacks its flair.",
-    ]
+    )
     grey(tmp_path / "files/b_flair.png", size=(16, 17))
     made = import_slices(
         tmp_path / "files", tmp_path / "one", ImportPlan(pixel_mm=1, channel=("t1", "flair"))
     )
-    assert "not of the same size and type as b_t1.png" in made.about.notes["skipped"][-1]
+    assert "not of the same size and type as b_t1.png" in made.about.notes.skipped[-1]
 
 
 def test_some_channels_of_an_export_are_taken(two_channels, tmp_path):
@@ -261,7 +261,7 @@ def test_what_floats_mean_shows_in_all_of_them(tmp_path, values, rule, corner):
         array[5, 5] = values[1] - add / 3
         np.save(tmp_path / f"files/{name}.npy", array)
     made = import_slices(tmp_path / "files", tmp_path / "made", MM)
-    assert rule in made.about.notes["range"]
+    assert rule in made.about.notes.range
     assert made.images[0, 0, 0, 0] == corner
 
 
@@ -296,8 +296,8 @@ def test_dark_16_bit_pictures_are_noted(tmp_path):
     array[2, 5] = 2131
     Image.fromarray(array).save(path)
     made = import_slices(tmp_path / "files", tmp_path / "made", MM)
-    assert "brightest pixel is 2,131 of 65,535" in made.about.notes["assumed"][0]
-    assert made.about.notes["range"] == "16-bit pictures: 0 to 65535"
+    assert "brightest pixel is 2,131 of 65,535" in made.about.notes.assumed[0]
+    assert made.about.notes.range == "16-bit pictures: 0 to 65535"
 
 
 def test_sizes_are_padded_and_resized(tmp_path):
@@ -306,7 +306,7 @@ def test_sizes_are_padded_and_resized(tmp_path):
     image = made.images[0, 0]
     assert (image[:4] < -0.9)[:3].all() and (image[4:12] > 0.5).all()
     assert list(made.table["pixel_mm"]) == [2.0]
-    assert made.about.notes["fit"] == "padded to a square and resized to 16"
+    assert made.about.notes.fit == "padded to a square and resized to 16"
 
 
 def test_a_resized_export_has_a_resized_affine(cohort, tmp_path):
@@ -356,7 +356,7 @@ def test_subjects_of_folders_and_of_names(tmp_path):
     assert one.table.groupby("subject")["split"].nunique().max() == 1
     assert one.table["split"].value_counts().to_dict() == {"train": 12, "test": 6, "validation": 2}
     assert not one.about.synthetic and set(one.table["made_by"]) == {""}
-    assert one.about.notes["assumed"] == ["subjects are the names of folders: p0, p1, p2, p3, p4"]
+    assert one.about.notes.assumed == ("subjects are the names of folders: p0, p1, p2, p3, p4",)
     plan = ImportPlan(pixel_mm=1, real=True, subject=r"(OAS1_\d+)_", splits=(0.5, 0.0, 0.5))
     two = import_slices(tmp_path / "names", tmp_path / "two", plan)
     assert two.table["subject"].nunique() == 10
@@ -364,9 +364,9 @@ def test_subjects_of_folders_and_of_names(tmp_path):
     assert r"--subject '(OAS1_\d+)_' --real --splits 0.5:0:0.5" in two.about.command
     grey(tmp_path / "names/other.png")
     two = import_slices(tmp_path / "names", tmp_path / "three", plan)
-    assert two.about.notes["skipped"] == [
-        r"other was skipped: --subject '(OAS1_\\d+)_' is not in it."
-    ]
+    assert two.about.notes.skipped == (
+        r"other was skipped: --subject '(OAS1_\\d+)_' is not in it.",
+    )
 
 
 @pytest.mark.parametrize("name", ["a.png", "train/a.png", "p1/ses1/a.png"])
@@ -387,12 +387,12 @@ def test_a_table_by_id_or_by_file(tmp_path):
     assert list(made.table["tumour"]) == ["yes", "no"]
     assert set(made.table["sequence"]) == {"t2"} and set(made.table["plane"]) == {"coronal"}
     assert made.about.channels == ("t2",) and list(made.table["pixel_mm"]) == [1.5, 1.5]
-    assert made.about.notes["assumed"] == [f"{table} has columns that are not used: age."]
-    assert made.about.notes["skipped"] == [f"{table} names x, of which there is no file."]
+    assert made.about.notes.assumed == (f"{table} has columns that are not used: age.",)
+    assert made.about.notes.skipped == (f"{table} names x, of which there is no file.",)
     table.write_text("file,subject,split\na.png,s1,test\nb.png,s2,train\n")
     made = import_slices(tmp_path / "files", tmp_path / "by-file", plan)
     assert list(made.table["split"]) == ["test", "train"]
-    assert made.about.notes["assumed"] == [f"{table} does not name c.png; left out."]
+    assert made.about.notes.assumed == (f"{table} does not name c.png; left out.",)
 
 
 # What is refused, and what is skipped
@@ -492,7 +492,7 @@ def test_a_bad_file_is_skipped_and_the_others_go_on(tmp_path, write, sentence):
     write(tmp_path / "files/bad")
     made = import_slices(tmp_path / "files", tmp_path / "made", MM)
     assert list(made.table["id"]) == ["good"]
-    (problem,) = made.about.notes["skipped"]
+    (problem,) = made.about.notes.skipped
     assert problem.startswith(f"bad was skipped: {tmp_path / 'files'}/bad.")
     with pytest.raises(DataError, match=sentence):
         import_slices(tmp_path / "files", tmp_path / "strict", MM, strict=True)
@@ -506,7 +506,7 @@ def test_a_file_of_the_table_that_is_gone(slices, tmp_path):
     (tmp_path / "files/s0-1.png").unlink()
     made = import_slices(tmp_path / "files", tmp_path / "made")
     assert len(made) == 47
-    (problem,) = made.about.notes["skipped"]
+    (problem,) = made.about.notes.skipped
     assert "s0-1.png was skipped" in problem and "slices.csv names it, but" in problem
 
 

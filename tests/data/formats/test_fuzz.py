@@ -309,7 +309,7 @@ def test_bad_scans_leave_no_mark_on_the_good_ones_beside_them(tmp_path):
     made = prepare(tmp_path / "both", tmp_path / "b", PLAN, workers=1)
     assert len(parts(tmp_path / "a")) == 20
     assert parts(tmp_path / "a") == parts(tmp_path / "b")
-    skipped = made.about.notes["skipped"]
+    skipped = made.about.notes.skipped
     assert [problem.split()[0] for problem in skipped] == [f"bad{n:02d}" for n in range(20)]
     assert all(problem.isprintable() and "t1 was skipped: " in problem for problem in skipped)
 

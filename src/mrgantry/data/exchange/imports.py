@@ -32,6 +32,7 @@ from mrgantry.data.exchange.listing import (
 )
 from mrgantry.data.exchange.pictures import Picture, scale, to_square
 from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.prepare import draw_splits, refuse_like_names
 from mrgantry.data.repeats import note_repeats
@@ -255,12 +256,12 @@ def _about(
         command=command_line("import", folder, slices, **known.plan.options(), strict=strict),
         choices=known.plan.model_dump(),
         versions=versions(),
-        notes={
-            "range": "; ".join(rule(white, limits) for white, limits in known.limits.items()),
-            "fit": f"padded to a square and resized to {known.size}" if known.plan.size else "",
-            "skipped": listing.problems,
-            "assumed": listing.remarks,
-        },
+        notes=Notes(
+            range="; ".join(rule(white, limits) for white, limits in known.limits.items()),
+            fit=f"padded to a square and resized to {known.size}" if known.plan.size else "",
+            skipped=tuple(listing.problems),
+            assumed=tuple(listing.remarks),
+        ),
         training_subjects=origin.training_subjects if origin else (),
     )
 

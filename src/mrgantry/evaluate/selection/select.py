@@ -59,7 +59,7 @@ def select(
     """Copy the plausible images of a synthetic set, and record what was discarded and why.
 
     Ids and columns stay. What the rules and the counts were stands in the new set's
-    `about.notes["selected"]`. The training subjects of the real set join those whom the
+    `about.notes.selected`. The training subjects of the real set join those whom the
     generator has seen, since they took part in the choice. Called again, it leaves a
     complete set as it is.
 
@@ -215,7 +215,7 @@ def reasons(verdict: pd.DataFrame) -> str:
 
 def summary(made: SliceSet) -> list[str]:
     """Say in sentences what a selection has left."""
-    facts = made.about.notes["selected"]
+    facts = made.about.notes.selected
     told = facts.get("classifier")
     said = [
         f"{made.folder} holds {facts['kept']:,} of {facts['looked_at']:,} synthetic slices.",
@@ -264,8 +264,9 @@ def write(
         if len(some):
             names.append(f"rows-{number * BLOCK:07d}")
             write_part(out, names[-1], some.images, some.table)
-    before = about.notes.get("selected")  # of a set that was selected by another rule before
-    notes = about.notes | {"selected": facts | ({"before": before} if before else {})}
+    before = about.notes.selected  # of a set that was selected by another rule before
+    selected = facts | ({"before": before} if before else {})
+    notes = about.notes.model_copy(update={"selected": selected})
     return finish(out, about.model_copy(update={"notes": notes}), names)
 
 

@@ -112,7 +112,7 @@ def describe(pool: Pool, split: str) -> Block:
 
 
 def _synthetic_facts(data: SliceSet) -> BlockSource:
-    selected: dict[str, Any] = data.about.notes.get("selected") or {}
+    selected: dict[str, Any] = data.about.notes.selected
     rules: list[str] = []
     generated = len(data)
     while selected:  # a set can have been selected more than once
