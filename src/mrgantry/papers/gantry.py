@@ -67,7 +67,7 @@ def style_recipe(size: int) -> GanRecipe:
         name=f"style-{size}",
         size=size,
         network=Style(base=16 * size),  # sixteen channels at full size, whatever that is
-        # By the rule of Karras et al. (2020, ADA, table 3's "auto"): 0.0002 pixels / batch.
+        # By the rule of Karras et al. (2020, adaptive augmentation): 0.0002 pixels / batch.
         loss=Original(r1=2e-4 * size**2 / STYLE_BATCH, every=8),
         optimiser=Adam(lr=2e-3, beta1=0, beta2=0.99),
         images=GAN_IMAGES[size],
