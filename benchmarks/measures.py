@@ -80,11 +80,11 @@ def make(n: int, folder: Path) -> None:
 
 def write(folder: Path, count: int, *, synthetic: bool) -> None:
     """Write a set of blobs: fifty images a subject."""
-    from mrgantry.data.slices import COLUMNS, About, begin, finish, write_part
+    from mrgantry.data.slices import COLUMNS, About, begin_set, finish, write_part
 
     about = About(channels=("t1",), size=SIZE, command="benchmark", choices={}, versions={},
                   synthetic=synthetic)  # fmt: skip
-    begin(folder, about)
+    begin_set(folder, about)
     parts = []
     for number, start in enumerate(range(0, count, 50)):
         name = f"s{number:04}"

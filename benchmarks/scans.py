@@ -32,7 +32,7 @@ from rich.table import Table
 from scipy import ndimage
 
 from mrgantry.data import SlicePlan, prepare
-from mrgantry.data.oblique import POSES, Pose, StoredHead, draw, placed
+from mrgantry.data.oblique import POSES, Pose, StoredHead, draw_poses, placed
 from mrgantry.simulate import simulate
 
 PLAN = SlicePlan(sequences=("t1",), slices="60:110", size=64)
@@ -166,7 +166,7 @@ def oblique_rows() -> list[Row]:
     head = stored.lay_out()
 
     def ours() -> object:
-        return draw([head], [(0, pose) for pose in poses], 256, 240.64)
+        return draw_poses([head], [(0, pose) for pose in poses], 256, 240.64)
 
     rows = []
     slow = 0.0

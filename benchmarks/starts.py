@@ -18,7 +18,7 @@ from rich.table import Table
 
 from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SliceSet, begin, finish, write_part
+from mrgantry.data.slices import SliceSet, begin_set, finish, write_part
 from mrgantry.evaluate.evaluate import evaluate
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.generate import FlowRecipe, sample, train
@@ -46,7 +46,7 @@ def fewer(slices: Path, out: Path, people: int) -> Path:
     if not (folder / "slices.csv").is_file():
         choices = some.about.choices | {"training_people": people}
         about = some.about.model_copy(update={"choices": choices, "parts": (), "rows": ()})
-        begin(folder, about)
+        begin_set(folder, about)
         names = []
         for person, rows in some.table.groupby("subject"):
             images = some.images[rows.index.to_numpy()]

@@ -24,7 +24,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrgantry.data.slices import COLUMNS, About, begin, finish, write_part
+from mrgantry.data.slices import COLUMNS, About, begin_set, finish, write_part
 from mrgantry.study.cases.create import create
 from mrgantry.study.cases.pools import Sources
 from mrgantry.study.protocol import Protocol
@@ -85,7 +85,7 @@ def images(folder: Path, synthetic: bool) -> Path:
     pixels = np.random.default_rng(synthetic).uniform(-1, 1, (CASES, 1, SIZE, SIZE))
     facts = {"channels": ("t1",), "size": SIZE, "command": "", "choices": {}, "versions": {}}
     about = About(synthetic=synthetic, **facts)
-    begin(folder, about)
+    begin_set(folder, about)
     usual = dict.fromkeys(COLUMNS, "") | {"index": 0, "position_mm": 0.0, "pixel_mm": 1.0}
     rows = [
         usual

@@ -14,7 +14,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, write_part
+from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, write_part
 from mrgantry.evaluate import pictures, reference
 from mrgantry.evaluate.measures import c2st, ms_ssim
 from mrgantry.evaluate.measures import listed as measures
@@ -89,7 +89,7 @@ def write_slices(
         choices={},
         versions={},
     )
-    begin(folder, about)
+    begin_set(folder, about)
     names = pd.unique(np.array(subjects))
     for name in names:
         rows = np.flatnonzero(np.array(subjects) == name)

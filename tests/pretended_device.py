@@ -24,7 +24,7 @@ from mrgantry.generate import adversarial, flow_training, training
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks import MonaiUNet
-from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.schedule import Growing
 from mrgantry.generate.state import build, optimisers_of
 from mrgantry.generate.stop import Stop
@@ -95,7 +95,7 @@ def training_there(recipe, data, folder):
     rows = data.split("train")
     labels = Labels.of_table(rows.table, recipe.labels)
     facts = Facts(
-        **describe(rows), labels=labels, only=(), command="", versions={}, precision="fp32"
+        **describe_data(rows), labels=labels, only=(), command="", versions={}, precision="fp32"
     )
     state = build(recipe, 1, labels.width, torch.device("cpu"))
     plain = torch.from_numpy

@@ -9,7 +9,7 @@ from scipy.spatial.transform import Rotation
 from conftest import brain_phantom, tumour_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SlicePlan, SliceSet, oblique, prepare
-from mrgantry.data.oblique import POSES, Pose, StoredHead, draw
+from mrgantry.data.oblique import POSES, Pose, StoredHead, draw_poses
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.sections import from_text
 
@@ -28,7 +28,7 @@ def head(points=(), shape=(41, 41, 41)):
 
 def brightest(pose, point, size=41):
     """Where a bright point stands: its column and row from the middle, in mm."""
-    image = draw([head([point])], [(0, pose)], size, float(size))[0, 0]
+    image = draw_poses([head([point])], [(0, pose)], size, float(size))[0, 0]
     assert image.max() > -0.9, "the point is not in the section"
     row, column = divmod(int(image.argmax()), size)
     return column - size // 2, row - size // 2
@@ -69,7 +69,7 @@ def test_poses_are_trilinear_interpolation():
     affine[:3, 3] = [-8, -12, -14]
     stored = StoredHead(voxels, affine, np.array([1.0, 0.5, -1.0]))
     poses = [Pose(2.5, -3, 1, 0.7, True), *map(Pose.at, random.integers(0, POSES, 5).tolist())]
-    images = draw([stored.lay_out()], [(0, pose) for pose in poses], 32, 28.0).numpy()
+    images = draw_poses([stored.lay_out()], [(0, pose) for pose in poses], 32, 28.0).numpy()
     for pose, image in zip(poses, images, strict=True):
         to_voxel = np.linalg.inv(affine) @ oblique.placed(pose, 28 / 32, 32, stored.centre)
         for channel, drawn in zip(voxels.astype(np.float32), image, strict=True):
@@ -85,7 +85,7 @@ def test_poses_are_trilinear_interpolation():
 
 
 def test_outside_the_volume_is_background():
-    images = draw([head([(0, 0, 0)])], [(0, Pose(10, 10, 5, 4))], 16, 200.0)
+    images = draw_poses([head([(0, 0, 0)])], [(0, Pose(10, 10, 5, 4))], 16, 200.0)
     assert (images[0, 0, 0] == -1).all() and (images[0, 0, :, -1] == -1).all()
 
 
@@ -93,13 +93,13 @@ def test_coarse_pixels_average_what_they_cover():
     voxels = (np.indices((40, 40, 40)).sum(0) % 2 * 2.0 - 1)[None].astype(np.float16)
     affine = np.eye(4)
     affine[:3, 3] = -20
-    images = draw([StoredHead(voxels, affine, np.zeros(3)).lay_out()], [(0, Pose())], 8, 32.0)
+    images = draw_poses([StoredHead(voxels, affine, np.zeros(3)).lay_out()], [(0, Pose())], 8, 32.0)
     assert images.abs().max() < 0.1
 
 
 def test_several_heads_keep_their_order():
     two = [head([(10, 0, 0)]), head([(-10, 0, 0)])]
-    drawn = draw(two, [(1, Pose()), (0, Pose()), (1, Pose())], 41, 41.0)
+    drawn = draw_poses(two, [(1, Pose()), (0, Pose()), (1, Pose())], 41, 41.0)
     assert [int(image.argmax()) % 41 - 20 for image in drawn[:, 0]] == [10, -10, 10]
 
 

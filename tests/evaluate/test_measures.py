@@ -10,7 +10,7 @@ from torchmetrics.image.kid import KernelInceptionDistance
 from conftest import blobs
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import interval
-from mrgantry.evaluate.cloud import Cloud, Pair, draw, half_of_subjects
+from mrgantry.evaluate.cloud import Cloud, Pair, draw_half, half_of_subjects
 from mrgantry.evaluate.extractors.embedding import tsne
 from mrgantry.evaluate.extractors.features import (
     fit_directions,
@@ -281,18 +281,18 @@ def test_variation_as_coded_grows_with_the_number_of_images():
 def test_draws_are_equal_in_size_and_share_no_subject():
     real, synthetic = cloud(80), cloud(33, people=33)
     for turn in range(5):
-        found = draw(real, synthetic, turn, 0)
+        found = draw_half(real, synthetic, turn, 0)
         pair, floor = found.synthetic, found.floor
         assert {len(part) for part in (pair.real, pair.other, floor.other)} == {16}  # half of 33
         assert pair.real is floor.real
         assert not set(pair.real.subjects) & set(floor.other.subjects)
-        again = draw(real, synthetic, turn, 0).synthetic
+        again = draw_half(real, synthetic, turn, 0).synthetic
         np.testing.assert_array_equal(again.other.images, pair.other.images)
-    assert len(draw(real, synthetic, 0, 0, most=7).floor.other) == 7
+    assert len(draw_half(real, synthetic, 0, 0, most=7).floor.other) == 7
 
 
 def test_sets_with_subjects_are_drawn_by_half_of_them():
-    found = draw(cloud(80), cloud(80, seed=1, people=8), 0, 0)
+    found = draw_half(cloud(80), cloud(80, seed=1, people=8), 0, 0)
     assert len(np.unique(found.synthetic.other.subjects)) == 4
 
 

@@ -9,7 +9,7 @@ from mrgantry.common.files import write_json
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.findings import Part
-from mrgantry.detect.gather import gather
+from mrgantry.detect.gather import gather_detection
 from mrgantry.detect.options import USUAL, cells_of
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
@@ -46,7 +46,7 @@ def found_with(sets, skill, seeds=3, shares=(1,), ratios=(1,), conditions=USUAL)
             losses=(0.5, 0.4, 0.5), threshold=0.4, probability=tuple(norm.cdf(score).tolist()),
         )  # fmt: skip
         parts.append(part)
-    return gather(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
+    return gather_detection(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
 
 
 EQUAL = dict.fromkeys((*USUAL, "synthetic alone"), 1.0)
@@ -120,7 +120,7 @@ def test_classifiers_of_one_answer_are_told(sets):
             losses=(0.5,), threshold=0.4, probability=tuple(score.tolist()),
         )  # fmt: skip
         parts.append(part)
-    found = gather(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
+    found = gather_detection(real, synthetic, parts, "mrgantry detect real out", "CPU", CHOICES)
     assert [remark[:48] for remark in found.remarks] == [
         "3 of 3 classifiers learnt with none call every s",
         "3 of 3 classifiers learnt with classical call ev",

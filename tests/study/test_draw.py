@@ -8,7 +8,7 @@ import pytest
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SliceSet
-from mrgantry.study.cases.draw import PRACTICE, Pool, draw, order
+from mrgantry.study.cases.draw import PRACTICE, Pool, draw_cases, order
 from mrgantry.study.protocol import Protocol, read_protocol
 
 
@@ -40,7 +40,7 @@ def drawn(pool, picks, block=0):
 
 def test_equal_numbers_and_no_subject_twice(tmp_path):
     pool = make_pool(tmp_path)
-    cases = drawn(pool, draw([pool], Protocol(name="x", cases=60), (0, 0)))
+    cases = drawn(pool, draw_cases([pool], Protocol(name="x", cases=60), (0, 0)))
     assert Counter(cases["truth"]) == {"real": 30, "synthetic": 30}
     real = cases[cases["truth"] == "real"]
     assert real["subject"].nunique() == 30  # all thirty, once each
@@ -49,21 +49,21 @@ def test_equal_numbers_and_no_subject_twice(tmp_path):
 
 def test_subjects_are_repeated_as_rarely_as_can_be(tmp_path):
     pool = make_pool(tmp_path, subjects=12)
-    cases = drawn(pool, draw([pool], Protocol(name="x", cases=60), (0, 0)))
+    cases = drawn(pool, draw_cases([pool], Protocol(name="x", cases=60), (0, 0)))
     counts = Counter(cases.loc[cases["truth"] == "real", "subject"])
     assert len(counts) == 12 and set(counts.values()) == {2, 3}  # 30 of 12 people
 
 
 def test_a_subject_of_one_block_comes_last_in_the_next(tmp_path):
     pools = [make_pool(tmp_path, name) for name in ("a", "b")]  # the same thirty people
-    picks = draw(pools, Protocol(name="x", cases=20, practice=10), (0, 0))
+    picks = draw_cases(pools, Protocol(name="x", cases=20, practice=10), (0, 0))
     people = [pools[pick.pool].rows.loc[pick.row, "subject"] for pick in picks]
     assert max(Counter(person for person in people if person).values()) == 1  # 10 + 10 + 5 of 30
 
 
 def test_sequences_come_in_equal_numbers_as_in_the_paper(tmp_path):
     pool = make_pool(tmp_path, subjects=60, sequences=("t1", "t1c", "t2", "flair"))
-    cases = drawn(pool, draw([pool], Protocol(name="x", cases=100), (3, 0)))
+    cases = drawn(pool, draw_cases([pool], Protocol(name="x", cases=100), (3, 0)))
     counts = Counter(cases.loc[cases["truth"] == "real", "sequence"])
     assert sorted(counts.values()) == [12, 12, 13, 13] and len(counts) == 4
 
@@ -71,7 +71,7 @@ def test_sequences_come_in_equal_numbers_as_in_the_paper(tmp_path):
 def test_tumours_come_in_equal_numbers_on_both_sides(tmp_path):
     pool = make_pool(tmp_path, subjects=60)
     protocol = Protocol(name="x", cases=40, balance=("tumour",), questions=("truth", "tumour"))
-    cases = drawn(pool, draw([pool], protocol, (0, 0)))
+    cases = drawn(pool, draw_cases([pool], protocol, (0, 0)))
     assert set(Counter(zip(cases["truth"], cases["tumour"])).values()) == {10}
 
 
@@ -79,7 +79,7 @@ def test_the_share_of_synthetic_images_is_drawn_between_its_ends(tmp_path):
     pool = make_pool(tmp_path)
     protocol = Protocol(name="x", cases=50, share=(0.4, 0.6))
     shares = [
-        (drawn(pool, draw([pool], protocol, (0, k)))["truth"] == "synthetic").sum()
+        (drawn(pool, draw_cases([pool], protocol, (0, k)))["truth"] == "synthetic").sum()
         for k in range(40)
     ]
     assert min(shares) >= 20 and max(shares) <= 30 and len(set(shares)) > 5
@@ -87,7 +87,7 @@ def test_the_share_of_synthetic_images_is_drawn_between_its_ends(tmp_path):
 
 def test_practice_is_of_other_images(tmp_path):
     pool = make_pool(tmp_path)
-    picks = draw([pool], Protocol(name="x", cases=50, practice=10), (0, 0))
+    picks = draw_cases([pool], Protocol(name="x", cases=50, practice=10), (0, 0))
     practice = {pick.image for pick in picks if pick.block == PRACTICE}
     assert len(practice) == 10
     assert not practice & {pick.image for pick in picks if pick.block != PRACTICE}
@@ -96,14 +96,14 @@ def test_practice_is_of_other_images(tmp_path):
 def test_the_seed_decides(tmp_path):
     pool = make_pool(tmp_path)
     protocol = Protocol(name="x", cases=50)
-    assert draw([pool], protocol, (0, 0)) == draw([pool], protocol, (0, 0))
-    assert draw([pool], protocol, (0, 0)) != draw([pool], protocol, (1, 0))
+    assert draw_cases([pool], protocol, (0, 0)) == draw_cases([pool], protocol, (0, 0))
+    assert draw_cases([pool], protocol, (0, 0)) != draw_cases([pool], protocol, (1, 0))
 
 
 def test_each_reader_has_an_order_of_their_own(tmp_path):
     pools = [make_pool(tmp_path, name) for name in ("a", "b", "c")]
     protocol = Protocol(name="x", cases=20, practice=4)
-    picks = draw(pools, protocol, (0, 0))
+    picks = draw_cases(pools, protocol, (0, 0))
     one, other = (order(picks, 3, protocol, (0, reader, 1)) for reader in (0, 1))
     assert one != other
     assert Counter(p for part in one for p in part) == Counter(picks)
@@ -120,7 +120,7 @@ def test_each_reader_has_an_order_of_their_own(tmp_path):
 def test_the_order_tells_nothing_of_the_truth(tmp_path):
     pool = make_pool(tmp_path, subjects=100, synthetic=200)
     protocol = Protocol(name="x", cases=100)
-    picks = draw([pool], protocol, (0, 0))
+    picks = draw_cases([pool], protocol, (0, 0))
     firsts = []
     for reader in range(200):
         part = order(picks, 1, protocol, (0, reader, 1))[1]
@@ -131,9 +131,9 @@ def test_the_order_tells_nothing_of_the_truth(tmp_path):
 def test_too_few_images_is_a_sentence(tmp_path):
     pool = make_pool(tmp_path, synthetic=20)
     with pytest.raises(DataError, match="needs 50 synthetic images, and there are 20"):
-        draw([pool], Protocol(name="x"), (0, 0))
+        draw_cases([pool], Protocol(name="x"), (0, 0))
     with pytest.raises(DataError, match="needs 60 real images"):
-        draw([make_pool(tmp_path, "b", subjects=2)], Protocol(name="x", cases=120), (0, 0))
+        draw_cases([make_pool(tmp_path, "b", subjects=2)], Protocol(name="x", cases=120), (0, 0))
 
 
 @pytest.mark.parametrize(

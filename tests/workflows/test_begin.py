@@ -10,7 +10,7 @@ from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.provenance import command_line
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import Reproduction, UserChanges
-from mrgantry.workflows.begin import claim
+from mrgantry.workflows.begin import claim_folder
 from mrgantry.workflows.reproduce import amount, reproduce
 from mrgantry.workflows.results import remarks
 from mrgantry.workflows.work import Work
@@ -21,19 +21,19 @@ module = sys.modules["mrgantry.workflows.reproduce"]
 
 def test_mending_a_sentence_leaves_a_run_in_progress_valid(tmp_path):
     study = smoke("han2018-pggan")
-    claim(tmp_path / "out", study, None)
+    claim_folder(tmp_path / "out", study, None)
     words = study.model_dump()
     words |= {"title": "Other", "citation": "Other", "notes": ("Other.",)}
     words["reading"]["printed"][0]["notes"] = ("Other.",)
     words["reading"]["protocol"]["source"] = "Other"
     words["detection"]["printed"]["rows"][0]["accuracy"] = 50.0
     words["image_types"][0]["label"] = words["image_types"][0]["models"][0]["label"] = "Other"
-    claim(tmp_path / "out", Reproduction.of(words, "study"), None)
+    claim_folder(tmp_path / "out", Reproduction.of(words, "study"), None)
     for key, part in (("cases", "reading"), ("seeds", "detection")):
         other = study.model_dump()
         (other[part].get("protocol") or other[part])[key] = 7
         with pytest.raises(RunError, match="begun otherwise: .*plan"):
-            claim(tmp_path / "out", Reproduction.of(other, "study"), None)
+            claim_folder(tmp_path / "out", Reproduction.of(other, "study"), None)
 
 
 def test_a_page_comes_though_measuring_fails(tmp_path, monkeypatch):
@@ -119,7 +119,7 @@ def test_scans_without_a_grade_can_be_taken(scans, tmp_path, monkeypatch):
     assert study.image_types[0].plan.where == ()
     with pytest.raises(RunError, match="splits was .* other plan"):
         other = smoke("han2018-pggan").changed(UserChanges(where=(), splits=(0.6, 0.2, 0.2)))
-        claim(tmp_path / "out", other, scans)
+        claim_folder(tmp_path / "out", other, scans)
     scans.rename(tmp_path / "away")  # a disk that is not there any more
     reproduce(study, tmp_path / "out", scans=scans, say=quiet)
 

@@ -8,7 +8,7 @@ from mrgantry.common.errors import RecipeError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
 from mrgantry.papers.reproduction import SCALES
-from mrgantry.workflows.begin import claim
+from mrgantry.workflows.begin import claim_folder
 from mrgantry.workflows.reproduce import reproduce, steps
 from mrgantry.workflows.results import plan_changes
 from mrgantry.workflows.work import Work, blocks_of
@@ -196,15 +196,15 @@ def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):
 
 
 def test_another_study_or_scale_is_refused(tmp_path):
-    claim(tmp_path / "out", smoke("han2018"), None)
-    claim(tmp_path / "out", smoke("han2018"), None)
+    claim_folder(tmp_path / "out", smoke("han2018"), None)
+    claim_folder(tmp_path / "out", smoke("han2018"), None)
     with pytest.raises(RunError, match="begun otherwise: scale .*plan"):
-        claim(tmp_path / "out", find_study("han2018").at("laptop"), None)
+        claim_folder(tmp_path / "out", find_study("han2018").at("laptop"), None)
     with pytest.raises(RunError, match="begun otherwise: study"):
-        claim(tmp_path / "out", smoke("kazuhiro2018"), None)
+        claim_folder(tmp_path / "out", smoke("kazuhiro2018"), None)
     with pytest.raises(RunError, match="begun otherwise: .*scans"):
-        claim(tmp_path / "out", smoke("han2018"), tmp_path)
+        claim_folder(tmp_path / "out", smoke("han2018"), tmp_path)
     (tmp_path / "other").mkdir()
     (tmp_path / "other/file").touch()
     with pytest.raises(RunError, match="is not empty"):
-        claim(tmp_path / "other", smoke("han2018"), None)
+        claim_folder(tmp_path / "other", smoke("han2018"), None)

@@ -215,7 +215,7 @@ class ObliqueVolume:
         return torch.stack(drawn, 1) if len(drawn) > 1 else drawn[0][:, None]
 
 
-def draw(
+def draw_poses(
     heads: Sequence[ObliqueVolume],
     drawn: Sequence[tuple[int, Pose]],
     size: int,

@@ -25,7 +25,7 @@ from mrgantry.data.slices import (
     SPLITS,
     About,
     SliceSet,
-    begin,
+    begin_set,
     finish,
     has_part,
     read_about,
@@ -90,7 +90,7 @@ def prepare(
         poses=plan.poses if plan.plane == "oblique" else 0,
         field_mm=plan.field if plan.plane == "oblique" else 0.0,
     )
-    begin(slices, about)
+    begin_set(slices, about)
     people: dict[str, list[Subject]] = {}
     for subject in subjects:
         people.setdefault(subject.id, []).append(subject)

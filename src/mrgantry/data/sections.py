@@ -145,7 +145,7 @@ def _refuse_empty_poses(stored: oblique.StoredHead, indices: list[int], plan: Sl
         DataError: They do.
     """
     poses = [(0, pose) for pose in map(oblique.Pose.at, indices)]
-    images = oblique.draw([stored.lay_out()], poses, plan.size, plan.field)
+    images = oblique.draw_poses([stored.lay_out()], poses, plan.size, plan.field)
     if float((images > -1).float().mean()) < LEAST_SHOWN:
         centre = ":".join(f"{mm:.0f}" for mm in stored.centre)
         raise DataError(
@@ -163,6 +163,6 @@ def _posed_areas(
     labels = 2 * scan.tumour[None].astype(np.float16) - 1
     head = oblique.StoredHead(labels, stored.affine, stored.centre).lay_out()
     poses = [(0, pose) for pose in map(oblique.Pose.at, indices)]
-    shares = (oblique.draw([head], poses, plan.size, plan.field) + 1) / 2
+    shares = (oblique.draw_poses([head], poses, plan.size, plan.field) + 1) / 2
     areas = shares.sum((1, 2, 3)) * (plan.field / plan.size) ** 2
     return [round(float(area), 2) for area in areas]

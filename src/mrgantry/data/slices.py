@@ -123,7 +123,7 @@ class PosedPixels:
         """Draw some poses by their numbers."""
         places = [divmod(int(row), oblique.POSES) for row in rows]
         drawn = [(head, oblique.Pose.at(index)) for head, index in places]
-        return oblique.draw(self.heads, drawn, self.size, self.field_mm)
+        return oblique.draw_poses(self.heads, drawn, self.size, self.field_mm)
 
 
 Pixels = StoredPixels | PosedPixels  # what training draws its batches from
@@ -176,7 +176,7 @@ class SliceSet:
             heads = [head.lay_out() for head in _load_heads(self.folder, name)]
             poses = [oblique.Pose.at(int(number)) for number in numbers]
             drawn = list(zip((local // self.about.poses).tolist(), poses, strict=True))
-            images = oblique.draw(heads, drawn, self.about.size, self.about.field_mm)
+            images = oblique.draw_poses(heads, drawn, self.about.size, self.about.field_mm)
             pieces.append(images.to(torch.float16).numpy())
         return np.concatenate(pieces)
 
@@ -268,7 +268,7 @@ def read_about(folder: Path) -> About:
     return About.of(values, f"about.json of {folder}")
 
 
-def begin(folder: Path, about: About) -> None:
+def begin_set(folder: Path, about: About) -> None:
     """Start a set, or go on with one that was started with the same choices.
 
     Raises:

@@ -161,14 +161,16 @@ def train_classifier(
     training = choose_precision(training, device)
     with seeded(training.seed, device):
         channels = source.batch(torch.tensor([0]))[0].shape[1]
-        classifier = begin(training, channels, device)
+        classifier = untrained_classifier(training, channels, device)
         history, best = descend(classifier, source, validation, training)
     return Trained(
         classifier.eval(), history, best, "bf16" if training.precision == "bf16" else "fp32"
     )
 
 
-def begin(training: ClassifierTraining, channels: int, device: torch.device) -> Classifier:
+def untrained_classifier(
+    training: ClassifierTraining, channels: int, device: torch.device
+) -> Classifier:
     """Make a classifier as it is before training."""
     network = build(training.network, channels, dropout=training.dropout)
     if training.weights == "imagenet":

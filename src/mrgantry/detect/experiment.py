@@ -33,11 +33,11 @@ from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining, choose_precision, judge, train_classifier
 from mrgantry.detect.effects import youden
 from mrgantry.detect.findings import ClassifierRun, Detection, Part
-from mrgantry.detect.gather import gather, write_tables
+from mrgantry.detect.gather import gather_detection, write_tables
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written
 from mrgantry.detect.resnet import fetch_published
-from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subjects_of
+from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subject_names
 from mrgantry.detect.sources import Augmented, Images, ImageSource, Mixture
 from mrgantry.detect.sources import shares as divide
 
@@ -168,7 +168,7 @@ def detect(
         seed=seed,
     )
     choices = terms.model_dump(mode="json") | {"precision": begun.precision}
-    found = gather(data, sets, parts, command, begun.device, choices)
+    found = gather_detection(data, sets, parts, command, begun.device, choices)
     write_tables(out, found, data, parts)
     write_map(out, data, sets, classical, seed)
     return found
@@ -230,7 +230,7 @@ def run_cells(
     @lru_cache(maxsize=1)  # conditions follow each other, and share what they learn from
     def drawn(share: float, seed: int) -> tuple[int, Images]:
         real = data.at(share, seed)
-        return len(subjects_of(real)), Images.of(real, where)
+        return len(subject_names(real)), Images.of(real, where)
 
     for number, cell in enumerate(cells, 1):
         if cell.path(out).is_file():

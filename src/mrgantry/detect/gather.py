@@ -40,7 +40,7 @@ from mrgantry.detect.findings import (
     Synthetic,
     main_arms,
 )
-from mrgantry.detect.sets import Real, remarks_on, subjects_of
+from mrgantry.detect.sets import Real, remarks_on, subject_names
 
 # Which conditions are compared: what is added, with what it is added to, and then others. The
 # first pair that was trained is the question of the experiment.
@@ -59,7 +59,7 @@ PAIRS: tuple[tuple[Condition, Condition], ...] = (
 SHOWN = 8  # examples of a kind
 
 
-def gather(
+def gather_detection(
     data: Real,
     sets: Sequence[SliceSet],
     parts: Sequence[Part],
@@ -177,7 +177,7 @@ def count_split(name: str, data: SliceSet) -> Split:
     """Count a split."""
     tumour = int((data.table["tumour"] == "yes").sum())
     return Split(
-        split=name, subjects=len(subjects_of(data)), tumour=tumour, none=len(data) - tumour
+        split=name, subjects=len(subject_names(data)), tumour=tumour, none=len(data) - tumour
     )
 
 

@@ -57,13 +57,13 @@ class Real:
         Raises:
             DataError: Their slices have one label alone.
         """
-        drawn = draw_subjects(subjects_of(self.train), share, seed)
+        drawn = draw_subjects(subject_names(self.train), share, seed)
         kept = self.train.where(self.train.table["subject"].isin(drawn).to_numpy())
         need_both(kept, f"{share:g} of the training subjects ({len(drawn)}, seed {seed})")
         return kept
 
 
-def subjects_of(data: SliceSet) -> list[str]:
+def subject_names(data: SliceSet) -> list[str]:
     """List the people of a set in the order of their names."""
     return sorted(set(data.table["subject"].astype(str)) - {""})
 
@@ -110,7 +110,7 @@ def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
         splits.append(known)
     for word in CLASSES:
         test = splits[-1]
-        people = subjects_of(test.where((test.table["tumour"] == word).to_numpy()))
+        people = subject_names(test.where((test.table["tumour"] == word).to_numpy()))
         if len(people) < FEWEST:
             raise DataError(
                 f"{len(people)} test subjects of {folder} have slices with tumour={word}; "
@@ -181,7 +181,7 @@ def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
 def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) -> Iterator[str]:
     """Say what makes a gain by synthetic images something else than it seems."""
     yield from alike(real)
-    own = set(subjects_of(real.train))
+    own = set(subject_names(real.train))
     for data in sets:
         yield from of_another_kind(data, real)
         seen = people_behind(data)

@@ -61,7 +61,7 @@ class Draw:
     floor: Pair
 
 
-def draw(real: Cloud, synthetic: Cloud, turn: int, seed: int, most: int = 0) -> Draw:
+def draw_half(real: Cloud, synthetic: Cloud, turn: int, seed: int, most: int = 0) -> Draw:
     """Draw half of the real subjects and as many synthetic images.
 
     Measures are biased by the number of images, so all clouds have as many as the

@@ -89,7 +89,7 @@ def evaluate(
     sets = open_sets(synthetic, held)
     compared = RealRecord(**record_of(held).model_dump(), split=against, only=tuple(only))
     measured = tuple(map(record_of, sets))
-    claim(out, compared, measured, features, seed)
+    begin_scores(out, compared, measured, features, seed)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
     elsewhere = ~np.isin(everything.table["split"], [against, "train"])
     others = everything.where(elsewhere & meets(everything.table, only).to_numpy())
@@ -139,7 +139,7 @@ def evaluate(
     return scores
 
 
-def claim(
+def begin_scores(
     out: Path,
     real: RealRecord,
     synthetic: Sequence[SetRecord],

@@ -16,7 +16,7 @@ from scipy import stats
 from mrgantry.common.progress import Advance
 from mrgantry.common.score import Score, interval
 from mrgantry.common.workers import in_threads
-from mrgantry.evaluate.cloud import Cloud, Pair, draw
+from mrgantry.evaluate.cloud import Cloud, Pair, draw_half
 from mrgantry.evaluate.measures import c2st
 from mrgantry.evaluate.measures.c2st import ClassifierAnswers, PeopleEstimate, Test, TwoSampleTrial
 from mrgantry.evaluate.measures.measure import Kind, Measure
@@ -79,7 +79,7 @@ def score(
 
     def measure(turn: int) -> tuple[int, Values, Values]:
         """Compute all measures of one draw; a floor only where none is known yet."""
-        taken = draw(held, made, turn, seed, most)
+        taken = draw_half(held, made, turn, seed, most)
         wanted = [turn < one.draws for one in measures]
         ours = [
             tuple(one.compute(taken.synthetic)) if wants else ()

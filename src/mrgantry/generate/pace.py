@@ -21,7 +21,7 @@ from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.recipe import AnyRecipe, GanRecipe
-from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.state import build
 from mrgantry.generate.train import training_of
 from mrgantry.generate.training import Training
@@ -119,7 +119,7 @@ def ready(
     fabric = start_fabric(recipe, 1)
     labels = Labels.of_table(units_of(data, recipe.labels), recipe.labels)
     facts = Facts(
-        **describe(data),
+        **describe_data(data),
         labels=labels,
         only=(),
         command="",

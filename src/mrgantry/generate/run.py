@@ -323,7 +323,7 @@ def save_weights(folder: Path, networks: dict[str, nn.Module], begun: int) -> No
                 raise OSError(str(error)) from error
 
 
-def describe(data: SliceSet) -> dict[str, Any]:
+def describe_data(data: SliceSet) -> dict[str, Any]:
     """Give the facts of a set that synthetic images of it inherit."""
     table = data.table
     tumours = set(table["tumour"])

@@ -17,7 +17,7 @@ from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.notes import Notes
-from mrgantry.data.slices import COLUMNS, About, SliceSet, begin, finish, has_part, write_part
+from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, has_part, write_part
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import Run
@@ -82,7 +82,7 @@ def sample(
         notes=notes_of(opened),
     )
     facts.labels.only(labels)  # a wrong one is said before anything is written
-    begin(out, about)
+    begin_set(out, about)
     device = best_device()
     generator = opened.generator(sampler=sampler).to(device)
     blocks = [range(seed + i, seed + min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
@@ -91,7 +91,7 @@ def sample(
         for name, block in zip(names, blocks, strict=True):
             if not has_part(out, name):
                 inputs, values = opened.inputs(block, labels)
-                images = draw(generator, inputs, batch)
+                images = draw_images(generator, inputs, batch)
                 write_part(out, name, images, _rows(opened, block, values))
             advance(len(block))
     return finish(out, about, names)
@@ -129,7 +129,7 @@ def notes_of(run: Run) -> Notes:
 
 
 @torch.no_grad()
-def draw(
+def draw_images(
     generator: nn.Module, inputs: Float[Tensor, "n z"], batch: int = 100
 ) -> Float16[np.ndarray, "n c h w"]:
     """Draw images, some at a time, on the device of the generator."""

@@ -16,7 +16,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.generate.latents import Prior, draw_latents, onto_prior
 from mrgantry.generate.projected import Projected, project_in_parts
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import draw
+from mrgantry.generate.sample import draw_images
 from mrgantry.generate.training import stream_of
 
 SCALES = 3  # of the pyramid: full, half and quarter size
@@ -51,7 +51,7 @@ class Search:
             ids, labels = data.table["id"][block].tolist(), codes[block]
             real = torch.from_numpy(data.images[block]).float()
             latents = self.block(ids, real, labels, partial(advance, len(ids)))
-            images = draw(self.generator, torch.cat([latents, labels], 1))
+            images = draw_images(self.generator, torch.cat([latents, labels], 1))
             return Projected(latents.numpy(), images, np.zeros(0, np.float32))
 
         return project_in_parts(len(data), self.steps, parts, project)

@@ -18,7 +18,7 @@ from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
-from mrgantry.generate.run import Facts, Run, describe
+from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.spectrum import spectrum_of
 from mrgantry.generate.start import Start, find_start
 from mrgantry.generate.state import State, build
@@ -81,7 +81,7 @@ def train(
     labels = Labels.of_table(table, recipe.labels)
     state = build(recipe, len(data.about.channels), labels.width, fabric.device)
     facts = Facts(
-        **describe(data),
+        **describe_data(data),
         labels=labels,
         only=tuple(only),
         command=command_line(

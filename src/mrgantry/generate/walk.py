@@ -34,7 +34,7 @@ from mrgantry.common.tables import write_table
 from mrgantry.generate.latents import Prior, onto_prior
 from mrgantry.generate.results import begin_results, finish_results
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import draw
+from mrgantry.generate.sample import draw_images
 
 METHODS = ("spherical", "linear")
 COLUMNS = 10  # images in a row of the strip
@@ -120,7 +120,7 @@ def walk(
     choices = {"weights": fingerprint([opened.weights()])} | asked
     begin_results(out, "walk.json", command_line("walk", run, out, **asked), choices)
     latents = way(ends, steps, method, prior)
-    images = draw(generator, torch.cat([latents, codes.expand(len(latents), -1)], 1))
+    images = draw_images(generator, torch.cat([latents, codes.expand(len(latents), -1)], 1))
     table = table_of(images, steps)
     write_pictures(out, images, gif_seconds)
     write_table(out / "walk.csv", table, digits=6)

@@ -20,7 +20,7 @@ from mrgantry.simulate.fields import (
     Shape,
     Spectrum,
     band,
-    draw,
+    draw_normal,
     exponential,
     jacobian,
     lattice,
@@ -133,13 +133,13 @@ def _pose(
     generator: torch.Generator,
 ) -> tuple[Float[Tensor, "3 3"], Float[Tensor, "3"]]:
     """Draw size (the template is larger than life), proportions, rotation and position."""
-    size = normal(generator, 0.90, 0.03) * torch.exp(0.025 * draw(generator, 3))
-    turn = draw(generator, 3) * math.radians(2)
+    size = normal(generator, 0.90, 0.03) * torch.exp(0.025 * draw_normal(generator, 3))
+    turn = draw_normal(generator, 3) * math.radians(2)
     x, y, z = turn.tolist()
     skew = torch.tensor([[0, -z, y], [z, 0, -x], [-y, x, 0]])
     linear = torch.linalg.matrix_exp(skew) @ torch.diag(1 / size)
     middle = (torch.tensor(CANVAS) - 1) / 2
-    return linear, middle + 1.5 * draw(generator, 3)
+    return linear, middle + 1.5 * draw_normal(generator, 3)
 
 
 def _from_ventricles(template: Template, head: HeadShape) -> Float[Tensor, "3 i j k"]:

@@ -16,7 +16,7 @@ from torch import Tensor
 
 from mrgantry.simulate.anatomy import GRID, TILE, Anatomy, coarse_field
 from mrgantry.simulate.fields import (
-    draw,
+    draw_normal,
     normal,
     refine,
     uniform,
@@ -207,7 +207,7 @@ def acquire(
     clean = _thick_slices(volume, protocol.slice_mm).view(-1)[inside]
     clean *= _receive_field(protocol.bias, anatomy, generator).view(-1)[inside]
     reference = signals[0] if protocol.sequence in ("t1", "t1c") else signals[1]
-    noise = draw(generator, 2, math.prod(TILE))[:, anatomy.tile[anatomy.inside]]
+    noise = draw_normal(generator, 2, math.prod(TILE))[:, anatomy.tile[anatomy.inside]]
     real, imaginary = noise.mul_(protocol.noise * reference)
     noisy = torch.hypot(clean.add_(real), imaginary)  # Rician
     stored = torch.zeros(anatomy.box.size, dtype=torch.int16)

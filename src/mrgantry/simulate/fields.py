@@ -32,7 +32,7 @@ def stream(seed: int, subject: int, purpose: str) -> torch.Generator:
     return torch.Generator().manual_seed(int(words[0]) << 31 | int(words[1]) >> 1)
 
 
-def draw(generator: torch.Generator, *shape: int) -> Tensor:
+def draw_normal(generator: torch.Generator, *shape: int) -> Tensor:
     """Draw standard normal numbers on the CPU and bring them to the default device."""
     drawn = torch.randn(*shape, generator=generator, device="cpu")
     return drawn.to(torch.get_default_device())
@@ -84,7 +84,7 @@ def random_field(
     plane = torch.arange(shape[2] // 2 + 1)
     twice = torch.where(2 * plane % shape[2] == 0, 1.0, 2.0)
     power = (amplitude**2 * twice).sum() / math.prod(shape)
-    white = draw(generator, count, *shape)
+    white = draw_normal(generator, count, *shape)
     filtered = torch.fft.rfftn(white, dim=(1, 2, 3)) * (amplitude / power.sqrt())
     field: Tensor = torch.fft.irfftn(filtered, s=shape, dim=(1, 2, 3))
     return field

@@ -20,7 +20,7 @@ from mrgantry.simulate.fields import (
     Box,
     Shape,
     band,
-    draw,
+    draw_normal,
     lattice,
     normal,
     power_law,
@@ -188,7 +188,7 @@ def _inward(
     origin = [a + b for a, b in zip(anatomy.box.corner, box.corner, strict=True)]
     place = torch.tensor(focus.centre) - torch.tensor(origin) - (CELL - 1) / 2
     offset = lattice(shape, float(CELL)) - place.reshape(3, 1, 1, 1)
-    axes = focus.radius * torch.exp(0.18 * draw(generator, 3))
+    axes = focus.radius * torch.exp(0.18 * draw_normal(generator, 3))
     turn = _turn(generator).to(axes.device)
     scaled = torch.einsum("ab,bxyz->axyz", turn, offset) / axes.reshape(3, 1, 1, 1)
     rough = random_field(generator, shape, float(CELL), band(1.6 * focus.radius, 0.5))[0]

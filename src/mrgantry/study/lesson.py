@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrgantry.study.cases.cases import pixels
-from mrgantry.study.cases.draw import Pool, draw, order
+from mrgantry.study.cases.draw import Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.quiz import QuizCase, quiz
@@ -48,7 +48,7 @@ def make_quiz(
         synthetic_word=synthetic_word,
     )
     pools = [open_pool(block, protocol, against, only) for block in blocks]
-    drawn = [replace(one, block=0) for one in draw(pools, protocol, (seed, 0))]
+    drawn = [replace(one, block=0) for one in draw_cases(pools, protocol, (seed, 0))]
     shuffled = order(drawn, 1, protocol, (seed, 1))[1]
     found = {
         (number, row): case

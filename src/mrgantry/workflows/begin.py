@@ -25,7 +25,7 @@ WORDS: dict[str, Any] = {
 }
 
 
-def claim(out: Path, study: Reproduction, scans: Path | None) -> None:
+def claim_folder(out: Path, study: Reproduction, scans: Path | None) -> None:
     """Take the folder for this study, or refuse one that holds something else.
 
     Raises:

@@ -207,7 +207,7 @@ def compare(
             say(f"{number}/{len(trials)}  {what}: {trial.recipe.images:,} images")
             trial.go(slices, budget.terms, floors)
         if number % len(chosen) == 0:
-            found = gather(real, budget, trials[:number], command)
+            found = gather_comparison(real, budget, trials[:number], command)
             write_comparison(out, found)
     return found
 
@@ -278,7 +278,7 @@ def settle(out: Path, terms: ComparisonTerms, rows: SliceSet, say: Callable[[str
     return budget
 
 
-def gather(
+def gather_comparison(
     real: SliceSet, budget: Budget, trials: Sequence[ComparisonRun], command: str
 ) -> Comparison:
     """Collect what the folders of all runs hold."""

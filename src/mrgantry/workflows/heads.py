@@ -21,7 +21,7 @@ from mrgantry.common.workers import each
 from mrgantry.data.plan import Plane, SlicePlan
 from mrgantry.data.scan import Scan
 from mrgantry.data.sections import cut_stack
-from mrgantry.data.slices import About, SliceSet, begin, finish, has_part, write_part
+from mrgantry.data.slices import About, SliceSet, begin_set, finish, has_part, write_part
 from mrgantry.data.subjects import Subject
 from mrgantry.data.volume import Volume
 from mrgantry.generate.recipe import FlowRecipe
@@ -60,7 +60,7 @@ def cut_heads(folder: Path, people: int, size: int) -> SliceSet:
         choices={"seed": SEED, "people": people},
         versions=versions(),
     )
-    begin(folder, about)
+    begin_set(folder, about)
     load_template()  # prepared once, before several processes want it
     numbers = range(1, people + 1)
     names = [person_name(SEED, number) for number in numbers]

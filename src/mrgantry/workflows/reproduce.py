@@ -32,11 +32,11 @@ from mrgantry.study.study import Reader, Study
 from mrgantry.workflows.begin import (
     check_options,
     check_slices,
-    claim,
+    claim_folder,
     fetch_weights,
     look_at_scans,
 )
-from mrgantry.workflows.results import gather
+from mrgantry.workflows.results import gather_results
 from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of
 
 BYTES = 2  # a pixel of a stored set
@@ -78,7 +78,7 @@ def reproduce(
     check_options(work)
     look_at_scans(work)  # before anything is written, as the next
     fetch_weights(work)
-    claim(out, study, scans)
+    claim_folder(out, study, scans)
     todo = list(steps(work, say))
     if not todo[0].done():
         say(amount(study))
@@ -89,7 +89,7 @@ def reproduce(
         step.check()
     page = out / "report.html"
     say(f"{len(todo) + 1}/{len(todo) + 1}  Writing {page}")
-    write_reproduction(page, gather(work))
+    write_reproduction(page, gather_results(work))
     return page
 
 

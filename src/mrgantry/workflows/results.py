@@ -29,7 +29,7 @@ from mrgantry.study.study import Study
 from mrgantry.workflows.work import Work, blocks_of, folders_of, reason_in
 
 
-def gather(work: Work) -> Reproduced:
+def gather_results(work: Work) -> Reproduced:
     """Collect all that the page shows."""
     study = work.study
     published = find_study(study.study)

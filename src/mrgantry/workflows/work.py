@@ -21,7 +21,7 @@ from mrgantry.common.files import read_json
 from mrgantry.data.slices import read_about
 from mrgantry.evaluate.evaluate import FEWEST_IMAGES
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
-from mrgantry.study.cases.draw import draw
+from mrgantry.study.cases.draw import draw_cases
 from mrgantry.study.cases.pools import Sources, open_pool
 from mrgantry.study.protocol import Protocol
 
@@ -185,7 +185,7 @@ def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
 def unfit(sources: Sources, protocol: Protocol) -> str:
     """Say why no cases can be drawn from a block; empty if they can."""
     try:
-        draw([open_pool(sources, protocol, "test", ())], protocol, (0, 0))
+        draw_cases([open_pool(sources, protocol, "test", ())], protocol, (0, 0))
     except DataError as error:
         return str(error)
     return ""

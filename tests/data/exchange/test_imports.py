@@ -586,10 +586,10 @@ def test_what_export_refuses(slices, tmp_path):
 
 def _with_table(made, table):
     """Write a set again with other rows."""
-    from mrgantry.data.slices import begin, finish, write_part
+    from mrgantry.data.slices import begin_set, finish, write_part
 
     folder = made.folder.with_name(made.name + "-again")
-    begin(folder, made.about.model_copy(update={"complete": False}))
+    begin_set(folder, made.about.model_copy(update={"complete": False}))
     write_part(folder, "all", made.images, table)
     return finish(folder, made.about, ["all"])
 

@@ -41,7 +41,7 @@ from mrgantry.data.slices import (
     COLUMNS,
     About,
     SliceSet,
-    begin,
+    begin_set,
     finish,
     has_part,
     refuse_shared_subjects,
@@ -97,7 +97,7 @@ def import_slices(
         raise DataError(found.problems[0])
     refuse_shared_subjects(_people(items), folder)
     about = _about(folder, slices, known, origin, found, strict)
-    begin(slices, about)
+    begin_set(slices, about)
     parts = _parts(items, known)
     with progress("import", len(items)) as advance:
         for name, some in parts.items():

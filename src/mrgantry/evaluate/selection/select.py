@@ -33,7 +33,7 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
 from mrgantry.data.fitness import check_alike
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import About, SliceSet, begin, begun, finish, reopen, write_part
+from mrgantry.data.slices import About, SliceSet, begin_set, begun, finish, reopen, write_part
 from mrgantry.evaluate.measures.manifold import K
 from mrgantry.evaluate.selection.agreement import AGREES, UNCLEAR, Agreement
 from mrgantry.evaluate.selection.plausible import Rules, fit_rules
@@ -86,7 +86,7 @@ def select(
     check(data, real)
     options = {"keep": keep, "label": label or None, "only": tuple(only)}
     options["features"] = features or None
-    about = describe(data, real, options | {"seed": seed}, out)
+    about = describe_selection(data, real, options | {"seed": seed}, out)
     if begun(out, about):
         with suppress(DataError):  # if incomplete or damaged, it is made anew
             return SliceSet.open(out)
@@ -147,7 +147,7 @@ def check_labels(data: SliceSet, agreement: Agreement | None) -> None:
         )
 
 
-def describe(data: SliceSet, real: SliceSet, options: dict[str, Any], out: Path) -> About:
+def describe_selection(data: SliceSet, real: SliceSet, options: dict[str, Any], out: Path) -> About:
     """Describe the new set as far as it is known beforehand."""
     marks = {"selected_from": data.about.fingerprint, "against": real.about.fingerprint}
     seen = {*data.about.training_subjects, *real.split("train").table["subject"]}
@@ -250,7 +250,7 @@ def write(
     out: Path,
 ) -> SliceSet:
     """Write the kept images in parts, what was discarded, and pictures of both."""
-    begin(out, about)
+    begin_set(out, about)
     reopen(out)
     order = ranked(verdict)
     write_table(out / "discarded.csv", listed(verdict.iloc[order]))

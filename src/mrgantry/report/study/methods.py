@@ -18,7 +18,7 @@ def sentences(about: StudyFacts, analysis: Analysis) -> dict[str, str]:
         "design": design(about),
         "readers": readers(about.readers),
         "images": " ".join(images(about)),
-        "draw": draw(about),
+        "draw": how_drawn(about),
         "reading": reading(about),
         "blinding": BLINDING,
         "statistics": " ".join(statistics(analysis)),
@@ -92,7 +92,7 @@ def _synthetic(source: BlockSource) -> str:
     return f"{counted(source.images, 'image')}{by} (set {source.name}{rule})"
 
 
-def draw(about: StudyFacts) -> str:
+def how_drawn(about: StudyFacts) -> str:
     """Say how images were drawn and ordered."""
     one = about.protocol
     least, most = one.share

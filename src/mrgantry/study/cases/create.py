@@ -17,8 +17,8 @@ from mrgantry.common.files import fingerprint, read_json, write_json, write_text
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.study.cases.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cases.cues import CueAudit, audit
-from mrgantry.study.cases.draw import Pool, draw, order
-from mrgantry.study.cases.pools import Sources, check_names, describe, open_pool
+from mrgantry.study.cases.draw import Pool, draw_cases, order
+from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
@@ -80,7 +80,7 @@ def create(
         kind=kind,
         title=title,
         protocol=protocol,
-        blocks=tuple(describe(pool, against) for pool in pools),
+        blocks=tuple(describe_block(pool, against) for pool in pools),
         readers=tuple(readers),
         seed=seed,
         simulated=any(pool.real.about.source == "simulated" for pool in pools),
@@ -130,7 +130,9 @@ def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int
     sets = 1 if protocol.same_cases else readers
     # The seed is no secret: study.json has it, and where nobody chose one it is 0.
     secret = secrets.randbits(128)
-    picks = [draw(pools, protocol, (seed, number), (secret, number, 0)) for number in range(sets)]
+    picks = [
+        draw_cases(pools, protocol, (seed, number), (secret, number, 0)) for number in range(sets)
+    ]
     return [
         order(picks[reader % sets], len(pools), protocol, (secret, reader, 1))
         for reader in range(readers)

@@ -60,7 +60,7 @@ class Pick:
         return self.pool, self.row
 
 
-def draw(
+def draw_cases(
     pools: Sequence[Pool],
     protocol: Protocol,
     seed: Sequence[int],

@@ -94,7 +94,7 @@ def _labelled(data: SliceSet) -> SliceSet:
     return data.where(known)
 
 
-def describe(pool: Pool, split: str) -> Block:
+def describe_block(pool: Pool, split: str) -> Block:
     """Tell what a block is drawn from: names, numbers, and what was discarded before."""
     people = pool.real.table["subject"].nunique()
     real = pool.real
