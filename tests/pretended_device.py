@@ -28,7 +28,7 @@ from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.schedule import Growing
 from mrgantry.generate.state import build, optimisers_of
 from mrgantry.generate.stop import Stop
-from mrgantry.generate.train import training_of
+from mrgantry.generate.training_run import training_of
 from recipes import LOSSES, NETWORKS, SMALL, SMALL_FLOW
 
 DEVICE = "pretended"

@@ -15,12 +15,12 @@ from mrgantry.evaluate.faults import FAULTS, Material, anatomy, head, lesions, s
 from mrgantry.evaluate.faults.material import in_a_share
 from mrgantry.evaluate.measures import listed as measures
 from mrgantry.evaluate.measures.measure import Family, Kind, Measure
-from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
+from mrgantry.evaluate.sensitivity_table import FaultScore, Sensitivity
 from mrgantry.report import sensitivity as page
 from mrgantry.report import write_sensitivity
 
 NAMED = {fault.name: fault for fault in FAULTS}
-MODULE = sys.modules["mrgantry.evaluate.sensitivity"]
+MODULE = sys.modules["mrgantry.evaluate.sensitivity_table"]
 
 
 @pytest.fixture

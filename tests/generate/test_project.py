@@ -15,7 +15,7 @@ from mrgantry.generate import Run, project, sample, train
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.networks import UpConv
 from mrgantry.generate.overfitting import overfitting_of
-from mrgantry.generate.project import choose, errors_of
+from mrgantry.generate.projection import choose, errors_of
 from mrgantry.generate.recipe import Adam
 from mrgantry.generate.search import descend, pull, pyramid_difference
 from recipes import hasty

@@ -12,8 +12,8 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.picture import to_grey
 from mrgantry.data.slices import finish
 from mrgantry.generate import sample, train, walk
+from mrgantry.generate.latent_walk import linear, spherical, usual_method, way
 from mrgantry.generate.latents import draw_latents
-from mrgantry.generate.walk import linear, spherical, usual_method, way
 from recipes import hasty
 
 HASTY = hasty(latent=8)
@@ -192,7 +192,7 @@ def test_an_interrupted_walk_says_so_and_the_same_call_ends_it(run, tmp_path, mo
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
-        patch.setattr(sys.modules["mrgantry.generate.walk"], "save_gif", stop)
+        patch.setattr(sys.modules["mrgantry.generate.latent_walk"], "save_gif", stop)
         walk(run, tmp_path / "walk", steps=3)
     assert not json.loads((tmp_path / "walk/walk.json").read_text())["complete"]
     walk(run, tmp_path / "walk", steps=3)

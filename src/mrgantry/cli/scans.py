@@ -10,7 +10,7 @@ from mrgantry.cli.options import Cluster, Person, Seed, Sequences, TumourLabels,
 from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
 
 if TYPE_CHECKING:
-    from mrgantry.data.inspect import Seen
+    from mrgantry.data.inspection import Seen
 
 
 def simulate(

@@ -3,10 +3,10 @@
 from mrgantry.data.exchange.export import export
 from mrgantry.data.exchange.imports import import_slices
 from mrgantry.data.exchange.plan import ImportPlan
-from mrgantry.data.inspect import inspect
+from mrgantry.data.inspection import inspect
 from mrgantry.data.notes import Repeat
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.prepare import prepare
+from mrgantry.data.preparation import prepare
 from mrgantry.data.repeats import find_repeats
 from mrgantry.data.slices import SliceSet
 from mrgantry.data.subjects import Subject, find_subjects

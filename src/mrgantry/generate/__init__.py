@@ -1,11 +1,11 @@
 """Generative networks: recipes, networks, losses, flows, training, and what runs can draw."""
 
-from mrgantry.generate.project import project
+from mrgantry.generate.latent_walk import walk
+from mrgantry.generate.projection import project
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe, Recipe
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import sample
-from mrgantry.generate.train import train
-from mrgantry.generate.walk import walk
+from mrgantry.generate.sampling import sample
+from mrgantry.generate.training_run import train
 
 __all__ = [
     "AnyRecipe",

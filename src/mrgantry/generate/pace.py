@@ -23,8 +23,8 @@ from mrgantry.generate.labels import Labels
 from mrgantry.generate.recipe import AnyRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.state import build
-from mrgantry.generate.train import training_of
 from mrgantry.generate.training import Training
+from mrgantry.generate.training_run import training_of
 
 TURNS = 5  # each recipe is timed so often, in each of its phases,
 SECONDS = 1.0  # and so long or longer in a turn;

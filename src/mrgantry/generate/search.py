@@ -16,7 +16,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.generate.latents import Prior, draw_latents, onto_prior
 from mrgantry.generate.projected import Projected, project_in_parts
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import draw_images
+from mrgantry.generate.sampling import draw_images
 from mrgantry.generate.training import stream_of
 
 SCALES = 3  # of the pyramid: full, half and quarter size

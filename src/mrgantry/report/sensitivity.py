@@ -15,7 +15,7 @@ from mrgantry.common.files import write_text
 from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
 from mrgantry.evaluate.measures.listed import EXPLANATIONS
 from mrgantry.evaluate.measures.measure import Family
-from mrgantry.evaluate.sensitivity import FaultScore, Sensitivity
+from mrgantry.evaluate.sensitivity_table import FaultScore, Sensitivity
 from mrgantry.report.drawing import INK, STYLE, blank, svg
 from mrgantry.report.rendering import render
 

@@ -6,13 +6,13 @@ from typing import Any
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.weights import fetched
-from mrgantry.data.prepare import choose
+from mrgantry.data.preparation import choose
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.data.subjects import find_subjects
 from mrgantry.detect.resnet import PUBLISHED
 from mrgantry.detect.sets import open_real
-from mrgantry.evaluate.evaluate import held_out
+from mrgantry.evaluate.evaluation import held_out
 from mrgantry.papers.reproduction import ImageType, Reproduction
 from mrgantry.workflows.work import Work, complete
 

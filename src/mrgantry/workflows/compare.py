@@ -22,7 +22,7 @@ from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
 from mrgantry.evaluate.comparison import Comparison, Entrant, RunOutcome, spread_of
-from mrgantry.evaluate.evaluate import evaluate, held_out
+from mrgantry.evaluate.evaluation import evaluate, held_out
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.generate import AnyRecipe, Run, sample, train

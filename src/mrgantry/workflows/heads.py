@@ -26,7 +26,7 @@ from mrgantry.data.subjects import Subject
 from mrgantry.data.volume import Volume
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.start import save_start
-from mrgantry.generate.train import train
+from mrgantry.generate.training_run import train
 from mrgantry.papers.gantry import gantry_recipe
 from mrgantry.simulate.cohort import person_name
 from mrgantry.simulate.contrast import SEQUENCES

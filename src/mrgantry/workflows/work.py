@@ -19,7 +19,7 @@ from pathlib import Path
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
 from mrgantry.data.slices import read_about
-from mrgantry.evaluate.evaluate import FEWEST_IMAGES
+from mrgantry.evaluate.evaluation import FEWEST_IMAGES
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.study.cases.draw import draw_cases
 from mrgantry.study.cases.pools import Sources, open_pool

@@ -34,7 +34,7 @@ from mrgantry.data.exchange.pictures import Picture, scale, to_square
 from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.prepare import draw_splits, refuse_like_names
+from mrgantry.data.preparation import draw_splits, refuse_like_names
 from mrgantry.data.repeats import note_repeats
 from mrgantry.data.sections import as_text, from_text
 from mrgantry.data.slices import (

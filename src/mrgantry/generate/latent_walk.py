@@ -34,7 +34,7 @@ from mrgantry.common.tables import write_table
 from mrgantry.generate.latents import Prior, onto_prior
 from mrgantry.generate.results import begin_results, finish_results
 from mrgantry.generate.run import Run
-from mrgantry.generate.sample import draw_images
+from mrgantry.generate.sampling import draw_images
 
 METHODS = ("spherical", "linear")
 COLUMNS = 10  # images in a row of the strip
