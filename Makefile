@@ -4,13 +4,14 @@
 # make slow    the tests that take a minute or more
 # make browser a browser for the tests of the reader study, if none is there
 # make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; hours
+# make measures docs/MEASURES.md, from what each measure says of itself
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check slow bench browser sensitivity clean
+.PHONY: demo test check slow bench browser sensitivity measures clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
@@ -44,6 +45,10 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/study.py --pace 1
 	$(BIN)/python benchmarks/augmentation.py
+
+measures: $(VENV)/installed
+	$(BIN)/python -c "from mrgantry.evaluate.explained import document; print(document())" > docs/MEASURES.new
+	mv docs/MEASURES.new docs/MEASURES.md
 
 sensitivity: $(VENV)/installed
 	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2 --networks 0

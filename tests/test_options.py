@@ -61,6 +61,10 @@ def alike(option, default):
     return isinstance(default, tuple) and option == ":".join(f"{value:g}" for value in default)
 
 
+def test_every_verb_is_held_to_its_function():
+    assert FUNCTIONS.keys() | PLANS.keys() | {"recipes"} == VERBS.keys()
+
+
 @pytest.mark.parametrize("verb", FUNCTIONS)
 def test_options_are_those_of_the_function(verb):
     place, names, inner = FUNCTIONS[verb]

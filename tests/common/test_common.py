@@ -9,9 +9,8 @@ from pathlib import Path
 import pytest
 
 from mrgantry.common import progress as progress_module
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, unknown
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
-from mrgantry.common.frozen import unknown
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 

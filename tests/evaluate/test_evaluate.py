@@ -12,7 +12,7 @@ from mrgantry.evaluate.differences import differences
 from mrgantry.evaluate.measures import c2st
 from mrgantry.evaluate.measures import listed as measures
 from mrgantry.evaluate.scoring import Floors
-from mrgantry.evaluate.verdict import QUESTIONS, read_verdicts
+from mrgantry.evaluate.verdict import VERDICT_QUESTIONS, read_verdicts
 
 
 @pytest.fixture
@@ -144,7 +144,7 @@ def test_images_behind_a_grid_are_told_apart_and_ranked_last(real, tmp_path, few
     nearer = [
         difference.nearer
         for difference in differences(scores)
-        if difference.nearer and difference.score in QUESTIONS[0].measures
+        if difference.nearer and difference.score in VERDICT_QUESTIONS[0].measures
     ]
     assert len(nearer) >= 2 and set(nearer) == {"clean"}
 

@@ -7,7 +7,7 @@ import pytest
 from mrgantry.common.errors import DataError
 from mrgantry.common.score import Score
 from mrgantry.evaluate.verdict import (
-    QUESTIONS,
+    VERDICT_QUESTIONS,
     answer,
     read_verdicts,
     sentences,
@@ -15,7 +15,7 @@ from mrgantry.evaluate.verdict import (
     write_verdicts,
 )
 
-TOLD_APART, LESS_VARIED, COPIES = QUESTIONS
+TOLD_APART, LESS_VARIED, COPIES = VERDICT_QUESTIONS
 
 
 def score(name, value, p, detectable, *, better="half", floor=0.5, features="pixels", people=27):
@@ -74,9 +74,9 @@ def test_the_file_has_the_promised_form(tmp_path):
     write_verdicts(tmp_path, verdicts(scores))
     (found,) = json.loads((tmp_path / "verdict.json").read_text())["sets"]
     assert found["set"] == "made"
-    assert [found[question.key]["answer"] for question in QUESTIONS] == ["yes", "no", "yes"]
+    assert [found[question.key]["answer"] for question in VERDICT_QUESTIONS] == ["yes", "no", "yes"]
     wanted = {"answer", "measure", "value", "interval", "people", "detectable"}
-    assert all(wanted <= found[question.key].keys() for question in QUESTIONS)
+    assert all(wanted <= found[question.key].keys() for question in VERDICT_QUESTIONS)
     (again,) = read_verdicts(tmp_path)
     said = list(sentences(again))
     assert said[0].startswith("Can they be told from real images? Yes: C2ST, CNN: area 0.90")

@@ -14,13 +14,14 @@ from mrgantry.common.score import Score, write_scores
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.brain.features import brain_networks
 from mrgantry.evaluate.differences import differences, write_differences
-from mrgantry.evaluate.explained import QUESTIONS, document, features_text
+from mrgantry.evaluate.explained import document, features_text
 from mrgantry.evaluate.extractors.features import (
     fit_directions,
     principal_components,
     random_network,
 )
 from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS, all_measures, all_tests
+from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.report import report
 from mrgantry.report.drawing import looks

@@ -20,7 +20,11 @@ def train(
     ] = "gantry-64",
     changes: Annotated[
         list[str] | None,
-        typer.Option("--set", help="Change a value: images=20000, lr=1e-4, loss=dragan."),
+        typer.Option(
+            "--set",
+            help="Change a value: images=20000, lr=1e-4; of a GAN also its loss: loss=dragan, "
+            "original, lsgan, wgan, wgangp or relativistic.",
+        ),
     ] = None,
     start: Annotated[
         str | None,

@@ -1,11 +1,10 @@
 """Values that are complete, cannot change, and say what is wrong with them."""
 
-import difflib
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from mrgantry.common.errors import RecipeError
+from mrgantry.common.errors import RecipeError, unknown
 
 Kind = TypeVar("Kind", bound="Frozen")
 
@@ -33,6 +32,9 @@ class Frozen(BaseModel):
             key = ".".join(str(part) for part in problem["loc"])
             if problem["type"] == "extra_forbidden":
                 raise RecipeError(unknown("key", key, cls.keys(), what)) from error
+            if problem["type"] == "union_tag_invalid":
+                tags = problem["ctx"]["expected_tags"].replace("'", "").split(", ")
+                raise RecipeError(unknown(key, problem["ctx"]["tag"], tags, what)) from error
             raise RecipeError(
                 f"{key!r} of the {what} is {problem['input']!r}: {problem['msg']}."
             ) from error
@@ -41,13 +43,3 @@ class Frozen(BaseModel):
     def keys(cls) -> list[str]:
         """List the names of the fields."""
         return list(cls.model_fields)
-
-
-def unknown(kind: str, word: str, known: list[str], where: str) -> str:
-    """Say that a word is not known, and which one may have been meant."""
-    close = difflib.get_close_matches(
-        word.rsplit(".", maxsplit=1)[-1], [k.split(".")[-1] for k in known], 1
-    )
-    match = next((k for k in known if close and k.split(".")[-1] == close[0]), None)
-    hint = f"Did you mean {match!r}?" if match else f"Known: {', '.join(sorted(known))}."
-    return f"Unknown {kind} {word!r} in the {where}. {hint}"

@@ -6,8 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, field_validator, model_validator
 
-from mrgantry.common.errors import RecipeError
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.errors import RecipeError, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.data.names import SEQUENCES
 
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]

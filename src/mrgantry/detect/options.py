@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import get_args
 
-from mrgantry.common.errors import RecipeError
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.errors import RecipeError, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.findings import ClassifierRun, Condition, nearest_to_one

@@ -2,8 +2,7 @@
 
 What a measure tells stands in its own file in `measures/`; here is what they have in common.
 
-After a change, `python -m mrgantry.evaluate.explained > docs/MEASURES.md` brings the document
-in step; a test compares them.
+After a change, `make measures` brings the document in step; a test compares them.
 """
 
 import re
@@ -11,20 +10,9 @@ from collections.abc import Iterator
 from textwrap import fill
 
 from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS
-from mrgantry.evaluate.measures.measure import Explanation
+from mrgantry.evaluate.measures.measure import QUESTIONS, Explanation
 
 LINE = 120  # characters in a line of the document
-
-# What people ask, in the order of the report.
-QUESTIONS = {
-    "population": "Same population?",
-    "plausible": "Plausible? Varied?",
-    "classifier": "Can a classifier tell?",
-    "spectrum": "Up-sampling traces?",
-    "copies": "Copies of patients?",
-    "delplace": "As Delplace measured",
-}
-
 
 READING = {
     "The three answers": (
@@ -180,7 +168,3 @@ def _entry(explanation: Explanation) -> Iterator[str]:
 def _wrapped(text: str) -> str:
     indent = "  " if text.startswith("- ") else ""
     return fill(text, LINE, subsequent_indent=indent, break_on_hyphens=False)
-
-
-if __name__ == "__main__":
-    print(document())

@@ -16,9 +16,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mrgantry.common import workfolder
-from mrgantry.common.errors import DataError, RunError
+from mrgantry.common.errors import DataError, RunError, unknown
 from mrgantry.common.files import read_json, write_json
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score

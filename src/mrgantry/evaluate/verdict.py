@@ -48,7 +48,7 @@ class Question:
     effect_text: str
 
 
-QUESTIONS = (
+VERDICT_QUESTIONS = (
     Question(
         "told_apart",
         "Can they be told from real images?",
@@ -124,7 +124,7 @@ def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
                 question.key: answer(
                     question, [score for score in scores if score.synthetic == name]
                 )
-                for question in QUESTIONS
+                for question in VERDICT_QUESTIONS
             },
         )
         for name in names
@@ -199,7 +199,7 @@ def _verdict(said: Answer, score: Score, p: float, measures: int) -> Verdict:
 
 def sentences(set_verdict: SetVerdict) -> Iterator[str]:
     """Say the answers for one set in words."""
-    for question in QUESTIONS:
+    for question in VERDICT_QUESTIONS:
         found: Verdict = getattr(set_verdict, question.key)
         yield f"{question.text} {found.answer.capitalize()}{reason(question, found)}"
 

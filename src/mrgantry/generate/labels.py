@@ -10,8 +10,8 @@ import torch
 from jaxtyping import Bool, Float
 from torch import Tensor
 
-from mrgantry.common.errors import DataError
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.errors import DataError, unknown
+from mrgantry.common.frozen import Frozen
 
 Column = Literal["tumour", "sequence", "plane"]
 

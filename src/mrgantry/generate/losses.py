@@ -37,6 +37,7 @@ class Plain(Frozen):
     """What a loss does unless it says otherwise: no penalty, and weights left alone."""
 
     paired: ClassVar[bool] = False  # whether the generator's loss looks at real logits too
+    by_image: ClassVar[bool] = False  # whether the penalty needs logits that depend on one image
 
     @property
     def interval(self) -> int:
@@ -62,7 +63,11 @@ class Plain(Frozen):
         """Change the critic's weights before its step."""
 
     def lead(self, real: Logits, fake: Logits) -> Logits:
-        """Say how far real images are on the real side of what the critic is undecided at."""
+        """Say how far real images are on the real side of what the critic is undecided at.
+
+        Where this is positive too often the critic knows its images by heart, and augmentation
+        grows (`Augment.adapt`). 0 is undecided for most losses.
+        """
         return real
 
 
@@ -218,6 +223,7 @@ class WassersteinPenalty(EarthMover):
         every: Penalty at every so many-th critic step, weighted as much more.
     """
 
+    by_image: ClassVar[bool] = True
     kind: Literal["wgangp"] = "wgangp"
     weight: Weight = 10.0
     every: Interval = 1
@@ -243,6 +249,7 @@ class Relativistic(Plain):
     """
 
     paired: ClassVar[bool] = True
+    by_image: ClassVar[bool] = True
     kind: Literal["relativistic"] = "relativistic"
     r1: Weight = 1.0
     r2: Weight = 1.0

@@ -9,8 +9,8 @@ from pydantic import BaseModel, Field
 from torch import nn
 from torch.optim import Optimizer
 
-from mrgantry.common.errors import RecipeError
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.errors import RecipeError, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.labels import Column

@@ -19,9 +19,9 @@ from safetensors import SafetensorError
 from safetensors.torch import load, save
 from torch import Tensor, nn
 
-from mrgantry.common.errors import RecipeError, RunError
+from mrgantry.common.errors import RecipeError, RunError, unknown
 from mrgantry.common.files import fingerprint, whole
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.common.weights import fetched
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks.unet import DETAILS, Denoiser, UNet

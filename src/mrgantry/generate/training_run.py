@@ -196,7 +196,7 @@ def warn_of(recipe: GanRecipe, critic: nn.Module | None) -> None:
     """Warn of a pair of loss and network that is known not to work, and say why."""
     modules = critic.modules() if critic is not None else ()
     normed = any(isinstance(module, BATCH_NORM) for module in modules)
-    if normed and recipe.loss.kind in {"wgangp", "relativistic"}:
+    if normed and recipe.loss.by_image:
         LOG.warning(
             "The critic of %s has batch norm, which makes the gradient at one image depend on "
             "the others of its batch; the penalty of the loss %s then means little (Gulrajani "

@@ -100,6 +100,7 @@ PROTOCOL = Protocol(
     share=(0.5, 0.5),
     balance=("tumour",),
     questions=("truth", "tumour"),
+    table="initials",
     same_cases=True,  # one reader in the paper
     source="C. Han et al., Infinite brain MR images, 2018",
 )

@@ -70,6 +70,7 @@ PROTOCOL = Protocol(
     seconds=10,
     late="recorded",  # "answered after the display"; what comes later still counts
     practice=10,
+    table="readers",
     same_cases=False,  # readers need not have seen the same images
     source="K. Kazuhiro et al., GANs for the creation of realistic artificial brain MR images, "
     "Tomography 2018",

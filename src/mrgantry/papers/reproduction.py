@@ -5,8 +5,8 @@ Each paper's file holds its own, at the numbers of the paper; a scale makes it s
 
 from typing import Any, Literal
 
-from mrgantry.common.errors import RecipeError
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.errors import RecipeError, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.data.plan import SlicePlan
 from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.printed import PrintedDetection

@@ -12,8 +12,9 @@ import numpy as np
 from mrgantry.common.score import Score, read_scores
 from mrgantry.evaluate import verdict
 from mrgantry.evaluate.differences import ScoreDifference
-from mrgantry.evaluate.explained import QUESTIONS, READING, features_text, title_of
+from mrgantry.evaluate.explained import READING, features_text, title_of
 from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS
+from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.report import charts, figures
@@ -87,7 +88,7 @@ def answers(scores: Sequence[Score]) -> dict[str, Any]:
     """Lay the three answers out, a row each and a column a set."""
     found = verdict.verdicts(scores)
     rows = []
-    for asked in verdict.QUESTIONS:
+    for asked in verdict.VERDICT_QUESTIONS:
         cells = []
         for one in found:
             said = getattr(one, asked.key)

@@ -7,17 +7,19 @@ from typing import Annotated, Any, Literal
 
 from pydantic import Field, model_validator
 
-from mrgantry.common.errors import RecipeError
+from mrgantry.common.errors import RecipeError, unknown
 from mrgantry.common.files import read_json
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.study.cases.shown import FLOOR
 
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
+Table = Literal["blocks", "initials", "readers"]
+TABLES: dict[str, Table] = {"han2018-pggan": "initials", "kazuhiro2018": "readers"}
 
 
 class Protocol(Frozen):
-    """A complete reading protocol; the studies in `papers/` have one each.
+    """A complete reading protocol; those of published studies stand in `papers/`.
 
     Attributes:
         name: Short name.
@@ -42,6 +44,8 @@ class Protocol(Frozen):
         floor: Intensity, in [-1, 1], at and below which all images are black: a generator's
             background is never exactly so.
         margin: How far from 1/2 an accuracy may be and still count as guessing.
+        table: How its answers are laid out, as its paper does: a row a block with whole words,
+            or with initials, or a row a reader with rates.
         source: Where the protocol is from.
         changes: What `set` was told.
     """
@@ -64,6 +68,8 @@ class Protocol(Frozen):
     zoom: bool = False
     floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
+    # Studies that were made before there was this field are known by name.
+    table: Table = Field(default_factory=lambda told: TABLES.get(told["name"], "blocks"))
     source: str = ""
     changes: tuple[str, ...] = ()
 

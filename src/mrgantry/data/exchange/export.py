@@ -12,9 +12,9 @@ from jaxtyping import Float, Float16, Float32, UInt16
 from PIL import Image
 
 from mrgantry.common import workfolder
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, unknown
 from mrgantry.common.files import read_json, whole, write_json
-from mrgantry.common.frozen import Frozen, unknown
+from mrgantry.common.frozen import Frozen
 from mrgantry.common.picture import to_grey
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line

@@ -64,7 +64,7 @@ def distance_of_moments(one: Moments, other: Moments) -> float:
     return float(difference @ difference + trace)
 
 
-def frechet_on(features: str) -> Measure:
+def frechet_measure(features: str) -> Measure:
     """Give the Frechet distance on the features of one extractor, and over the floor."""
     relative, name = "relative_fd", "frechet_distance"
     if features == "inception":

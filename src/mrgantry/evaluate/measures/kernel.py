@@ -38,7 +38,7 @@ def _within(x: Float[np.ndarray, "n d"]) -> float:
     return float((products.sum() - np.trace(products)) / (len(x) * (len(x) - 1)))
 
 
-def kernel_on(features: str) -> Measure:
+def kernel_measure(features: str) -> Measure:
     """Give the kernel distance on the features of one extractor."""
     kind = Kind("kernel_distance", "lower", "squared MMD with a cubic kernel, unbiased (KID)")
     return Measure(

@@ -58,13 +58,13 @@ def all_measures(
     """
     pca, *networks = (extractor.name for extractor in extractors)
     for features in (pca, *networks):
-        yield frechet.frechet_on(features)
+        yield frechet.frechet_measure(features)
         if features != BRAIN_MAP:  # where a few odd heads decide its cubic kernel
-            yield kernel.kernel_on(features)
+            yield kernel.kernel_measure(features)
     for features in networks:
         # Not on principal directions: these fit the training images so well that images
         # copied from them spread more widely there than new ones do.
-        yield manifold.manifold_on(features)
+        yield manifold.manifold_measure(features)
     if BRAIN_MAP in networks:
         yield outlying.outlying_measure()
     yield ms_ssim.similarity_measure(size)

@@ -123,7 +123,7 @@ def kth_nearest(
     return torch.cat(found).double().numpy()
 
 
-def manifold_on(features: str) -> Measure:
+def manifold_measure(features: str) -> Measure:
     """Give precision, density, recall and coverage on the features of one extractor."""
 
     def compute(of: Pair) -> Sequence[float]:

@@ -20,6 +20,17 @@ MIRRORED = "mirrored "  # before the name of features of the mirrored images; of
 TO_TRAIN = "to train, "  # before a name: the distance to the nearest training image, and its row
 
 
+# What people ask, in the order of the report.
+QUESTIONS = {
+    "population": "Same population?",
+    "plausible": "Plausible? Varied?",
+    "classifier": "Can a classifier tell?",
+    "spectrum": "Up-sampling traces?",
+    "copies": "Copies of patients?",
+    "delplace": "As Delplace measured",
+}
+
+
 @dataclass(frozen=True)
 class Kind:
     """One number that a measure gives: its name, what is better, and what to say of it."""
@@ -36,8 +47,9 @@ class Measure:
 
     Attributes:
         kinds: What the numbers are.
-        features: What it looks at: an extractor's name, or "pixels".
-        compute: The function; costs are shared between the kinds.
+        features: What it is said to look at: an extractor's name; or "pixels" for all else, which
+            are `images` of a cloud, or `features` of it by one of the names above.
+        compute: The function; costs are shared between the kinds. Images are float16.
         draws: How many draws it is computed of.
         alone: It looks at the measured images, and compares them with no others of the draw or
             not with these alone; see `floor_of`.
@@ -65,10 +77,12 @@ class Explanation:
         source: The paper.
         heading: Of the entry; the first title unless given.
         beyond: What to call values beyond those of real images on the good side.
-        family: Of scores that a fault should move together; "" for none.
-        short: The score in heads of columns; the first name's title in lower case unless given.
-        leads: Features on which it is also claimed what the score must not notice.
-        joins: Features on which it is only claimed that one of the family notices.
+        family: Of scores that a fault should move together, with a column in the tables of
+            `sensitivity` for each of `leads` and `joins`; "" has none, until a table shows which
+            faults it notices.
+        short: The score in heads of columns; its name with spaces unless given.
+        leads: Features on which tests hold it to the faults that it must, and must not, notice.
+        joins: Features on which it is enough that one of the family notices a fault.
     """
 
     titles: dict[str, str]

@@ -22,7 +22,7 @@ RATES = ("TP", "FN", "FP", "TN")
 
 def layout_of(protocol: Protocol) -> Layout:
     """Say what a row of the confusion table is: a block (Han et al.) or a reader (Kazuhiro)."""
-    return "readers" if protocol.name == "kazuhiro2018" else "blocks"
+    return "readers" if protocol.table == "readers" else "blocks"
 
 
 def confusion_table(analysis: Analysis, protocol: Protocol) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def confusion_table(analysis: Analysis, protocol: Protocol) -> dict[str, Any]:
     layout = layout_of(protocol)
     word = protocol.synthetic_word
     columns = ["real as real", f"real as {word}", f"{word} as real", f"{word} as {word}"]
-    if protocol.name == "han2018-pggan":
+    if protocol.table == "initials":
         columns = ["R as R", "R as S", "S as R", "S as S"]
     if layout == "readers":
         columns = list(RATES)
