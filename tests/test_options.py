@@ -14,7 +14,7 @@ EMPTY = inspect.Parameter.empty
 # The function of each verb, what an option is called there, and what only programs give it.
 FUNCTIONS = {
     "simulate": ("simulate.simulate", {"sequence": "sequences"}, set()),
-    "inspect": ("data.inspect.inspect", {"sequence": "sequences"}, set()),
+    "inspect": ("data.inspection.inspect", {"sequence": "sequences"}, set()),
     "train": ("generate.train", {"changes": "recipe", "start": "recipe"}, {"on_snapshot"}),
     "sample": ("generate.sample", {"label": "labels", "changes": "how"}, {"batch"}),
     "walk": ("generate.walk", {"label": "labels"}, set()),

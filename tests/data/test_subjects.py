@@ -272,6 +272,26 @@ def test_tumour_labels_can_be_named(tmp_path):
         find_subjects(tmp_path, tumour_labels="*core*")
 
 
+@pytest.mark.parametrize("name", ["label_tumor", "tumour_labels", "T1_label-tumor"])
+def test_a_name_that_says_tumour_labels_needs_no_layout(tmp_path, name):
+    for case in ("case_0001", "case_0002"):
+        touch(tmp_path, *(f"{case}/{w}.nii.gz" for w in ("image_t1", "image_t2", name, "seg")))
+    one, two = find_subjects(tmp_path)
+    assert (one.id, list(one.scans), two.id) == ("case_0001", ["t1", "t2"], "case_0002")
+    assert one.scans["t1"].name == "image_t1.nii.gz" and not one.remarks
+    assert one.tumour and one.tumour.name == f"{name}.nii.gz"
+    (told, _) = find_subjects(tmp_path, tumour_labels="seg*")
+    assert told.tumour and told.tumour.name == "seg.nii.gz"
+
+
+def test_tumour_labels_in_one_plain_folder(tmp_path):
+    touch(tmp_path, "anna_t1.nii.gz", "anna_label_tumor.nii.gz", "bert_t1.nii.gz")
+    touch(tmp_path, "bert_label.nii.gz", "bert_tumor.nii.gz")  # of tissues? a probability?
+    anna, bert = find_subjects(tmp_path)
+    assert anna.tumour and anna.tumour.name == "anna_label_tumor.nii.gz"
+    assert bert.tumour is None
+
+
 def test_of_two_files_one_is_taken_and_said(tmp_path):
     touch(tmp_path, "p1/T1.nii.gz", "p1/T1.mgz")
     (subject,) = find_subjects(tmp_path)

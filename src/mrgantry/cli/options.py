@@ -11,7 +11,7 @@ Cluster = Annotated[
 TumourLabels = Annotated[
     str | None,
     typer.Option(
-        help="Names of tumour label maps, as '*lesion*'; unless given, those of BRATS layouts."
+        help="Names of tumour label maps, as '*lesion*'; unless given, BRATS's and label_tumor."
     ),
 ]
 Person = Annotated[

@@ -19,6 +19,9 @@ WORDS = {
 SEQUENCES = tuple(WORDS)
 CONTRAST_WORDS = {"c", "ce", "gd", "post", "contrast", "gado", "km"}
 TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
+# A label map of a tumour, by whatever layout: label_tumor, tumour_labels.
+LABEL_WORDS = {"label", "labels"}
+LABELLED_WORDS = {"tumour", "tumor"}
 MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
 PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
@@ -88,10 +91,21 @@ def is_brain_mask(path: Path) -> bool:
     return bool(MASK_WORDS & set(words)) and not other
 
 
+def is_tumour_labels(path: Path) -> bool:
+    """Tell a name that says in words that it is a label map of a tumour."""
+    words = set(words_of(path))
+    return bool(words & LABEL_WORDS) and bool(words & LABELLED_WORDS)
+
+
 def role_of(path: Path, pattern: str | None) -> str | None:
-    """Tell what a name says: a sequence, "seg" (tumour labels), "mask" (the brain)."""
+    """Tell what a name says: a sequence, "tumour" (its labels), "mask" (the brain).
+
+    "seg" is a segmentation of the tumour in BRATS, and of tissues elsewhere.
+    """
     if pattern and fnmatch(path.name, pattern):
-        return "seg"
+        return "tumour"
+    if is_tumour_labels(path):  # drawn on whatever sequence the name tells
+        return None if pattern else "tumour"
     words = set(words_of(path))
     if words & MASK_WORDS:
         return "mask" if is_brain_mask(path) else None
@@ -103,6 +117,8 @@ def role_of(path: Path, pattern: str | None) -> str | None:
 def is_named(path: Path) -> bool:
     """Say whether a name bears any word that we know, even if it is of no use."""
     words = set(words_of(path))
+    if is_tumour_labels(path):
+        return True
     return any(words & known for known in (*WORDS.values(), MASK_WORDS, TUMOUR_WORDS))
 
 
@@ -110,6 +126,8 @@ def rest_of(label: Path) -> str:
     """Give what a name says beside the sequence: the person, if people share a folder."""
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
     known |= PROCESSING_WORDS
+    if is_tumour_labels(label):
+        known |= LABEL_WORDS | LABELLED_WORDS
     parts = re.findall(r"([\W_]*)([^\W_]+)", _stem(label))
     kept = [(between, word) for between, word in parts if word.lower() not in known]
     return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""

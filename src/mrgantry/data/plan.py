@@ -85,7 +85,7 @@ class SlicePlan(Frozen):
         resample_to: A sequence, whose grid the others are read on, or the side of cubic
             voxels in mm; None takes scans as they are.
         tumour_labels: Pattern of the names of tumour label maps, as "*lesion*"; None
-            takes those that the layout declares.
+            takes those that the layout or their names declare.
         person: Regular expression whose group finds the person in a scan's path, where
             the folders' names do not tell.
         tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is

@@ -2,7 +2,8 @@
 
 Three layouts are known. BIDS names everything. BRATS has one folder a patient (a
 visit, in some years) with a tumour label map among its sequences. Anything else is
-a plain folder: a file whose name bears one known sequence word is that sequence.
+a plain folder: a file whose name bears one known sequence word is that sequence, and
+one that says so, as label_tumor, is a tumour label map.
 """
 
 import csv
@@ -47,7 +48,7 @@ class Subject:
         id: The person; visits of one person share it, and with it the split.
         scans: Sequence name to file, or to the folder of a DICOM series.
         session: The visit, or "" where there is only one.
-        tumour: A tumour label map, where the layout declares one or the user did.
+        tumour: A tumour label map, where the layout, its name or the user declares one.
         mask: A brain mask, or a segmentation that is above 0 in the brain.
         attributes: What tables and folders tell: grade, age, sex.
         remarks: What was assumed: which of two files was taken, and the like.
@@ -73,7 +74,8 @@ class NamedScan:
 
     Attributes:
         path: Where it lies.
-        role: A sequence, "seg" for tumour labels or "mask" for a mask of the brain.
+        role: A sequence, "tumour" for its labels, "seg" for what are tumour labels in
+            BRATS alone, or "mask" for a mask of the brain.
         place: The folder whose scans are looked at together.
         label: The name that tells its person, where people share a folder.
         remark: What was assumed.
@@ -99,7 +101,7 @@ def find_subjects(
         sequences: The sequences asked for. If it is one, a scan whose name bears no
             sequence word, alone in its folder, is taken for it.
         tumour_labels: A pattern of file names, such as "*lesion*", that are maps of
-            the tumour: above 0 is tumour. Needed where the layout declares none.
+            the tumour: above 0 is tumour. Needed where neither layout nor names tell.
         person: A regular expression whose first group finds the person in a scan's path
             below the folder, and whose second, if it has one, the visit. For folders
             that are neither BIDS nor OASIS-1.
@@ -247,9 +249,9 @@ def _folders(
             remarks = (assumed, *remarks) if assumed else remarks
             attributes = grade_of(place.relative_to(folder.parent))
             attributes |= tables.get(who, {}) | tables.get(whole, {})
-            maps = [one.path for one in theirs if one.role == "seg"]
-            if maps and not tumour_labels and not _is_brats(whole, scans, attributes):
-                maps = []
+            maps = [one.path for one in theirs if one.role == "tumour"]
+            if not maps and _is_brats(whole, scans, attributes):
+                maps = [one.path for one in theirs if one.role == "seg"]
             masks = [one.path for one in theirs if one.role == "mask"]
             if scans:
                 found.append(
