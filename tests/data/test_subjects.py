@@ -368,3 +368,79 @@ def test_a_bids_lesion_map_is_no_brain_mask(tmp_path):
 def test_a_segmentation_of_one_sequence_is_no_tumour(tmp_path):
     touch(tmp_path, "p1/T1.nii.gz", "p1/T2.nii.gz", "p1/FLAIR.nii.gz", "p1/T1_fast_seg.nii.gz")
     assert find_subjects(tmp_path)[0].tumour is None
+
+
+@pytest.mark.parametrize(
+    ("name", "sequence"),
+    [
+        ("AX T1 GAD", "t1c"),
+        ("T1+C", "t1c"),
+        ("t1_mprage_postGd", "t1c"),
+        ("t1_mprage_Gadovist", "t1c"),
+        ("CE-T1", "t1c"),
+        ("T1W_3D_TFE_Gd", "t1c"),
+        ("T1gad", "t1c"),
+        ("t1_pre_contrast", "t1"),
+        ("T1_without_gd", "t1"),
+        ("t2_tirm_tra_dark-fluid", "flair"),
+        ("t2_space_dark-fluid_sag_p2_iso", "flair"),
+        ("T2W_FLAIR_SENSE", "flair"),
+        ("Sag_CUBE_T2_FLAIR", "flair"),
+        ("t2_tirm_cor", "t2"),
+    ],
+)
+def test_names_as_scanners_write_them(tmp_path, name, sequence):
+    touch(tmp_path, f"p1/{name}.nii.gz")
+    (subject,) = find_subjects(tmp_path)
+    assert list(subject.scans) == [sequence]
+
+
+def test_a_folder_a_sequence_holds_each_person_once(tmp_path):
+    """As IXI is delivered."""
+    for sequence in ("T1", "T2", "PD"):
+        touch(tmp_path, *(f"IXI-{sequence}/IXI00{k}-HH-{sequence}.nii.gz" for k in (2, 3)))
+    people = find_subjects(tmp_path)
+    assert [(person.id, list(person.scans)) for person in people] == [
+        (f"IXI00{k}-HH", ["t1", "t2", "pd"]) for k in (2, 3)
+    ]
+
+
+def test_people_of_one_name_in_two_places_are_not_joined(tmp_path):
+    touch(tmp_path, "first/anna/scan_t1.nii.gz", "second/anna/scan_t2.nii.gz")
+    with pytest.raises(DataError, match="Subject anna stands twice"):
+        find_subjects(tmp_path)
+
+
+@pytest.mark.parametrize("name", ["dwi", "ADC_map", "localizer", "SWAN", "pet"])
+def test_what_is_no_anatomical_scan_never_passes_for_one(tmp_path, name):
+    touch(tmp_path, "p1/scan.nii.gz", f"p2/{name}.nii.gz")
+    (subject,) = find_subjects(tmp_path, ["t1"])
+    assert subject.id == "p1"
+
+
+def test_maps_in_one_folder_belong_to_the_person_whose_name_they_begin_with(tmp_path):
+    for person in ("pat1", "pat12"):
+        touch(tmp_path, *(f"{person}_{word}.nii.gz" for word in ("t1", "flair", "lesion")))
+    people = find_subjects(tmp_path, tumour_labels="*lesion*")
+    assert {person.id: person.tumour.name for person in people} == {
+        "pat1": "pat1_lesion.nii.gz",
+        "pat12": "pat12_lesion.nii.gz",
+    }
+
+
+def test_ids_of_a_table_may_lack_their_prefix(tmp_path):
+    touch(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz")
+    table = "\ufeffparticipant_id\tsex\r\n01\tF\r\n"
+    (tmp_path / "participants.tsv").write_text(table, encoding="utf-8")
+    (subject,) = find_subjects(tmp_path)
+    assert subject.attributes["sex"] == "F"
+
+
+def test_a_mask_whose_type_is_a_lesion_is_no_brain(tmp_path):
+    touch(tmp_path, "sub-01/anat/sub-01_T1w.nii.gz", "sub-02/anat/sub-02_T1w.nii.gz")
+    for person, kind in (("sub-01", "Lesion"), ("sub-02", "Brain")):
+        mask = f"derivatives/manual/{person}/anat/{person}_desc-manual_mask"
+        touch(tmp_path, f"{mask}.nii.gz")
+        (tmp_path / f"{mask}.json").write_text(f'{{"Type": "{kind}"}}')
+    lesion, brain = find_subjects(tmp_path)
+    assert lesion.mask is None and brain.mask is not None

@@ -11,13 +11,39 @@ from mrgantry.data.volume import suffix_of
 # Words of file names, in lower case, by what they mean.
 WORDS = {
     "t1": {"t1", "t1w", "t1n", "mprage", "mpr", "spgr", "bravo"},
-    "t1c": {"t1c", "t1ce", "t1gd", "t1post", "t1km", "t1contrast"},
+    "t1c": {"t1c", "t1ce", "cet1", "t1gd", "t1gad", "t1post", "t1km", "t1contrast"},
     "t2": {"t2", "t2w"},
     "flair": {"flair", "t2f", "t2flair"},
     "pd": {"pd", "pdw"},
 }
 SEQUENCES = tuple(WORDS)
-CONTRAST_WORDS = {"c", "ce", "gd", "post", "contrast", "gado", "km"}
+CONTRAST_WORDS = {
+    *("c", "ce", "gd", "gad", "gado", "gadolinium", "contrast", "km", "post", "enhanced"),
+    *("postgd", "postgad", "postgado", "postcontrast"),
+    *("gadovist", "gadavist", "dotarem", "magnevist", "prohance", "multihance", "omniscan"),
+}
+BEFORE_WORDS = {"pre", "no", "non", "without", "precontrast"}  # of contrast
+DARK_FLUID = {"dark", "fluid"}  # FLAIR, as Siemens calls it
+# What is no anatomical scan of a known sequence, and must not pass for one that was asked for.
+FOREIGN_WORDS = {
+    *(
+        "dwi",
+        "dti",
+        "adc",
+        "trace",
+        "fa",
+        "swi",
+        "swan",
+        "asl",
+        "pwi",
+        "dsc",
+        "dce",
+        "bold",
+        "fmri",
+    ),
+    *("func", "tof", "mra", "mrs", "pet", "ct", "fieldmap", "localizer", "localiser", "loc"),
+    *("scout", "survey", "3plane"),
+}
 TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
 # A label map of a tumour, by whatever layout: label_tumor, tumour_labels.
 LABEL_WORDS = {"label", "labels"}
@@ -74,7 +100,9 @@ def sequence_in(text: Iterable[str]) -> str | None:
     named = {sequence for sequence, known in WORDS.items() if known & words}
     if named == {"t2", "flair"}:  # T2-FLAIR is one sequence, not two
         return "flair"
-    if named == {"t1"} and words & CONTRAST_WORDS:
+    if named == {"t2"} and (words >= DARK_FLUID or "darkfluid" in words):
+        return "flair"
+    if named == {"t1"} and words & CONTRAST_WORDS and not words & BEFORE_WORDS:
         return "t1c"
     return named.pop() if len(named) == 1 else None
 
@@ -119,13 +147,16 @@ def is_named(path: Path) -> bool:
     words = set(words_of(path))
     if is_tumour_labels(path):
         return True
-    return any(words & known for known in (*WORDS.values(), MASK_WORDS, TUMOUR_WORDS))
+    known = (*WORDS.values(), MASK_WORDS, TUMOUR_WORDS, FOREIGN_WORDS)
+    return any(words & meant for meant in known)
 
 
 def rest_of(label: Path) -> str:
     """Give what a name says beside the sequence: the person, if people share a folder."""
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
     known |= PROCESSING_WORDS
+    if set(words_of(label)) >= DARK_FLUID:
+        known |= DARK_FLUID
     if is_tumour_labels(label):
         known |= LABEL_WORDS | LABELLED_WORDS
     parts = re.findall(r"([\W_]*)([^\W_]+)", _stem(label))

@@ -11,12 +11,13 @@ import os
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatch
 from itertools import pairwise
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
+from mrgantry.common.files import read_json
 from mrgantry.data.formats import dicom_description, is_dicom
 from mrgantry.data.names import (
     MASK_WORDS,
@@ -35,7 +36,7 @@ from mrgantry.data.names import (
     split_visit,
     words_of,
 )
-from mrgantry.data.volume import SUFFIXES, is_scan
+from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
 
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
 
@@ -125,7 +126,7 @@ def find_subjects(
         )
     for subject in found:
         _check_names(subject)
-    found.sort(key=lambda subject: subject.name)
+    found = sorted(_joined(found), key=lambda subject: subject.name)
     for one, two in pairwise(found):
         if one.name == two.name:
             files = [next(iter(subject.scans.values())) for subject in (one, two)]
@@ -136,6 +137,41 @@ def find_subjects(
     if tumour_labels and not any(subject.tumour for subject in found):
         raise DataError(f"No file beside the scans of {folder} is named like {tumour_labels!r}.")
     return found
+
+
+def _joined(found: list[Subject]) -> list[Subject]:
+    """Put together the scans of a person that lie in one folder a sequence, as IXI-T1 and IXI-T2.
+
+    Others of one name in several folders may be two people, and are left apart.
+    """
+    joined: dict[str, Subject] = {}
+    apart = []
+    for subject in found:
+        known = joined.get(subject.name)
+        if not all(_stands_in_its_folder(*scan) for scan in subject.scans.items()):
+            apart.append(subject)
+        elif known is None:
+            joined[subject.name] = subject
+        elif known.scans.keys() & subject.scans.keys():
+            apart.append(subject)
+        else:
+            scans = {**known.scans, **subject.scans}
+            joined[subject.name] = replace(
+                known,
+                scans={
+                    sequence: scans[sequence] for sequence in sorted(scans, key=SEQUENCES.index)
+                },
+                tumour=known.tumour or subject.tumour,
+                mask=known.mask or subject.mask,
+                attributes={**subject.attributes, **known.attributes},
+                remarks=(*known.remarks, *subject.remarks),
+            )
+    return [*joined.values(), *apart]
+
+
+def _stands_in_its_folder(sequence: str, path: Path) -> bool:
+    """Say whether the name of a scan's folder tells its sequence."""
+    return sequence_of(path.parent) == sequence
 
 
 def _check_names(subject: Subject) -> None:
@@ -169,7 +205,7 @@ def _bids(folder: Path, tumour_labels: str | None) -> list[Subject]:
                     scans=scans,
                     tumour=_bids_tumour(folder, anat, tumour_labels),
                     mask=_bids_mask(folder, anat),
-                    attributes=tables.get(person, {}),
+                    attributes=tables.get(person) or tables.get(person.removeprefix("sub-"), {}),
                     remarks=remarks,
                 )
             )
@@ -198,13 +234,26 @@ def _beside(folder: Path, anat: Path) -> list[Path]:
 
 def _bids_mask(folder: Path, anat: Path) -> Path | None:
     files = _beside(folder, anat)
-    masks = [path for path in files if is_brain_mask(path)]
+    masks = [path for path in files if is_brain_mask(path) and _of_brain(path)]
     segmentations = [
         path
         for path in files
         if words_of(path)[-1] == "dseg" and not OTHER_WORDS & set(words_of(path))
     ]
     return next(iter(masks + segmentations), None)
+
+
+def _of_brain(mask: Path) -> bool:
+    """Say whether the file beside a mask leaves it one of the brain: its Type may say Lesion."""
+    beside = mask.with_name(mask.name[: -len(suffix_of(mask))] + ".json")
+    if not beside.is_file():
+        return True
+    try:
+        told = read_json(beside)
+    except DataError:  # not ours to judge
+        return True
+    kind = told.get("Type", "Brain") if isinstance(told, dict) else "Brain"
+    return str(kind).lower() == "brain"
 
 
 def _bids_tumour(folder: Path, anat: Path, pattern: str | None) -> Path | None:
@@ -343,10 +392,19 @@ def _people(root: Path, place: Path, files: list[NamedScan]) -> dict[str, list[N
         return {"": files}
     people: dict[str, list[NamedScan]] = defaultdict(list)
     spelling: dict[str, str] = {}
-    for one in files:
-        rest = rest_of(one.label)
-        people[spelling.setdefault(rest.lower(), rest)].append(one)
+    for file in [*scans, *(other for other in files if other.role not in WORDS)]:
+        rest = rest_of(file.label)
+        if file.role not in WORDS and rest.lower() not in spelling:
+            # A map may say more than its scan does: pat0_lesion beside pat0_t1.
+            begun = [known for known in spelling if known and _begins(known, rest.lower())]
+            rest = spelling[max(begun, key=len)] if begun else rest
+        people[spelling.setdefault(rest.lower(), rest)].append(file)
     return people
+
+
+def _begins(short: str, long: str) -> bool:
+    """Say whether a name begins with another, up to the end of a word."""
+    return long.startswith(short) and not long[len(short) :][:1].isalnum()
 
 
 def _is_brats(name: str, scans: Mapping[str, Path], attributes: Mapping[str, str]) -> bool:
