@@ -58,7 +58,13 @@ def to_itk(truth: Truth) -> sitk.Image:
     return image
 
 
-def write_dicom(truth: Truth, folder: Path, series: str = "1", names: str = "{:03d}.dcm") -> Path:
+def write_dicom(
+    truth: Truth,
+    folder: Path,
+    series: str = "1",
+    names: str = "{:03d}.dcm",
+    patient: str = "phantom",
+) -> Path:
     """Write a series of one file a slice, as scanners do."""
     folder.mkdir(parents=True, exist_ok=True)
     image = to_itk(truth)
@@ -74,7 +80,7 @@ def write_dicom(truth: Truth, folder: Path, series: str = "1", names: str = "{:0
             "0008|0018": f"1.2.826.0.1.3680043.2.1125.{series}.{index + 1}",
             "0008|0060": "MR",
             "0008|103e": "t1 mprage",
-            "0010|0020": "phantom",
+            "0010|0020": patient,
             "0018|0050": str(image.GetSpacing()[2]),
             "0020|000d": "1.2.826.0.1.3680043.2.1125.9",
             "0020|000e": f"1.2.826.0.1.3680043.2.1125.{series}",

@@ -6,6 +6,7 @@ import pytest
 from mrgantry.common.errors import DataError
 from mrgantry.data import find_subjects
 from mrgantry.data.names import sequence_of
+from scans import phantom, write_dicom
 
 
 def touch(folder: Path, *names: str) -> None:
@@ -444,3 +445,86 @@ def test_a_mask_whose_type_is_a_lesion_is_no_brain(tmp_path):
         (tmp_path / f"{mask}.json").write_text(f'{{"Type": "{kind}"}}')
     lesion, brain = find_subjects(tmp_path)
     assert lesion.mask is None and brain.mask is not None
+
+
+def series_of(folder, patient):
+    write_dicom(phantom(), folder, patient=patient)
+
+
+def people_in(folder):
+    return {
+        (subject.id, subject.session): subject.remarks for subject in find_subjects(folder, ["t1"])
+    }
+
+
+def test_adni_as_loni_delivers_it(tmp_path):
+    for person in ("002_S_0295", "011_S_0021"):
+        for date in ("2006-04-10_08_20_30.0", "2007-04-10_08_21_30.0"):
+            series_of(tmp_path / person / "MPRAGE" / date / "I13722", person)
+    assert {visit[0] for visit in people_in(tmp_path)} == {"002_S_0295", "011_S_0021"}
+    assert len(people_in(tmp_path)) == 4
+
+
+def test_tcia_as_it_is_delivered(tmp_path):
+    for person in ("TCGA-02-0003", "TCGA-02-0006"):
+        for date in ("06-08-1990-NA-MRI BRAIN-81230", "06-08-1991-NA-MRI BRAIN-81231"):
+            series_of(tmp_path / "TCGA-GBM" / person / date / "3.000000-AXIAL T1-60921", person)
+    assert {visit[0] for visit in people_in(tmp_path)} == {"TCGA-02-0003", "TCGA-02-0006"}
+
+
+def test_numbers_below_a_modality_are_visits(tmp_path):
+    for person in ("389859405", "389859777"):
+        for visit in ("20382374", "20399121"):
+            series_of(tmp_path / person / "MR" / visit / "Ax_T1_FSE", person)
+    assert set(people_in(tmp_path)) == {
+        (person, visit)
+        for person in ("389859405", "389859777")
+        for visit in ("20382374", "20399121")
+    }
+
+
+def test_a_patient_id_joins_what_folders_tell_apart(tmp_path):
+    for folder, patient in (("exam a", "1"), ("exam b", "2"), ("exam c", "1")):
+        series_of(tmp_path / folder / "t1", patient)
+    people = people_in(tmp_path)
+    assert {person for person, _ in people} == {"exam a", "exam b"}
+    (said,) = people["exam a", "exam c"]
+    assert said == "exam c is taken for a visit of exam a, as its PatientID says"
+
+
+def test_one_patient_id_for_all_tells_nothing(tmp_path):
+    for folder in ("anna", "bert"):
+        series_of(tmp_path / folder / "t1", "anonymous")
+    assert set(people_in(tmp_path)) == {("anna", ""), ("bert", "")}
+
+
+def test_a_pattern_is_believed_before_a_patient_id(tmp_path):
+    for folder, patient in (("a1", "1"), ("b1", "2"), ("a2", "3")):
+        series_of(tmp_path / folder / "t1", patient)
+    found = find_subjects(tmp_path, ["t1"], person="^([ab])")
+    assert {subject.id for subject in found} == {"a", "b"}
+
+
+def test_oasis_2(tmp_path):
+    for visit in ("OAS2_0001_MR1", "OAS2_0001_MR2", "OAS2_0002_MR1"):
+        for repeat in (1, 2):
+            touch(tmp_path, f"{visit}/RAW/mpr-{repeat}.nifti.hdr")
+    people = people_in(tmp_path)
+    assert set(people) == {("OAS2_0001", "MR1"), ("OAS2_0001", "MR2"), ("OAS2_0002", "MR1")}
+    assert people["OAS2_0001", "MR1"] == ("t1: mpr-1.nifti.hdr was taken, not mpr-2.nifti.hdr",)
+
+
+def test_series_that_bear_the_name_of_their_folder_are_one_persons(tmp_path):
+    """As dcm2niix writes them."""
+    for person in ("patient01", "patient02"):
+        for series in ("t1_mprage_sag_5", "t1_se_tra_6", "t2_tirm_tra_dark-fluid_8"):
+            touch(tmp_path, f"{person}/{person}_{series}.nii.gz")
+    people = find_subjects(tmp_path)
+    assert [(person.id, list(person.scans)) for person in people] == [
+        (f"patient0{k}", ["t1", "flair"]) for k in (1, 2)
+    ]
+
+
+def test_people_who_are_called_like_a_sequence_are_people(tmp_path):
+    touch(tmp_path, "group/PD-001/scan_t1.nii.gz", "group/PD-002/scan_t1.nii.gz")
+    assert {person for person, _ in people_in(tmp_path)} == {"PD-001", "PD-002"}

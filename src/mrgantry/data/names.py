@@ -52,12 +52,17 @@ MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
 PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
 GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
-# Folders that tell neither a person nor a visit.
-CONTAINERS = {"anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm", "mri", "images"}
+# Folders that tell neither a person nor a visit; nor do those named like a sequence.
+CONTAINERS = {
+    *("anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm", "mr", "mri", "images"),
+    *("raw", "processed", "original"),
+}
 # The names of visits, as folders below a person's.
 VISIT = re.compile(
     r"(ses|session|visit|tp|timepoint|scan|mr|followup|follow-up|fu|baseline|bl|pre|post"
     r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d{8}|\d{4}[-_]\d\d[-_]\d\d"
+    r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
+    r"|\d\d-\d\d-\d{4}-.*"  # a date and what the study is called, as TCIA has them
 )
 # Folders of several people: the bare numbers below them are people, elsewhere visits.
 GROUP = re.compile(
@@ -109,7 +114,8 @@ def sequence_in(text: Iterable[str]) -> str | None:
 
 def _stem(path: Path) -> str:
     suffix = suffix_of(path)
-    return path.name[: -len(suffix)] if suffix else path.name
+    stem = path.name[: -len(suffix)] if suffix else path.name
+    return stem.removesuffix(".nifti")  # OASIS-2 has mpr-1.nifti.hdr
 
 
 def is_brain_mask(path: Path) -> bool:
@@ -171,17 +177,31 @@ def person_of(place: Path, root: Path) -> tuple[str, str, str]:
     person above it. A bare number is a visit too, since one person's scans must never
     be taken for two people's, unless the folder above is one of several people.
     """
-    parts = list(place.relative_to(root).parts) or [root.resolve().name]
-    while len(parts) > 1 and parts[-1].lower() in CONTAINERS:
-        parts.pop()
+    parts = _telling(list(place.relative_to(root).parts) or [root.resolve().name])
     if len(parts) > 1 and parts[-2].lower() not in GRADES:
-        above, leaf = parts[-2], parts[-1]
+        leaf = parts[-1]
         if VISIT.fullmatch(leaf.lower()):
-            return _qualified(parts[:-1]), leaf, ""
+            return _qualified(_telling(parts[:-1])), leaf, ""
+        # A number in a folder of a modality is a visit of whoever is above that.
+        parts = [*_telling(parts[:-1]), leaf]
+        if len(parts) == 1:
+            return *split_visit(leaf), ""
+        above = parts[-2]
         of_one = leaf.isdigit() and not GROUP.fullmatch(above)
         if of_one and _numbers_in(place, leaf) <= MOST_VISITS:
             return _qualified(parts[:-1]), leaf, f"{leaf} is taken for a visit of {above}"
     return *split_visit(_qualified(parts)), ""
+
+
+def _telling(parts: list[str]) -> list[str]:
+    """Leave out the folders at the end of a path that tell neither a person nor a visit."""
+    while len(parts) > 1:
+        leaf = Path(parts[-1])
+        # MPRAGE tells nobody; PD-001 may be a person with Parkinson's disease.
+        if leaf.name.lower() not in CONTAINERS and not (sequence_of(leaf) and not rest_of(leaf)):
+            break
+        parts = parts[:-1]
+    return parts
 
 
 def _numbers_in(place: Path, leaf: str) -> int:

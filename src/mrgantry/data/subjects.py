@@ -18,7 +18,7 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
-from mrgantry.data.formats import dicom_description, is_dicom
+from mrgantry.data.formats import DicomFacts, dicom_facts, is_dicom
 from mrgantry.data.names import (
     MASK_WORDS,
     OTHER_WORDS,
@@ -38,6 +38,8 @@ from mrgantry.data.names import (
 )
 from mrgantry.data.volume import SUFFIXES, is_scan, suffix_of
 
+# Sequences that one name may be short for.
+KIN = {"t1": "t1", "t1c": "t1", "t2": "t2", "flair": "t2", "pd": "pd"}
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
 
 
@@ -79,6 +81,7 @@ class NamedScan:
             BRATS alone, or "mask" for a mask of the brain.
         place: The folder whose scans are looked at together.
         label: The name that tells its person, where people share a folder.
+        patient: PatientID of a DICOM series, "" of other scans.
         remark: What was assumed.
     """
 
@@ -86,6 +89,7 @@ class NamedScan:
     role: str
     place: Path
     label: Path
+    patient: str = ""
     remark: str = ""
 
 
@@ -286,7 +290,8 @@ def _folders(
                 tables |= _table(path, "BraTS_2020_subject_ID", ",") | _table(path, "subject", ",")
         for one in _scans_in(place, paths, folder, sequences, tumour_labels):
             places[one.place].append(one)
-    found = []
+    found: list[Subject] = []
+    patients: list[set[str]] = []
     for place, files in places.items():
         for name, theirs in _people(folder, place, files).items():
             whole = name or place.resolve().name
@@ -303,6 +308,7 @@ def _folders(
                 maps = [one.path for one in theirs if one.role == "seg"]
             masks = [one.path for one in theirs if one.role == "mask"]
             if scans:
+                patients.append({scan.patient for scan in theirs if scan.role in WORDS})
                 found.append(
                     Subject(
                         id=who,
@@ -314,7 +320,55 @@ def _folders(
                         remarks=remarks,
                     )
                 )
-    return found
+    return found if person else _by_patient(found, patients, folder)
+
+
+def _by_patient(found: list[Subject], patients: list[set[str]], root: Path) -> list[Subject]:
+    """Let DICOM's PatientID say who is one person, where it tells people apart at all.
+
+    An anonymised collection may have one id for everybody: then folders are believed.
+
+    Args:
+        found: Visits, with the person that their folders tell.
+        patients: The PatientIDs of the scans of each; "" is none.
+        root: The folder that was searched.
+    """
+    told = [next(iter(ids)) if len(ids) == 1 else "" for ids in patients]
+    if len(set(told) - {""}) < 2:
+        return found
+    visits: dict[str, list[Subject]] = defaultdict(list)
+    for subject, patient in zip(found, told, strict=True):
+        visits[patient].append(subject)
+    unsaid = visits.pop("", [])
+    folders = {patient: _common(subjects) for patient, subjects in visits.items()}
+    named = set()
+    for patient, subjects in visits.items():
+        here = folders[patient]
+        others = [folder for other, folder in folders.items() if other != patient]
+        if here != root and not any(folder.is_relative_to(here) for folder in others):
+            name = person_of(here, root)[0]
+        else:
+            name = min(subject.id for subject in subjects)
+        while name in named:  # two people in one folder, whose files tell them apart
+            name += "-other"
+        named.add(name)
+        visits[patient] = [_renamed(subject, name) for subject in subjects]
+    return [*unsaid, *(subject for subjects in visits.values() for subject in subjects)]
+
+
+def _renamed(visit: Subject, person: str) -> Subject:
+    """Give a visit to the person that PatientID tells."""
+    if visit.id == person:
+        return visit
+    assumed = f"{visit.name} is taken for a visit of {person}, as its PatientID says"
+    session = visit.session or visit.id
+    return replace(visit, id=person, session=session, remarks=(assumed, *visit.remarks))
+
+
+def _common(subjects: list[Subject]) -> Path:
+    """Give the deepest folder that holds all scans of some subjects."""
+    places = [path.parent for subject in subjects for path in subject.scans.values()]
+    return Path(os.path.commonpath(places))
 
 
 def _walk(folder: Path) -> Iterator[tuple[Path, list[Path]]]:
@@ -342,13 +396,15 @@ def _scans_in(
     alone = len(scans) == 1
     for path in scans:
         role, remark = role_of(path, pattern), ""
+        facts = dicom_facts(path) if path.is_dir() else DicomFacts()
         # A scan alone in a folder may leave it to the folder's name, as pat1/T1/scan.nii.
-        for_itself = alone and place != root and bool(role_of(place, pattern))
-        if role is None and for_itself:
-            role = role_of(place, pattern)
+        folders = role_of(place, pattern) if alone and place != root else None
+        # Not where they disagree: PD-001/scan_t1.nii is of the person PD-001.
+        for_itself = folders is not None and (role is None or KIN.get(role) == KIN.get(folders))
+        role = role or folders
         if role is None and path.is_dir():
             for_itself = root not in (place.parent, place)
-            role = sequence_in(re.findall(r"[a-z0-9]+", dicom_description(path).lower()))
+            role = sequence_in(re.findall(r"[a-z0-9]+", facts.description.lower()))
         if role is None and alone and len(sequences) == 1 and not is_named(path):
             role = sequences[0]
             remark = f"{path.name} is taken for the {role} that was asked for"
@@ -358,6 +414,7 @@ def _scans_in(
                 role,
                 place.parent if for_itself else place,
                 place if for_itself else path,
+                facts.patient,
                 remark,
             )
 
@@ -385,6 +442,10 @@ def _people(root: Path, place: Path, files: list[NamedScan]) -> dict[str, list[N
     sequence.
     """
     scans = [file for file in files if file.role in WORDS]
+    if place != root and all(
+        _begins(place.name.lower(), scan.label.name.lower()) for scan in scans
+    ):
+        return {"": files}  # patient01/patient01_t1_5.nii.gz: one person, scanned twice
     once = len({scan.role for scan in scans}) == len(scans)
     same = len({rest_of(scan.label) for scan in scans}) == 1
     numbered = all(rest_of(scan.label).isdigit() for scan in scans)  # series, not people

@@ -8,7 +8,7 @@ or less than its header promises is refused.
 from collections.abc import Callable
 from pathlib import Path
 
-from mrgantry.data.formats.dicom import dicom_description, is_dicom, read_dicom
+from mrgantry.data.formats.dicom import DicomFacts, dicom_facts, is_dicom, read_dicom
 from mrgantry.data.formats.nibabel_formats import (
     read_mgh,
     read_nifti,
@@ -33,8 +33,9 @@ READERS: dict[str, Callable[[Path], Stored]] = {
 __all__ = [
     "LARGEST",
     "READERS",
+    "DicomFacts",
     "Stored",
-    "dicom_description",
+    "dicom_facts",
     "is_dicom",
     "read_dicom",
     "read_nifti_slice",

@@ -10,7 +10,7 @@ Source: DICOM PS3.5, sections 7 (data sets), 10 (transfer syntaxes) and annex A.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from jaxtyping import Float
@@ -26,7 +26,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNDEFINED = 0xFFFFFFFF  # a length: the end is marked instead
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 SYNTAX, PIXELS = 0x00020010, 0x7FE00010
-SERIES, PROTOCOL = 0x0008103E, 0x00181030
+SERIES, PROTOCOL, PATIENT = 0x0008103E, 0x00181030, 0x00100020
 SAMPLES, FRAMES, ROWS, COLUMNS, BITS = 0x280002, 0x280008, 0x280010, 0x280011, 0x280100
 LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
 SHORT = set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
@@ -63,16 +63,31 @@ def read_dicom(folder: Path) -> Stored:
     return _of_itk(whole.Execute())
 
 
-def dicom_description(folder: Path) -> str:
-    """Give the description of a folder's series, or "" where there is none."""
+class DicomFacts(NamedTuple):
+    """What the header of a series tells of it, each "" where it tells nothing.
+
+    Attributes:
+        description: Of the series, or the name of its protocol.
+        patient: PatientID, by which scans of one person are known; never stored or printed.
+    """
+
+    description: str = ""
+    patient: str = ""
+
+
+def dicom_facts(folder: Path) -> DicomFacts:
+    """Read what a folder's series tells of itself, by its first sound file."""
     for path in sorted(filter(is_dicom, folder.iterdir())):
         try:
             values = check_file(path)
         except (DataError, OSError, ValueError, RecursionError):
             continue
-        described = values.get(SERIES) or values.get(PROTOCOL) or b""
-        return described.decode("utf-8", "replace").strip(" \0")
-    return ""
+        description = values.get(SERIES) or values.get(PROTOCOL) or b""
+        patient = values.get(PATIENT, b"")
+        return DicomFacts(
+            *(text.decode("utf-8", "replace").strip(" \0") for text in (description, patient))
+        )
+    return DicomFacts()
 
 
 def is_dicom(path: Path) -> bool:
