@@ -138,3 +138,17 @@ def test_a_series_is_told_by_its_description(tmp_path):
     (tmp_path / "patient7/series1/000.dcm").write_bytes(b"damaged")
     (subject,) = find_subjects(tmp_path)
     assert list(subject.scans) == ["t1"]
+
+
+def test_files_without_a_preamble_are_read(tmp_path):
+    """As old archives keep them: no preamble, and no group 2 with the transfer syntax."""
+    truth = phantom()
+    folder = write_dicom(truth, tmp_path / "t1")
+    for path in folder.iterdir():
+        data = path.read_bytes()
+        length = int.from_bytes(data[140:144], "little")  # of group 2, as its first element says
+        path.write_bytes(data[144 + length :])
+    read = read_volume(folder)
+    whole = read_volume(write_dicom(truth, tmp_path / "whole"))
+    np.testing.assert_array_equal(read.voxels, whole.voxels)
+    np.testing.assert_allclose(read.affine, whole.affine)

@@ -189,11 +189,14 @@ def check_file(path: Path) -> dict[int, bytes]:
         DataError: Its elements do not fill it, or it has not the pixels that it says.
     """
     data = path.read_bytes()
-    if data[128:132] != b"DICM":
+    # Old archives leave the preamble out, and the transfer syntax with it.
+    begin = 132 if data[128:132] == b"DICM" else 0
+    if not begin and data[:2] not in (b"\x02\0", b"\x08\0"):
         raise DataError("it is not DICOM")
     found: dict[int, bytes] = {}
-    at = _Elements(data).walk(132, len(data), found, group=2)
-    syntax = found.get(SYNTAX, b"").decode("ascii").rstrip(" \0")
+    at = _Elements(data).walk(begin, len(data), found, group=2)
+    named = data[at + 4 : at + 6] in LONG | SHORT
+    syntax = found.get(SYNTAX, b"" if named else IMPLICIT.encode()).decode("ascii").rstrip(" \0")
     if syntax in DEFLATED:
         raise DataError("it is deflated; convert the series with dcm2niix")
     form = _Elements(data, "big" if syntax == BIG else "little", syntax != IMPLICIT)
