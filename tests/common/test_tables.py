@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.tables import write_table
+from mrgantry.common.tables import read_foreign_table, write_table
 
 
 def test_whole_numbers_stay_whole_beside_empty_cells(tmp_path):
@@ -28,3 +28,26 @@ def test_where_nothing_can_be_written_it_says_so(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(DataError, match="cannot be written"):
         write_table(tmp_path / "file/t.csv", [{"a": 1}])
+
+
+SAVED = "file;subject;tumour;pixel_mm\na.png;Jörg;ja;0,9375\nb.png;;nein;1\n"
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_tables_of_any_program_are_read(tmp_path, encoding, delimiter, end):
+    text = SAVED.replace(",", ".").replace(";", delimiter).replace("\n", end)
+    (tmp_path / "table").write_bytes(text.encode(encoding))
+    table = read_foreign_table(tmp_path / "table")
+    assert list(table) == ["file", "subject", "tumour", "pixel_mm"]
+    assert table.to_dict("list")["subject"] == ["Jörg", ""]
+
+
+def test_what_is_no_table_is_refused(tmp_path):
+    (tmp_path / "empty").write_text("")
+    with pytest.raises(DataError, match="is not a readable table"):
+        read_foreign_table(tmp_path / "empty")
+    (tmp_path / "ragged").write_text("a,b\n1,2\n1,2,3,4\n")
+    with pytest.raises(DataError, match="is not a readable table"):
+        read_foreign_table(tmp_path / "ragged")

@@ -269,8 +269,8 @@ def test_strange_things_in_a_folder_do_no_harm(tmp_path, make):
         ),
         (lambda scans: (scans / "p1").rename(scans / "p\n1"), r"p\\n1.* is not plain text"),
         (
-            lambda scans: (scans / "cohort.csv").write_text("subject,grade\np0," + "x" * 200_000),
-            r"cohort\.csv is not a readable table of subjects: field larger",
+            lambda scans: (scans / "cohort.csv").write_text("subject,grade\np0,HGG\np1,a,b,c\n"),
+            r"cohort\.csv is not a readable table: .*Expected 2 fields",
         ),
     ],
 )

@@ -1,11 +1,13 @@
 """Tables for spreadsheets and programs: CSV with a header, whole or absent."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
+from mrgantry.common.errors import DataError
 from mrgantry.common.files import whole
 
 Rows = Iterable[Mapping[str, Any]]
@@ -36,3 +38,36 @@ def write_table(
     table = rows if wanted is None else rows[wanted]
     with whole(path) as aside:
         table.to_csv(aside, index=False, float_format=fraction)
+
+
+def read_foreign_table(path: Path) -> pd.DataFrame:
+    """Read a table as somebody's program saved it: all values as text, "" where there is none.
+
+    It may be UTF-8 or UTF-16, with or without a byte order mark, or Windows-1252; lines may end
+    anyhow, and commas, semicolons or tabs may lie between the columns.
+
+    Raises:
+        DataError: It is no table.
+    """
+    try:
+        text = _decoded(path.read_bytes())
+        head = text.lstrip("\r\n").splitlines()[0] if text.strip() else ""
+        delimiter = max(",;\t", key=head.count)
+        table = pd.read_csv(
+            StringIO(text, newline=None), sep=delimiter, dtype=str, keep_default_na=False
+        )
+    except (OSError, ValueError) as error:
+        # Pandas says: "Error tokenizing data. C error: Expected 2 fields in line 3, saw 4".
+        reason = str(error).strip().rpartition("error: ")[2].rstrip(".")
+        raise DataError(f"{path} is not a readable table: {reason}.") from error
+    table.columns = [str(name).strip() for name in table.columns]
+    return table.apply(lambda column: column.str.strip())
+
+
+def _decoded(data: bytes) -> str:
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        return data.decode("utf-16")
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return data.decode("cp1252")

@@ -6,7 +6,6 @@ a plain folder: a file whose name bears one known sequence word is that sequence
 one that says so, as label_tumor, is a tumour label map.
 """
 
-import csv
 import os
 import re
 from collections import defaultdict
@@ -18,6 +17,7 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json
+from mrgantry.common.tables import read_foreign_table
 from mrgantry.data.formats import DicomFacts, dicom_facts, is_dicom
 from mrgantry.data.names import (
     MASK_WORDS,
@@ -194,7 +194,7 @@ def all_scans(folder: Path) -> list[Path]:
 
 
 def _bids(folder: Path, tumour_labels: str | None) -> list[Subject]:
-    tables = _table(folder / "participants.tsv", "participant_id", "\t")
+    tables = _table(folder / "participants.tsv", "participant_id")
     found = []
     for anat in sorted([*folder.glob("sub-*/anat"), *folder.glob("sub-*/ses-*/anat")]):
         if not anat.is_dir():
@@ -287,7 +287,7 @@ def _folders(
     for place, paths in _walk(folder):
         for path in paths:
             if path.name in NAME_TABLES:
-                tables |= _table(path, "BraTS_2020_subject_ID", ",") | _table(path, "subject", ",")
+                tables |= _table(path, "BraTS_2020_subject_ID") | _table(path, "subject")
         for one in _scans_in(place, paths, folder, sequences, tumour_labels):
             places[one.place].append(one)
     found: list[Subject] = []
@@ -473,17 +473,12 @@ def _is_brats(name: str, scans: Mapping[str, Path], attributes: Mapping[str, str
     return len(scans) > 2 or "grade" in attributes or name.lower().startswith("brats")
 
 
-def _table(path: Path, key: str, delimiter: str) -> dict[str, dict[str, str]]:
+def _table(path: Path, key: str) -> dict[str, dict[str, str]]:
     """Read a table of people, keyed by one column; empty if it is not that table."""
     if not path.is_file():
         return {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig", errors="replace") as file:
-            rows = list(csv.DictReader(file, delimiter=delimiter))
-    except (OSError, csv.Error) as error:
-        raise DataError(f"{path} is not a readable table of subjects: {error}.") from error
     return {
-        row[key]: {name.lower(): value for name, value in row.items() if name and value}
-        for row in rows
+        row[key]: {str(name).lower(): value for name, value in row.items() if name and value}
+        for row in read_foreign_table(path).to_dict("records")
         if row.get(key)
     }

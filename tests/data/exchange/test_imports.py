@@ -640,3 +640,37 @@ def test_an_interrupted_import_goes_on(slices, tmp_path, monkeypatch):
     assert written[8:] == ["s3"] and (again.images[18] == 0).all()
     with pytest.raises(RunError, match="size was "):
         import_slices(tmp_path / "files", tmp_path / "made", ImportPlan(size=8))
+
+
+@pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.tif"])
+def test_a_picture_is_the_way_up_that_its_exif_says(tmp_path, name):
+    array = np.tile(np.linspace(0, 255, 16, dtype=np.uint8), (16, 1))  # brighter to the right
+    exif = Image.Exif()
+    exif[274] = 6  # stored on its side: turn it clockwise to show it
+    (tmp_path / "in").mkdir()
+    picture = Image.fromarray(array).transpose(Image.Transpose.ROTATE_90)
+    picture.save(tmp_path / "in" / name, exif=exif, **({"quality": 97} if "jpg" in name else {}))
+    made = import_slices(tmp_path / "in", tmp_path / "out", MM)
+    shown = made.images[0, 0].astype(float)
+    assert np.ptp(shown.mean(0)) > 1.5 and np.ptp(shown.mean(1)) < 0.1
+    assert shown.mean(0)[-1] > shown.mean(0)[0]
+
+
+def test_masks_beside_pictures_are_left_out_and_said(tmp_path):
+    for name in ("20.png", "20_mask.png", "24.png", "24_seg.png", "roi_mask.png"):
+        grey(tmp_path / "in/pat0" / name)
+    made = import_slices(tmp_path / "in", tmp_path / "out", MM)
+    assert list(made.table["id"]) == ["pat0_20", "pat0_24", "pat0_roi_mask"]
+    (said,) = (text for text in made.about.notes.assumed if "masks" in text)
+    assert said == "Left out, as masks of others: 2 (pat0/20_mask.png, ...)."
+
+
+def test_a_table_from_a_german_excel(tmp_path):
+    for name in ("s1.png", "s2.png"):
+        grey(tmp_path / "in/pat0" / name)
+    rows = "File;Subject;Tumour;pixel_mm\r\npat0\\s1.png;P0;ja;0,9375\r\npat0\\s2.png;P0;nein;1\r\n"
+    (tmp_path / "table.csv").write_bytes(rows.encode("utf-8-sig"))
+    plan = ImportPlan(table=str(tmp_path / "table.csv"), real=True, splits=(1, 0, 0))
+    made = import_slices(tmp_path / "in", tmp_path / "out", plan)
+    assert list(made.table["tumour"]) == ["yes", "no"]
+    assert list(made.table["pixel_mm"]) == [0.9375, 1]

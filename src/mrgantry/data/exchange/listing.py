@@ -5,9 +5,8 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from mrgantry.common.errors import DataError
+from mrgantry.common.tables import read_foreign_table
 from mrgantry.data.exchange.export import BETWEEN
 from mrgantry.data.exchange.pictures import suffix_of
 from mrgantry.data.sections import from_text
@@ -19,6 +18,11 @@ WORDS = {
     "tumour": ("", "yes", "no", "unclear", "unknown"),
     "source": ("", "real", "simulated", "synthetic"),
 }
+YES_NO = dict.fromkeys(("y", "1", "true", "ja", "oui", "si", "sí"), "yes") | dict.fromkeys(
+    ("n", "0", "false", "nein", "non"), "no"
+)
+# What the name of a mask ends in, beside the picture that it is of.
+MASK_ENDINGS = ("_mask", "-mask", "_seg", "-seg", "_label", "_labels", "_lesion", "_roi")
 
 
 @dataclass(frozen=True)
@@ -120,16 +124,15 @@ def read_table(path: Path) -> ImageTable:
         DataError: It cannot be read, names neither files nor ids, names one id twice,
             or holds a value of the wrong kind.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise DataError(f"{path} is not a readable table: {error}.") from error
+    frame = read_foreign_table(path)
+    lower = {name: str(name).lower() for name in frame if str(name).lower() in (*COLUMNS, "file")}
+    frame = frame.rename(columns=lower)
     key = next((name for name in ("file", "id") if name in frame), None)
     if key is None:
         raise DataError(f"{path} needs a column 'file', or 'id', that tells which image a row is.")
     rows: dict[str, list[Row]] = defaultdict(list)
     for number, record in enumerate(frame.to_dict("records"), start=2):
-        row = {str(column): str(value).strip() for column, value in record.items()}
+        row = {str(column): _as_ours(str(column), value) for column, value in record.items()}
         _check_row(row, f"Line {number} of {path}")
         rows[row[key]].append({column: row[column] for column in COLUMNS if column in row})
     twice = [name for name, count in Counter(frame.get("id", [])).items() if count > 1 and name]
@@ -162,13 +165,30 @@ def list_entries(
     elif joined:
         _by_channel(folder, files, channels, found)
     else:
-        found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in files]
+        masks = _masks_among(files)
+        if masks:
+            names = [_relative(path, folder) for path in sorted(masks)]
+            found.remarks.append(f"Left out, as masks of others: {_some(names)}.")
+        left = [file for file in files if file not in masks]
+        found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in left]
     if table and table.key == "id":
         found.entries = [
             ImageFiles(entry.name, entry.files, tuple(table.rows.get(entry.name, ())))
             for entry in found.entries
         ]
     return found
+
+
+def _masks_among(files: Sequence[Path]) -> set[Path]:
+    """Find the files that are named like a mask of another one beside them."""
+    stems = {file: file.name[: -len(suffix_of(file))] for file in files}
+    known = {(file.parent, stem) for file, stem in stems.items()}
+    return {
+        file
+        for file, stem in stems.items()
+        for ending in MASK_ENDINGS
+        if stem.lower().endswith(ending) and (file.parent, stem[: -len(ending)]) in known
+    }
 
 
 def items_of(entry: ImageFiles, count: int, table: ImageTable | None) -> list[ImportItem]:
@@ -282,6 +302,17 @@ def _by_channel(
             listing.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
         else:
             listing.entries.append(ImageFiles(base, tuple(have[channel] for channel in channels)))
+
+
+def _as_ours(column: str, value: str) -> str:
+    """Write a value as our tables do: Excel has decimal commas, Windows backslashes."""
+    if column == "file":
+        return value.replace("\\", "/")
+    if column == "tumour":
+        return YES_NO.get(value.lower(), value.lower())
+    if column in NUMBERS and value.count(",") == 1 and "." not in value:
+        return value.replace(",", ".")
+    return value
 
 
 def _check_row(row: Row, where: str) -> None:

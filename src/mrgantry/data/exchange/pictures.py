@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Real
-from PIL import Image
+from PIL import Image, ImageOps
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.cut import ORDER, Frame, fit
@@ -17,7 +17,7 @@ Limits = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
 SIDES = (8, 8192)  # pixels; beyond lies no slice
 BRIGHTEST = 1e15
-JPEG_NOISE = 2  # grey values by which the colours of a grey JPEG may differ
+JPEG_NOISE = 8  # grey values by which the colours of a grey JPEG may differ
 
 
 @dataclass(frozen=True, eq=False)
@@ -218,13 +218,19 @@ def _read_picture_file(path: Path, _: int) -> Picture:
                 raise DataError(
                     f"it holds {pages} pages; save one image a file, or an .npy (n, h, w)"
                 )
-            array = _grey(image)
+            noise = JPEG_NOISE if image.format == "JPEG" else 0
+            array = _grey(ImageOps.exif_transpose(image), noise, image.format)
     white = {"uint8": 255, "uint16": 65535}.get(array.dtype.name)
     return Picture(array[None, None], white)
 
 
-def _grey(image: Image.Image) -> Real[np.ndarray, "h w"]:
+def _grey(image: Image.Image, noise: int, form: str | None) -> Real[np.ndarray, "h w"]:
     """Give the one intensity of a pixel.
+
+    Args:
+        image: The right way up.
+        noise: Grey values by which its colours may differ.
+        form: Of the file.
 
     Raises:
         DataError: It is in colour, or partly transparent.
@@ -233,7 +239,7 @@ def _grey(image: Image.Image) -> Real[np.ndarray, "h w"]:
         image = image.convert("L")
     elif image.mode in ("P", "PA"):
         image = image.convert("RGBA" if "transparency" in image.info else "RGB")
-    if image.mode == "I" and image.format == "PNG":  # as some versions open 16 bit
+    if image.mode == "I" and form == "PNG":  # as some versions open 16 bit
         return np.asarray(image).astype(np.uint16)
     array = np.asarray(image)
     if image.mode in ("LA", "RGBA"):
@@ -244,7 +250,6 @@ def _grey(image: Image.Image) -> Real[np.ndarray, "h w"]:
         raise DataError(f"it is in colour ({image.mode}); a slice has one intensity a pixel")
     if array.ndim == 2:
         return array
-    noise = JPEG_NOISE if image.format == "JPEG" else 0
     if (array.max(2).astype(int) - array.min(2)).max() > noise:
         raise DataError(
             "it is in colour (its red, green and blue differ); a slice has one intensity a pixel. "
