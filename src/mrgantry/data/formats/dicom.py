@@ -26,6 +26,7 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNDEFINED = 0xFFFFFFFF  # a length: the end is marked instead
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 SYNTAX, PIXELS = 0x00020010, 0x7FE00010
+SLOPE = 0x00281053
 SERIES, PROTOCOL, PATIENT = 0x0008103E, 0x00181030, 0x00100020
 SAMPLES, FRAMES, ROWS, COLUMNS, BITS = 0x280002, 0x280008, 0x280010, 0x280011, 0x280100
 LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -38,7 +39,7 @@ def read_dicom(folder: Path) -> Stored:
     """Read the one DICOM series of a folder, its slices in the order of their places."""
     files = [path for path in sorted(folder.iterdir()) if is_dicom(path)]
     files = [path for path in files if path.name != "DICOMDIR"]
-    _check_files(files)
+    scaled = _check_files(files)
     reader = _itk().ImageSeriesReader
     series = reader.GetGDCMSeriesIDs(str(folder))
     if len(series) != 1:
@@ -60,6 +61,8 @@ def read_dicom(folder: Path) -> Stored:
     _check_slices(slices)
     whole = reader()
     whole.SetFileNames(names)
+    if scaled:  # by a slope of its own each, of which the first may be 1
+        whole.SetOutputPixelType(_itk().sitkFloat32)
     return _of_itk(whole.Execute())
 
 
@@ -213,15 +216,18 @@ def check_file(path: Path) -> dict[int, bytes]:
     return found
 
 
-def _check_files(paths: Sequence[Path]) -> None:
-    """Refuse a series of which a file is damaged, and name the file."""
+def _check_files(paths: Sequence[Path]) -> bool:
+    """Refuse a series of which a file is damaged, and name the file; say if values are scaled."""
+    scaled = False
     for path in paths:
         try:
-            check_file(path)
+            values = check_file(path)
+            scaled |= float(values.get(SLOPE, b"").strip(b" \0") or 1) != 1
         except (DataError, ValueError, RecursionError) as error:
             raise DataError(
                 f"its file {path.name} is truncated or damaged ({error}); copy the series again"
             ) from error
+    return scaled
 
 
 def _itk() -> Any:
