@@ -8,12 +8,12 @@ Source: DICOM PS3.5, sections 7 (data sets), 10 (transfer syntaxes) and annex A.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
-from jaxtyping import Float
+from jaxtyping import Float, Real
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.formats.stored import HEAVIEST, Stored, check_shape, times
@@ -26,7 +26,9 @@ LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
 UNDEFINED = 0xFFFFFFFF  # a length: the end is marked instead
 ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
 SYNTAX, PIXELS = 0x00020010, 0x7FE00010
-SLOPE = 0x00281053
+INTERCEPT, SLOPE, SIGNED = 0x00281052, 0x00281053, 0x00280103
+POSITION, ORIENTATION, SPACING = 0x00200032, 0x00200037, 0x00280030
+SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
 SERIES, PROTOCOL, PATIENT = 0x0008103E, 0x00181030, 0x00100020
 SAMPLES, FRAMES, ROWS, COLUMNS, BITS = 0x280002, 0x280008, 0x280010, 0x280011, 0x280100
 LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
@@ -57,7 +59,7 @@ def read_dicom(folder: Path) -> Stored:
         )
     slices = [_itk_header(Path(name)) for name in names]
     if len(names) == 1:  # one file of many frames, or a single slice
-        return _of_itk(_itk_file(Path(names[0])))
+        return _of_frames(Path(names[0]))
     _check_slices(slices)
     whole = reader()
     whole.SetFileNames(names)
@@ -136,7 +138,16 @@ class _Elements:
             raise DataError(f"an element is of the unknown type {kind!a}")
         return tag, kind, at + 8, self.number(at + 6, 2)
 
-    def walk(self, at: int, end: int, found: dict[int, bytes], *, group: int = 0) -> int:
+    def walk(
+        self,
+        at: int,
+        end: int,
+        found: dict[int, bytes],
+        *,
+        group: int = 0,
+        frames: "Frames | None" = None,
+        flat: bool = False,
+    ) -> int:
         """Go through a data set and keep its values; give where it ends.
 
         Args:
@@ -144,6 +155,8 @@ class _Elements:
             end: Where it ends at the latest.
             found: Takes the value of each tag that is no sequence.
             group: Stop where the elements of this group end.
+            frames: Takes what stands in the sequences of many-frame files.
+            flat: Whether `found` takes the values within sequences as well.
 
         Raises:
             DataError: An element does not fit.
@@ -157,7 +170,13 @@ class _Elements:
             if length == UNDEFINED or kind == b"SQ":
                 stop = end if length == UNDEFINED else start + length
                 inner = _Elements(self.data, self.order, self.explicit and kind != b"UN")
-                at = inner.items(start, min(stop, end), fragments=tag == PIXELS)
+                at = inner.items(
+                    start,
+                    min(stop, end),
+                    fragments=tag == PIXELS,
+                    found=found if flat else None,
+                    each=frames.of(tag) if frames else None,
+                )
             else:
                 at = start + length
                 found[tag] = self.data[start:at]
@@ -165,8 +184,25 @@ class _Elements:
                 raise DataError("an element reaches beyond its end")
         return at
 
-    def items(self, at: int, end: int, *, fragments: bool) -> int:
-        """Go through the items of a sequence; give where it ends."""
+    def items(
+        self,
+        at: int,
+        end: int,
+        *,
+        fragments: bool,
+        found: dict[int, bytes] | None = None,
+        each: list[dict[int, bytes]] | None = None,
+    ) -> int:
+        """Go through the items of a sequence; give where it ends.
+
+        Args:
+            at: Where it begins.
+            end: Where it ends at the latest.
+            fragments: Whether the items are parts of packed pixels.
+            found: Takes the values of all items, if wanted.
+            each: Gets the values of each item by itself, if wanted.
+        """
+        flat = found is not None or each is not None
         while at < end:
             tag, _, start, length = self.head(at)
             if tag == SEQUENCE_END:
@@ -175,11 +211,47 @@ class _Elements:
                 raise DataError("it has a sequence that is no sequence")
             if fragments:
                 at = start + length
-            elif length == UNDEFINED:
-                at = self.walk(start, end, {})
-            else:
-                at = self.walk(start, min(start + length, end), {})
+                continue
+            values = {} if found is None else found
+            if each is not None:
+                each.append(values)
+            stop = end if length == UNDEFINED else min(start + length, end)
+            at = self.walk(start, stop, values, flat=flat)
         return at
+
+
+@dataclass
+class Frames:
+    """What a file of many frames says of them (PS3.3, C.7.6.16).
+
+    Attributes:
+        shared: Of all frames.
+        each: Of each, in the order of the pixels.
+    """
+
+    shared: list[dict[int, bytes]] = field(default_factory=list)
+    each: list[dict[int, bytes]] = field(default_factory=list)
+
+    def of(self, tag: int) -> list[dict[int, bytes]] | None:
+        """Give the list that the items of a sequence belong to; None for other sequences."""
+        return {SHARED_GROUPS: self.shared, FRAME_GROUPS: self.each}.get(tag)
+
+    def numbers(self, tag: int, count: int) -> Float[np.ndarray, "n k"]:
+        """Give the numbers that a tag holds for each frame, NaN where it holds none.
+
+        Args:
+            tag: Of the element.
+            count: How many numbers it has.
+        """
+        shared = {tag: text for values in self.shared for tag, text in values.items()}
+        rows = []
+        for values in self.each:
+            text = values.get(tag, shared.get(tag, b"")).strip(b" \0")
+            parts = text.split(b"\\") if text else []
+            rows.append(
+                [float(part) for part in parts] if len(parts) == count else [np.nan] * count
+            )
+        return np.array(rows, dtype=np.float64).reshape(len(self.each), count)
 
 
 def check_file(path: Path) -> dict[int, bytes]:
@@ -191,29 +263,39 @@ def check_file(path: Path) -> dict[int, bytes]:
     Raises:
         DataError: Its elements do not fill it, or it has not the pixels that it says.
     """
+    return elements_of(path)[0]
+
+
+def elements_of(path: Path) -> tuple[dict[int, bytes], Frames]:
+    """Walk through a file, as `check_file`; give what it says of its frames, too.
+
+    Raises:
+        DataError: Its elements do not fill it, or it has not the pixels that it says.
+    """
     data = path.read_bytes()
     # Old archives leave the preamble out, and the transfer syntax with it.
     begin = 132 if data[128:132] == b"DICM" else 0
     if not begin and data[:2] not in (b"\x02\0", b"\x08\0"):
         raise DataError("it is not DICOM")
     found: dict[int, bytes] = {}
+    frames = Frames()
     at = _Elements(data).walk(begin, len(data), found, group=2)
     named = data[at + 4 : at + 6] in LONG | SHORT
     syntax = found.get(SYNTAX, b"" if named else IMPLICIT.encode()).decode("ascii").rstrip(" \0")
     if syntax in DEFLATED:
         raise DataError("it is deflated; convert the series with dcm2niix")
     form = _Elements(data, "big" if syntax == BIG else "little", syntax != IMPLICIT)
-    form.walk(at, len(data), found)
+    form.walk(at, len(data), found, frames=frames)
     rows, columns, bits, samples = (
         int.from_bytes(found.get(tag, b""), form.order) for tag in (ROWS, COLUMNS, BITS, SAMPLES)
     )
-    frames = int(found.get(FRAMES, b"").strip(b" \0") or 1)
-    size = rows * columns * frames * (samples or 1) * bits // 8
+    count = int(found.get(FRAMES, b"").strip(b" \0") or 1)
+    size = rows * columns * count * (samples or 1) * bits // 8
     if not 0 < size <= HEAVIEST:
-        raise DataError(f"it says that it has {times([columns, rows, frames])} pixels")
+        raise DataError(f"it says that it has {times([columns, rows, count])} pixels")
     if PIXELS in found and len(found[PIXELS]) != size + size % 2:  # lengths are even
         raise DataError(f"it has {len(found[PIXELS]):,} bytes of pixels, not {size:,}")
-    return found
+    return found, frames
 
 
 def _check_files(paths: Sequence[Path]) -> bool:
@@ -269,6 +351,60 @@ def _of_itk(image: "sitk.Image") -> Stored:
     if array.dtype.kind not in "iuf":
         raise DataError(f"its voxels are of the type {array.dtype}, not one intensity each")
     return Stored(array.reshape(size[:3]), LPS_TO_RAS @ affine)
+
+
+def _of_frames(path: Path) -> Stored:
+    """Read a file of one or many frames, which may stand in any order and be scaled one by one.
+
+    GDCM takes frames as they come, at the place of the first. Files that say nothing of each
+    frame are left to it.
+
+    Raises:
+        DataError: Frames lie in one place (two echoes), not behind each other, or turned.
+    """
+    stored = _of_itk(_itk_file(path))
+    found, frames = elements_of(path)
+    places = frames.numbers(POSITION, 3)
+    turns, spacing = frames.numbers(ORIENTATION, 6), frames.numbers(SPACING, 2)
+    count = stored.array.shape[2]
+    if len(places) != count or count < 2 or np.isnan(places).any():
+        return stored
+    if np.isnan(turns).any() or np.isnan(spacing).any():
+        raise DataError("it does not say how each of its frames lies; convert it with dcm2niix")
+    if max(np.ptp(turns, axis=0).max(), np.ptp(spacing, axis=0).max()) > 1e-3:
+        raise DataError("its frames do not lie parallel; it is no stack")
+    across, down = turns[0, :3], turns[0, 3:]
+    normal = np.cross(across, down)
+    order = np.argsort(places @ normal, kind="stable")
+    places = places[order]
+    _check_places(places, normal)
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = across * spacing[0, 1], down * spacing[0, 0]
+    affine[:3, 2] = (places[-1] - places[0]) / (count - 1)
+    affine[:3, 3] = places[0]
+    array = _scaled_frames(stored, found, frames)[:, :, order]
+    return Stored(array, LPS_TO_RAS @ affine)
+
+
+def _scaled_frames(
+    stored: Stored, found: dict[int, bytes], frames: Frames
+) -> Real[np.ndarray, "x y n"]:
+    """Scale each frame by its own slope; where all have the same, GDCM has done it.
+
+    Raises:
+        DataError: They differ, and the pixels are packed.
+    """
+    slopes = np.nan_to_num(frames.numbers(SLOPE, 1)[:, 0], nan=1.0)
+    intercepts = np.nan_to_num(frames.numbers(INTERCEPT, 1)[:, 0], nan=0.0)
+    if not np.ptp(slopes) and not np.ptp(intercepts):
+        return stored.array
+    width, signed = (int.from_bytes(found.get(tag, b""), "little") for tag in (BITS, SIGNED))
+    if PIXELS not in found or width not in (8, 16, 32):
+        raise DataError("its frames are scaled one by one and packed; convert it with dcm2niix")
+    raw = np.frombuffer(found[PIXELS], f"<{'i' if signed else 'u'}{width // 8}")
+    columns, rows, count = stored.array.shape
+    planes = raw[: columns * rows * count].reshape(count, rows, columns).T
+    return (planes * slopes + intercepts).astype(np.float32)
 
 
 def _check_slices(slices: "Sequence[sitk.ImageFileReader]") -> None:
