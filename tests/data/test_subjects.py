@@ -528,3 +528,9 @@ def test_series_that_bear_the_name_of_their_folder_are_one_persons(tmp_path):
 def test_people_who_are_called_like_a_sequence_are_people(tmp_path):
     touch(tmp_path, "group/PD-001/scan_t1.nii.gz", "group/PD-002/scan_t1.nii.gz")
     assert {person for person, _ in people_in(tmp_path)} == {"PD-001", "PD-002"}
+
+
+def test_freesurfer_subjects(tmp_path):
+    for name in ("bert0", "bert1"):
+        touch(tmp_path, *(f"{name}/mri/{file}" for file in ("T1.mgz", "aseg.mgz", "orig/001.mgz")))
+    assert set(people_in(tmp_path)) == {("bert0", ""), ("bert1", "")}

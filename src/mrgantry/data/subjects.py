@@ -392,6 +392,8 @@ def _scans_in(
     place: Path, paths: list[Path], root: Path, sequences: Sequence[str], pattern: str | None
 ) -> Iterator[NamedScan]:
     """Tell what the scans of one folder are."""
+    if place.match("mri/orig") and (place.parent / "T1.mgz").is_file():
+        return  # FreeSurfer's scan as it was acquired, beside the one that it made of it
     scans = _scans(place, paths)
     alone = len(scans) == 1
     for path in scans:
