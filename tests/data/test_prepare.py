@@ -8,6 +8,7 @@ from conftest import brain_phantom, write_nifti
 from mrgantry.common import workers
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare, read_volume
+from mrgantry.data.inspection import inspect
 from mrgantry.data.notes import Notes
 from mrgantry.data.repeats import blind_spot
 from mrgantry.data.sections import from_text, tumour_word
@@ -349,3 +350,20 @@ def test_known_values_are_offered(cohort, tmp_path):
     (cohort / "cohort.csv").write_text("subject,sex\nBraTS20_Training_001,F\n")
     with pytest.raises(DataError, match=r"Known attributes: sex \(F\)"):
         prepare(cohort, tmp_path / "out", PLAN.model_copy(update={"where": ("sex=f",)}))
+
+
+def test_a_header_that_tells_no_side_is_said(cohort, tmp_path):
+    for path in cohort.glob("*_001/*_t1.nii.gz"):
+        image = nib.load(path)
+        header = image.header.copy()
+        header["qform_code"] = header["sform_code"] = 0
+        nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, header), path)
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    (said,) = made.about.notes.assumed
+    assert said.startswith("BraTS20_Training_001 t1: its header does not tell left from right")
+    (visit,) = (
+        visit
+        for visit in inspect(cohort, tmp_path / "seen", sequences=["t1"]).visits
+        if visit.subject.id == "BraTS20_Training_001"
+    )
+    assert "does not tell left from right" in visit.remarks[0]

@@ -101,7 +101,7 @@ def inspect(
         ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
         [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
     )
-    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.subject.remarks]
+    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.remarks]
     problems = [f"{v.subject.name} {told}" for v in found.visits for told in v.problems]
     say_some("Assumed", remarks, found.table)
     say_some("Wrong", problems, found.table)

@@ -41,6 +41,7 @@ class Seen:
     brain: str = ""
     brain_cm3: float | None = None
     tumour_cm3: float | None = None
+    assumed: str = ""
     problem: str = ""
 
 
@@ -57,6 +58,12 @@ class Visit:
     subject: Subject
     rows: list[Seen] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
+
+    @property
+    def remarks(self) -> list[str]:
+        """Give what was assumed of the visit and of its files."""
+        read = [f"{row.sequence}: {row.assumed}" for row in self.rows if row.assumed]
+        return [*self.subject.remarks, *read]
 
     @property
     def problems(self) -> list[str]:
@@ -171,7 +178,7 @@ def _read(subject: Subject, role: str, path: Path, root: Path) -> tuple[Seen, Vo
         return row, None
     row.shape = _times([volume.voxels.shape[axis] for axis in volume.stored_order])
     row.spacing_mm = _times([f"{volume.spacing[axis]:.3g}" for axis in volume.stored_order])
-    row.axes = volume.stored_axes
+    row.axes, row.assumed = volume.stored_axes, volume.assumed
     row.lowest, row.highest = float(volume.voxels.min()), float(volume.voxels.max())
     return row, volume
 

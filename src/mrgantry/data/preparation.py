@@ -41,7 +41,7 @@ UNITS = {"index": "indices", "mm": "millimetres", "fraction": "parts of the brai
 
 
 class PersonOutcome(Frozen):
-    """What became of one person: how the brain was found, or why scans were skipped.
+    """What became of one person: how the brain was found, why scans were skipped, what was assumed.
 
     `origin` changes with the person's files and split: another origin is cut afresh.
     """
@@ -50,6 +50,7 @@ class PersonOutcome(Frozen):
     brain: str = ""
     simulated: bool = False
     problems: tuple[str, ...] = ()
+    assumed: tuple[str, ...] = ()
 
 
 def prepare(
@@ -134,6 +135,7 @@ def _assemble(
         for visit in people[person]
         for remark in visit.remarks
     ]
+    remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
     return finish(slices, about.model_copy(update=update), parts, note_repeats)
@@ -239,6 +241,7 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
     remove_part(slices, safe_name(task.person))  # of other files or another split
     pixels: list[Any] = []
     rows, problems = [], []
+    assumed: dict[str, None] = {}
     brain, simulated = "", False
     for visit in task.visits:
         for sequences in _images_of(plan):
@@ -249,6 +252,9 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
+            for sequence, volume in zip(sequences, scan.volumes, strict=True):
+                if volume.assumed:
+                    assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
             pixels.append(made)
             rows.append(table)
@@ -263,7 +269,11 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
             f"are read as {UNITS[plan.extent.unit]})."
         )
     return PersonOutcome(
-        origin=task.origin, brain=brain, simulated=simulated, problems=tuple(problems)
+        origin=task.origin,
+        brain=brain,
+        simulated=simulated,
+        problems=tuple(problems),
+        assumed=tuple(assumed),
     )
 
 

@@ -27,12 +27,14 @@ class Volume:
         stored_axes: Where the axes pointed in the file, such as "LPS": papers count
             slices along those.
         simulated: True if the file says that it was simulated.
+        assumed: What was taken for granted, "" if nothing was.
     """
 
     voxels: Float32[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
     stored_axes: str
     simulated: bool = False
+    assumed: str = ""
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -133,4 +135,5 @@ def _checked(stored: Stored) -> Volume:
         affine=affine,
         stored_axes="".join(nib.aff2axcodes(stored.affine)),
         simulated=stored.simulated,
+        assumed=stored.assumed,
     )

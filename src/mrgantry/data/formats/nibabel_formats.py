@@ -123,6 +123,9 @@ def _check_header(raw: Any) -> None:
         raise DataError("its header is damaged (the scale of its voxels is infinite)")
 
 
+SIDELESS = "its header does not tell left from right (both form codes are 0); they may be exchanged"
+
+
 def _of_nibabel(image: Any) -> Stored:
     header = image.header
     if isinstance(header, nib.Nifti1Header) and header["sform_code"] > 0 < header["qform_code"]:
@@ -138,8 +141,12 @@ def _of_nibabel(image: Any) -> Stored:
     with np.errstate(all="ignore"):  # what overflows is found by the check for infinity
         array = np.asarray(image.dataobj, dtype=np.float32)
     text = bytes(header["descrip"]) if "descrip" in header else b""
+    sideless = isinstance(header, nib.Nifti1Header) and not (
+        header["sform_code"] or header["qform_code"]
+    )
     return Stored(
         array.reshape((*array.shape, 1)[:3]),
         np.asarray(image.affine, dtype=np.float64),
         text.startswith(b"simulated"),
+        SIDELESS if sideless else "",
     )

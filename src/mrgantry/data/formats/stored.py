@@ -32,11 +32,13 @@ class Stored:
             dropped.
         affine: Voxel indices to millimetres, RAS+.
         simulated: True if the file says that it was simulated.
+        assumed: What was taken for granted, "" if nothing was.
     """
 
     array: Real[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
     simulated: bool = False
+    assumed: str = ""
 
 
 def check_shape(shape: Sequence[int]) -> None:
