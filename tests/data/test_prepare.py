@@ -355,6 +355,7 @@ def test_known_values_are_offered(cohort, tmp_path):
 def test_a_header_that_tells_no_side_is_said(cohort, tmp_path):
     for path in cohort.glob("*_001/*_t1.nii.gz"):
         image = nib.load(path)
+        next(path.parent.glob("*_seg.nii.gz")).unlink()  # it would lie elsewhere
         header = image.header.copy()
         header["qform_code"] = header["sform_code"] = 0
         nib.save(nib.Nifti1Image(np.asarray(image.dataobj), None, header), path)
