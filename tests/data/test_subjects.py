@@ -534,3 +534,13 @@ def test_freesurfer_subjects(tmp_path):
     for name in ("bert0", "bert1"):
         touch(tmp_path, *(f"{name}/mri/{file}" for file in ("T1.mgz", "aseg.mgz", "orig/001.mgz")))
     assert set(people_in(tmp_path)) == {("bert0", ""), ("bert1", "")}
+
+
+def test_before_and_after_contrast_are_one_persons(tmp_path):
+    for person in ("anna", "bert"):
+        touch(tmp_path, f"{person}_T1_pre.nii.gz", f"{person}_T1_post.nii.gz")
+    people = find_subjects(tmp_path)
+    assert [(person.id, list(person.scans)) for person in people] == [
+        ("anna", ["t1", "t1c"]),
+        ("bert", ["t1", "t1c"]),
+    ]

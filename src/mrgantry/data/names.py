@@ -160,7 +160,7 @@ def is_named(path: Path) -> bool:
 def rest_of(label: Path) -> str:
     """Give what a name says beside the sequence: the person, if people share a folder."""
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
-    known |= PROCESSING_WORDS
+    known |= PROCESSING_WORDS | {"pre", "precontrast"}
     if set(words_of(label)) >= DARK_FLUID:
         known |= DARK_FLUID
     if is_tumour_labels(label):
