@@ -82,8 +82,8 @@ def test_a_person_who_was_scanned_again_is_found(real_data, tmp_path):
         nib.save(nib.Nifti1Image(voxels.astype(np.int16), image.affine), path)
     plan = SlicePlan(slices="0.4:0.6:2", size=64)
     (one,) = prepare(tmp_path / "scans", tmp_path / "out", plan, workers=1).about.notes.repeats
-    assert {one["subject"], one["other"]} == {people[3].removeprefix("sub-"), "again"}
-    assert one["ratio"] < 0.4  # and different people 0.59 and more
+    assert {one.subject, one.other} == {people[3].removeprefix("sub-"), "again"}
+    assert one.ratio < 0.4  # and different people 0.59 and more
 
 
 def test_brats_patients(real_data, tmp_path):

@@ -27,7 +27,7 @@ class Verbs:
         monkeypatch.setattr(module, "read_detection", self.read_detection)
         monkeypatch.setattr(module, "write_detection", self.write_detection)
         monkeypatch.setattr(module, "unread", lambda work: True)
-        monkeypatch.setattr(module, "gather", lambda work: work)
+        monkeypatch.setattr(module, "gather_results", lambda work: work)
         monkeypatch.setattr(module, "write_reproduction", lambda page, found: page.touch())
 
     def counted(self, name):

@@ -275,7 +275,7 @@ class TestLength:
             train(data.folder, tmp_path / "run", SMALL_FLOW, on_snapshot=stop_at(100))
         made = sample(tmp_path / "run", tmp_path / "out", 2)
         assert "of 640 images so far; these are what it draws by now" in caplog.text
-        assert "of 640 images" in made.about.notes["unfinished"]
+        assert "of 640 images" in made.about.notes.unfinished
 
 
 @pytest.fixture(scope="module")
@@ -302,7 +302,7 @@ class TestStart:
         }
         made = sample(run.folder, tmp_path / "out", 2)
         assert set(made.about.training_subjects) == set(run.facts.training_subjects)
-        assert made.about.notes["started_from"]["name"] == str(first.folder)
+        assert made.about.notes.started_from["name"] == str(first.folder)
         again = train(data.folder, tmp_path / "run", recipe)
         assert again.facts == run.facts
 
