@@ -544,3 +544,10 @@ def test_before_and_after_contrast_are_one_persons(tmp_path):
         ("anna", ["t1", "t1c"]),
         ("bert", ["t1", "t1c"]),
     ]
+
+
+def test_exams_that_were_anonymised_one_by_one_stay_one_persons(tmp_path):
+    """Two PatientIDs below one person's folder must not put the person into two splits."""
+    for folder, patient in (("anna/visit1", "1"), ("anna/visit2", "2"), ("bert/visit1", "3")):
+        series_of(tmp_path / folder / "t1", patient)
+    assert {visit[0] for visit in people_in(tmp_path)} == {"anna", "bert"}

@@ -26,23 +26,9 @@ BEFORE_WORDS = {"pre", "no", "non", "without", "precontrast"}  # of contrast
 DARK_FLUID = {"dark", "fluid"}  # FLAIR, as Siemens calls it
 # What is no anatomical scan of a known sequence, and must not pass for one that was asked for.
 FOREIGN_WORDS = {
-    *(
-        "dwi",
-        "dti",
-        "adc",
-        "trace",
-        "fa",
-        "swi",
-        "swan",
-        "asl",
-        "pwi",
-        "dsc",
-        "dce",
-        "bold",
-        "fmri",
-    ),
-    *("func", "tof", "mra", "mrs", "pet", "ct", "fieldmap", "localizer", "localiser", "loc"),
-    *("scout", "survey", "3plane"),
+    *("dwi", "dti", "adc", "trace", "fa", "swi", "swan", "asl", "pwi", "dsc", "dce", "bold"),
+    *("fmri", "func", "tof", "mra", "mrs", "pet", "ct", "fieldmap", "localizer", "localiser"),
+    *("loc", "scout", "survey", "3plane"),
 }
 TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
 # A label map of a tumour, by whatever layout: label_tumor, tumour_labels.

@@ -326,7 +326,8 @@ def _folders(
 def _by_patient(found: list[Subject], patients: list[set[str]], root: Path) -> list[Subject]:
     """Let DICOM's PatientID say who is one person, where it tells people apart at all.
 
-    An anonymised collection may have one id for everybody: then folders are believed.
+    It joins what folders tell apart, and never parts what they hold together, since exams can be
+    anonymised one by one. A collection may have one id for everybody: then folders are believed.
 
     Args:
         found: Visits, with the person that their folders tell.
@@ -341,7 +342,6 @@ def _by_patient(found: list[Subject], patients: list[set[str]], root: Path) -> l
         visits[patient].append(subject)
     unsaid = visits.pop("", [])
     folders = {patient: _common(subjects) for patient, subjects in visits.items()}
-    named = set()
     for patient, subjects in visits.items():
         here = folders[patient]
         others = [folder for other, folder in folders.items() if other != patient]
@@ -349,9 +349,6 @@ def _by_patient(found: list[Subject], patients: list[set[str]], root: Path) -> l
             name = person_of(here, root)[0]
         else:
             name = min(subject.id for subject in subjects)
-        while name in named:  # two people in one folder, whose files tell them apart
-            name += "-other"
-        named.add(name)
         visits[patient] = [_renamed(subject, name) for subject in subjects]
     return [*unsaid, *(subject for subjects in visits.values() for subject in subjects)]
 
