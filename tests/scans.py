@@ -64,8 +64,9 @@ def write_dicom(
     series: str = "1",
     names: str = "{:03d}.dcm",
     patient: str = "phantom",
+    **told: str,
 ) -> Path:
-    """Write a series of one file a slice, as scanners do."""
+    """Write a series of one file a slice, as scanners do; `told` are more tags and their values."""
     folder.mkdir(parents=True, exist_ok=True)
     image = to_itk(truth)
     direction = image.GetDirection()
@@ -89,7 +90,7 @@ def write_dicom(
             "0020|0037": "\\".join(str(direction[k]) for k in (0, 3, 6, 1, 4, 7)),
             "0028|0030": f"{image.GetSpacing()[1]}\\{image.GetSpacing()[0]}",
         }
-        for tag, value in tags.items():
+        for tag, value in (tags | told).items():
             one.SetMetaData(tag, value)
         writer.SetFileName(str(folder / names.format(index)))
         writer.Execute(one)

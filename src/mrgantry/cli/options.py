@@ -21,8 +21,18 @@ Person = Annotated[
         "the visit), as '^([^/]+)/'; unless given, names of folders and files tell."
     ),
 ]
+Series = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="Of two scans of one sequence in a visit, take the one whose name or series "
+        "description is like this, as '*mprage*'; repeat for several. Unless given, the first."
+    ),
+]
 Sequences = Annotated[
-    list[str] | None, typer.Option(help="t1, t1c, t2, flair or pd; repeat for several.")
+    list[str] | None,
+    typer.Option(
+        help="t1, t1c, t2, flair or pd (dwi, adc, swi, pet and ct too); repeat for several."
+    ),
 ]
 Features = Annotated[
     list[str] | None,

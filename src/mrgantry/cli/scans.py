@@ -6,7 +6,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from mrgantry.cli.options import Cluster, Person, Seed, Sequences, TumourLabels, Workers, numbers
+from mrgantry.cli.options import (
+    Cluster,
+    Person,
+    Seed,
+    Sequences,
+    Series,
+    TumourLabels,
+    Workers,
+    numbers,
+)
 from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
 
 if TYPE_CHECKING:
@@ -77,6 +86,7 @@ def inspect(
     sequence: Sequences = None,
     tumour_labels: TumourLabels = None,
     person: Person = None,
+    series: Series = None,
     workers: Workers = None,
     cluster: Cluster = None,
 ) -> None:
@@ -87,7 +97,14 @@ def inspect(
     from mrgantry.data import inspect
 
     found = inspect(
-        scans, out, sequence or (), tumour_labels, person, workers=workers, cluster=cluster
+        scans,
+        out,
+        sequence or (),
+        tumour_labels,
+        person,
+        series or (),
+        workers=workers,
+        cluster=cluster,
     )
     kinds: dict[tuple[str, ...], list[str]] = {}
     for visit in found.visits:
@@ -113,7 +130,9 @@ def inspect(
     counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
     visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
     say(f"{visits}: {counts}. Look at {found.sheet}.")
-    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)))
+    chosen = {"--tumour-labels": [tumour_labels], "--person": [person], "--series": series or []}
+    given = [part for name, values in chosen.items() for v in values if v for part in (name, v)]
+    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)), *given)
 
 
 def prepare(
@@ -156,6 +175,10 @@ def prepare(
     percentiles: Annotated[
         str, typer.Option(help="Percentiles of the brain that become black and white.")
     ] = "0.5:99.5",
+    window: Annotated[
+        str | None,
+        typer.Option(help="Intensities that become black and white instead, as 0:80 for CT."),
+    ] = None,
     min_brain: Annotated[
         float, typer.Option(help="Leave out slices with less than this share of brain.")
     ] = 0.1,
@@ -165,6 +188,13 @@ def prepare(
     ] = None,
     tumour_labels: TumourLabels = None,
     person: Person = None,
+    series: Series = None,
+    vouch_sides: Annotated[
+        bool,
+        typer.Option(
+            "--vouch-sides", help="Left and right are as stored, though headers do not say so."
+        ),
+    ] = False,
     tumour_mm2: Annotated[
         float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
     ] = 50.0,
@@ -204,10 +234,13 @@ def prepare(
             "fit": fit,
             "field_mm": field_mm,
             "percentiles": numbers(percentiles, "--percentiles", 2),
+            "window": numbers(window, "--window", 2) if window else None,
             "min_brain": min_brain,
             "resample_to": resample_to,
             "tumour_labels": tumour_labels,
             "person": person,
+            "series": tuple(series or ()),
+            "vouch_sides": vouch_sides,
             "tumour_mm2": tumour_mm2,
             "where": tuple(where or ()),
             "splits": numbers(splits, "--splits", 3),

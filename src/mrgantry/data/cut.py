@@ -62,6 +62,17 @@ def _largest_filled(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"
     return filled
 
 
+def plan_limits(
+    volume: Volume, brain: Bool[np.ndarray, "x y z"], plan: SlicePlan
+) -> tuple[float, float]:
+    """Give the intensities of a volume that become -1 and 1 by a plan: its window, or the brain's.
+
+    Raises:
+        DataError: The brain has a single intensity.
+    """
+    return plan.window or brain_limits(volume.voxels, brain, plan.percentiles)
+
+
 def brain_limits(
     voxels: Float32[np.ndarray, "x y z"],
     brain: Bool[np.ndarray, "x y z"],

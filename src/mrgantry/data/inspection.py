@@ -99,6 +99,7 @@ def inspect(
     sequences: Sequence[str] = (),
     tumour_labels: str | None = None,
     person: str | None = None,
+    series: Sequence[str] = (),
     *,
     workers: int | None = None,
     cluster: str | None = None,
@@ -111,13 +112,14 @@ def inspect(
         sequences: As in `find_subjects`.
         tumour_labels: As in `find_subjects`.
         person: As in `find_subjects`.
+        series: As in `find_subjects`.
         workers: Processes; defaults to one a core.
         cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Raises:
         DataError: The folder is missing or holds no scan, or `out` cannot be written.
     """
-    subjects = find_subjects(scans, sequences, tumour_labels, person)
+    subjects = find_subjects(scans, sequences, tumour_labels, person, series)
     places = np.linspace(0, len(subjects) - 1, min(SHOWN, len(subjects))).round().astype(int)
     shown = {subjects[place].name for place in places}
     visits: dict[str, Visit] = {}

@@ -10,13 +10,20 @@ from mrgantry.data.volume import suffix_of
 
 # Words of file names, in lower case, by what they mean.
 WORDS = {
-    "t1": {"t1", "t1w", "t1n", "mprage", "mpr", "spgr", "bravo"},
-    "t1c": {"t1c", "t1ce", "cet1", "t1gd", "t1gad", "t1post", "t1km", "t1contrast"},
+    "t1": {"t1", "t1w", "t1n", "mprage", "mpr", "spgr", "fspgr", "bravo"},
+    "t1c": {"t1c", "t1ce", "cet1", "ct1", "t1gd", "t1gad", "t1post", "t1km", "t1contrast"},
     "t2": {"t2", "t2w"},
     "flair": {"flair", "t2f", "t2flair"},
     "pd": {"pd", "pdw"},
+    "dwi": {"dwi", "dti", "diff", "diffusion", "trace", "tracew"},
+    "adc": {"adc"},
+    "swi": {"swi", "swan"},
+    "pet": {"pet", "fdg", "suv"},
+    "ct": {"ct", "ctac"},
 }
 SEQUENCES = tuple(WORDS)
+# What is no anatomical MR: never taken unless asked for, and never for anything else.
+ONLY_IF_ASKED = ("dwi", "adc", "swi", "pet", "ct")
 CONTRAST_WORDS = {
     *("c", "ce", "gd", "gad", "gado", "gadolinium", "contrast", "km", "post", "enhanced"),
     *("postgd", "postgad", "postgado", "postcontrast"),
@@ -24,60 +31,61 @@ CONTRAST_WORDS = {
 }
 BEFORE_WORDS = {"pre", "no", "non", "without", "precontrast"}  # of contrast
 DARK_FLUID = {"dark", "fluid"}  # FLAIR, as Siemens calls it
-# What is no anatomical scan of a known sequence, and must not pass for one that was asked for.
+# What is no scan of a known sequence, and must not pass for one that was asked for.
 FOREIGN_WORDS = {
-    *("dwi", "dti", "adc", "trace", "fa", "swi", "swan", "asl", "pwi", "dsc", "dce", "bold"),
-    *("fmri", "func", "tof", "mra", "mrs", "pet", "ct", "fieldmap", "localizer", "localiser"),
-    *("loc", "scout", "survey", "3plane"),
+    *("fa", "asl", "pwi", "dsc", "dce", "perf", "perfusion", "cbf", "cbv", "bold", "fmri", "func"),
+    *("tof", "mra", "mrs", "fieldmap", "t2star", "star", "localizer", "localiser", "loc", "scout"),
+    *("survey", "3plane", "screensave", "phase", "subtraction"),
 }
-TUMOUR_WORDS = {"seg", "ot", "otmulticlass", "glistrboost", "truth"}
+# How a scan was taken or worked on, which tells no person: pat1_ax_t1_tse is of pat1.
+TECHNIQUE_WORDS = {
+    *("ax", "axial", "sag", "sagittal", "cor", "coronal", "tra", "transversal", "2d", "3d", "iso"),
+    *("se", "fse", "tse", "tfe", "ffe", "gre", "ir", "tirm", "tir", "flash", "space", "cube"),
+    *("vibe", "vista", "fs", "fatsat", "p2", "sense", "mr", "mri", "nifti"),
+    *("n4", "bfc", "bias", "norm", "reg", "registered", "bet", "stripped", "skullstripped"),
+    *("brain", "defaced", "deface", "resampled", "cropped"),
+}
+TUMOUR_WORDS = {"seg", "segm", "ot", "otmulticlass", "glistrboost", "truth"}
 # A label map of a tumour, by whatever layout: label_tumor, tumour_labels.
-LABEL_WORDS = {"label", "labels"}
+LABEL_WORDS = {"label", "labels", "seg", "segmentation"}
 LABELLED_WORDS = {"tumour", "tumor"}
 MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
-PROCESSING_WORDS = {"brain"}  # a scan and its stripped copy are one person's
 GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
-# Folders that tell neither a person nor a visit; nor do those named like a sequence.
-CONTAINERS = {
-    *("anat", "anatomical", "structural", "nifti", "nii", "dicom", "dcm", "mr", "mri", "images"),
-    *("raw", "processed", "original"),
-}
-# The names of visits, as folders below a person's.
-VISIT = re.compile(
-    r"(ses|session|visit|tp|timepoint|scan|mr|followup|follow-up|fu|baseline|bl|pre|post"
-    r"|preop|postop|day|week|month|year)[-_ ]?\d*|[vmy]\d+|ses-\w+|\d{8}|\d{4}[-_]\d\d[-_]\d\d"
-    r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
-    r"|\d\d-\d\d-\d{4}-.*"  # a date and what the study is called, as TCIA has them
-)
-# Folders of several people: the bare numbers below them are people, elsewhere visits.
-GROUP = re.compile(
-    r"(site|center|centre|hospital|scanner|group|cohort|batch|disc|part)s?[-_ ]?\w{0,3}"
-    r"|controls|patients|healthy|data(set)?s?|train(ing)?|test(ing)?|val(id(ation)?)?",
-    re.IGNORECASE,
-)
-MOST_VISITS = 9  # of one person; more bare numbers in a folder are people
 # Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
 # Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-2-0-0001_2,
-# and anything like pat7_visit2.
+# UCSF-PDGM-0315_FU001d, and anything like pat7_visit2, pat7_20190131 or 2019-01-31_pat7.
+DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 NAMES_WITH_VISIT = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
-        r"(brats-[a-z]+-\d+)-(\d+)",
-        r"(brats_\w+_pat\w+)_(\d+)",
-        r"(brats1[789]_\w+)_(\d+)",
-        r"(oas\d_\d+)_(mr\d+)",
-        r"(oas\d+)_(?:mr_)?(d\d+)",
-        r"(upenn-gbm-\d+)_(\d+)",
-        r"(sim-[\d-]+)_(\w+)",
-        r"(.+?)[-_]((?:ses|session|visit|tp|timepoint|v)[-_]?\d+)",
+        r"(?P<person>brats-[a-z]+-\d+)-(?P<visit>\d+)",
+        r"(?P<person>brats_\w+_pat\w+)_(?P<visit>\d+)",
+        r"(?P<person>brats1[789]_\w+)_(?P<visit>\d+)",
+        r"(?P<person>oas\d_\d+)_(?P<visit>mr\d+)",
+        r"(?P<person>oas\d+)_(?:mr_)?(?P<visit>d\d+)",
+        r"(?P<person>upenn-gbm-\d+)_(?P<visit>\d+)",
+        r"(?P<person>ucsf-pdgm-\d+)_(?P<visit>fu\w+)",
+        r"(?P<person>sim-[\d-]+)_(?P<visit>\w+)",
+        rf"(?P<person>.+?)[-_ ](?P<visit>{DATE})",
+        rf"(?P<visit>{DATE})[-_ ](?P<person>.+)",
+        r"(?P<person>.+?)[-_ ](?P<visit>(?:ses|session|visit|tp|timepoint|scan|exam|week|month|v)"
+        r"[-_ ]?\d+)",
+        r"(?P<person>.+?)[-_ ](?P<visit>(?:baseline|follow-?up|fu|preop|postop)[-_ ]?\d*)",
     )
 ]
+# As dcm2niix names files unless told otherwise: folder, protocol, time and number of the series.
+DCM2NIIX = re.compile(r"(.+)_(\d{8})\d{6}_\d{1,4}[a-z]*(?:_\w+)?")
 
 
 def words_of(path: Path) -> list[str]:
     """Split a scan's name into lower-case words, without its ending."""
-    return re.findall(r"[^\W_]+", _stem(path).lower())
+    return text_words(_stem(path))
+
+
+def text_words(text: str) -> list[str]:
+    """Split any text into lower-case words; T2* is a word of its own."""
+    return re.findall(r"[^\W_]+", re.sub(r"t2\s?\*", " t2star ", text.lower()))
 
 
 def sequence_of(path: Path) -> str | None:
@@ -89,10 +97,18 @@ def sequence_in(text: Iterable[str]) -> str | None:
     """Tell the sequence from lower-case words; None if they name none, or several."""
     words = set(text)
     named = {sequence for sequence, known in WORDS.items() if known & words}
+    if {"mp", "rage"} <= words:
+        named.add("t1")
+    if "adc" in named:  # it is computed from diffusion
+        named.discard("dwi")
+    if named & {"dwi", "adc", "swi"}:  # all of them are T2-weighted too
+        named.discard("t2")
     if named == {"t2", "flair"}:  # T2-FLAIR is one sequence, not two
         return "flair"
     if named == {"t2"} and (words >= DARK_FLUID or "darkfluid" in words):
         return "flair"
+    if named == {"t2"} and words & {"star", "t2star"}:  # another contrast than T2
+        return None
     if named == {"t1"} and words & CONTRAST_WORDS and not words & BEFORE_WORDS:
         return "t1c"
     return named.pop() if len(named) == 1 else None
@@ -144,56 +160,36 @@ def is_named(path: Path) -> bool:
 
 
 def rest_of(label: Path) -> str:
-    """Give what a name says beside the sequence: the person, if people share a folder."""
+    """Give what a name says beside the sequence: the person, if people share a folder.
+
+    Where nothing else is left, words such as AX or SE may be a person's initials.
+    """
+    stem = _stem(label)
+    if made := DCM2NIIX.fullmatch(stem):  # what stands behind the first word of a protocol is its
+        protocol = re.search(_PROTOCOL, made[1])
+        person = made[1][: protocol.start()] if protocol else made[1]
+        return f"{person.rstrip('-_ .')}_{made[2]}" if person else made[2]
     known = set().union(*WORDS.values(), TUMOUR_WORDS, MASK_WORDS, CONTRAST_WORDS)
-    known |= PROCESSING_WORDS | {"pre", "precontrast"}
+    known |= {"pre", "precontrast", "mp", "rage"}
     if set(words_of(label)) >= DARK_FLUID:
         known |= DARK_FLUID
     if is_tumour_labels(label):
         known |= LABEL_WORDS | LABELLED_WORDS
-    parts = re.findall(r"([\W_]*)([^\W_]+)", _stem(label))
+    return _kept(stem, known | TECHNIQUE_WORDS) or _kept(stem, known)
+
+
+_PROTOCOL = re.compile(
+    rf"(?<![^\W_])({'|'.join(sorted(TECHNIQUE_WORDS.union(*WORDS.values(), FOREIGN_WORDS)))})"
+    r"(?![^\W_])",
+    re.IGNORECASE,
+)
+
+
+def _kept(stem: str, known: set[str]) -> str:
+    """Take known words out of a name, with what stands before them."""
+    parts = re.findall(r"([\W_]*)([^\W_]+)", stem)
     kept = [(between, word) for between, word in parts if word.lower() not in known]
     return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""
-
-
-def person_of(place: Path, root: Path) -> tuple[str, str, str]:
-    """Give the person and the visit that a folder's path tells, and what was assumed.
-
-    Folders such as `anat` tell neither. A folder named like a visit belongs to the
-    person above it. A bare number is a visit too, since one person's scans must never
-    be taken for two people's, unless the folder above is one of several people.
-    """
-    parts = _telling(list(place.relative_to(root).parts) or [root.resolve().name])
-    if len(parts) > 1 and parts[-2].lower() not in GRADES:
-        leaf = parts[-1]
-        if VISIT.fullmatch(leaf.lower()):
-            return _qualified(_telling(parts[:-1])), leaf, ""
-        # A number in a folder of a modality is a visit of whoever is above that.
-        parts = [*_telling(parts[:-1]), leaf]
-        if len(parts) == 1:
-            return *split_visit(leaf), ""
-        above = parts[-2]
-        of_one = leaf.isdigit() and not GROUP.fullmatch(above)
-        if of_one and _numbers_in(place, leaf) <= MOST_VISITS:
-            return _qualified(parts[:-1]), leaf, f"{leaf} is taken for a visit of {above}"
-    return *split_visit(_qualified(parts)), ""
-
-
-def _telling(parts: list[str]) -> list[str]:
-    """Leave out the folders at the end of a path that tell neither a person nor a visit."""
-    while len(parts) > 1:
-        leaf = Path(parts[-1])
-        # MPRAGE tells nobody; PD-001 may be a person with Parkinson's disease.
-        if leaf.name.lower() not in CONTAINERS and not (sequence_of(leaf) and not rest_of(leaf)):
-            break
-        parts = parts[:-1]
-    return parts
-
-
-def _numbers_in(place: Path, leaf: str) -> int:
-    """Count the folders of bare numbers beside the one that a path goes through."""
-    at = next(one for one in (place, *place.parents) if one.name == leaf)
-    return sum(other.name.isdigit() and other.is_dir() for other in at.parent.iterdir())
 
 
 def person_told_by(pattern: str, path: Path, name: str) -> tuple[str, str]:
@@ -215,15 +211,12 @@ def person_told_by(pattern: str, path: Path, name: str) -> tuple[str, str]:
     return person, (visit or ("" if name == person else name))
 
 
-def _qualified(parts: list[str]) -> str:
-    return "-".join(parts[-2:]) if parts[-1].isdigit() else parts[-1]
-
-
 def split_visit(name: str) -> tuple[str, str]:
     """Split a name that holds a person and a visit; see `NAMES_WITH_VISIT`."""
+    name = re.sub(r"[-_](nifti|nii|dicom)$", "", name, flags=re.IGNORECASE)
     for pattern in NAMES_WITH_VISIT:
         if match := pattern.fullmatch(name):
-            return match[1], match[2]
+            return match["person"], match["visit"]
     return name, ""
 
 

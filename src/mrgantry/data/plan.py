@@ -80,6 +80,7 @@ class SlicePlan(Frozen):
         field_mm: Side of the square in mm, centred on the brain; None takes the
             whole slice.
         percentiles: Percentiles of the brain's intensities that become -1 and 1.
+        window: Intensities that become -1 and 1 in all scans instead, as 0:80 HU for CT.
         min_brain: Slices with less brain than this share of the fullest slice of
             the volume are left out.
         resample_to: A sequence, whose grid the others are read on, or the side of cubic
@@ -88,6 +89,9 @@ class SlicePlan(Frozen):
             takes those that the layout or their names declare.
         person: Regular expression whose group finds the person in a scan's path, where
             the folders' names do not tell.
+        series: Patterns of names or series descriptions: of two scans of one sequence in a
+            visit, the first that meets one is taken; unless given, the first.
+        vouch_sides: Left and right are as stored in files whose header does not say so.
         tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is
             none, between is unclear.
         where: Only subjects with these attributes, such as ("grade=HGG",).
@@ -106,10 +110,13 @@ class SlicePlan(Frozen):
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
     percentiles: tuple[float, float] = (0.5, 99.5)
+    window: tuple[float, float] | None = None
     min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
     resample_to: str | None = None
     tumour_labels: str | None = None
     person: str | None = None
+    series: tuple[str, ...] = ()
+    vouch_sides: bool = False
     tumour_mm2: Annotated[float, Field(gt=0)] = 50.0
     where: tuple[str, ...] = ()
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
@@ -147,6 +154,10 @@ class SlicePlan(Frozen):
         low, high = self.percentiles
         if not 0 <= low < high <= 100:
             raise RecipeError(f"The percentiles {low}, {high} must rise within 0 to 100.")
+        if self.window and not self.window[0] < self.window[1]:
+            raise RecipeError(f"The window {self.window[0]:g}:{self.window[1]:g} must rise.")
+        if self.window and self.percentiles != (0.5, 99.5):
+            raise RecipeError("--window and --percentiles both scale intensities; give one.")
         if min(self.splits) < 0 or abs(sum(self.splits) - 1) > 1e-6:
             raise RecipeError(f"The split shares {self.splits} must be positive and sum to 1.")
         for condition in self.where:
@@ -192,7 +203,7 @@ class SlicePlan(Frozen):
         several = len(self.sequences) > 1
         joined: dict[str, Any] = {
             name: ":".join(f"{share:g}" for share in changed.pop(name))
-            for name in ("percentiles", "splits", "centre_mm")
+            for name in ("percentiles", "window", "splits", "centre_mm")
             if name in changed
         }
         return {

@@ -16,6 +16,7 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
+from mrgantry.data.formats import SIDELESS
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.repeats import note_repeats
@@ -80,7 +81,7 @@ def prepare(
         DataError: No subject can be used.
         RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
-    found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person)
+    found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person, plan.series)
     subjects = choose(found, plan, scans)
     about = About(
         channels=plan.channels,
@@ -253,7 +254,7 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
             for sequence, volume in zip(sequences, scan.volumes, strict=True):
-                if volume.assumed:
+                if volume.assumed and not (plan.vouch_sides and volume.assumed == SIDELESS):
                     assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
             pixels.append(made)

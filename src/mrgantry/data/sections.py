@@ -32,7 +32,7 @@ def cut_stack(
     frame = cut.frame_of((height, width), spacing, cut.middle(brain), plan)
     fitted = []
     for volume in scan.volumes:
-        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
+        limits = cut.plan_limits(volume, scan.brain, plan)
         stack = cut.upright(volume.voxels, plan.plane)[chosen]
         fitted.append(cut.fit(cut.to_unit(stack, brain[chosen], limits), frame, plan.size))
     images = np.stack(fitted, axis=1).astype(np.float16)
@@ -65,7 +65,7 @@ def pose_head(
     first = scan.volumes[0]
     units = []
     for volume in scan.volumes:
-        limits = cut.brain_limits(volume.voxels, scan.brain, plan.percentiles)
+        limits = cut.plan_limits(volume, scan.brain, plan)
         units.append(cut.to_unit(volume.voxels, scan.brain, limits))
     centre = np.array(plan.centre_mm or oblique.basal_level(scan.brain, first), dtype=float)
     stored = oblique.StoredHead(np.stack(units).astype(np.float16), first.affine, centre)

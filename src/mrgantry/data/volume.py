@@ -9,7 +9,16 @@ import numpy as np
 from jaxtyping import Float, Float32
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.formats import READERS, Stored, read_dicom, times, told_of
+from mrgantry.data.formats import (
+    READERS,
+    Stored,
+    is_dicom,
+    read_dicom,
+    read_nifti_volume,
+    series_of,
+    times,
+    told_of,
+)
 
 SUFFIXES = tuple(READERS)
 SPACINGS = (0.01, 50.0)  # mm; what lies outside is a damaged header
@@ -65,12 +74,23 @@ def _pair(letter: str) -> str:
 
 
 def parts_of(path: Path) -> list[Path]:
-    """List the files that a scan is read from: its own, or all slices of its folder."""
+    """List the files that a scan is read from: its own, or all slices of its series."""
+    path, _ = split_number(path)
     if path.is_dir():
         return sorted(path.iterdir())
     if suffix_of(path) in (".hdr", ".mhd", ".nhdr"):  # the voxels lie beside it
         return sorted(path.parent.glob(f"{glob.escape(path.name[:-4])}*"))
+    if not suffix_of(path) and is_dicom(path):
+        return [file for series in series_of(path) for file in series.files]
     return [path]
+
+
+def split_number(path: Path) -> tuple[Path, int | None]:
+    """Split the name of one volume of a file of several, `FILE#1`, into the file and its number."""
+    name, mark, number = path.name.rpartition("#")
+    if mark and number.isdigit() and suffix_of(Path(name)) and not path.exists():
+        return path.with_name(name), int(number)
+    return path, None
 
 
 def suffix_of(path: Path) -> str:
@@ -89,26 +109,29 @@ def read_volume(path: Path) -> Volume:
 
     Args:
         path: NIfTI (.nii, .nii.gz, .hdr with .img), Analyze (.hdr with .img), MGH (.mgz,
-            .mgh), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), or the folder of one
-            DICOM series.
+            .mgh), MetaImage (.mha, .mhd), NRRD (.nrrd, .nhdr), the folder of one DICOM
+            series, or a file of one. `FILE#1` is the second volume of a NIfTI file of several.
 
     Raises:
         DataError: The file is missing, truncated, damaged or of no known format; has
             not three axes, holds colours, NaN or infinity; or does not say where its
             voxels lie.
     """
+    path, number = split_number(path)
     if not path.exists():
         link = ": it is a link to nothing; fetch its data" if path.is_symlink() else ""
         raise DataError(f"{path} does not exist{link}.")
     if not (path.is_file() or path.is_dir()):  # reading a pipe would wait for ever
         raise DataError(f"{path} is neither a file nor a folder.")
-    read = read_dicom if path.is_dir() else READERS.get(suffix_of(path))
+    read = READERS.get(suffix_of(path)) if path.is_file() else read_dicom
+    if read is None and is_dicom(path):
+        read = read_dicom
     if read is None:
         raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
     with told_of(path):
         if path.is_file() and path.stat().st_size == 0:
             raise DataError("it is empty; copy it again")
-        return _checked(read(path))
+        return _checked(read(path) if number is None else read_nifti_volume(path, number))
 
 
 @np.errstate(all="ignore")  # what overflows is found by the checks

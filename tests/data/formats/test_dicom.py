@@ -2,12 +2,14 @@
 
 import nibabel as nib
 import numpy as np
+import pydicom
 import pytest
 import SimpleITK as sitk
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import find_subjects, read_volume
-from mrgantry.data.formats.dicom import check_file
+from mrgantry.data.formats.dicom_elements import check_file
+from mrgantry.data.volume import parts_of
 from scans import phantom, to_itk, write_dicom
 
 
@@ -66,11 +68,59 @@ def test_slices_of_two_sizes_are_said(tmp_path):
         read_volume(folder)
 
 
-def test_two_series_in_one_folder_are_said(tmp_path):
+def test_of_two_series_in_one_folder_each_is_read_by_any_of_its_files(tmp_path):
+    first, second = phantom("LPS"), phantom("LPS")
+    second = type(second)(second.voxels[:, :, ::-1].copy(), second.affine)
+    folder = write_dicom(first, tmp_path / "t1")
+    write_dicom(second, folder, series="2", names="b{:03d}.dcm")
+    with pytest.raises(DataError, match="holds 2 DICOM series; name a file of the one"):
+        read_volume(folder)
+    for truth, name in ((first, "004.dcm"), (second, "b007.dcm")):
+        np.testing.assert_array_equal(read_volume(folder / name).voxels, truth.in_ras[0])
+    assert [path.name for path in parts_of(folder / "b002.dcm")] == [
+        f"b{number:03d}.dcm" for number in range(10)
+    ]
+
+
+def test_a_damaged_file_is_told_of_each_series_that_it_may_belong_to(tmp_path):
     folder = write_dicom(phantom("LPS"), tmp_path / "t1")
     write_dicom(phantom("LPS"), folder, series="2", names="b{:03d}.dcm")
-    with pytest.raises(DataError, match="holds 2 DICOM series; give each series a folder"):
+    (folder / "005.dcm").write_bytes((folder / "005.dcm").read_bytes()[:300])
+    for name in ("004.dcm", "b004.dcm"):
+        with pytest.raises(DataError, match=r"its file 005\.dcm is truncated or damaged"):
+            read_volume(folder / name)
+
+
+def test_a_report_beside_a_series_is_left_out(tmp_path):
+    folder = write_dicom(phantom("LPS"), tmp_path / "t1")
+    report = pydicom.dcmread(folder / "000.dcm")
+    for name in ("PixelData", "Rows", "Columns"):
+        delattr(report, name)
+    report.Modality, report.SeriesInstanceUID = "SR", "1.2.3"
+    report.save_as(folder / "report.dcm")
+    np.testing.assert_array_equal(read_volume(folder).voxels, phantom("LPS").in_ras[0])
+    for path in folder.glob("0*.dcm"):
+        path.unlink()
+    with pytest.raises(DataError, match="no DICOM series of images"):
         read_volume(folder)
+
+
+def test_a_deflated_series_is_read(tmp_path):
+    folder = write_dicom(phantom("LPS"), tmp_path / "t1")
+    for path in folder.iterdir():
+        data = pydicom.dcmread(path)
+        data.file_meta.TransferSyntaxUID = pydicom.uid.DeflatedExplicitVRLittleEndian
+        data.save_as(path)
+    np.testing.assert_array_equal(read_volume(folder).voxels, phantom("LPS").in_ras[0])
+
+
+def test_names_that_end_in_mr_are_dicom(tmp_path):
+    folder = write_dicom(phantom("LPS"), tmp_path / "t1")
+    for path in folder.iterdir():
+        path.rename(path.with_suffix(".MR"))
+    np.testing.assert_array_equal(read_volume(folder).voxels, phantom("LPS").in_ras[0])
+    (folder / "notes.mr").write_text("no scan")
+    np.testing.assert_array_equal(read_volume(folder).voxels, phantom("LPS").in_ras[0])
 
 
 def test_one_slice_twice_is_said(tmp_path):

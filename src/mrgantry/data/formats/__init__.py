@@ -8,11 +8,15 @@ or less than its header promises is refused.
 from collections.abc import Callable
 from pathlib import Path
 
-from mrgantry.data.formats.dicom import DicomFacts, dicom_facts, is_dicom, read_dicom
+from mrgantry.data.formats.dicom import read_dicom
+from mrgantry.data.formats.dicom_series import is_dicom, series_in, series_of
+from mrgantry.data.formats.facts import ScanFacts, sidecar_facts
 from mrgantry.data.formats.nibabel_formats import (
+    SIDELESS,
     read_mgh,
     read_nifti,
     read_nifti_slice,
+    read_nifti_volume,
     read_pair,
 )
 from mrgantry.data.formats.stored import LARGEST, Stored, times, told_of
@@ -33,12 +37,16 @@ READERS: dict[str, Callable[[Path], Stored]] = {
 __all__ = [
     "LARGEST",
     "READERS",
-    "DicomFacts",
+    "SIDELESS",
+    "ScanFacts",
     "Stored",
-    "dicom_facts",
     "is_dicom",
     "read_dicom",
     "read_nifti_slice",
+    "read_nifti_volume",
+    "series_in",
+    "series_of",
+    "sidecar_facts",
     "times",
     "told_of",
 ]

@@ -1,58 +1,64 @@
-"""A DICOM series: the files of a folder in, an array with its affine out.
+"""A DICOM series: its files in, an array with its affine out.
 
 The pixels are read by GDCM, through SimpleITK. It believes what it finds: it takes
 memory for any length that a damaged header states, and leaves out files it cannot
 read. So the elements of every file are walked through before GDCM sees it.
-
-Source: DICOM PS3.5, sections 7 (data sets), 10 (transfer syntaxes) and annex A.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from jaxtyping import Float, Real
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.formats.stored import HEAVIEST, Stored, check_shape, times
+from mrgantry.data.formats.dicom_elements import (
+    BITS,
+    INTERCEPT,
+    ORIENTATION,
+    PIXELS,
+    POSITION,
+    SERIES,
+    SIGNED,
+    SLOPE,
+    SPACING,
+    Frames,
+    check_file,
+    elements_of,
+)
+from mrgantry.data.formats.dicom_series import series_of
+from mrgantry.data.formats.stored import Stored, check_shape, times
 
 if TYPE_CHECKING:
     import SimpleITK as sitk  # noqa: N813
 
-DICOM_SUFFIXES = {".dcm", ".ima", ".dicom"}
 LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
-UNDEFINED = 0xFFFFFFFF  # a length: the end is marked instead
-ITEM, ITEM_END, SEQUENCE_END = 0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD
-SYNTAX, PIXELS = 0x00020010, 0x7FE00010
-INTERCEPT, SLOPE, SIGNED = 0x00281052, 0x00281053, 0x00280103
-POSITION, ORIENTATION, SPACING = 0x00200032, 0x00200037, 0x00280030
-SHARED_GROUPS, FRAME_GROUPS = 0x52009229, 0x52009230
-SERIES, PROTOCOL, PATIENT = 0x0008103E, 0x00181030, 0x00100020
-SAMPLES, FRAMES, ROWS, COLUMNS, BITS = 0x280002, 0x280008, 0x280010, 0x280011, 0x280100
-LONG = {b"OB", b"OW", b"OF", b"OD", b"OL", b"OV", b"SQ", b"SV", b"UC", b"UN", b"UR", b"UT", b"UV"}
-SHORT = set(b"AE AS AT CS DA DS DT FD FL IS LO LT PN SH SL SS ST TM UI UL US".split())
-IMPLICIT, BIG = "1.2.840.10008.1.2", "1.2.840.10008.1.2.2"
-DEFLATED = ("1.2.840.10008.1.2.1.99", "1.2.840.10008.1.2.4.95")
 
 
-def read_dicom(folder: Path) -> Stored:
-    """Read the one DICOM series of a folder, its slices in the order of their places."""
-    files = [path for path in sorted(folder.iterdir()) if is_dicom(path)]
-    files = [path for path in files if path.name != "DICOMDIR"]
-    scaled = _check_files(files)
-    reader = _itk().ImageSeriesReader
-    series = reader.GetGDCMSeriesIDs(str(folder))
+def read_dicom(place: Path) -> Stored:
+    """Read a DICOM series, its slices in the order of their places.
+
+    Args:
+        place: A folder of one series, or a file of the series that is meant.
+
+    Raises:
+        DataError: The folder holds another number of series, or the series is damaged.
+    """
+    series = series_of(place)
     if len(series) != 1:
         raise DataError(
-            f"it holds {len(series)} DICOM series; give each series a folder of its own, or "
-            "convert them with dcm2niix"
+            f"it holds {len(series)} DICOM series; name a file of the one that is meant"
             if series
-            else "it holds no DICOM series that can be read"
+            else "it holds no DICOM series of images that can be read"
         )
-    names = reader.GetGDCMSeriesFileNames(str(folder), series[0])
-    if strange := sorted({path.name for path in files} - {Path(name).name for name in names}):
+    files = series[0].files
+    scaled = _check_files(files)
+    uid = check_file(files[0]).get(SERIES, b"").decode("ascii", "replace").strip(" \0")
+    reader = _itk().ImageSeriesReader
+    names = reader.GetGDCMSeriesFileNames(str(files[0].parent), uid)
+    known = {Path(name).name for name in names}
+    if strange := sorted({path.name for path in files} - known):
         raise DataError(
             f"{len(strange)} of its files, such as {strange[0]}, cannot be read as DICOM; copy the "
             "series again"
@@ -66,236 +72,6 @@ def read_dicom(folder: Path) -> Stored:
     if scaled:  # by a slope of its own each, of which the first may be 1
         whole.SetOutputPixelType(_itk().sitkFloat32)
     return _of_itk(whole.Execute())
-
-
-class DicomFacts(NamedTuple):
-    """What the header of a series tells of it, each "" where it tells nothing.
-
-    Attributes:
-        description: Of the series, or the name of its protocol.
-        patient: PatientID, by which scans of one person are known; never stored or printed.
-    """
-
-    description: str = ""
-    patient: str = ""
-
-
-def dicom_facts(folder: Path) -> DicomFacts:
-    """Read what a folder's series tells of itself, by its first sound file."""
-    for path in sorted(filter(is_dicom, folder.iterdir())):
-        try:
-            values = check_file(path)
-        except (DataError, OSError, ValueError, RecursionError):
-            continue
-        description = values.get(SERIES) or values.get(PROTOCOL) or b""
-        patient = values.get(PATIENT, b"")
-        return DicomFacts(
-            *(text.decode("utf-8", "replace").strip(" \0") for text in (description, patient))
-        )
-    return DicomFacts()
-
-
-def is_dicom(path: Path) -> bool:
-    """Tell a DICOM file by its ending or, without one, by the mark that it holds."""
-    if path.name.startswith(".") or not path.is_file():
-        return False
-    if path.suffix and not path.suffix[1:].isdigit():  # a name may end in its UID's number
-        return path.suffix.lower() in DICOM_SUFFIXES
-    try:
-        with path.open("rb") as file:
-            return file.read(132)[128:] == b"DICM"
-    except OSError:  # it may not be read
-        return False
-
-
-@dataclass(frozen=True)
-class _Elements:
-    """The bytes of a file, and how its elements are written.
-
-    Attributes:
-        data: All bytes.
-        order: Byte order.
-        explicit: True if each element names its type.
-    """
-
-    data: bytes
-    order: Literal["little", "big"] = "little"
-    explicit: bool = True
-
-    def number(self, at: int, count: int) -> int:
-        """Read an unsigned number."""
-        return int.from_bytes(self.data[at : at + count], self.order)
-
-    def head(self, at: int) -> tuple[int, bytes, int, int]:
-        """Give the tag, type, start and length of the element that begins at a place."""
-        tag = self.number(at, 2) << 16 | self.number(at + 2, 2)
-        kind = self.data[at + 4 : at + 6]
-        if not self.explicit or tag in (ITEM, ITEM_END, SEQUENCE_END):
-            return tag, b"", at + 8, self.number(at + 4, 4)
-        if kind in LONG:
-            return tag, kind, at + 12, self.number(at + 8, 4)
-        if kind not in SHORT:
-            raise DataError(f"an element is of the unknown type {kind!a}")
-        return tag, kind, at + 8, self.number(at + 6, 2)
-
-    def walk(
-        self,
-        at: int,
-        end: int,
-        found: dict[int, bytes],
-        *,
-        group: int = 0,
-        frames: "Frames | None" = None,
-        flat: bool = False,
-    ) -> int:
-        """Go through a data set and keep its values; give where it ends.
-
-        Args:
-            at: Where it begins.
-            end: Where it ends at the latest.
-            found: Takes the value of each tag that is no sequence.
-            group: Stop where the elements of this group end.
-            frames: Takes what stands in the sequences of many-frame files.
-            flat: Whether `found` takes the values within sequences as well.
-
-        Raises:
-            DataError: An element does not fit.
-        """
-        while at < end:
-            if group and self.number(at, 2) != group:
-                return at
-            tag, kind, start, length = self.head(at)
-            if tag == ITEM_END:
-                return start
-            if length == UNDEFINED or kind == b"SQ":
-                stop = end if length == UNDEFINED else start + length
-                inner = _Elements(self.data, self.order, self.explicit and kind != b"UN")
-                at = inner.items(
-                    start,
-                    min(stop, end),
-                    fragments=tag == PIXELS,
-                    found=found if flat else None,
-                    each=frames.of(tag) if frames else None,
-                )
-            else:
-                at = start + length
-                found[tag] = self.data[start:at]
-            if at > end or (length != UNDEFINED and start + length > end):
-                raise DataError("an element reaches beyond its end")
-        return at
-
-    def items(
-        self,
-        at: int,
-        end: int,
-        *,
-        fragments: bool,
-        found: dict[int, bytes] | None = None,
-        each: list[dict[int, bytes]] | None = None,
-    ) -> int:
-        """Go through the items of a sequence; give where it ends.
-
-        Args:
-            at: Where it begins.
-            end: Where it ends at the latest.
-            fragments: Whether the items are parts of packed pixels.
-            found: Takes the values of all items, if wanted.
-            each: Gets the values of each item by itself, if wanted.
-        """
-        flat = found is not None or each is not None
-        while at < end:
-            tag, _, start, length = self.head(at)
-            if tag == SEQUENCE_END:
-                return start
-            if tag != ITEM:
-                raise DataError("it has a sequence that is no sequence")
-            if fragments:
-                at = start + length
-                continue
-            values = {} if found is None else found
-            if each is not None:
-                each.append(values)
-            stop = end if length == UNDEFINED else min(start + length, end)
-            at = self.walk(start, stop, values, flat=flat)
-        return at
-
-
-@dataclass
-class Frames:
-    """What a file of many frames says of them (PS3.3, C.7.6.16).
-
-    Attributes:
-        shared: Of all frames.
-        each: Of each, in the order of the pixels.
-    """
-
-    shared: list[dict[int, bytes]] = field(default_factory=list)
-    each: list[dict[int, bytes]] = field(default_factory=list)
-
-    def of(self, tag: int) -> list[dict[int, bytes]] | None:
-        """Give the list that the items of a sequence belong to; None for other sequences."""
-        return {SHARED_GROUPS: self.shared, FRAME_GROUPS: self.each}.get(tag)
-
-    def numbers(self, tag: int, count: int) -> Float[np.ndarray, "n k"]:
-        """Give the numbers that a tag holds for each frame, NaN where it holds none.
-
-        Args:
-            tag: Of the element.
-            count: How many numbers it has.
-        """
-        shared = {tag: text for values in self.shared for tag, text in values.items()}
-        rows = []
-        for values in self.each:
-            text = values.get(tag, shared.get(tag, b"")).strip(b" \0")
-            parts = text.split(b"\\") if text else []
-            rows.append(
-                [float(part) for part in parts] if len(parts) == count else [np.nan] * count
-            )
-        return np.array(rows, dtype=np.float64).reshape(len(self.each), count)
-
-
-def check_file(path: Path) -> dict[int, bytes]:
-    """Refuse a DICOM file that is damaged in a way that GDCM would not see, or die of.
-
-    Returns:
-        The value of each tag that stands in no sequence.
-
-    Raises:
-        DataError: Its elements do not fill it, or it has not the pixels that it says.
-    """
-    return elements_of(path)[0]
-
-
-def elements_of(path: Path) -> tuple[dict[int, bytes], Frames]:
-    """Walk through a file, as `check_file`; give what it says of its frames, too.
-
-    Raises:
-        DataError: Its elements do not fill it, or it has not the pixels that it says.
-    """
-    data = path.read_bytes()
-    # Old archives leave the preamble out, and the transfer syntax with it.
-    begin = 132 if data[128:132] == b"DICM" else 0
-    if not begin and data[:2] not in (b"\x02\0", b"\x08\0"):
-        raise DataError("it is not DICOM")
-    found: dict[int, bytes] = {}
-    frames = Frames()
-    at = _Elements(data).walk(begin, len(data), found, group=2)
-    named = data[at + 4 : at + 6] in LONG | SHORT
-    syntax = found.get(SYNTAX, b"" if named else IMPLICIT.encode()).decode("ascii").rstrip(" \0")
-    if syntax in DEFLATED:
-        raise DataError("it is deflated; convert the series with dcm2niix")
-    form = _Elements(data, "big" if syntax == BIG else "little", syntax != IMPLICIT)
-    form.walk(at, len(data), found, frames=frames)
-    rows, columns, bits, samples = (
-        int.from_bytes(found.get(tag, b""), form.order) for tag in (ROWS, COLUMNS, BITS, SAMPLES)
-    )
-    count = int(found.get(FRAMES, b"").strip(b" \0") or 1)
-    size = rows * columns * count * (samples or 1) * bits // 8
-    if not 0 < size <= HEAVIEST:
-        raise DataError(f"it says that it has {times([columns, rows, count])} pixels")
-    if PIXELS in found and len(found[PIXELS]) != size + size % 2:  # lengths are even
-        raise DataError(f"it has {len(found[PIXELS]):,} bytes of pixels, not {size:,}")
-    return found, frames
 
 
 def _check_files(paths: Sequence[Path]) -> bool:

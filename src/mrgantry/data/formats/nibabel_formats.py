@@ -10,6 +10,7 @@ from warnings import catch_warnings, simplefilter
 
 import nibabel as nib
 import numpy as np
+from jaxtyping import Float
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.formats.stored import (
@@ -18,11 +19,13 @@ from mrgantry.data.formats.stored import (
     check_shape,
     check_slice_shape,
     promised,
+    times,
     unpacked,
 )
-from mrgantry.data.formats.text_headers import check_right_angles
+from mrgantry.data.formats.text_headers import SKEW, check_right_angles
 
 LONGEST_TAIL = 2**20  # bytes that an MGH file may hold behind its voxels
+UNLIKE = 0.02  # of a voxel's side, by which sform and pixdim may differ without a word
 MGH_TAGS = {-1, *range(1, 256)}
 
 
@@ -55,7 +58,29 @@ def read_nifti_slice(path: Path) -> Stored:
     return Stored(stored.array.transpose(order), affine, stored.simulated)
 
 
-def _read_nifti(path: Path, check: Callable[[Sequence[int]], None]) -> Stored:
+@_quiet()
+def read_nifti_volume(path: Path, number: int) -> Stored:
+    """Read one volume of a NIfTI file of several, as the Decathlon keeps its sequences.
+
+    Args:
+        path: The file.
+        number: Which volume, from 0.
+
+    Raises:
+        DataError: The file is not such, or has not as many.
+    """
+
+    def check(whole: Sequence[int]) -> None:
+        check_shape(whole[:3])
+        if len(whole) != 4 or number >= whole[3]:
+            raise DataError(f"it has the shape {times(whole)}, and no volume {number}")
+
+    return _read_nifti(path, check, number)
+
+
+def _read_nifti(
+    path: Path, check: Callable[[Sequence[int]], None], number: int | None = None
+) -> Stored:
     head = unpacked(path, 1024)
     kind = nib.Nifti2Image if int.from_bytes(head[:4], "little") in _BOTH_540 else nib.Nifti1Image
     # Unchecked first: nibabel would mend what shows that a header is damaged.
@@ -68,7 +93,8 @@ def _read_nifti(path: Path, check: Callable[[Sequence[int]], None]) -> Stored:
     size = promised(raw.get_data_shape(), raw.get_data_dtype(), int(raw.get_data_offset()), check)
     data = unpacked(path, size)
     check_length(len(data), size)
-    return _of_nibabel(kind.from_bytes(data))
+    image = kind.from_bytes(data)
+    return _of_nibabel(image if number is None else image.slicer[..., number])
 
 
 _BOTH_540 = (540, int.from_bytes((540).to_bytes(4, "big"), "little"))
@@ -141,12 +167,34 @@ def _of_nibabel(image: Any) -> Stored:
     with np.errstate(all="ignore"):  # what overflows is found by the check for infinity
         array = np.asarray(image.dataobj, dtype=np.float32)
     text = bytes(header["descrip"]) if "descrip" in header else b""
-    sideless = isinstance(header, nib.Nifti1Header) and not (
-        header["sform_code"] or header["qform_code"]
-    )
+    affine = np.asarray(image.affine, dtype=np.float64)
+    assumed = ""
+    if isinstance(header, nib.Nifti1Header):
+        assumed = _questions(header, affine)
     return Stored(
-        array.reshape((*array.shape, 1)[:3]),
-        np.asarray(image.affine, dtype=np.float64),
-        text.startswith(b"simulated"),
-        SIDELESS if sideless else "",
+        array.reshape((*array.shape, 1)[:3]), affine, text.startswith(b"simulated"), assumed
     )
+
+
+def _questions(header: nib.Nifti1Header, affine: Float[np.ndarray, "4 4"]) -> str:
+    """Say what a NIfTI header leaves open: where left is, or how large its voxels are.
+
+    Raises:
+        DataError: Its axes do not stand at right angles, so slices would be sheared.
+    """
+    if not (header["sform_code"] or header["qform_code"]):
+        return SIDELESS
+    if header["sform_code"] > 0:
+        steps = np.linalg.norm(affine[:3, :3], axis=0)
+        if steps.all() and np.isfinite(affine).all():
+            units = affine[:3, :3] / steps
+            if np.abs(units.T @ units - np.eye(3)).max() > SKEW:
+                raise DataError(
+                    "its axes do not stand at right angles (its sform shears it, as an affine "
+                    "registration does); resample it to an upright grid"
+                )
+        zooms = np.asarray(header.get_zooms()[:3], dtype=np.float64)
+        if not np.allclose(steps, zooms, rtol=UNLIKE):
+            said, meant = (times([f"{step:.3g}" for step in of]) for of in (zooms, steps))
+            return f"its voxels measure {meant} mm by its sform, and {said} mm by its pixdim"
+    return ""

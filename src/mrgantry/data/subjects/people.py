@@ -1,0 +1,172 @@
+"""Whose scans lie in a folder, and of which visit, by where it stands in the whole tree.
+
+A person who is taken for two can stand in two splits, and then nothing that is measured holds;
+two who are taken for one cost a little. So what stands below somebody's folder belongs to that
+person wherever it may, and what was assumed is said.
+"""
+
+import re
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass
+from itertools import pairwise
+from pathlib import Path
+
+from mrgantry.data.names import DATE, GRADES, rest_of, sequence_of, split_visit
+
+MOST_VISITS = 9  # of one person; more folders of unknown meaning in a folder are people
+# Folders that tell neither a person nor a visit; nor do those named like a sequence.
+CONTAINERS = re.compile(
+    r"anat(omical)?\d*|anat_\d+|structural|niftis?|nii|dicoms?|dcm|mr|mri|images?(tr|ts)?|raw|scans?"
+    r"|processed|original|modalities|sequences|imaging",
+    re.IGNORECASE,
+)
+# The names of visits, as folders below a person's, or above those of all people.
+VISIT = re.compile(
+    r"(ses|session|visit|tp|time|timepoint|scan|exam|study|mr|followup|follow-up|fu|baseline|bl|pre"
+    r"|post|before|after|preop|postop|pre-op|post-op|screening|day|week|month|year)[-_ ]?\d*"
+    r"|[vmytw]\d+|ses-\w+|(exam|study|session|visit|scan)[-_ ]\w|week-\d+(-\d+)?"
+    rf"|{DATE}|\d{{4}}[-_]\d\d?[-_]\d\d?|\d\d?[-_.]\d\d?[-_.]\d{{4}}|{DATE}[-_T]?\d{{4,6}}"
+    r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
+    r"|\d\d-\d\d-\d{4}-.*",  # a date and what the study is called, as TCIA has them
+    re.IGNORECASE,
+)
+# Folders of several people: what stands below them are people, elsewhere visits.
+GROUP = re.compile(
+    r"(site|center|centre|hospital|scanner|group|cohort|batch|disc|part)s?[-_ ]?\w{0,3}"
+    r"|controls?|patients|subjects|people|healthy|cases|volunteers|data(set)?s?|database"
+    r"|ad|mci|[el]mci|cn|nc|hc|ctl|ms|.*(training|validation|testing).*|train|test|val",
+    re.IGNORECASE,
+)
+# Names that are surely a person's.
+PERSON = re.compile(
+    r"(sub|subj|subject|pat|patient|pt|participant|proband|case|volunteer|vol|ixi|brats20\d\d_"
+    r"|p|s|id)[-_ ]?\d+|\d{3}_s_\d{4}|tcga-\w\w-\w{4}|brats\w*[-_].*\d+",
+    re.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Owner:
+    """Whose the scans of a folder are.
+
+    Attributes:
+        person: Who.
+        visit: Which visit, "" if nothing tells.
+        home: The folder of the person, below which all scans are theirs.
+        assumed: What was taken for granted, "" if nothing was.
+    """
+
+    person: str
+    visit: str
+    home: Path
+    assumed: str = ""
+
+
+class Tree:
+    """The folders between the one that was searched and those that hold scans.
+
+    Args:
+        root: The folder that was searched.
+        places: The folders that hold scans.
+        mixed: Those that hold several sequences, whatever they are called.
+    """
+
+    def __init__(self, root: Path, places: Iterable[Path], mixed: Collection[Path]) -> None:
+        self.root = root
+        self.mixed = mixed
+        self.below: dict[Path, set[str]] = defaultdict(set)  # the folders in each
+        for place in places:
+            for folder in (place, *place.parents):
+                if folder == root:
+                    break
+                self.below[folder.parent].add(folder.name)
+
+    def owner(self, place: Path) -> Owner:
+        """Say whose the scans of a folder are, and of which visit."""
+        folders = self._telling(place)
+        visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
+        if all(visits) or not any(visits):
+            if any(visits) and len(folders) > 1:
+                return Owner(folders[0].name, folders[1].name, folders[0])
+            return self._of_person(folders)
+        first = visits.index(True)
+        if first == 0:  # a folder a visit, and the people in each
+            rest = folders[visits.index(False) :]
+            owner = self._of_person(rest)
+            return Owner(owner.person, folders[0].name, owner.home, owner.assumed)
+        owner = self._of_person(folders[:first])
+        return Owner(owner.person, folders[first].name, owner.home)
+
+    def holds_people(self, place: Path, names: Iterable[str]) -> bool:
+        """Say whether the names of files in a folder tell people, rather than scans of one."""
+        folders = self._telling(place)
+        of_sequence = sequence_of(place) and not PERSON.fullmatch(rest_of(place))
+        if place == self.root or not self._tells(place) or of_sequence:
+            return True
+        if len(folders) > 1 and any(VISIT.fullmatch(folder.name) for folder in folders[1:]):
+            return False
+        return self._is_group(place, sorted(names))
+
+    def visit_above(self, place: Path) -> str:
+        """Give the visit that a folder of several people is of, "" if it is of none."""
+        names = [folder.name for folder in self._telling(place)]
+        return next((name for name in names if VISIT.fullmatch(name)), "")
+
+    def _telling(self, place: Path) -> list[Path]:
+        """List the folders above a place, and itself, that may tell a person or a visit."""
+        folders = [folder for folder in (place, *place.parents) if folder.is_relative_to(self.root)]
+        below = [folder for folder in reversed(folders) if folder != self.root]
+        return list(filter(self._tells, below)) or [(below or [self.root.resolve()])[-1]]
+
+    def _tells(self, folder: Path) -> bool:
+        # MPRAGE tells nobody; PD-001 may be a person with Parkinson's disease.
+        named = sequence_of(folder) and not rest_of(folder)
+        of_sequence = named and folder not in self.mixed
+        return not CONTAINERS.fullmatch(folder.name) and not of_sequence
+
+    def _of_person(self, folders: list[Path]) -> Owner:
+        """Find the person among folders of which none is named like a visit."""
+        for folder, child in pairwise(folders):
+            if not self._is_group(folder, sorted(self.below[child.parent]), child.name):
+                person, visit = split_visit(self._qualified(folders, folder))
+                assumed = f"{child.name} is taken for a visit of {folder.name}"
+                return Owner(person, visit or child.name, folder, assumed)
+        person, visit = split_visit(self._qualified(folders, folders[-1]))
+        return Owner(person, visit, folders[-1])
+
+    def _is_group(self, folder: Path, names: list[str], child: str = "") -> bool:
+        """Say whether a folder holds several people, whose names are those of folders or files.
+
+        Args:
+            folder: The folder.
+            names: Of what is in it.
+            child: The one of them that is asked about; any unless given.
+        """
+        name, asked = folder.name, child or names[0]
+        if name.lower() in GRADES or GROUP.fullmatch(name):
+            return True
+        if asked.isdigit():
+            return sum(other.isdigit() for other in names) > MOST_VISITS
+        if PERSON.fullmatch(name):
+            return False
+        if PERSON.fullmatch(asked) or split_visit(asked)[1] or len(names) > MOST_VISITS:
+            return True
+        siblings = [folder.parent / other for other in self.below[folder.parent] - {name}]
+        if _has_digit(rest_of(folder)):
+            return not siblings and len(names) > 1
+        # Names without numbers: those that recur in each folder are visits of whom it is.
+        recur = len(names) > 1 and all(names == sorted(self.below[other]) for other in siblings)
+        once_more = any(asked in self.below[other] for other in siblings)
+        return _has_digit(asked) or not siblings or (once_more and not recur)
+
+    @staticmethod
+    def _qualified(folders: list[Path], folder: Path) -> str:
+        """Name a person by its folder, and a bare number by the one above as well."""
+        at = folders.index(folder)
+        both = at > 0 and folder.name.isdigit()
+        return f"{folders[at - 1].name}-{folder.name}" if both else folder.name
+
+
+def _has_digit(text: str) -> bool:
+    return any(letter.isdigit() for letter in text)
