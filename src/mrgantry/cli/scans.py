@@ -130,9 +130,10 @@ def inspect(
     counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
     visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
     say(f"{visits}: {counts}. Look at {found.sheet}.")
-    chosen = {"--tumour-labels": [tumour_labels], "--person": [person], "--series": series or []}
-    given = [part for name, values in chosen.items() for v in values if v for part in (name, v)]
-    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)), *given)
+    given = [("--tumour-labels", tumour_labels), ("--person", person)]
+    given += [("--series", pattern) for pattern in series or ()]
+    options = [part for option in given if option[1] for part in option]
+    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)), *options)
 
 
 def prepare(

@@ -16,6 +16,7 @@ from mrgantry.common.tables import write_table
 from mrgantry.common.workers import each
 from mrgantry.data import cut
 from mrgantry.data.plan import NORMAL, SlicePlan
+from mrgantry.data.scan import doubt_mask
 from mrgantry.data.sheet import TILE, Tile, write_sheet
 from mrgantry.data.subjects import Subject, all_scans, find_subjects
 from mrgantry.data.volume import Volume, read_volume
@@ -196,6 +197,9 @@ def _brain(row: Seen, volume: Volume, mask: Volume | None) -> Bool[np.ndarray, "
         brain, row.brain = mask.voxels > 0.5, "mask"
         if not brain.any():
             raise DataError("its brain mask is empty.")
+        if doubt := doubt_mask(brain, volume):
+            row.assumed = "; ".join(filter(None, (row.assumed, doubt)))
+            brain, row.brain = cut.find_brain(volume)
     else:
         brain, row.brain = cut.find_brain(volume)
         if mask is not None:

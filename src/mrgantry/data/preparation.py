@@ -253,6 +253,8 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
+            if scan.assumed:
+                assumed[f"{visit.name}: {scan.assumed}"] = None
             for sequence, volume in zip(sequences, scan.volumes, strict=True):
                 if volume.assumed and not (plan.vouch_sides and volume.assumed == SIDELESS):
                     assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None

@@ -14,6 +14,8 @@ from mrgantry.data.resample import Grid, resample
 from mrgantry.data.subjects import Subject
 from mrgantry.data.volume import Volume, read_volume
 
+LEAST_BRAIN = 0.1  # of the head that a brain fills; lesions are less, brains a third or more
+
 
 @dataclass(frozen=True, eq=False)
 class Scan:
@@ -24,12 +26,14 @@ class Scan:
         brain: True inside the brain, or the head.
         brain_from: How it was found: "mask", "foreground" or "head".
         tumour: True inside the tumour; None if nobody mapped it.
+        assumed: What was taken for granted, "" if nothing was.
     """
 
     volumes: Sequence[Volume]
     brain: Bool[np.ndarray, "x y z"]
     brain_from: str
     tumour: Bool[np.ndarray, "x y z"] | None
+    assumed: str = ""
 
 
 def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Scan:
@@ -50,8 +54,10 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
                 f"its {sequence} lies on another grid than its {sequences[0]}; as channels they "
                 f"must share one. If they are registered, add --resample-to {sequences[0]}."
             )
-    if subject.mask:
-        brain, brain_from = _labels(subject.mask, volumes[0], grid), "mask"
+    mask = _labels(subject.mask, volumes[0], grid) if subject.mask else None
+    doubt = doubt_mask(mask, volumes[0]) if mask is not None and grid is None else ""
+    if mask is not None and not doubt:
+        brain, brain_from = mask, "mask"
     else:  # before resampling, which blurs the edge of a stripped brain into its background
         found = [cut.find_brain(volume) for volume in volumes]
         masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, found, strict=True)]
@@ -61,7 +67,28 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
     if not brain.any():
         raise DataError("its brain mask is empty.")
     tumour = _labels(subject.tumour, volumes[0], grid) if subject.tumour else None
-    return Scan(volumes, brain, brain_from, tumour)
+    return Scan(volumes, brain, brain_from, tumour, doubt)
+
+
+def doubt_mask(mask: Bool[np.ndarray, "x y z"], volume: Volume) -> str:
+    """Say why a mask is not that of the brain; "" if it may be.
+
+    Args:
+        mask: The mask, on the grid of the scan.
+        volume: The scan. One with a single intensity doubts nothing.
+    """
+    try:
+        head, _ = cut.find_brain(volume)
+    except DataError:
+        return ""
+    share = float(mask.sum()) / float(head.sum())
+    if not mask.any() or share > LEAST_BRAIN:
+        return ""
+    cm3 = float(mask.sum()) * float(np.prod(volume.spacing)) / 1000
+    return (
+        f"its mask holds {cm3:.1f} cm3, {share:.1%} of what stands out of the background, and was "
+        "not taken for one of the brain"
+    )
 
 
 def _grid(subject: Subject, first: Volume, plan: SlicePlan) -> Grid | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.names import ONLY_IF_ASKED, SEQUENCES, sequence_of
+from mrgantry.data.subjects.alike import with_alike_names
 from mrgantry.data.subjects.bids import bids_subjects
 from mrgantry.data.subjects.folders import folder_subjects
 from mrgantry.data.subjects.known import decathlon_subjects, oasis_subjects
@@ -66,8 +67,12 @@ def _by_layout(folder: Path, wanted: Wanted) -> list[Subject]:
         bids_subjects(folder, wanted)
         or oasis_subjects(folder)
         or decathlon_subjects(folder, wanted)
-        or folder_subjects(folder, wanted)
+        or _alike(folder_subjects(folder, wanted), wanted)
     )
+
+
+def _alike(subjects: list[Subject], wanted: Wanted) -> list[Subject]:
+    return subjects if wanted.person else with_alike_names(subjects)
 
 
 def _nothing_in(folder: Path, wanted: Wanted) -> str:

@@ -156,7 +156,8 @@ def _without_series_numbers(scans: list[NamedScan]) -> dict[str, str]:
 
 def _with_their_maps(visits: list[Visit]) -> list[Visit]:
     """Give masks and label maps that lie in a folder of their own to the scans they belong to."""
-    kept, maps = [], []
+    kept: list[Visit] = []
+    maps: list[Visit] = []
     for visit in visits:
         (kept if any(is_sequence(s.role) for s in visit.scans) else maps).append(visit)
     for alone in maps:

@@ -24,8 +24,8 @@ def by_patient(
         root: The folder that was searched.
     """
     patients = []
-    for theirs in scans:
-        ids = {scan.facts.patient for scan in theirs if is_sequence(scan.role)}
+    for files in scans:
+        ids = {scan.facts.patient for scan in files if is_sequence(scan.role)}
         patients.append(ids.pop() if len(ids) == 1 else "")
     if len(set(patients) - {""}) < 2:
         return list(subjects)

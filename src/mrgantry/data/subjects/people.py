@@ -85,6 +85,8 @@ class Tree:
     def owner(self, place: Path) -> Owner:
         """Say whose the scans of a folder are, and of which visit."""
         folders = self._telling(place)
+        while len(folders) > 1 and _is_group_name(folders[0].name):
+            folders = folders[1:]
         visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
         if all(visits) or not any(visits):
             if any(visits) and len(folders) > 1:
@@ -92,8 +94,7 @@ class Tree:
             return self._of_person(folders)
         first = visits.index(True)
         if first == 0:  # a folder a visit, and the people in each
-            rest = folders[visits.index(False) :]
-            owner = self._of_person(rest)
+            owner = self._of_person(folders[visits.index(False) :])
             return Owner(owner.person, folders[0].name, owner.home, owner.assumed)
         owner = self._of_person(folders[:first])
         return Owner(owner.person, folders[first].name, owner.home)
@@ -129,10 +130,10 @@ class Tree:
         """Find the person among folders of which none is named like a visit."""
         for folder, child in pairwise(folders):
             if not self._is_group(folder, sorted(self.below[child.parent]), child.name):
-                person, visit = split_visit(self._qualified(folders, folder))
+                person, visit = split_visit(self._qualified(folder))
                 assumed = f"{child.name} is taken for a visit of {folder.name}"
                 return Owner(person, visit or child.name, folder, assumed)
-        person, visit = split_visit(self._qualified(folders, folders[-1]))
+        person, visit = split_visit(self._qualified(folders[-1]))
         return Owner(person, visit, folders[-1])
 
     def _is_group(self, folder: Path, names: list[str], child: str = "") -> bool:
@@ -144,7 +145,7 @@ class Tree:
             child: The one of them that is asked about; any unless given.
         """
         name, asked = folder.name, child or names[0]
-        if name.lower() in GRADES or GROUP.fullmatch(name):
+        if _is_group_name(name):
             return True
         if asked.isdigit():
             return sum(other.isdigit() for other in names) > MOST_VISITS
@@ -160,12 +161,15 @@ class Tree:
         once_more = any(asked in self.below[other] for other in siblings)
         return _has_digit(asked) or not siblings or (once_more and not recur)
 
-    @staticmethod
-    def _qualified(folders: list[Path], folder: Path) -> str:
+    def _qualified(self, folder: Path) -> str:
         """Name a person by its folder, and a bare number by the one above as well."""
-        at = folders.index(folder)
-        both = at > 0 and folder.name.isdigit()
-        return f"{folders[at - 1].name}-{folder.name}" if both else folder.name
+        above = folder.parent
+        both = folder.name.isdigit() and above != self.root and self._tells(above)
+        return f"{above.name}-{folder.name}" if both else folder.name
+
+
+def _is_group_name(name: str) -> bool:
+    return name.lower() in GRADES or GROUP.fullmatch(name) is not None
 
 
 def _has_digit(text: str) -> bool:

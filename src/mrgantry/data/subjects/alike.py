@@ -1,0 +1,54 @@
+"""People whose names begin alike, and may be one: said, with the option that would join them."""
+
+import re
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from mrgantry.data.subjects.people import MOST_VISITS
+from mrgantry.data.subjects.subject import Subject
+
+# What a name begins with, up to its first number, where more follows: pat01 of pat01_a.
+BEGINNING = re.compile(r"(.*?\d+)[-_. ]+(?=\w)")
+
+
+def with_alike_names(subjects: Sequence[Subject]) -> list[Subject]:
+    """Remark on people whose names begin alike up to a number, but not like everybody's."""
+    remarks = {}
+    ids = sorted({subject.id for subject in subjects})
+    for names in alike_names(ids):
+        which = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        remarks[names[0]] = (
+            f"{which} are taken for {len(names)} people; if they are one, add "
+            f"--person '{person_pattern(names[0])}'"
+        )
+    said: set[str] = set()
+    remarked = []
+    for subject in subjects:
+        if subject.id in remarks and subject.id not in said:
+            said.add(subject.id)
+            remarked.append(replace(subject, remarks=(*subject.remarks, remarks[subject.id])))
+        else:
+            remarked.append(subject)
+    return remarked
+
+
+def alike_names(ids: Iterable[str]) -> list[list[str]]:
+    """Group ids that begin alike up to a number; what all share, or many, is no person's name.
+
+    >>> alike_names(["pat01_a", "pat01_b", "pat02_a"])
+    [['pat01_a', 'pat01_b']]
+    """
+    groups: dict[str, list[str]] = defaultdict(list)
+    for name in ids:
+        begun = BEGINNING.match(name)
+        groups[begun[1].lower() if begun else name.lower()].append(name)
+    if len(groups) < 2:
+        return []
+    return [names for names in groups.values() if 1 < len(names) <= MOST_VISITS]
+
+
+def person_pattern(name: str) -> str:
+    """Give the pattern for `--person` by which people are known by their first number."""
+    begun = BEGINNING.match(name)
+    return f"({re.sub(r'[0-9]+', r'[0-9]+', re.escape(begun[1] if begun else name))})"
