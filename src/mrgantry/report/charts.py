@@ -34,14 +34,12 @@ def score_bars(rows: Sequence[Sequence[Score]], looks: Looks) -> str:
         floor = scores[0]
         axes.axvspan(floor.floor_low, floor.floor_high, color=REAL, alpha=0.2, lw=0)
         axes.axvline(floor.floor, color=REAL, lw=1.4)
-        for y, one in enumerate(scores):
-            look = looks[one.synthetic]
-            axes.plot([one.low, one.high], [y, y], color=look.colour, lw=1.8)
-            axes.plot(one.value, y, look.mark, color=look.colour, ms=5, mew=0)
-        log_if_wide(
-            axes,
-            [floor.floor_low, *(end for one in scores for end in (one.low, one.high))],
-        )
+        for y, score in enumerate(scores):
+            look = looks[score.synthetic]
+            axes.plot([score.low, score.high], [y, y], color=look.colour, lw=1.8)
+            axes.plot(score.value, y, look.mark, color=look.colour, ms=5, mew=0)
+        ends = [end for score in scores for end in (score.low, score.high)]
+        log_if_wide(axes, [floor.floor_low, *ends])
         axes.set_ylim(lanes - 0.4, -0.6)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -72,14 +70,14 @@ def fidelity_against_diversity(
     )
     axes.add_patch(Rectangle((x.floor_low, y.floor_low), *box, fill=False, edgecolor=REAL, lw=0.8))
     axes.plot(x.floor, y.floor, "+", color=REAL, ms=9, mew=1.8)
-    of = {one.synthetic: one for one in diversity}
-    for one in fidelity:
-        other, look = of[one.synthetic], looks[one.synthetic]
-        axes.plot([other.low, other.high], [one.value] * 2, color=look.colour, lw=1.4)
-        axes.plot([other.value] * 2, [one.low, one.high], color=look.colour, lw=1.4)
-        axes.plot(other.value, one.value, look.mark, color=look.colour, ms=7, mew=0)
+    by_set = {score.synthetic: score for score in diversity}
+    for score in fidelity:
+        across, look = by_set[score.synthetic], looks[score.synthetic]
+        axes.plot([across.low, across.high], [score.value] * 2, color=look.colour, lw=1.4)
+        axes.plot([across.value] * 2, [score.low, score.high], color=look.colour, lw=1.4)
+        axes.plot(across.value, score.value, look.mark, color=look.colour, ms=7, mew=0)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, max([1.0, y.floor_high, *(one.high for one in fidelity)]) * 1.02)
+    axes.set_ylim(-0.02, max([1.0, y.floor_high, *(score.high for score in fidelity)]) * 1.02)
     axes.set_xlabel(f"{title_of(x.name)}: how varied →")
     axes.set_ylabel(f"{title_of(y.name)}: how plausible →")
     return svg(figure)

@@ -1,7 +1,7 @@
 """The page of the detection experiment: whether synthetic images help, and how far that goes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,10 @@ def write_detection(
         for over in ("share", "ratio")
     }
     main = detection.main
-    of_main, others = pairs(detection, main=True), pairs(detection, main=False)
+    main_pairs, other_pairs = pairs(detection, main=True), pairs(detection, main=False)
     page = render(
         "detection.html",
-        found=detection,
+        detection=detection,
         answer=answer(detection),
         simulated=detection.source == "simulated",
         learnt=[learnt(detection, arm) for arm in main],
@@ -73,9 +73,9 @@ def write_detection(
         rows=[row(detection, arm, (*TABLE, *CHOSEN)) for arm in main],
         other_rows=[row(detection, arm, TABLE) for arm in detection.arms if arm not in main],
         dots=charts.scores_of_arms(detection),
-        effects=[effects(detection, *pair) for pair in of_main],
-        other_effects=[effects(detection, *pair) for pair in others],
-        family=len(of_main),
+        effects=[effects(detection, *pair) for pair in main_pairs],
+        other_effects=[effects(detection, *pair) for pair in other_pairs],
+        family=len(main_pairs),
         unseen=unseen(detection),
         fewest_seeds=FEWEST_SEEDS,
         curves=[(over, charts.curves(detection, over)) for over, many in several.items() if many],
@@ -126,20 +126,20 @@ def shown(value: float | None, measure: str, sign: bool = False) -> str:
 
 def answer(detection: Detection) -> dict[str, str]:
     """Say in a sentence what the experiment found, and how sure that is."""
-    one = detection.answer
-    if one is None:
+    effect = detection.answer
+    if effect is None:
         return {
             "sentence": "No two of these conditions differ by synthetic images alone",
             "more": "",
         }
-    what = SUBJECT[one.one.condition, one.other.condition]
+    what = SUBJECT[effect.one.condition, effect.other.condition]
     words = {
         "helps": "helped",
         "hurts": "hurt",
         "not shown": "were not shown to help or hurt",
         "too few seeds": "were tried with too few seeds to tell",
     }
-    half = (one.high - one.low) / 2
+    half = (effect.high - effect.low) / 2
     more = {
         "helps": "The interval leaves out that they do nothing.",
         "hurts": "The interval leaves out that they do nothing.",
@@ -148,15 +148,15 @@ def answer(detection: Detection) -> dict[str, str]:
         "too few seeds": f"Another training answers otherwise, and fewer than {FEWEST_SEEDS} do "
         "not tell by how much: run it again with --seeds 3, which adds to these.",
     }
-    if one.verdict == "not shown" and (one.low > 0 or one.high < 0):
+    if effect.verdict == "not shown" and (effect.low > 0 or effect.high < 0):
         more["not shown"] = (
             "The interval leaves 0 out, but where several differences are looked at, chance gives "
-            f"one like this too easily: p = {one.p_holm:.2g} after Holm."
+            f"one like this too easily: p = {effect.p_holm:.2g} after Holm."
         )
     return {
-        "sentence": f"{what} {words[one.verdict]}: accuracy {points(one.value)} points, 95 % "
-        f"interval {points(one.low)} to {points(one.high)}",
-        "more": more[one.verdict],
+        "sentence": f"{what} {words[effect.verdict]}: accuracy {points(effect.value)} points, 95 % "
+        f"interval {points(effect.low)} to {points(effect.high)}",
+        "more": more[effect.verdict],
     }
 
 
@@ -172,7 +172,7 @@ def missable(half: float) -> str:
 
 def unseen(detection: Detection) -> str:
     """Say who has not seen the people of the test, as far as that is known."""
-    if all(one.subjects for one in detection.synthetic):
+    if all(synthetic.subjects for synthetic in detection.synthetic):
         return (
             "neither they nor the generator have seen" if detection.synthetic else "they never saw"
         )
@@ -184,9 +184,9 @@ def name_of(detection: Detection, arm: Arm) -> str:
     name = NAMES[arm.condition]
     if arm in detection.main:
         return name
-    if len({one.share for one in detection.arms}) > 1 and arm.condition != "synthetic alone":
+    if len({each.share for each in detection.arms}) > 1 and arm.condition != "synthetic alone":
         name += f", {arm.share:.0%} of subjects"
-    if arm.ratio is not None and len({one.ratio for one in detection.arms} - {None}) > 1:
+    if arm.ratio is not None and len({each.ratio for each in detection.arms} - {None}) > 1:
         name += f", ratio {arm.ratio:g}"
     return name
 
@@ -233,14 +233,14 @@ def row(detection: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, 
     """Write all scores of an arm."""
     cells = []
     for name in measures:
-        one = detection.score(arm, name)
+        score = detection.score(arm, name)
         cells.append(
             {
-                "value": shown(one.value, name),
-                "interval": f"{shown(one.low, name)} to {shown(one.high, name)}"
-                if one.low is not None
+                "value": shown(score.value, name),
+                "interval": f"{shown(score.low, name)} to {shown(score.high, name)}"
+                if score.low is not None
                 else "",
-                "seeds": " · ".join(shown(value, name) for value in one.seeds)
+                "seeds": " · ".join(shown(value, name) for value in score.seeds)
                 if name not in UNSPREAD
                 else "",
             }
@@ -290,11 +290,11 @@ def cell(effect: Effect) -> dict[str, str]:
     }
 
 
-def p_value(effect: Effect, before: str = "") -> str:
+def p_value(effect: Effect, prefix: str = "") -> str:
     """Write the adjusted p value; without a verdict there is none."""
     if effect.verdict == "too few seeds":
         return ""
-    return f"{before}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{before[:2]}< 0.001"
+    return f"{prefix}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{prefix[:2]}< 0.001"
 
 
 def galleries(detection: Detection) -> Iterator[dict[str, str]]:
@@ -311,7 +311,7 @@ def galleries(detection: Detection) -> Iterator[dict[str, str]]:
         }
 
 
-def images_of(data: SliceSet, rows: list[int]) -> Float16[np.ndarray, "n c h w"]:
+def images_of(data: SliceSet, rows: Sequence[int] | np.ndarray) -> Float16[np.ndarray, "n c h w"]:
     """Read some images, in the order of the rows."""
     kept = np.isin(np.arange(len(data)), rows)
     return data.where(kept).images[np.argsort(np.argsort(rows))]

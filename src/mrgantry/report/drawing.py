@@ -109,7 +109,8 @@ def svg(figure: Figure) -> str:
 
 def log_if_wide(axes: Any, values: Iterable[float]) -> None:
     """Draw x on a logarithmic scale where values of one sign differ by a large factor."""
-    least, most = min(some := list(values)), max(some)
+    numbers = list(values)
+    least, most = min(numbers), max(numbers)
     if least > 0 and most > WIDE * least:
         axes.set_xscale("log")
         few = (1, 2, 5) if most < 100 * least else (1, 3) if most < 1000 * least else (1,)

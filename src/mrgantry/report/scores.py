@@ -53,8 +53,8 @@ def evaluation(folder: Path) -> dict[str, Any]:
     sets = [measured.name for measured in facts.synthetic]
     drawn = looks(sets)
     kinds: Kinds = {}
-    for one in scores:
-        kinds.setdefault((one.name, one.features), {})[one.synthetic] = one
+    for score in scores:
+        kinds.setdefault((score.name, score.features), {})[score.synthetic] = score
     shown = {kind: of for kind, of in kinds.items() if kind[0] not in HIDDEN}
     return {
         "facts": facts,
@@ -86,12 +86,12 @@ def evaluation(folder: Path) -> dict[str, Any]:
 
 def answers(scores: Sequence[Score]) -> dict[str, Any]:
     """Lay the three answers out, a row each and a column a set."""
-    found = verdict.verdicts(scores)
+    set_verdicts = verdict.verdicts(scores)
     rows = []
     for asked in verdict.VERDICT_QUESTIONS:
         cells = []
-        for one in found:
-            said = getattr(one, asked.key)
+        for set_verdict in set_verdicts:
+            said = getattr(set_verdict, asked.key)
             cells.append(
                 {
                     "answer": said.answer,
@@ -100,19 +100,19 @@ def answers(scores: Sequence[Score]) -> dict[str, Any]:
                 }
             )
         rows.append({"question": asked.text, "cells": cells})
-    return {"sets": [one.set for one in found], "rows": rows}
+    return {"sets": [set_verdict.set for set_verdict in set_verdicts], "rows": rows}
 
 
 def questions(kinds: Kinds) -> Iterator[tuple[str, Kinds]]:
     """Sort scores under the questions that they answer."""
     for key, question in [*QUESTIONS.items(), ("", OTHER)]:
-        some = {
+        asked = {
             kind: of
             for kind, of in kinds.items()
             if (BY_NAME[kind[0]].question if kind[0] in BY_NAME else "") == key
         }
-        if some:
-            yield question, some
+        if asked:
+            yield question, asked
 
 
 def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
@@ -157,11 +157,11 @@ def badge_of(score: Score) -> dict[str, str]:
 
 def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
     """Count the verdicts, worse first."""
-    found = [badge_of(score) for score in scores if score is not None]
-    found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
-    words = {one["word"]: one for one in found}
-    counts = Counter(one["word"] for one in found)
-    return [one | {"count": counts[word]} for word, one in words.items()]
+    badges = [badge_of(score) for score in scores if score is not None]
+    badges.sort(key=lambda badge: list(SIGNS).index(badge["kind"]))
+    words = {badge["word"]: badge for badge in badges}
+    counts = Counter(badge["word"] for badge in badges)
+    return [badge | {"count": counts[word]} for word, badge in words.items()]
 
 
 def row(score: Score) -> dict[str, str]:
@@ -198,39 +198,41 @@ def read_differences(folder: Path) -> list[ScoreDifference]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["score"] not in HIDDEN]
     numbers = [{key: float(line[key] or "nan") for key in VALUES} for line in lines]
-    return [ScoreDifference(**line | found) for line, found in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
+    return [ScoreDifference(**line | values) for line, values in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
 
 
-def told_apart(found: Sequence[ScoreDifference], sets: Sequence[str]) -> dict[str, Any]:
+def told_apart(differences: Sequence[ScoreDifference], sets: Sequence[str]) -> dict[str, Any]:
     """Say in which scores sets differ by more than chance, and which is nearer to the best."""
     by_kind: dict[tuple[str, str], list[ScoreDifference]] = {}
-    for one in found:
-        by_kind.setdefault((one.score, one.features), []).append(one)
-    clear = {kind: some for kind, some in by_kind.items() if any(one.nearer for one in some)}
+    for difference in differences:
+        by_kind.setdefault((difference.score, difference.features), []).append(difference)
+    larger = [difference for difference in differences if difference.nearer]
+    clear = {(difference.score, difference.features) for difference in larger}
     return {
         "rows": [
             {
                 "title": title_of(*kind),
                 "anchor": anchor_of(kind[0]),
-                "cells": [list(ahead(name, some)) for name in sets],
+                "cells": [list(ahead(name, of_kind)) for name in sets],
             }
-            for kind, some in clear.items()
+            for kind, of_kind in by_kind.items()
+            if kind in clear
         ],
         "unclear": [title_of(*kind) for kind in by_kind if kind not in clear],
-        "pairs": len(found),
-        "larger": sum(bool(one.nearer) for one in found),
-        "expected": f"{CHANCE * len(found):.2g}",
+        "pairs": len(differences),
+        "larger": len(larger),
+        "expected": f"{CHANCE * len(differences):.2g}",
     }
 
 
-def ahead(name: str, some: Sequence[ScoreDifference]) -> Iterator[dict[str, str]]:
+def ahead(name: str, differences: Sequence[ScoreDifference]) -> Iterator[dict[str, str]]:
     """List the sets that one is clearly nearer to the best than, and by how much."""
-    for one in some:
-        if one.nearer == name:
-            ends = sorted((abs(one.low), abs(one.high)))
+    for difference in differences:
+        if difference.nearer == name:
+            ends = sorted((abs(difference.low), abs(difference.high)))
             yield {
-                "than": one.other if name == one.one else one.one,
-                "by": number(abs(one.value)),
+                "than": difference.other if name == difference.one else difference.one,
+                "by": number(abs(difference.value)),
                 "interval": between(*ends),
             }
 
@@ -248,7 +250,7 @@ def keys(drawn: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
 def bars(question: str, kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> dict[str, str]:
     """Draw the scores under one question; those that are no numbers are left out."""
     finite = [
-        [one for one in of.values() if isfinite(one.value) and isfinite(one.floor)]
+        [score for score in of.values() if isfinite(score.value) and isfinite(score.floor)]
         for of in kinds.values()
     ]
     rows = [scores for scores in finite if scores]

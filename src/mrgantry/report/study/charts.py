@@ -50,13 +50,13 @@ def lanes(analysis: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> 
     """Give the rows of one block: its readers by group, then the means."""
     mine = sorted(
         (reading for reading in analysis.readings if reading.block == block),
-        key=lambda one: list(drawn).index(one.group),
+        key=lambda reading: list(drawn).index(reading.group),
     )
-    rows = [_lane(one.reader, one, drawn[one.group]) for one in mine]
+    rows = [_lane(reading.reader, reading, drawn[reading.group]) for reading in mine]
     if len(mine) < 2:
         return rows
     means = sorted(
-        (mean for mean in analysis.means if mean.block == block), key=lambda one: not one.group
+        (mean for mean in analysis.means if mean.block == block), key=lambda mean: not mean.group
     )
     return rows + [
         _mean(mean, drawn[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
@@ -67,11 +67,11 @@ def lanes(analysis: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> 
 def lanes_of_blocks(analysis: Analysis) -> list[Lane]:
     """Give a row for each block, of the one reader or of the mean over readers."""
     alone, look = len(analysis.readers) == 1, DrawingStyle(INK, "D", "◆")
-    of = {one.block: one for one in (analysis.readings if alone else ())}
+    own = {reading.block: reading for reading in (analysis.readings if alone else ())}
     means = {mean.block: mean for mean in analysis.means if not mean.group}
     blocks = (*analysis.blocks, ALL) if len(analysis.blocks) > 1 else analysis.blocks
     if alone:
-        return [_lane(block or "all blocks", of[block], look) for block in blocks if block in of]
+        return [_lane(block or "all blocks", own[block], look) for block in blocks if block in own]
     return [
         _mean(means[block], look)._replace(label=block or "all blocks")
         for block in blocks
@@ -115,13 +115,13 @@ def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float) -> str:
     for number, ((name, rows), height) in enumerate(zip(panels.items(), heights, strict=True)):
         top -= extra + height
         pair = axes[2 * number : 2 * number + 2]
-        for side, one in enumerate(pair):
+        for side, panel in enumerate(pair):
             place = (left + side * (width + GAP), top / total, width, height / total)
-            one.set_position(place)
+            panel.set_position(place)
         _accuracy_panel(pair[0], rows, margin)
         _rates_panel(pair[1], rows)
-        for one in pair:
-            _dress(one, rows, last=number == len(panels) - 1)
+        for panel in pair:
+            _dress(panel, rows, last=number == len(panels) - 1)
         pair[1].tick_params(labelleft=False)
         if name:
             pair[0].text(0, 1.02, name, transform=pair[0].transAxes, weight="bold", va="bottom")
@@ -193,11 +193,11 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyl
         x, y = PER_CENT * norm.cdf(at), PER_CENT * norm.cdf(at + d_prime)
         axes.annotate(f"d′ = {d_prime}", (x, y), color=FAINT_INK, fontsize=7.5, ha="center",
                       va="center", bbox={"fc": "#fbfcfc", "ec": "none", "pad": 0.8})  # fmt: skip
-    for number, one in enumerate(readings):
-        if one.fool_rate.value is None or one.real_recall.value is None:
+    for number, reading in enumerate(readings):
+        if reading.fool_rate.value is None or reading.real_recall.value is None:
             continue
-        look = drawn[one.group]
-        x, y = PER_CENT * one.fool_rate.value, PER_CENT * one.real_recall.value
+        look = drawn[reading.group]
+        x, y = PER_CENT * reading.fool_rate.value, PER_CENT * reading.real_recall.value
         axes.plot(x, y, look.mark, color=look.colour, ms=6.5, mew=0, alpha=0.85)
         if len(readings) <= FEW:
             axes.annotate(str(number + 1), (x, y), (4, 4), textcoords="offset points", fontsize=8)
@@ -213,19 +213,18 @@ def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) ->
     """Draw the ROC of signed confidence, a line a reader."""
     figure, (axes,) = blank(4.6, 4.4)
     axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))
-    known = [reading for reading in readings if reading.roc]
-    several = len({one.group for one in known}) > 1
-    own = looks([one.reader for one in known])
-    for one in known:
-        look = drawn[one.group] if several or len(known) > len(LOOKS) else own[one.reader]
-        assert one.roc is not None
-        x, y = (
-            [PER_CENT * getattr(p, key) for p in one.roc.points] for key in ("false_alarm", "hit")
-        )
-        axes.plot(x, y, color=look.colour, lw=1.3, ls=own[one.reader].dash, marker=look.mark,
+    scored = [reading for reading in readings if reading.roc]
+    several = len({reading.group for reading in scored}) > 1
+    own = looks([reading.reader for reading in scored])
+    for reading in scored:
+        look = drawn[reading.group] if several or len(scored) > len(LOOKS) else own[reading.reader]
+        assert reading.roc is not None
+        x = [PER_CENT * point.false_alarm for point in reading.roc.points]
+        y = [PER_CENT * point.hit for point in reading.roc.points]
+        axes.plot(x, y, color=look.colour, lw=1.3, ls=own[reading.reader].dash, marker=look.mark,
                   ms=3.5, mew=0, alpha=0.9,
-                  label=f"{one.reader}: {one.roc.auc.value:.2f}")  # fmt: skip
-    if len(known) <= FEW:
+                  label=f"{reading.reader}: {reading.roc.auc.value:.2f}")  # fmt: skip
+    if len(scored) <= FEW:
         axes.legend(loc="lower right", fontsize=7.5, title="area under the curve",
                     title_fontsize=7.5, handlelength=3)  # fmt: skip
     axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="synthetic called real, %",

@@ -82,7 +82,7 @@ def checklist(
     titles: tuple[tuple[str, tuple[str, ...]], ...], texts: Mapping[int, str]
 ) -> list[ChecklistItem]:
     """Fill a checklist in."""
-    lines = [(section, title) for section, some in titles for title in some]
+    lines = [(section, title) for section, section_titles in titles for title in section_titles]
     return [
         ChecklistItem(section, number, title, texts.get(number, ""))
         for number, (section, title) in enumerate(lines, 1)
@@ -205,7 +205,7 @@ def _splits(about: StudyFacts) -> list[str]:
 
 
 def _disjoint(about: StudyFacts) -> str:
-    trained = {one.training_subjects for block in about.blocks for one in block.synthetic}
+    trained = {source.training_subjects for block in about.blocks for source in block.synthetic}
     named = "Subjects, as they are named, never cross a split."
     if 0 in trained:
         return f"{named} Whom a generator has seen is unknown in part."
@@ -234,20 +234,21 @@ def _agreement(analysis: Analysis) -> str:
 
 
 def _power(analysis: Analysis) -> str:
-    one = analysis.readings[0].equivalence
+    equivalence = analysis.readings[0].equivalence
     return (
-        f"With {one.n} answers, a reader who guesses is shown to guess to within "
-        f"{points(one.margin)} with a chance of {percent(one.power)}; from {one.needed} on it "
-        "stays above 80 %. How the number was chosen is to be filled by you."
+        f"With {equivalence.n} answers, a reader who guesses is shown to guess to within "
+        f"{points(equivalence.margin)} with a chance of {percent(equivalence.power)}; from "
+        f"{equivalence.needed} on it stays above 80 %. "
+        "How the number was chosen is to be filled by you."
     )
 
 
 def _robustness(cues: Mapping[str, dict[str, object]]) -> str:
-    told = [str(audit["block"]) for audit in audits(cues) if audit["beats_chance"]]
+    blocks = [str(audit["block"]) for audit in audits(cues) if audit["beats_chance"]]
     if not cues:
         return ""
-    if told:
-        return f"A classifier told images by trivial cues alone, in: {', '.join(told)}."
+    if blocks:
+        return f"A classifier told images by trivial cues alone, in: {', '.join(blocks)}."
     return "A classifier did not tell images by trivial cues alone better than chance."
 
 

@@ -55,13 +55,13 @@ def write_study(
     page = render(
         "study/page.html",
         about=about,
-        found=analysis,
+        analysis=analysis,
         command=command,
         word=about.protocol.synthetic_word,
         **head(about, answers, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),
         tumour=study_tables.tumour_tables(analysis),
-        printed=[study_tables.printed_table(one, analysis.margin) for one in printed],
+        printed=[study_tables.printed_table(table, analysis.margin) for table in printed],
         charts=drawn,
         **tables(analysis),
         **images(about, answers, pictures or {}),
@@ -144,14 +144,14 @@ def _alone(reading: Reading, word: str) -> dict[str, Any]:
 
 
 def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict[str, Any]:
-    passed = sum(one.equivalence.verdict == "pass" for one in mine)
+    passed = sum(reading.equivalence.verdict == "pass" for reading in mine)
     return {
         "finding": words.finding_of_many(many, mine, margin),
         "lean": "",
         "fool_rate": words.mean_share(many.fool_rate),
         "real_recall": words.mean_share(many.real_recall),
-        "d_prime": words.spread(one.detection.d_prime.value for one in mine),
-        "criterion": words.spread(one.detection.criterion.value for one in mine),
+        "d_prime": words.spread(reading.detection.d_prime.value for reading in mine),
+        "criterion": words.spread(reading.detection.criterion.value for reading in mine),
         "accuracy": words.mean_share(many.accuracy),
         "equivalence": f"{passed} of {len(mine)} pass",
     }
@@ -202,15 +202,15 @@ def inverted(analysis: Analysis) -> Iterator[str]:
 
 def power(analysis: Analysis) -> str:
     """Say how well the study could have shown that readers guess."""
-    some = [reading.equivalence for reading in analysis.readings if reading.block != ALL]
-    least, most = min(some, key=lambda one: one.n), max(some, key=lambda one: one.n)
+    tests = [reading.equivalence for reading in analysis.readings if reading.block != ALL]
+    least, most = min(tests, key=lambda test: test.n), max(tests, key=lambda test: test.n)
     margin = words.points(analysis.margin)
     count = f"{most.n:,}" if least.n == most.n else f"{least.n:,} to {most.n:,}"
-    low, high = sorted(words.percent(one.power) for one in (least, most))
+    low, high = sorted(words.percent(test.power) for test in (least, most))
     chance = high if low == high else f"{low} to {high}"
     each = " for a reader and block" if len(analysis.blocks) > 1 else " of each reader"
     return (
-        f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
+        f"With {count} answers{each if len(tests) > 1 else ''}, the chance to show that somebody "
         f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
         "on it stays above 80\u00a0%."
     )
@@ -233,7 +233,7 @@ def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict
     main = blocks if blocks and (alone or rows > MOST) else per_block
     last = words.readings_of(analysis, words.parts(analysis)[-1])
     points = [reading for reading in analysis.readings if reading.block] if alone else last
-    scored = [one for one in last if one.roc]
+    scored = [reading for reading in last if reading.roc]
     return {
         "accuracy": study_charts.shares_chart(main, analysis.margin),
         "blocks_alone": blocks is not None and not alone and rows > MOST,

@@ -36,10 +36,10 @@ def confusion_table(analysis: Analysis, protocol: Protocol) -> dict[str, Any]:
         columns = list(RATES)
     left_out = any(reading.confusion.undecided for reading in analysis.readings)
     rows = [
-        _counts(one, analysis, layout, left_out)
+        _counts(reading, analysis, layout, left_out)
         for block in words.parts(analysis)
-        for one in _sorted(words.readings_of(analysis, block), layout)
-        if block or one.block == ALL
+        for reading in _sorted(words.readings_of(analysis, block), layout)
+        if block or reading.block == ALL
     ]
     return {
         "layout": layout,
@@ -154,12 +154,12 @@ def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dic
         }
     rr, rs, sr, ss = row.counts
     counts = Confusion(rr=rr, rs=rs, sr=sr, ss=ss)
-    found = detection(counts)
+    detected = detection(counts)
     equal = equivalence(counts.right, counts.n, margin)
     said = words.finding_of(balanced_accuracy(counts).value, chance_test(counts), equal)
     return values | {
-        "d_prime": words.figure(found.d_prime),
-        "criterion": words.figure(found.criterion),
+        "d_prime": words.figure(detected.d_prime),
+        "criterion": words.figure(detected.criterion),
         "verdict": f"{said.word}; equivalence: {equal.verdict}",
     }
 
