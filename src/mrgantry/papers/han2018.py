@@ -156,10 +156,12 @@ STUDY = Reproduction(
         # All DCGANs first, as printed.
         blocks=tuple(
             StudyBlock(
-                name=one.models[gan].label, image_type=one.name, models=(one.models[gan].name,)
+                name=image_type.models[gan].label,
+                image_type=image_type.name,
+                models=(image_type.models[gan].name,),
             )
             for gan in (0, 1)
-            for one in _TYPES
+            for image_type in _TYPES
         ),
         seats=(Seat(paper="an expert physician"),),
         printed=(PRINTED,),
