@@ -207,9 +207,9 @@ def compare(
             say(f"{number}/{len(trials)}  {what}: {trial.recipe.images:,} images")
             trial.go(slices, budget.terms, floors)
         if number % len(chosen) == 0:
-            found = gather_comparison(real, budget, trials[:number], command)
-            write_comparison(out, found)
-    return found
+            comparison = gather_comparison(real, budget, trials[:number], command)
+            write_comparison(out, comparison)
+    return comparison
 
 
 def trials_of(out: Path, budget: Budget, seeds: int) -> list[ComparisonRun]:
@@ -286,7 +286,7 @@ def gather_comparison(
     spreads = []
     for recipe in terms.recipes:
         mine = [trial for trial in trials if trial.recipe.name == recipe.name and not trial.failed]
-        scores = {one.recipe.seed: read_scores(one.folder / "scores") for one in mine}
+        scores = {trial.recipe.seed: read_scores(trial.folder / "scores") for trial in mine}
         spreads += spread_of(recipe.name, scores)
     return Comparison(
         command=command,

@@ -98,9 +98,9 @@ def amount(study: Reproduction) -> str:
     models = study.models()
     lengths = sorted({model.trained.images for _, model in models})
     each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
-    drawn = [study.samples * len(one.plan.channels) * one.plan.size**2 for one, _ in models]
-    few = counted(len(models), "network")
-    size = sum(drawn) * BYTES / 1e9
+    plans = [image_type.plan for image_type, _ in models]
+    pixels = study.samples * sum(len(plan.channels) * plan.size**2 for plan in plans)
+    few, size = counted(len(models), "network"), pixels * BYTES / 1e9
     return (
         f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
         f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
@@ -127,19 +127,19 @@ def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
             partial(prepare, work.cohort, slices, image_type.plan),
             partial(check_slices, work, image_type),
         )
-    for one in work.study.image_types:
-        for model in one.models:
-            yield from steps_of(work, one, model)
-        for folder, only, models in work.scores(one):
+    for image_type in work.study.image_types:
+        for model in image_type.models:
+            yield from steps_of(work, image_type, model)
+        for folder, only, models in work.scores(image_type):
             yield Step(
                 f"Measuring {', '.join(model.label for model in models)}",
-                partial(measured, work, one, folder, models),
-                partial(measure, work, one, folder, only, models),
+                partial(measured, work, image_type, folder, models),
+                partial(measure, work, image_type, folder, only, models),
             )
         yield Step(
-            f"Writing {work.page(one)}",
-            partial(written, work, one),
-            partial(write_page, work, one),
+            f"Writing {work.page(image_type)}",
+            partial(written, work, image_type),
+            partial(write_page, work, image_type),
         )
     yield from last_steps(work, say)
 
@@ -275,7 +275,8 @@ def experimented(work: Work) -> bool:
     if not (work.detection / "detection.html").is_file():
         return False
     marks = [read_about(place).fingerprint for place in detected_with(work)[1]]
-    return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
+    sets = read_detection(work.detection).synthetic
+    return [synthetic.fingerprint for synthetic in sets] == marks
 
 
 def experiment(work: Work, say: Callable[[str], None]) -> None:
@@ -286,7 +287,7 @@ def experiment(work: Work, say: Callable[[str], None]) -> None:
     missing = work.missing(work.detection)
     missing.unlink(missing_ok=True)
     try:
-        found = detect(
+        detection = detect(
             real,
             work.detection,
             synthetic,
@@ -299,7 +300,7 @@ def experiment(work: Work, say: Callable[[str], None]) -> None:
     except (DataError, RecipeError, RunError) as error:
         write_json(missing, {"reason": str(error)})
         return
-    write_detection(work.detection, found, asked.printed)
+    write_detection(work.detection, detection, asked.printed)
 
 
 # --- readers --------------------------------------------------------------------------
@@ -343,17 +344,17 @@ def score_answers(work: Work) -> None:
     folder, missing = work.out / "study", work.missing(work.scored)
     missing.unlink(missing_ok=True)
     try:
-        found = score(folder, work.scored, key=work.key)
+        scored = score(folder, work.scored, key=work.key)
     except DataError as error:  # the key lies elsewhere, or is another study's
         write_json(missing, {"reason": str(error)})
         return
     write_study(
         work.scored,
-        found.study,
-        found.answers,
-        found.analysis,
+        scored.study,
+        scored.answers,
+        scored.analysis,
         work.study.reading.printed,
-        pictures=found.pictures,
+        pictures=scored.pictures,
         command=command_line("study score", folder, work.scored, key=work.key),
     )
 

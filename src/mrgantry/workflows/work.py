@@ -170,16 +170,14 @@ def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
     """Give the blocks of the reader study, each with why it cannot be read; "" if it can."""
     reading = work.study.reading
     assert reading is not None
-    models = {model.name: (one, model) for one, model in work.study.models()}
+    models = {model.name: (image_type, model) for image_type, model in work.study.models()}
     for block in reading.blocks:
         pairs = [models[name] for name in block.models]
         real = work.slices(pairs[0][0])
         sources = Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
-        lacking = [model.label for one, model in pairs if not work.sets(one, model)]
-        if lacking:
-            yield sources, f"{' and '.join(lacking)} diverged."
-        else:
-            yield sources, unfit(sources, reading.protocol)
+        lacking = [model.label for image_type, model in pairs if not work.sets(image_type, model)]
+        diverged = f"{' and '.join(lacking)} diverged." if lacking else ""
+        yield sources, diverged or unfit(sources, reading.protocol)
 
 
 def unfit(sources: Sources, protocol: Protocol) -> str:
@@ -195,6 +193,8 @@ def detected_with(work: Work) -> tuple[Path, list[Path]]:
     """Give the real set of the detection experiment, and its synthetic sets."""
     assert work.study.detection is not None
     name = work.study.detection.image_type
-    one = next(each for each in work.study.image_types if each.name == name)
-    drawn = [work.used(one, model) for model in one.models if work.sets(one, model)]
-    return work.slices(one), drawn
+    image_type = next(each for each in work.study.image_types if each.name == name)
+    drawn = [
+        work.used(image_type, model) for model in image_type.models if work.sets(image_type, model)
+    ]
+    return work.slices(image_type), drawn
