@@ -202,14 +202,14 @@ def recipes(
         ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
         [
             (
-                f"{family}-SIZE" if str(some[0].size) in some[0].name else family,
-                " ".join(map(str, dict.fromkeys(one.size for one in some))),
-                " ".join(dict.fromkeys(one.variant or "" for one in some)),
-                some[0].network.kind,
-                some[0].objective,
-                f"{max(one.images for one in some if one.variant == some[0].variant):,}",
-                str(some[0].batch),
+                f"{family}-SIZE" if str(group[0].size) in group[0].name else family,
+                " ".join(map(str, dict.fromkeys(member.size for member in group))),
+                " ".join(dict.fromkeys(member.variant or "" for member in group)),
+                group[0].network.kind,
+                group[0].objective,
+                f"{max(member.images for member in group if member.variant == group[0].variant):,}",
+                str(group[0].batch),
             )
-            for family, some in families.items()
+            for family, group in families.items()
         ],
     )

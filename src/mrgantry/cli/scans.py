@@ -86,11 +86,11 @@ def inspect(
     """
     from mrgantry.data import inspect
 
-    found = inspect(
+    inspection = inspect(
         scans, out, sequence or (), tumour_labels, person, workers=workers, cluster=cluster
     )
     kinds: dict[tuple[str, ...], list[str]] = {}
-    for visit in found.visits:
+    for visit in inspection.visits:
         kind = (
             " ".join(visit.subject.scans),
             *_common(visit.rows, ("shape", "spacing_mm", "axes", "brain")),
@@ -101,19 +101,19 @@ def inspect(
         ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
         [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
     )
-    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.remarks]
-    problems = [f"{v.subject.name} {told}" for v in found.visits for told in v.problems]
-    say_some("Assumed", remarks, found.table)
-    say_some("Wrong", problems, found.table)
-    if found.unused:
-        few = ", ".join(str(path.relative_to(scans)) for path in found.unused[:3])
-        say(f"Not used, {len(found.unused)} (names that tell nothing, second copies): {few}.")
-    say(f"{found.table} lists every file.")
-    people = len({visit.subject.id for visit in found.visits})
-    counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
-    visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
-    say(f"{visits}: {counts}. Look at {found.sheet}.")
-    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)))
+    remarks = [f"{v.subject.name} {remark}" for v in inspection.visits for remark in v.remarks]
+    problems = [f"{v.subject.name} {problem}" for v in inspection.visits for problem in v.problems]
+    say_some("Assumed", remarks, inspection.table)
+    say_some("Wrong", problems, inspection.table)
+    if inspection.unused:
+        few = ", ".join(str(path.relative_to(scans)) for path in inspection.unused[:3])
+        say(f"Not used, {len(inspection.unused)} (names that tell nothing, second copies): {few}.")
+    say(f"{inspection.table} lists every file.")
+    people = len({visit.subject.id for visit in inspection.visits})
+    counts = ", ".join(f"{name} of {count}" for name, count in inspection.counts.items())
+    visits = f"{people} people, {len(inspection.visits)} visits" if people > 1 else "One person"
+    say(f"{visits}: {counts}. Look at {inspection.sheet}.")
+    say_next("prepare", scans, "slices", "--sequence", next(iter(inspection.counts)))
 
 
 def prepare(

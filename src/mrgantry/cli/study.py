@@ -168,17 +168,17 @@ def score(
         from mrgantry.report.study import write_study
         from mrgantry.study.statistics.score import score
 
-        found = score(study, out, key=key, database=_place(database), seed=seed)
+        scored = score(study, out, key=key, database=_place(database), seed=seed)
         write_study(
             out,
-            found.study,
-            found.answers,
-            found.analysis,
-            printed(found.study.about.protocol.name),
-            pictures=found.pictures,
+            scored.study,
+            scored.answers,
+            scored.analysis,
+            printed(scored.study.about.protocol.name),
+            pictures=scored.pictures,
             command=command_line("study score", study, out, key=key, seed=seed),
         )
-    head, rows = _summary(found.analysis)
+    head, rows = _summary(scored.analysis)
     print_table(head, rows)
     say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
 
@@ -260,10 +260,10 @@ def _readers(words: list[str]) -> "list[Reader]":
     """Take names, and tables of readers."""
     from mrgantry.study.study import Reader, read_readers
 
-    found: list[Reader] = []
+    readers: list[Reader] = []
     for word in words:
-        found += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
-    return found
+        readers += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
+    return readers
 
 
 def _place(database: str | None) -> str | Path | None:
