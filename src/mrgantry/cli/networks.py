@@ -71,10 +71,7 @@ def sample(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            help="Of a flow, how to draw: steps=40, method=heun, guidance=2.",
-        ),
+        typer.Option("--set", help="Of a flow, how to draw: steps=40, method=heun, guidance=2."),
     ] = None,
 ) -> None:
     """Draw a set of synthetic slices from a run."""

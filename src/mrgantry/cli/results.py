@@ -24,8 +24,7 @@ def evaluate(
     ] = None,
     features: Features = None,
     groups: Annotated[
-        str,
-        typer.Option(help="Column, such as tumour, whose values the t-SNE map shows apart."),
+        str, typer.Option(help="Column, such as tumour, whose values the t-SNE map shows apart.")
     ] = "",
     maps: Annotated[bool, typer.Option(help="Lay the images out by t-SNE, for the report.")] = True,
     draws: Annotated[
@@ -165,8 +164,7 @@ def select(
         Path, typer.Option(help="Set of real slices; only its split 'train' is used.")
     ],
     keep: Annotated[
-        float,
-        typer.Option(help="Share of real slices that the limit of the distance lets pass."),
+        float, typer.Option(help="Share of real slices that the limit of the distance lets pass.")
     ] = 0.95,
     label: Annotated[
         str | None,

@@ -37,8 +37,7 @@ def simulate(
         ),
     ] = 1,
     twins: Annotated[
-        bool,
-        typer.Option("--twins", help="Scan each person with a tumour once more, without it."),
+        bool, typer.Option("--twins", help="Scan each person with a tumour once more, without it.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,

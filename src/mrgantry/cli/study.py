@@ -13,6 +13,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
+    from mrgantry.study.statistics.measured import Proportion
     from mrgantry.study.statistics.results import Analysis
     from mrgantry.study.study import Reader
 
@@ -279,19 +280,15 @@ def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...
     for reading in analysis.readings:
         if reading.block == "" and len(analysis.blocks) > 1:
             continue
-        sensitivity, fooled, recall = (
-            reading.detection.d_prime,
-            reading.fool_rate,
-            reading.real_recall,
-        )
+        sensitivity = reading.detection.d_prime.value
         rows.append(
             (
                 reading.reader,
                 reading.block,
                 f"{reading.accuracy.k}/{reading.accuracy.n}",
-                _share(fooled.value, fooled.wilson.low, fooled.wilson.high),
-                _share(recall.value, recall.wilson.low, recall.wilson.high),
-                "" if sensitivity.value is None else f"{sensitivity.value:.2f}",
+                _share(reading.fool_rate),
+                _share(reading.real_recall),
+                "" if sensitivity is None else f"{sensitivity:.2f}",
                 finding(reading).word,
             )
         )
@@ -307,7 +304,8 @@ def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...
     return head, rows
 
 
-def _share(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None or low is None or high is None:
+def _share(proportion: "Proportion") -> str:
+    value, ends = proportion.value, proportion.wilson
+    if value is None or ends.low is None or ends.high is None:
         return "none"
-    return f"{value:.0%} ({low:.0%} to {high:.0%})"
+    return f"{value:.0%} ({ends.low:.0%} to {ends.high:.0%})"

@@ -226,11 +226,7 @@ def _share_right(kind: str, chosen: bool = False) -> Callable[[Truth, Answers], 
     """Make accuracy ("all"), sensitivity (1), specificity (0), or sensitivity to a size."""
 
     def statistic(truth: Truth, answers: Answers) -> Statistic:
-        where = {
-            "all": truth.label >= 0,
-            "1": truth.label == 1,
-            "0": truth.label == 0,
-        }
+        where = {"all": truth.label >= 0, "1": truth.label == 1, "0": truth.label == 0}
         rows = where[kind] if kind in where else truth.of_size(kind)
         return share(truth, right(truth, answers, answers.threshold if chosen else 0.5), rows)
 

@@ -75,15 +75,10 @@ def gather_detection(
     truth, about = data.truth, data.whole.about
     if any(len(part.probability) != len(truth.label) for part in parts):
         raise DataError("Some answers have another number of test images; use another folder.")
-    arms = dict.fromkeys(arm_of(part.cell) for part in parts)
-    answers = {
-        arm: [
-            Answers(np.array(part.probability), part.threshold)
-            for part in parts
-            if arm_of(part.cell) == arm
-        ]
-        for arm in arms
-    }
+    answers: dict[Arm, list[Answers]] = {}
+    for part in parts:
+        given = Answers(np.array(part.probability), part.threshold)
+        answers.setdefault(arm_of(part.cell), []).append(given)
     made = Detection(
         command=command,
         versions=versions(),
@@ -98,7 +93,7 @@ def gather_detection(
             count_split(name, split)
             for name, split in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
         ),
-        arms=tuple(arms),
+        arms=tuple(answers),
         seeds=tuple(dict.fromkeys(part.cell.seed for part in parts)),
         limits=truth.limits,
         scores=tuple(scores_of(truth, answers)),
@@ -106,7 +101,7 @@ def gather_detection(
         calibration=tuple(calibrate(truth, arm, of_arm) for arm, of_arm in answers.items()),
         examples=(),
         runs=tuple(part.model_copy(update={"probability": ()}) for part in parts),
-        remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in arms])),
+        remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in answers])),
     )
     update = {
         "examples": tuple(examples(data, made.main, answers)),
@@ -117,17 +112,15 @@ def gather_detection(
 
 def guessing(detection: Detection) -> Iterator[str]:
     """Say when what synthetic images are compared with has learnt nothing."""
+    learnt = {"none": "with no augmentation", "classical": "with classical changes"}
     for arm in detection.main:
-        if arm.condition in ("none", "classical"):
+        if arm.condition in learnt:
             auc = detection.score(arm, "auc")
             if auc.value is not None and auc.low is not None and auc.low <= 0.5:
-                words = (
-                    "with no augmentation" if arm.condition == "none" else "with classical changes"
-                )
                 yield (
-                    f"Classifiers {words} are not shown to be better than guessing (AUC "
-                    f"{auc.value:.2f}, its interval begins at {auc.low:.2f}): comparing with them "
-                    "tells little. Take more people, a sequence that shows tumours, longer "
+                    f"Classifiers {learnt[arm.condition]} are not shown to be better than guessing "
+                    f"(AUC {auc.value:.2f}, its interval begins at {auc.low:.2f}): comparing with "
+                    "them tells little. Take more people, a sequence that shows tumours, longer "
                     "training, or labels that are less one-sided."
                 )
 

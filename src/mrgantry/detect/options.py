@@ -128,14 +128,13 @@ def cells_of(
     for number in range(first, first + seeds):
         for share in shares:
             for condition in conditions:
-                if condition == "synthetic alone":
-                    if share == shares[-1]:
-                        cells.append(ClassifierRun(condition=condition, share=share, seed=number))
-                elif "synthetic" not in condition:
-                    cells.append(ClassifierRun(condition=condition, share=share, seed=number))
-                else:
-                    cells += [
-                        ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
-                        for ratio in (ratios if share == shares[-1] else [nearest])
-                    ]
+                alone = condition == "synthetic alone"
+                if alone and share < shares[-1]:
+                    continue
+                mixed = "synthetic" in condition and not alone
+                chosen = (ratios if share == shares[-1] else [nearest]) if mixed else [None]
+                cells += [
+                    ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
+                    for ratio in chosen
+                ]
     return cells

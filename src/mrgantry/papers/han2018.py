@@ -103,12 +103,7 @@ PRINTED = Printed(
     citation="Han et al., GAN-based synthetic brain MR image generation, ISBI 2018",
     classes=("real", "synthetic"),
     rows_are="block",
-    columns=(
-        "real as real",
-        "real as synthetic",
-        "synthetic as real",
-        "synthetic as synthetic",
-    ),
+    columns=("real as real", "real as synthetic", "synthetic as real", "synthetic as synthetic"),
     unit="images",
     rows=(
         PrintedRow(label="T1 DCGAN 128", counts=(26, 24, 6, 44), accuracy=0.70),

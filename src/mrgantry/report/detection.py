@@ -12,6 +12,7 @@ from mrgantry.common.files import write_text
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.effects import BINS, FEWEST_SEEDS, MEASURES, unpaired
 from mrgantry.detect.findings import Arm, Condition, Detection, Effect
+from mrgantry.detect.gather import arm_of
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.report import detection_charts as charts
@@ -193,12 +194,7 @@ def name_of(detection: Detection, arm: Arm) -> str:
 
 def learnt(detection: Detection, arm: Arm) -> dict[str, str]:
     """Say what an arm's classifiers have learnt from."""
-    runs = [
-        run
-        for run in detection.runs
-        if (run.cell.condition, run.cell.share, run.cell.ratio)
-        == (arm.condition, arm.share, arm.ratio)
-    ]
+    runs = [run for run in detection.runs if arm_of(run.cell) == arm]
     share = float(detection.choices["real_share"])
     mix = "real slices as they are"
     if "classical" in arm.condition:

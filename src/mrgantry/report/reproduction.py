@@ -199,9 +199,7 @@ def nearest(row: PrintedCondition, detected: Detection) -> Arm | None:
     share = max(arm.share for arm in detected.arms)
     arms = [arm for arm in detected.arms if (arm.condition, arm.share) == (row.condition, share)]
     return min(
-        arms,
-        key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))),
-        default=None,
+        arms, key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))), default=None
     )
 
 

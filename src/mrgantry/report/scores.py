@@ -25,13 +25,7 @@ HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
 OTHER = "Other scores"
 # What the relative distance on the same features says better; it stands in the full table.
 HIDDEN = {"frechet_distance", "fid"}
-BEST = {
-    "lower": "lower",
-    "higher": "higher",
-    "enough": "as real",
-    "half": "0.5",
-    "real": "as real",
-}
+BEST = {"lower": "lower", "higher": "higher", "enough": "as real", "half": "0.5", "real": "as real"}
 SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
 WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
 ANSWER_KINDS = {"yes": "worse", "no": "better", "cannot tell": "unknown"}

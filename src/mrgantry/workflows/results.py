@@ -15,13 +15,7 @@ from mrgantry.generate import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
 from mrgantry.report.page import commands, find
-from mrgantry.report.reproduced import (
-    Fact,
-    ModelResult,
-    ReaderStudy,
-    Reproduced,
-    TypeResult,
-)
+from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.study import words
 from mrgantry.study.cases.create import audited
 from mrgantry.study.statistics.results import Analysis

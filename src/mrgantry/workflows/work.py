@@ -13,11 +13,12 @@ report.html              the paper's tables, printed and ours
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json
+from mrgantry.common.files import read_json, write_json
 from mrgantry.data.slices import read_about
 from mrgantry.evaluate.evaluation import FEWEST_IMAGES
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
@@ -148,6 +149,16 @@ class Work:
 def complete(folder: Path) -> bool:
     """Say whether a set of slices is there, all of it."""
     return (folder / "about.json").is_file() and read_about(folder).complete
+
+
+@contextmanager
+def noted(missing: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Note why something could not be made, and go on; what was noted before goes."""
+    missing.unlink(missing_ok=True)
+    try:
+        yield
+    except errors as error:
+        write_json(missing, {"reason": str(error)})
 
 
 def reason_in(path: Path) -> str:

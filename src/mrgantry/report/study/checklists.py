@@ -142,14 +142,11 @@ def _claim_results(
     cues: Mapping[str, dict[str, object]],
 ) -> dict[int, str]:
     tumour = any(reading.tumour for reading in analysis.readings)
+    scored = any(reading.roc for reading in analysis.readings)
+    area = ", area under the ROC curve" if scored else ""
     return {
-        28: "Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c"
-        + (
-            ", area under the ROC curve"
-            if any(reading.roc for reading in analysis.readings)
-            else ""
-        )
-        + ". Training and choice of models are not part of this page.",
+        28: f"Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c{area}. Training "
+        "and choice of models are not part of this page.",
         29: said["statistics"],
         30: _robustness(cues),
         31: "Readers' reasons, in their own words." if about.protocol.reason else "",

@@ -170,12 +170,10 @@ def finding_of_many(
         readings: Of these readers.
         margin: Of equivalence.
     """
+    interval = many_readers.balanced_accuracy.interval
     if many_readers.balanced_accuracy.value is None:
         return _nothing()
-    low, high = (
-        many_readers.balanced_accuracy.interval.low,
-        many_readers.balanced_accuracy.interval.high,
-    )
+    low, high = interval.low, interval.high
     if high is not None and high < 0.5:
         return _inverted()
     if low is not None and high is not None and low > 0.5:
@@ -185,10 +183,8 @@ def finding_of_many(
 
 def _finding_of_few(many_readers: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
     """Say what readers show, each for themselves, where their mean does not tell."""
-    low, high = (
-        many_readers.balanced_accuracy.interval.low,
-        many_readers.balanced_accuracy.interval.high,
-    )
+    interval = many_readers.balanced_accuracy.interval
+    low, high, n = interval.low, interval.high, interval.n or 0
     told_apart = sum(each.kind in ("told", "inverted") for each in own)
     if low is None or high is None:  # readers who answer alike have no interval, but themselves
         return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
@@ -200,7 +196,6 @@ def _finding_of_few(many_readers: ManyReaders, own: Sequence[Finding], margin: f
         return Finding("told", "−", "told apart by some", sentence)
     # From few answers, an interval can be narrow by luck: at least as many are asked for as let
     # a half of them right pass the exact test.
-    n = many_readers.balanced_accuracy.interval.n or 0
     enough = equivalence(n // 2, n, margin).verdict == "pass"
     if enough and low >= 0.5 - margin and high <= 0.5 + margin:
         return _guessing(points(margin) + " on average")
