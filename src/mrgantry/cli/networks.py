@@ -77,8 +77,8 @@ def sample(
     """Draw a set of synthetic slices from a run."""
     from mrgantry.generate import sample
 
-    made = sample(run, out, count, seed, labels=label or [], how=changes or [])
-    say(f"{out} holds {len(made):,} synthetic slices.")
+    data = sample(run, out, count, seed, labels=label or [], how=changes or [])
+    say(f"{out} holds {len(data):,} synthetic slices.")
     say_next("evaluate", "slices", "scores", "--synthetic", out)
 
 

@@ -194,7 +194,7 @@ def select(
     """
     from mrgantry.evaluate import select, summary
 
-    made = select(
+    selection = select(
         slices,
         out,
         against,
@@ -204,7 +204,7 @@ def select(
         features=features,
         seed=seed,
     )
-    for sentence in summary(made):
+    for sentence in summary(selection):
         say(sentence)
     say_next("evaluate", against, "scores", "--synthetic", slices, "--synthetic", out)
 

@@ -215,20 +215,20 @@ def prepare(
         },
         "plan",
     )
-    made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
-    say_some("Assumed", made.about.notes.assumed, slices / "about.json")
-    say_some("Skipped", made.about.notes.skipped, slices / "about.json")
+    data = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
+    say_some("Assumed", data.about.notes.assumed, slices / "about.json")
+    say_some("Skipped", data.about.notes.skipped, slices / "about.json")
     say_repeats(
-        made,
+        data,
         "if they are one person, leave out one scan, or name both alike, in their folders or by "
         "--person, and make the set again.",
     )
-    counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
+    counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
-    say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
-    if made.about.poses:
-        say(f"Training draws from {made.split('train').available:,} poses of its subjects.")
-    say_next("train", slices, "run", *recipe_for(made.about.size))
+    say(f"{slices} holds {len(data):,} slices (subjects): {', '.join(parts)}.")
+    if data.about.poses:
+        say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
+    say_next("train", slices, "run", *recipe_for(data.about.size))
 
 
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:

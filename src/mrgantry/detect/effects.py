@@ -188,8 +188,8 @@ def auc(truth: Truth, answers: Answers) -> Statistic:
     Pairs within persons and between them count alike, each as often as both persons do.
     """
     count = truth.subjects
-    tumour, positive = truth.label == 1, truth.label == 1
-    likely, whose = answers.probability[positive], truth.subject[positive]
+    tumour = truth.label == 1
+    likely, whose = answers.probability[tumour], truth.subject[tumour]
     won = np.zeros((count, count))  # pairs of a person's tumours and another's other images
     for other in range(count):
         rest = np.sort(answers.probability[~tumour & (truth.subject == other)])

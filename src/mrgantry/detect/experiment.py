@@ -180,8 +180,8 @@ def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
     Raises:
         RunError: The folder holds classifiers that are not asked for.
     """
-    asked = {cell.path(out) for cell in cells}
-    left_out = sorted(set((out / "parts").glob("*.json")) - asked)
+    paths = {cell.path(out) for cell in cells}
+    left_out = sorted(set((out / "parts").glob("*.json")) - paths)
     if left_out:
         cell = Part.of(read_json(left_out[0]), f"part {left_out[0]}").cell
         raise RunError(

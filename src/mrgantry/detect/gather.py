@@ -77,9 +77,9 @@ def gather_detection(
         raise DataError("Some answers have another number of test images; use another folder.")
     answers: dict[Arm, list[Answers]] = {}
     for part in parts:
-        given = Answers(np.array(part.probability), part.threshold)
-        answers.setdefault(arm_of(part.cell), []).append(given)
-    made = Detection(
+        answer = Answers(np.array(part.probability), part.threshold)
+        answers.setdefault(arm_of(part.cell), []).append(answer)
+    detection = Detection(
         command=command,
         versions=versions(),
         device=device,
@@ -104,10 +104,10 @@ def gather_detection(
         remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in answers])),
     )
     update = {
-        "examples": tuple(examples(data, made.main, answers)),
-        "remarks": (*guessing(made), *one_sided(made), *made.remarks),
+        "examples": tuple(examples(data, detection.main, answers)),
+        "remarks": (*guessing(detection), *one_sided(detection), *detection.remarks),
     }
-    return made.model_copy(update=update)
+    return detection.model_copy(update=update)
 
 
 def guessing(detection: Detection) -> Iterator[str]:

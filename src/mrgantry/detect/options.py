@@ -81,7 +81,7 @@ def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:
     Raises:
         RecipeError: A key is unknown, or its value will not do.
     """
-    given: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
+    values: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
     keys = (*ClassifierTraining.keys(), *Classical.keys())
     for setting in changes:
         key, sign, text = setting.partition("=")
@@ -91,10 +91,10 @@ def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:
             offered = [name for name in keys if name != "seed"]
             raise RecipeError(unknown("key", key, offered, "settings of detection"))
         kind = "training" if key in ClassifierTraining.keys() else "classical"  # noqa: SIM118
-        given[kind][key] = None if text == "null" else text
+        values[kind][key] = None if text == "null" else text
     return (
-        ClassifierTraining.of(dict(given["training"]), "training"),
-        Classical.of(dict(given["classical"]), "classical changes"),
+        ClassifierTraining.of(dict(values["training"]), "training"),
+        Classical.of(dict(values["classical"]), "classical changes"),
     )
 
 

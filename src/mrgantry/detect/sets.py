@@ -237,9 +237,9 @@ def of_another_kind(synthetic: SliceSet, real: Real) -> Iterator[str]:
                 f"{synthetic.name} has images of {column} {', '.join(sorted(extra))}, which the "
                 "real training slices have not."
             )
-    here, there = real_table["pixel_mm"].median(), table["pixel_mm"].median()
-    if there > 0 and not 0.9 < there / here < 1.1:
-        yield f"Pixels of {synthetic.name} are {there:.2f} mm wide, real ones {here:.2f} mm."
+    real_mm, mm = real_table["pixel_mm"].median(), table["pixel_mm"].median()
+    if mm > 0 and not 0.9 < mm / real_mm < 1.1:
+        yield f"Pixels of {synthetic.name} are {mm:.2f} mm wide, real ones {real_mm:.2f} mm."
 
 
 def unlike(sets: Sequence[SliceSet], real: Real) -> Iterator[str]:

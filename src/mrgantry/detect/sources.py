@@ -140,10 +140,10 @@ class Mixture:
         ends = np.cumsum([0, *self.counts])
         batches, places = [], []
         for part, (first, last) in zip(self.parts, pairwise(ends), strict=True):
-            here = ((numbers >= first) & (numbers < last)).nonzero()[:, 0]
-            if len(here):
-                batches.append(part.batch((numbers[here] - first) % len(part)))
-                places.append(here)
+            rows = ((numbers >= first) & (numbers < last)).nonzero()[:, 0]
+            if len(rows):
+                batches.append(part.batch((numbers[rows] - first) % len(part)))
+                places.append(rows)
         back = torch.cat(places).argsort().to(batches[0][0].device)
         images, labels = (torch.cat(pieces)[back] for pieces in zip(*batches, strict=True))
         return images, labels

@@ -64,7 +64,7 @@ LOOKS = (
 )
 
 
-def looks(names: Sequence[str]) -> dict[str, DrawingStyle]:
+def looks_of(names: Sequence[str]) -> dict[str, DrawingStyle]:
     """Give each set its look, in their order; after the eighth, they come again."""
     return {name: LOOKS[place % len(LOOKS)] for place, name in enumerate(names)}
 

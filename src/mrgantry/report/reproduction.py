@@ -98,13 +98,13 @@ def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str,
             }
         )
     for model in models:
-        mine = by_name(model)
+        scores = by_name(model)
         rows.append(
             {
                 "label": model.label,
                 "note": "diverged" if model.failed else "",
                 "printed": printed_rows.get(model.label),
-                "ours": [cell(mine[name]) if name in mine else None for name in names],
+                "ours": [cell(scores[name]) if name in scores else None for name in names],
             }
         )
     return {
@@ -249,14 +249,13 @@ def galleries(reproduced: Reproduced) -> Iterator[dict[str, Any]]:
         }
         for model in image_type.models:
             for word, folder in model.sets:
-                made = SliceSet.open(folder)
+                data = SliceSet.open(folder)
+                shown = np.arange(min(SHOWN, len(data)))
                 yield {
                     "title": f"Synthetic: {model.label}",
                     "kind": "synthetic",
-                    "caption": f"the first {word or 'drawn'} ones of {len(made):,}",
-                    "picture": figures.image_grid(
-                        images_of(made, np.arange(min(SHOWN, len(made)))), COLUMNS
-                    ),
+                    "caption": f"the first {word or 'drawn'} ones of {len(data):,}",
+                    "picture": figures.image_grid(images_of(data, shown), COLUMNS),
                 }
 
 

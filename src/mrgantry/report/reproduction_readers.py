@@ -124,14 +124,14 @@ def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
 
 def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
     """Give what a classifier scores on the images of a block, in a reader's place."""
-    mine = [model for model in models if model.block == block]
+    of_block = [model for model in models if model.block == block]
     return [
         cell(score)
         | {
             "floor": number(score.floor),
-            "of": " ".join(filter(None, (model.label if len(mine) > 1 else "", word))),
+            "of": " ".join(filter(None, (model.label if len(of_block) > 1 else "", word))),
         }
-        for model in mine
+        for model in of_block
         for word, folder in model.sets[-1:]
         for score in model.scores.get(folder.name, ())
         if score.name == CLASSIFIER

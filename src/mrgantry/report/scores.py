@@ -18,7 +18,7 @@ from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.report import charts, figures
-from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks
+from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks_of
 from mrgantry.report.rendering import between, number
 
 HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
@@ -45,11 +45,11 @@ def evaluation(folder: Path) -> dict[str, Any]:
     with np.load(folder / "pictures.npz") as file:
         pictures = {name: file[name] for name in file.files}
     sets = [measured.name for measured in facts.synthetic]
-    drawn = looks(sets)
+    looks = looks_of(sets)
     kinds: Kinds = {}
     for score in scores:
         kinds.setdefault((score.name, score.features), {})[score.synthetic] = score
-    shown = {kind: of for kind, of in kinds.items() if kind[0] not in HIDDEN}
+    shown = {kind: by_set for kind, by_set in kinds.items() if kind[0] not in HIDDEN}
     return {
         "facts": facts,
         "scores": [name for name, _ in kinds],
@@ -58,9 +58,9 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "origin": "Simulated" if facts.real.source == "simulated" else "Real",
         "answers": answers(scores),
         "sets": sets,
-        "keys": keys(drawn),
-        "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
-        "groups": [group(question, of, sets) for question, of in questions(shown)],
+        "keys": keys(looks),
+        "totals": [tally(by_set.get(name) for by_set in shown.values()) for name in sets],
+        "groups": [group(question, members, sets) for question, members in questions(shown)],
         "details": [
             {
                 "name": name,
@@ -70,10 +70,10 @@ def evaluation(folder: Path) -> dict[str, Any]:
             for name in sets
         ],
         "differences": told_apart(read_differences(folder), sets) if len(sets) > 1 else None,
-        "bars": [bars(question, of, drawn) for question, of in questions(shown)],
-        "fidelity": list(fidelity(kinds, drawn)),
-        "spectra": spectra(pictures, drawn),
-        **image_map(pictures, drawn),
+        "bars": [bars(question, members, looks) for question, members in questions(shown)],
+        "fidelity": list(fidelity(kinds, looks)),
+        "spectra": spectra(pictures, looks),
+        **image_map(pictures, looks),
         "pairs": [{"name": name, "pairs": list(pairs(pictures, name))} for name in sets],
     }
 
@@ -100,20 +100,20 @@ def answers(scores: Sequence[Score]) -> dict[str, Any]:
 def questions(kinds: Kinds) -> Iterator[tuple[str, Kinds]]:
     """Sort scores under the questions that they answer."""
     for key, question in [*QUESTIONS.items(), ("", OTHER)]:
-        asked = {
-            kind: of
-            for kind, of in kinds.items()
+        members = {
+            kind: by_set
+            for kind, by_set in kinds.items()
             if (BY_NAME[kind[0]].question if kind[0] in BY_NAME else "") == key
         }
-        if asked:
-            yield question, asked
+        if members:
+            yield question, members
 
 
 def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
     """Lay the scores under one question out, a row each and a column a set."""
     rows = []
-    for (name, features), of in kinds.items():
-        first = next(iter(of.values()))
+    for (name, features), by_set in kinds.items():
+        first = next(iter(by_set.values()))
         rows.append(
             {
                 "title": title_of(name),
@@ -121,12 +121,12 @@ def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
                 "word": BY_NAME[name].word if name in BY_NAME else "",
                 "features": "" if features == "pixels" else features,
                 "best": BEST[first.better],
-                "cells": [cell(of[name]) if name in of else None for name in sets],
+                "cells": [cell(by_set[name]) if name in by_set else None for name in sets],
                 "floor": number(first.floor),
                 "floor_interval": between(first.floor_low, first.floor_high),
             }
         )
-    counts = [tally(of.get(name) for of in kinds.values()) for name in sets]
+    counts = [tally(by_set.get(name) for by_set in kinds.values()) for name in sets]
     return {"question": question, "rows": rows, "counts": counts}
 
 
@@ -234,32 +234,32 @@ def ahead(name: str, differences: Sequence[ScoreDifference]) -> Iterator[dict[st
 # --- pictures -------------------------------------------------------------------------
 
 
-def keys(drawn: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
+def keys(looks: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
     """Give what stands beside figures: name, colour and sign."""
     return [
-        {"name": name, "colour": look.colour, "sign": look.sign} for name, look in drawn.items()
+        {"name": name, "colour": look.colour, "sign": look.sign} for name, look in looks.items()
     ]
 
 
-def bars(question: str, kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> dict[str, str]:
+def bars(question: str, kinds: Kinds, looks: Mapping[str, DrawingStyle]) -> dict[str, str]:
     """Draw the scores under one question; those that are no numbers are left out."""
     finite = [
-        [score for score in of.values() if isfinite(score.value) and isfinite(score.floor)]
-        for of in kinds.values()
+        [score for score in by_set.values() if isfinite(score.value) and isfinite(score.floor)]
+        for by_set in kinds.values()
     ]
     rows = [scores for scores in finite if scores]
-    picture = charts.score_bars(rows, drawn) if rows else ""
+    picture = charts.score_bars(rows, looks) if rows else ""
     return {"question": question, "picture": picture}
 
 
-def fidelity(kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> Iterator[dict[str, Any]]:
+def fidelity(kinds: Kinds, looks: Mapping[str, DrawingStyle]) -> Iterator[dict[str, Any]]:
     """Draw fidelity against diversity for each extractor that both were measured on."""
     for features in dict.fromkeys(features for _, features in kinds):
         pictures = [
             charts.fidelity_against_diversity(
                 list(kinds[plausible, features].values()),
                 list(kinds[varied, features].values()),
-                drawn,
+                looks,
             )
             for plausible, varied in FIDELITY
             if {(plausible, features), (varied, features)} <= kinds.keys()
@@ -268,27 +268,27 @@ def fidelity(kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> Iterator[dict[s
             yield {"features": features, "pictures": pictures}
 
 
-def spectra(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> list[str]:
+def spectra(pictures: Pictures, looks: Mapping[str, DrawingStyle]) -> list[str]:
     """Draw power spectra: as they are, and less that of real images."""
     if "real/spectrum" not in pictures:
         return []
-    sets = {name: pictures[f"{name}/spectrum"] for name in drawn}
+    sets = {name: pictures[f"{name}/spectrum"] for name in looks}
     size = pictures[f"{next(iter(sets))}/suspicious"].shape[-1]
     real = pictures["real/spectrum"]
     return [
-        charts.power_spectra(frequencies(size), real, sets, drawn, difference=difference)
+        charts.power_spectra(frequencies(size), real, sets, looks, difference=difference)
         for difference in (False, True)
     ]
 
 
-def image_map(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> dict[str, Any]:
+def image_map(pictures: Pictures, looks: Mapping[str, DrawingStyle]) -> dict[str, Any]:
     """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
     groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
     if not groups:
         return {"map": "", "map_keys": [], "maps": []}
-    of_groups = map_looks(list(groups), drawn)
+    of_groups = map_looks(list(groups), looks)
     alone = []
-    for name in drawn if len(drawn) > 1 else ():
+    for name in looks if len(looks) > 1 else ():
         parts = [group for group in groups if base_of(group, [HELD, name])]
         picture = charts.map_of_images(groups, of_groups, parts)
         alone.append({"name": name, "picture": picture})
@@ -302,14 +302,14 @@ def base_of(group: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len, default="")
 
 
-def map_looks(groups: Sequence[str], drawn: Mapping[str, DrawingStyle]) -> dict[str, DrawingStyle]:
+def map_looks(groups: Sequence[str], looks: Mapping[str, DrawingStyle]) -> dict[str, DrawingStyle]:
     """Give each group of a map its look.
 
     Groups are called after a set, and after a column's value if there is one: then the
     colour tells the set, the mark the value.
     """
     real = {"real, training": DrawingStyle(TRAINING, "o", "●"), HELD: DrawingStyle(REAL, "D", "◆")}
-    bases = real | dict(drawn)
+    bases = real | dict(looks)
     split = {}
     for group in groups:
         base = base_of(group, bases)
@@ -328,11 +328,11 @@ def pairs(pictures: Pictures, name: str) -> Iterator[dict[str, str]]:
     """Show the synthetic images that lie most suspiciously near to training images."""
     parts = ("suspicious", "neighbours", "ratios", "suspicious_ids", "neighbour_ids")
     columns = [pictures[f"{name}/{part}"] for part in parts]
-    for image, neighbour, ratio, made, trained in zip(*columns, strict=True):
+    for image, neighbour, ratio, synthetic, trained in zip(*columns, strict=True):
         yield {
             "picture": figures.facing(image, neighbour),
             "ratio": number(float(ratio)),
-            "made": str(made),
+            "made": str(synthetic),
             "trained": str(trained),
         }
 

@@ -122,11 +122,11 @@ class SensitivityTable:
         self.cells: dict[tuple[str, float, Kind], list[FaultScore]] = {}
         for cell in sensitivity.cells:
             self.cells.setdefault((cell.fault, cell.strength, kind_of(cell)), []).append(cell)
-        have = dict.fromkeys(map(kind_of, sensitivity.cells))
+        present = dict.fromkeys(map(kind_of, sensitivity.cells))
         ordered = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
-        mine = (*PLACES, PIXELS)
-        asked = [kind for kind in have if kind[0] in ELSEWHERE and kind[1] not in mine]
-        self.kinds = [kind for kind in ordered if kind in have] + asked
+        built_in = (*PLACES, PIXELS)
+        pretrained = [kind for kind in present if kind[0] in ELSEWHERE and kind[1] not in built_in]
+        self.kinds = [kind for kind in ordered if kind in present] + pretrained
         self.groups = [
             [fault for fault in group if fault.name in sensitivity.faults] for group in GROUPS
         ]
@@ -159,8 +159,8 @@ class SensitivityTable:
         """Give the smallest strength that most partitions notice, as they do all greater ones."""
         signs = self.signs(fault, kind)
         if not any(signs):
-            have = any((fault.name, strength, kind) in self.cells for strength in fault.strengths)
-            return Least("?" if have else "n/a", nan)
+            tried = any((fault.name, strength, kind) in self.cells for strength in fault.strengths)
+            return Least("?" if tried else "n/a", nan)
         first = len(signs)
         while first and signs[first - 1] == "+":
             first -= 1

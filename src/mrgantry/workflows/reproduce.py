@@ -272,8 +272,8 @@ def experimented(work: Work) -> bool:
 
 def experiment(work: Work, say: Callable[[str], None]) -> None:
     """Train classifiers with and without synthetic images; where it cannot be, note why."""
-    asked = work.study.detection
-    assert asked is not None
+    plan = work.study.detection
+    assert plan is not None
     real, synthetic = detected_with(work)
     missing = work.missing(work.detection)
     with noted(missing, DataError, RecipeError, RunError):
@@ -281,14 +281,14 @@ def experiment(work: Work, say: Callable[[str], None]) -> None:
             real,
             work.detection,
             synthetic,
-            seeds=asked.seeds,
-            training=asked.training,
-            real_share=asked.real_share,
-            ratios=asked.ratios,
+            seeds=plan.seeds,
+            training=plan.training,
+            real_share=plan.real_share,
+            ratios=plan.ratios,
             say=lambda text: say(f"  {text}"),
         )
     if not missing.is_file():
-        write_detection(work.detection, detection, asked.printed)
+        write_detection(work.detection, detection, plan.printed)
 
 
 # --- readers --------------------------------------------------------------------------

@@ -125,11 +125,11 @@ class Work:
 
     def sets(self, image_type: ImageType, model: Model) -> list[tuple[str, Path]]:
         """List the synthetic sets of a model that can be measured."""
-        if not complete(self.synthetic(image_type, model)):
+        synthetic = self.synthetic(image_type, model)
+        if not complete(synthetic):
             return []
         used = self.used(image_type, model)
-        drawn = ("", self.synthetic(image_type, model))
-        return [drawn] if used == drawn[1] else [drawn, ("selected", used)]
+        return [("", synthetic), *([("selected", used)] if used != synthetic else [])]
 
     def scores(self, image_type: ImageType) -> list[Scores]:
         """List the folders of scores: one for all models that were trained on the same slices."""
@@ -204,8 +204,8 @@ def detected_with(work: Work) -> tuple[Path, list[Path]]:
     """Give the real set of the detection experiment, and its synthetic sets."""
     assert work.study.detection is not None
     name = work.study.detection.image_type
-    image_type = next(each for each in work.study.image_types if each.name == name)
-    drawn = [
+    image_type = next(kind for kind in work.study.image_types if kind.name == name)
+    sets = [
         work.used(image_type, model) for model in image_type.models if work.sets(image_type, model)
     ]
-    return work.slices(image_type), drawn
+    return work.slices(image_type), sets

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, DrawingStyle, blank, looks, svg
+from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, DrawingStyle, blank, looks_of, svg
 from mrgantry.study.statistics.measured import Interval
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
@@ -43,23 +43,23 @@ class Lane(NamedTuple):
 
 def group_looks(analysis: Analysis) -> dict[str, DrawingStyle]:
     """Give each group of readers its look; without groups all have the same."""
-    return looks([*analysis.groups, ""]) if analysis.groups else {"": LOOKS[3]}
+    return looks_of([*analysis.groups, ""]) if analysis.groups else {"": LOOKS[3]}
 
 
-def lanes(analysis: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
+def lanes(analysis: Analysis, block: str, looks: Mapping[str, DrawingStyle]) -> list[Lane]:
     """Give the rows of one block: its readers by group, then the means."""
-    mine = sorted(
+    readings = sorted(
         (reading for reading in analysis.readings if reading.block == block),
-        key=lambda reading: list(drawn).index(reading.group),
+        key=lambda reading: list(looks).index(reading.group),
     )
-    rows = [_lane(reading.reader, reading, drawn[reading.group]) for reading in mine]
-    if len(mine) < 2:
+    rows = [_lane(reading.reader, reading, looks[reading.group]) for reading in readings]
+    if len(readings) < 2:
         return rows
     means = sorted(
         (mean for mean in analysis.means if mean.block == block), key=lambda mean: not mean.group
     )
     return rows + [
-        _mean(mean, drawn[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
+        _mean(mean, looks[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
         for mean in means
     ]
 
@@ -181,7 +181,7 @@ def _dress(axes: Any, rows: Sequence[Lane], *, last: bool) -> None:
             axes.axhline(y - 0.5, color="#9aa3ab", lw=0.7)
 
 
-def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
+def detection_space(readings: Sequence[Reading], looks: Mapping[str, DrawingStyle]) -> str:
     """Draw each reading by its share of false alarms and of hits, over curves of equal d'."""
     figure, (axes,) = blank(4.6, 4.4)
     alarms = np.linspace(0.001, 0.999, 200)
@@ -196,7 +196,7 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyl
     for number, reading in enumerate(readings):
         if reading.fool_rate.value is None or reading.real_recall.value is None:
             continue
-        look = drawn[reading.group]
+        look = looks[reading.group]
         x, y = PER_CENT * reading.fool_rate.value, PER_CENT * reading.real_recall.value
         axes.plot(x, y, look.mark, color=look.colour, ms=6.5, mew=0, alpha=0.85)
         if len(readings) <= FEW:
@@ -209,15 +209,15 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyl
     return svg(figure)
 
 
-def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
+def roc_chart(readings: Sequence[Reading], looks: Mapping[str, DrawingStyle]) -> str:
     """Draw the ROC of signed confidence, a line a reader."""
     figure, (axes,) = blank(4.6, 4.4)
     axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))
     scored = [reading for reading in readings if reading.roc]
     several = len({reading.group for reading in scored}) > 1
-    own = looks([reading.reader for reading in scored])
+    own = looks_of([reading.reader for reading in scored])
     for reading in scored:
-        look = drawn[reading.group] if several or len(scored) > len(LOOKS) else own[reading.reader]
+        look = looks[reading.group] if several or len(scored) > len(LOOKS) else own[reading.reader]
         assert reading.roc is not None
         x = [PER_CENT * point.false_alarm for point in reading.roc.points]
         y = [PER_CENT * point.hit for point in reading.roc.points]

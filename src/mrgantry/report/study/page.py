@@ -122,12 +122,12 @@ def head(
 
 def _row(analysis: Analysis, block: str, word: str) -> dict[str, Any]:
     """Give the main numbers of one block."""
-    mine = words.readings_of(analysis, block)
+    readings = words.readings_of(analysis, block)
     many = next((mean for mean in analysis.means if mean.block == block and not mean.group), None)
-    if len(mine) == 1:
-        return {"block": words.block_name(block)} | _alone(mine[0], word)
+    if len(readings) == 1:
+        return {"block": words.block_name(block)} | _alone(readings[0], word)
     assert many is not None
-    return {"block": words.block_name(block)} | _together(many, mine, analysis.margin)
+    return {"block": words.block_name(block)} | _together(many, readings, analysis.margin)
 
 
 def _alone(reading: Reading, word: str) -> dict[str, Any]:
@@ -143,17 +143,17 @@ def _alone(reading: Reading, word: str) -> dict[str, Any]:
     }
 
 
-def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict[str, Any]:
-    passed = sum(reading.equivalence.verdict == "pass" for reading in mine)
+def _together(many: ManyReaders, readings: Sequence[Reading], margin: float) -> dict[str, Any]:
+    passed = sum(reading.equivalence.verdict == "pass" for reading in readings)
     return {
-        "finding": words.finding_of_many(many, mine, margin),
+        "finding": words.finding_of_many(many, readings, margin),
         "lean": "",
         "fool_rate": words.mean_share(many.fool_rate),
         "real_recall": words.mean_share(many.real_recall),
-        "d_prime": words.spread(reading.detection.d_prime.value for reading in mine),
-        "criterion": words.spread(reading.detection.criterion.value for reading in mine),
+        "d_prime": words.spread(reading.detection.d_prime.value for reading in readings),
+        "criterion": words.spread(reading.detection.criterion.value for reading in readings),
         "accuracy": words.mean_share(many.accuracy),
-        "equivalence": f"{passed} of {len(mine)} pass",
+        "equivalence": f"{passed} of {len(readings)} pass",
     }
 
 

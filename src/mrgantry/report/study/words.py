@@ -288,8 +288,8 @@ def parts(analysis: Analysis) -> tuple[str, ...]:
 
 def readings_of(analysis: Analysis, block: str) -> list[Reading]:
     """Give all readers' readings of a block, or of all; a reader of one block has that one."""
-    mine = [reading for reading in analysis.readings if reading.block == block]
+    readings = [reading for reading in analysis.readings if reading.block == block]
     if block == ALL:
-        there = {reading.reader for reading in mine}
-        mine += [reading for reading in analysis.readings if reading.reader not in there]
-    return mine
+        readers = {reading.reader for reading in readings}
+        readings += [reading for reading in analysis.readings if reading.reader not in readers]
+    return readings
