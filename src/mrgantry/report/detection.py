@@ -18,7 +18,7 @@ from mrgantry.detect.printed import PrintedDetection
 from mrgantry.report import detection_charts as charts
 from mrgantry.report import figures
 from mrgantry.report.charts import map_of_images
-from mrgantry.report.detection_charts import LOOK, NAMES
+from mrgantry.report.detection_charts import ARM_STYLES, NAMES
 from mrgantry.report.rendering import render
 
 TABLE = ("accuracy", "sensitivity", "specificity", "auc", "brier", "ece")
@@ -53,7 +53,7 @@ def write_detection(
         printed: A paper's table to stand beside it.
     """
     groups = read_map(out)
-    looks = charts.looks_of_groups(list(groups))
+    styles = charts.styles_of_groups(list(groups))
     several = {
         over: len({getattr(arm, over) for arm in detection.arms} - {None}) > 1
         for over in ("share", "ratio")
@@ -86,9 +86,9 @@ def write_detection(
         galleries=list(galleries(detection)),
         printed=printed,
         gains=list(gains(printed)) if printed else [],
-        map=map_of_images(groups, looks) if groups else "",
-        keys=[{"name": name, "colour": look.colour, "sign": look.sign} for name, look in
-              looks.items()],
+        map=map_of_images(groups, styles) if groups else "",
+        keys=[{"name": name, "colour": style.colour, "sign": style.sign} for name, style in
+              styles.items()],
     )  # fmt: skip
     write_text(out / "detection.html", page)
     return answer(detection)["sentence"]
@@ -208,8 +208,8 @@ def learnt(detection: Detection, arm: Arm) -> dict[str, str]:
     epochs = sorted(run.epochs for run in runs)
     return {
         "name": name_of(detection, arm),
-        "colour": LOOK[arm.condition].colour,
-        "sign": LOOK[arm.condition].sign,
+        "colour": ARM_STYLES[arm.condition].colour,
+        "sign": ARM_STYLES[arm.condition].sign,
         "mix": mix,
         "subjects": str(runs[0].subjects),
         "images": span([float(image) for image in images]),
@@ -243,8 +243,8 @@ def row(detection: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, 
         )
     return {
         "name": name_of(detection, arm),
-        "colour": LOOK[arm.condition].colour,
-        "sign": LOOK[arm.condition].sign,
+        "colour": ARM_STYLES[arm.condition].colour,
+        "sign": ARM_STYLES[arm.condition].sign,
         "cells": cells[: len(TABLE)],
         "chosen": cells[len(TABLE) :],
     }

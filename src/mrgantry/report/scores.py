@@ -18,7 +18,7 @@ from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.report import charts, figures
-from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks_of
+from mrgantry.report.drawing import REAL, STYLES, TRAINING, DrawingStyle, Styles, styled
 from mrgantry.report.rendering import between, number
 
 HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
@@ -45,7 +45,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
     with np.load(folder / "pictures.npz") as file:
         pictures = {name: file[name] for name in file.files}
     sets = [measured.name for measured in facts.synthetic]
-    looks = looks_of(sets)
+    styles = styled(sets)
     kinds: Kinds = {}
     for score in scores:
         kinds.setdefault((score.name, score.features), {})[score.synthetic] = score
@@ -58,7 +58,7 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "origin": "Simulated" if facts.real.source == "simulated" else "Real",
         "answers": answers(scores),
         "sets": sets,
-        "keys": keys(looks),
+        "keys": keys(styles),
         "totals": [tally(by_set.get(name) for by_set in shown.values()) for name in sets],
         "groups": [group(question, members, sets) for question, members in questions(shown)],
         "details": [
@@ -70,10 +70,10 @@ def evaluation(folder: Path) -> dict[str, Any]:
             for name in sets
         ],
         "differences": told_apart(read_differences(folder), sets) if len(sets) > 1 else None,
-        "bars": [bars(question, members, looks) for question, members in questions(shown)],
-        "fidelity": list(fidelity(kinds, looks)),
-        "spectra": spectra(pictures, looks),
-        **image_map(pictures, looks),
+        "bars": [bars(question, members, styles) for question, members in questions(shown)],
+        "fidelity": list(fidelity(kinds, styles)),
+        "spectra": spectra(pictures, styles),
+        **image_map(pictures, styles),
         "pairs": [{"name": name, "pairs": list(pairs(pictures, name))} for name in sets],
     }
 
@@ -234,32 +234,32 @@ def ahead(name: str, differences: Sequence[ScoreDifference]) -> Iterator[dict[st
 # --- pictures -------------------------------------------------------------------------
 
 
-def keys(looks: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
+def keys(styles: Styles) -> list[dict[str, str]]:
     """Give what stands beside figures: name, colour and sign."""
     return [
-        {"name": name, "colour": look.colour, "sign": look.sign} for name, look in looks.items()
+        {"name": name, "colour": style.colour, "sign": style.sign} for name, style in styles.items()
     ]
 
 
-def bars(question: str, kinds: Kinds, looks: Mapping[str, DrawingStyle]) -> dict[str, str]:
+def bars(question: str, kinds: Kinds, styles: Styles) -> dict[str, str]:
     """Draw the scores under one question; those that are no numbers are left out."""
     finite = [
         [score for score in by_set.values() if isfinite(score.value) and isfinite(score.floor)]
         for by_set in kinds.values()
     ]
     rows = [scores for scores in finite if scores]
-    picture = charts.score_bars(rows, looks) if rows else ""
+    picture = charts.score_bars(rows, styles) if rows else ""
     return {"question": question, "picture": picture}
 
 
-def fidelity(kinds: Kinds, looks: Mapping[str, DrawingStyle]) -> Iterator[dict[str, Any]]:
+def fidelity(kinds: Kinds, styles: Styles) -> Iterator[dict[str, Any]]:
     """Draw fidelity against diversity for each extractor that both were measured on."""
     for features in dict.fromkeys(features for _, features in kinds):
         pictures = [
             charts.fidelity_against_diversity(
                 list(kinds[plausible, features].values()),
                 list(kinds[varied, features].values()),
-                looks,
+                styles,
             )
             for plausible, varied in FIDELITY
             if {(plausible, features), (varied, features)} <= kinds.keys()
@@ -268,27 +268,27 @@ def fidelity(kinds: Kinds, looks: Mapping[str, DrawingStyle]) -> Iterator[dict[s
             yield {"features": features, "pictures": pictures}
 
 
-def spectra(pictures: Pictures, looks: Mapping[str, DrawingStyle]) -> list[str]:
+def spectra(pictures: Pictures, styles: Styles) -> list[str]:
     """Draw power spectra: as they are, and less that of real images."""
     if "real/spectrum" not in pictures:
         return []
-    sets = {name: pictures[f"{name}/spectrum"] for name in looks}
+    sets = {name: pictures[f"{name}/spectrum"] for name in styles}
     size = pictures[f"{next(iter(sets))}/suspicious"].shape[-1]
     real = pictures["real/spectrum"]
     return [
-        charts.power_spectra(frequencies(size), real, sets, looks, difference=difference)
+        charts.power_spectra(frequencies(size), real, sets, styles, difference=difference)
         for difference in (False, True)
     ]
 
 
-def image_map(pictures: Pictures, looks: Mapping[str, DrawingStyle]) -> dict[str, Any]:
+def image_map(pictures: Pictures, styles: Styles) -> dict[str, Any]:
     """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
     groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
     if not groups:
         return {"map": "", "map_keys": [], "maps": []}
-    of_groups = map_looks(list(groups), looks)
+    of_groups = map_styles(list(groups), styles)
     alone = []
-    for name in looks if len(looks) > 1 else ():
+    for name in styles if len(styles) > 1 else ():
         parts = [group for group in groups if base_of(group, [HELD, name])]
         picture = charts.map_of_images(groups, of_groups, parts)
         alone.append({"name": name, "picture": picture})
@@ -302,14 +302,14 @@ def base_of(group: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len, default="")
 
 
-def map_looks(groups: Sequence[str], looks: Mapping[str, DrawingStyle]) -> dict[str, DrawingStyle]:
-    """Give each group of a map its look.
+def map_styles(groups: Sequence[str], styles: Styles) -> dict[str, DrawingStyle]:
+    """Give each group of a map its style.
 
     Groups are called after a set, and after a column's value if there is one: then the
     colour tells the set, the mark the value.
     """
     real = {"real, training": DrawingStyle(TRAINING, "o", "●"), HELD: DrawingStyle(REAL, "D", "◆")}
-    bases = real | dict(looks)
+    bases = real | dict(styles)
     split = {}
     for group in groups:
         base = base_of(group, bases)
@@ -317,7 +317,7 @@ def map_looks(groups: Sequence[str], looks: Mapping[str, DrawingStyle]) -> dict[
     values = list(dict.fromkeys(value for _, value in split.values()))
     if values == [""]:
         return {group: bases[base] for group, (base, _) in split.items()}
-    marks = {value: LOOKS[place % len(LOOKS)] for place, value in enumerate(values)}
+    marks = {value: STYLES[place % len(STYLES)] for place, value in enumerate(values)}
     return {
         group: bases[base]._replace(mark=marks[value].mark, sign=marks[value].sign)
         for group, (base, value) in split.items()

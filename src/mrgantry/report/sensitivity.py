@@ -16,7 +16,7 @@ from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
 from mrgantry.evaluate.measures.listed import EXPLANATIONS
 from mrgantry.evaluate.measures.measure import Family
 from mrgantry.evaluate.sensitivity_table import FaultScore, Sensitivity
-from mrgantry.report.drawing import INK, STYLE, blank, svg
+from mrgantry.report.drawing import INK, SETTINGS, blank, svg
 from mrgantry.report.rendering import render
 
 SIGNS = {"worse": "+", "better": "−"}
@@ -269,7 +269,7 @@ def picture(table: SensitivityTable) -> Any:
     places = [[table.least(fault, kind) for kind in table.kinds] for fault in faults]
     shades = np.array([[least.shade for least in row] for row in places])
     figure, (axes,) = blank(0.34 * len(table.kinds) + 2.2, 0.24 * len(faults) + 1.7)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(SETTINGS):
         axes.grid(visible=False)
         colours = mpl.colormaps["YlGnBu"].with_extremes(bad="white")
         axes.imshow(np.ma.masked_invalid(shades), cmap=colours, vmin=-0.05, vmax=1, aspect="auto")

@@ -221,10 +221,10 @@ def power(analysis: Analysis) -> str:
 
 def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     """Draw all charts; those that have nothing to show are ""."""
-    looks = study_charts.group_looks(analysis)
+    styles = study_charts.group_styles(analysis)
     over_blocks = len(analysis.blocks) > 1
     per_block = {
-        block if over_blocks else "": study_charts.lanes(analysis, block, looks)
+        block if over_blocks else "": study_charts.lanes(analysis, block, styles)
         for block in analysis.blocks
     }
     rows = sum(map(len, per_block.values()))
@@ -237,15 +237,15 @@ def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict
     return {
         "accuracy": study_charts.shares_chart(main, analysis.margin),
         "blocks_alone": blocks is not None and not alone and rows > MOST,
-        "detection": study_charts.detection_space(points, looks),
+        "detection": study_charts.detection_space(points, styles),
         "points": [point.block or point.reader if alone else point.reader for point in points],
         "numbered": len(points) <= study_charts.FEW,
         "groups": [
-            {"name": name, "colour": look.colour, "sign": look.sign}
-            for name, look in looks.items()
+            {"name": name, "colour": style.colour, "sign": style.sign}
+            for name, style in styles.items()
             if name
         ],
-        "roc": study_charts.roc_chart(scored, looks) if scored else "",
+        "roc": study_charts.roc_chart(scored, styles) if scored else "",
         "times": study_charts.times_chart(
             answers, about.protocol.synthetic_word, about.protocol.seconds
         ),
