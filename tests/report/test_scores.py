@@ -24,8 +24,8 @@ from mrgantry.evaluate.measures.listed import BY_NAME, EXPLANATIONS, all_measure
 from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.report import report
-from mrgantry.report.drawing import looks
-from mrgantry.report.scores import map_looks, told_apart
+from mrgantry.report.drawing import styled
+from mrgantry.report.scores import map_styles, told_apart
 
 # Name, features, what is better, and the floor with its interval: as real at 0.5.
 KINDS = [
@@ -204,10 +204,10 @@ def test_differences_name_the_nearer_set_and_what_chance_gives():
 def test_a_map_of_many_groups_tells_them_apart():
     sets = [f"set{i}" for i in range(6)]
     groups = ["real, training", "real, held out", *sets]
-    of = map_looks(groups, looks(sets))
+    of = map_styles(groups, styled(sets))
     assert len({one.colour for one in of.values()}) == len(groups)
     by_value = [f"{name}, tumour {value}" for name in groups for value in ("no", "yes")]
-    of = map_looks(by_value, looks(sets))
+    of = map_styles(by_value, styled(sets))
     assert len({(one.colour, one.mark) for one in of.values()}) == len(by_value)
     assert of["set1, tumour no"].colour == of["set1, tumour yes"].colour
 

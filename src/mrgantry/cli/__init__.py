@@ -45,10 +45,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
         "mrgantry detect slices detection --synthetic yes --synthetic no --seeds 3 --set "
         "network=small --set weights=scratch",
     ),
-    "reproduce": (
-        reproduction.reproduce,
-        "mrgantry reproduce han2018 repeated --scale smoke",
-    ),
+    "reproduce": (reproduction.reproduce, "mrgantry reproduce han2018 repeated --scale smoke"),
     "report": (results.report, "mrgantry report report.html slices run synthetic scores"),
     "recipes": (networks.recipes, "mrgantry recipes han2018-dcgan-64"),
     "demo": (results.demo, "mrgantry demo"),

@@ -74,7 +74,7 @@ def detect(
     from mrgantry.report.detection import p_value
 
     training, classical = change(changes or [])
-    found = detect(
+    detection = detect(
         real,
         out,
         synthetic or [],
@@ -89,8 +89,8 @@ def detect(
         seed=seed,
         say=say,
     )
-    printed = printed_detection(one.recipe for one in found.synthetic)
-    answer = write_detection(out, found, printed)
+    printed = printed_detection(synthetic_set.recipe for synthetic_set in detection.synthetic)
+    answer = write_detection(out, detection, printed)
     print_table(
         ("accuracy of", "minus", "share", "ratio", "points", "95 % interval", "p, Holm", ""),
         [
@@ -104,12 +104,12 @@ def detect(
                 p_value(difference),
                 difference.verdict,
             )
-            for difference in found.differences_in("accuracy")
+            for difference in detection.differences_in("accuracy")
         ],
     )
-    if len(found.seeds) < FEWEST_SEEDS:
+    if len(detection.seeds) < FEWEST_SEEDS:
         say(f"With fewer than {FEWEST_SEEDS} seeds, intervals leave out most of what chance does.")
-    for remark in found.remarks:
+    for remark in detection.remarks:
         say(f"Warning: {remark}")
     say(f"{answer}.")
     say(f"Look at {out / 'detection.html'}.")

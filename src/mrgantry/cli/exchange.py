@@ -118,20 +118,20 @@ def import_(
         "splits": numbers(splits, "--splits", 3),
         "seed": seed,
     }
-    made = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
-    notes = made.about.notes
+    data = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
+    notes = data.about.notes
     for problem in notes.skipped:
         say(f"Skipped: {problem}")
     for remark in notes.assumed:
         say(f"Note: {remark}")
     say_repeats(
-        made,
+        data,
         "if they are one person, leave out the images of one, or name both alike, in the table or "
         "by --subject, and import again.",
     )
-    say(f"{slices} holds {len(made):,} slices of {made.about.size} pixels ({notes.range}).")
+    say(f"{slices} holds {len(data):,} slices of {data.about.size} pixels ({notes.range}).")
     say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
-    if made.about.synthetic:
+    if data.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:
-        say_next("train", slices, "run", *recipe_for(made.about.size))
+        say_next("train", slices, "run", *recipe_for(data.about.size))

@@ -71,17 +71,14 @@ def sample(
     ] = None,
     changes: Annotated[
         list[str] | None,
-        typer.Option(
-            "--set",
-            help="Of a flow, how to draw: steps=40, method=heun, guidance=2.",
-        ),
+        typer.Option("--set", help="Of a flow, how to draw: steps=40, method=heun, guidance=2."),
     ] = None,
 ) -> None:
     """Draw a set of synthetic slices from a run."""
     from mrgantry.generate import sample
 
-    made = sample(run, out, count, seed, labels=label or [], how=changes or [])
-    say(f"{out} holds {len(made):,} synthetic slices.")
+    data = sample(run, out, count, seed, labels=label or [], how=changes or [])
+    say(f"{out} holds {len(data):,} synthetic slices.")
     say_next("evaluate", "slices", "scores", "--synthetic", out)
 
 
@@ -202,14 +199,14 @@ def recipes(
         ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
         [
             (
-                f"{family}-SIZE" if str(some[0].size) in some[0].name else family,
-                " ".join(map(str, dict.fromkeys(one.size for one in some))),
-                " ".join(dict.fromkeys(one.variant or "" for one in some)),
-                some[0].network.kind,
-                some[0].objective,
-                f"{max(one.images for one in some if one.variant == some[0].variant):,}",
-                str(some[0].batch),
+                f"{family}-SIZE" if str(group[0].size) in group[0].name else family,
+                " ".join(map(str, dict.fromkeys(member.size for member in group))),
+                " ".join(dict.fromkeys(member.variant or "" for member in group)),
+                group[0].network.kind,
+                group[0].objective,
+                f"{max(member.images for member in group if member.variant == group[0].variant):,}",
+                str(group[0].batch),
             )
-            for family, some in families.items()
+            for family, group in families.items()
         ],
     )

@@ -47,12 +47,12 @@ Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
 def numbers(text: str, option: str, count: int) -> tuple[float, ...]:
     """Read so many numbers between colons, or refuse them as wrong usage of the option."""
     try:
-        given = tuple(float(number) for number in text.split(":"))
+        values = tuple(float(number) for number in text.split(":"))
     except ValueError:
-        given = ()
-    if len(given) != count:
+        values = ()
+    if len(values) != count:
         raise typer.BadParameter(f"{option} takes {count} numbers between colons, not {text!r}")
-    return given
+    return values
 
 
 def some_numbers(text: str, option: str) -> tuple[float, ...]:

@@ -30,9 +30,9 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
         say(f"{what}: {len(lines) - SAID} more, see {where}.")
 
 
-def say_repeats(made: "SliceSet", remedy: str) -> None:
+def say_repeats(data: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and of what was not looked for."""
-    repeats = made.about.notes.repeats or ()
+    repeats = data.about.notes.repeats or ()
     lines = [
         f"{repeat.subject} and {repeat.other} look like one person, "
         + (
@@ -43,13 +43,13 @@ def say_repeats(made: "SliceSet", remedy: str) -> None:
         + f"see the slices {repeat.id} and {repeat.other_id}."
         for repeat in repeats
     ]
-    say_some("Warning", lines, made.folder / "about.json")
+    say_some("Warning", lines, data.folder / "about.json")
     if repeats:
         say(
             "A person under two names can stand in two splits, and then every score is too good. "
-            f"Look at {made.folder / 'repeats.png'}; {remedy}"
+            f"Look at {data.folder / 'repeats.png'}; {remedy}"
         )
-    if missed := made.about.notes.repeats_missed:
+    if missed := data.about.notes.repeats_missed:
         say(f"Note: {missed}")
 
 

@@ -69,6 +69,6 @@ def reproduce(
             },
             "reproduction",
         )
-        asked = find_study(study).at(scale).changed(changes)
-        page = reproduce(asked, out, scans=scans, key=key, say=say)
+        repeated = find_study(study).at(scale).changed(changes)
+        page = reproduce(repeated, out, scans=scans, key=key, say=say)
     say(f"Open {page} in a browser.")

@@ -24,8 +24,7 @@ def evaluate(
     ] = None,
     features: Features = None,
     groups: Annotated[
-        str,
-        typer.Option(help="Column, such as tumour, whose values the t-SNE map shows apart."),
+        str, typer.Option(help="Column, such as tumour, whose values the t-SNE map shows apart.")
     ] = "",
     maps: Annotated[bool, typer.Option(help="Lay the images out by t-SNE, for the report.")] = True,
     draws: Annotated[
@@ -84,22 +83,24 @@ def evaluate(
                 if score.synthetic == name
             ],
         )
-    found = differences(scores)
-    if found:
-        clear = [one for one in found if one.nearer]
-        say(f"{len(clear)} of {len(found)} differences between sets are larger than chance:")
+    pairs = differences(scores)
+    if pairs:
+        clear = [difference for difference in pairs if difference.nearer]
+        say(f"{len(clear)} of {len(pairs)} differences between sets are larger than chance:")
         print_table(
             ("score", "of", "nearer to real", "than", "difference", "95 % interval"),
             [
                 (
-                    one.score,
-                    one.features,
-                    one.nearer,
-                    one.other if one.nearer == one.one else one.one,
-                    f"{abs(one.value):.3g}",
-                    " to ".join(f"{end:.3g}" for end in sorted((abs(one.low), abs(one.high)))),
+                    difference.score,
+                    difference.features,
+                    difference.nearer,
+                    difference.other if difference.nearer == difference.one else difference.one,
+                    f"{abs(difference.value):.3g}",
+                    " to ".join(
+                        f"{end:.3g}" for end in sorted((abs(difference.low), abs(difference.high)))
+                    ),
                 )
-                for one in clear
+                for difference in clear
             ],
         )
     say_next("report", "report.html", real, "run", *synthetic, out)
@@ -141,7 +142,7 @@ def sensitivity(
     from mrgantry.evaluate import sensitivity
     from mrgantry.report import write_sensitivity
 
-    found = sensitivity(
+    result = sensitivity(
         slices,
         out,
         repeats=repeats,
@@ -152,7 +153,7 @@ def sensitivity(
         seed=seed,
         workers=workers,
     )
-    write_sensitivity(out, found)
+    write_sensitivity(out, result)
     say(f"Look at {out / 'sensitivity.svg'}, and read {out / 'sensitivity.md'}.")
 
 
@@ -163,8 +164,7 @@ def select(
         Path, typer.Option(help="Set of real slices; only its split 'train' is used.")
     ],
     keep: Annotated[
-        float,
-        typer.Option(help="Share of real slices that the limit of the distance lets pass."),
+        float, typer.Option(help="Share of real slices that the limit of the distance lets pass.")
     ] = 0.95,
     label: Annotated[
         str | None,
@@ -194,7 +194,7 @@ def select(
     """
     from mrgantry.evaluate import select, summary
 
-    made = select(
+    selection = select(
         slices,
         out,
         against,
@@ -204,7 +204,7 @@ def select(
         features=features,
         seed=seed,
     )
-    for sentence in summary(made):
+    for sentence in summary(selection):
         say(sentence)
     say_next("evaluate", against, "scores", "--synthetic", slices, "--synthetic", out)
 
@@ -244,7 +244,7 @@ def compare(
     from mrgantry.workflows.compare import compare
 
     chosen = [find_recipe(name) for name in recipe or []]
-    found = compare(
+    comparison = compare(
         slices,
         out,
         chosen,
@@ -256,12 +256,12 @@ def compare(
         against=against,
         say=say,
     )
-    heads, rows = found.table()
+    heads, rows = comparison.table()
     print_table(
         ("", *(row[0] for row in rows)),
         [(head, *(row[place] for row in rows)) for place, head in enumerate(heads) if place],
     )
-    for run in found.outcomes:
+    for run in comparison.outcomes:
         if run.failed:
             say(f"Failed: {run.recipe} seed {run.seed}. {run.failed}")
     say(f"Look at {out / 'comparison.html'}.")

@@ -46,8 +46,7 @@ def simulate(
         ),
     ] = 1,
     twins: Annotated[
-        bool,
-        typer.Option("--twins", help="Scan each person with a tumour once more, without it."),
+        bool, typer.Option("--twins", help="Scan each person with a tumour once more, without it.")
     ] = False,
     device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,
@@ -96,7 +95,7 @@ def inspect(
     """
     from mrgantry.data import inspect
 
-    found = inspect(
+    inspection = inspect(
         scans,
         out,
         sequence or (),
@@ -107,7 +106,7 @@ def inspect(
         cluster=cluster,
     )
     kinds: dict[tuple[str, ...], list[str]] = {}
-    for visit in found.visits:
+    for visit in inspection.visits:
         kind = (
             " ".join(visit.subject.scans),
             *_common(visit.rows, ("shape", "spacing_mm", "axes", "brain")),
@@ -118,22 +117,22 @@ def inspect(
         ("visits", "sequences", "shape", "mm", "axes", "brain", "tumour", "as"),
         [(str(len(names)), *kind, names[0]) for kind, names in kinds.items()],
     )
-    remarks = [f"{v.subject.name} {told}" for v in found.visits for told in v.remarks]
-    problems = [f"{v.subject.name} {told}" for v in found.visits for told in v.problems]
-    say_some("Assumed", remarks, found.table)
-    say_some("Wrong", problems, found.table)
-    if found.unused:
-        few = ", ".join(str(path.relative_to(scans)) for path in found.unused[:3])
-        say(f"Not used, {len(found.unused)} (names that tell nothing, second copies): {few}.")
-    say(f"{found.table} lists every file.")
-    people = len({visit.subject.id for visit in found.visits})
-    counts = ", ".join(f"{name} of {count}" for name, count in found.counts.items())
-    visits = f"{people} people, {len(found.visits)} visits" if people > 1 else "One person"
-    say(f"{visits}: {counts}. Look at {found.sheet}.")
+    remarks = [f"{v.subject.name} {remark}" for v in inspection.visits for remark in v.remarks]
+    problems = [f"{v.subject.name} {problem}" for v in inspection.visits for problem in v.problems]
+    say_some("Assumed", remarks, inspection.table)
+    say_some("Wrong", problems, inspection.table)
+    if inspection.unused:
+        few = ", ".join(str(path.relative_to(scans)) for path in inspection.unused[:3])
+        say(f"Not used, {len(inspection.unused)} (names that tell nothing, second copies): {few}.")
+    say(f"{inspection.table} lists every file.")
+    people = len({visit.subject.id for visit in inspection.visits})
+    counts = ", ".join(f"{name} of {count}" for name, count in inspection.counts.items())
+    visits = f"{people} people, {len(inspection.visits)} visits" if people > 1 else "One person"
+    say(f"{visits}: {counts}. Look at {inspection.sheet}.")
     given = [("--tumour-labels", tumour_labels), ("--person", person)]
     given += [("--series", pattern) for pattern in series or ()]
     options = [part for option in given if option[1] for part in option]
-    say_next("prepare", scans, "slices", "--sequence", next(iter(found.counts)), *options)
+    say_next("prepare", scans, "slices", "--sequence", next(iter(inspection.counts)), *options)
 
 
 def prepare(
@@ -250,20 +249,20 @@ def prepare(
         },
         "plan",
     )
-    made = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
-    say_some("Assumed", made.about.notes.assumed, slices / "about.json")
-    say_some("Skipped", made.about.notes.skipped, slices / "about.json")
+    data = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
+    say_some("Assumed", data.about.notes.assumed, slices / "about.json")
+    say_some("Skipped", data.about.notes.skipped, slices / "about.json")
     say_repeats(
-        made,
+        data,
         "if they are one person, leave out one scan, or name both alike, in their folders or by "
         "--person, and make the set again.",
     )
-    counts = made.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
+    counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
-    say(f"{slices} holds {len(made):,} slices (subjects): {', '.join(parts)}.")
-    if made.about.poses:
-        say(f"Training draws from {made.split('train').available:,} poses of its subjects.")
-    say_next("train", slices, "run", *recipe_for(made.about.size))
+    say(f"{slices} holds {len(data):,} slices (subjects): {', '.join(parts)}.")
+    if data.about.poses:
+        say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
+    say_next("train", slices, "run", *recipe_for(data.about.size))
 
 
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:

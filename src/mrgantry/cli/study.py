@@ -13,6 +13,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
+    from mrgantry.study.statistics.measured import Proportion
     from mrgantry.study.statistics.results import Analysis
     from mrgantry.study.study import Reader
 
@@ -168,17 +169,17 @@ def score(
         from mrgantry.report.study import write_study
         from mrgantry.study.statistics.score import score
 
-        found = score(study, out, key=key, database=_place(database), seed=seed)
+        scored = score(study, out, key=key, database=_place(database), seed=seed)
         write_study(
             out,
-            found.study,
-            found.answers,
-            found.analysis,
-            printed(found.study.about.protocol.name),
-            pictures=found.pictures,
+            scored.study,
+            scored.answers,
+            scored.analysis,
+            printed(scored.study.about.protocol.name),
+            pictures=scored.pictures,
             command=command_line("study score", study, out, key=key, seed=seed),
         )
-    head, rows = _summary(found.analysis)
+    head, rows = _summary(scored.analysis)
     print_table(head, rows)
     say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
 
@@ -260,10 +261,10 @@ def _readers(words: list[str]) -> "list[Reader]":
     """Take names, and tables of readers."""
     from mrgantry.study.study import Reader, read_readers
 
-    found: list[Reader] = []
+    readers: list[Reader] = []
     for word in words:
-        found += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
-    return found
+        readers += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
+    return readers
 
 
 def _place(database: str | None) -> str | Path | None:
@@ -279,19 +280,15 @@ def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...
     for reading in analysis.readings:
         if reading.block == "" and len(analysis.blocks) > 1:
             continue
-        sensitivity, fooled, recall = (
-            reading.detection.d_prime,
-            reading.fool_rate,
-            reading.real_recall,
-        )
+        sensitivity = reading.detection.d_prime.value
         rows.append(
             (
                 reading.reader,
                 reading.block,
                 f"{reading.accuracy.k}/{reading.accuracy.n}",
-                _share(fooled.value, fooled.wilson.low, fooled.wilson.high),
-                _share(recall.value, recall.wilson.low, recall.wilson.high),
-                "" if sensitivity.value is None else f"{sensitivity.value:.2f}",
+                _share(reading.fool_rate),
+                _share(reading.real_recall),
+                "" if sensitivity is None else f"{sensitivity:.2f}",
                 finding(reading).word,
             )
         )
@@ -307,7 +304,8 @@ def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...
     return head, rows
 
 
-def _share(value: float | None, low: float | None, high: float | None) -> str:
-    if value is None or low is None or high is None:
+def _share(proportion: "Proportion") -> str:
+    value, ends = proportion.value, proportion.wilson
+    if value is None or ends.low is None or ends.high is None:
         return "none"
-    return f"{value:.0%} ({low:.0%} to {high:.0%})"
+    return f"{value:.0%} ({ends.low:.0%} to {ends.high:.0%})"

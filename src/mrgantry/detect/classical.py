@@ -129,6 +129,6 @@ def balanced_rows(labels: Int[np.ndarray, " n"], each: int, seed: int) -> Int[np
     """
     classes = np.unique(labels)
     random = np.random.default_rng(seed)
-    orders = [random.permutation(np.flatnonzero(labels == one)) for one in classes]
+    orders = [random.permutation(np.flatnonzero(labels == label)) for label in classes]
     turns = np.arange(each)
     return np.stack([order[turns % len(order)] for order in orders], 1).reshape(-1)

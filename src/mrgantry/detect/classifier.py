@@ -251,9 +251,9 @@ def judge(
     classifier: Classifier, source: ImageSource
 ) -> tuple[Float[Tensor, " n"], Int[Tensor, " n"]]:
     """Give the probability of a tumour of all items of a source, and their classes."""
-    pairs = [source.batch(some) for some in torch.arange(len(source)).split(JUDGED)]
-    found = [(predict(classifier, images), labels.cpu()) for images, labels in pairs]
-    return torch.cat([one[0] for one in found]), torch.cat([one[1] for one in found])
+    batches = [source.batch(numbers) for numbers in torch.arange(len(source)).split(JUDGED)]
+    probability = torch.cat([predict(classifier, images) for images, _ in batches])
+    return probability, torch.cat([labels.cpu() for _, labels in batches])
 
 
 @torch.no_grad()
@@ -261,7 +261,7 @@ def predict(classifier: Classifier, images: Float[Tensor, "n c h w"]) -> Float[T
     """Give the probability of a tumour of whole images in [-1, 1]."""
     device = next(classifier.parameters()).device
     classifier.eval()
-    logits = [classifier(some.to(device)) for some in images.split(JUDGED)]
+    logits = [classifier(batch.to(device)) for batch in images.split(JUDGED)]
     return torch.cat(logits).double().softmax(1)[:, 1].cpu()
 
 

@@ -154,7 +154,7 @@ def youden(probability: Float[np.ndarray, " n"], label: Int[np.ndarray, " n"]) -
     """
     values = np.unique(probability)
     edges = np.concatenate([[0.0], (values[1:] + values[:-1]) / 2])
-    positive, negative = (np.sort(probability[label == one]) for one in (1, 0))
+    positive, negative = np.sort(probability[label == 1]), np.sort(probability[label == 0])
     missed = np.searchsorted(positive, edges) / max(1, len(positive))
     passed = np.searchsorted(negative, edges) / max(1, len(negative))
     best = edges[np.isclose(passed - missed, (passed - missed).max())]
@@ -188,8 +188,8 @@ def auc(truth: Truth, answers: Answers) -> Statistic:
     Pairs within persons and between them count alike, each as often as both persons do.
     """
     count = truth.subjects
-    tumour, positive = truth.label == 1, truth.label == 1
-    likely, whose = answers.probability[positive], truth.subject[positive]
+    tumour = truth.label == 1
+    likely, whose = answers.probability[tumour], truth.subject[tumour]
     won = np.zeros((count, count))  # pairs of a person's tumours and another's other images
     for other in range(count):
         rest = np.sort(answers.probability[~tumour & (truth.subject == other)])
@@ -217,7 +217,7 @@ def calibration_error(truth: Truth, answers: Answers) -> Statistic:
     """
     bins = bin_of(answers.probability)
     excess = answers.probability - truth.label
-    gaps = np.stack([by_subject(truth, excess * (bins == one)) for one in range(BINS)], 1)
+    gaps = np.stack([by_subject(truth, excess * (bins == number)) for number in range(BINS)], 1)
     counts = by_subject(truth, np.ones(len(bins)))
     return lambda weights: np.abs(weights @ gaps).sum(1) / (weights @ counts)
 
@@ -226,11 +226,7 @@ def _share_right(kind: str, chosen: bool = False) -> Callable[[Truth, Answers], 
     """Make accuracy ("all"), sensitivity (1), specificity (0), or sensitivity to a size."""
 
     def statistic(truth: Truth, answers: Answers) -> Statistic:
-        where = {
-            "all": truth.label >= 0,
-            "1": truth.label == 1,
-            "0": truth.label == 0,
-        }
+        where = {"all": truth.label >= 0, "1": truth.label == 1, "0": truth.label == 0}
         rows = where[kind] if kind in where else truth.of_size(kind)
         return share(truth, right(truth, answers, answers.threshold if chosen else 0.5), rows)
 
@@ -283,7 +279,7 @@ def estimate(
         measure: What is measured.
     """
     table = without_each(truth, answers, measure)
-    seeds = tuple(float(one) for one in table[0])
+    seeds = tuple(map(float, table[0]))
     value, count = float(table[0].mean()), truth.subjects
     if measure.biased or count < 2 or not np.isfinite(table).all():
         return ConditionEstimate(value, float("nan"), float("nan"), seeds)
@@ -297,7 +293,7 @@ def estimate(
 
 
 def difference(
-    truth: Truth, one: Sequence[Answers], other: Sequence[Answers], measure: ClassifierMeasure
+    truth: Truth, answers: Sequence[Answers], other: Sequence[Answers], measure: ClassifierMeasure
 ) -> ConditionDifference:
     """Compare two conditions, seed by seed, on the same test images.
 
@@ -305,7 +301,7 @@ def difference(
 
     Args:
         truth: Of the test images.
-        one: Answers of each seed's classifier.
+        answers: Answers of each seed's classifier.
         other: The same of the other condition, in the same order of seeds.
         measure: What is measured.
 
@@ -313,16 +309,16 @@ def difference(
         DataError: There are fewer than two persons, or one holds all images that matter.
     """
     count = truth.subjects
-    table = without_each(truth, one, measure) - without_each(truth, other, measure)
+    table = without_each(truth, answers, measure) - without_each(truth, other, measure)
     if count < 2 or not np.isfinite(table).all():
         raise DataError(
             "A difference needs at least two test subjects with tumour slices, and two with "
             "slices without."
         )
     values, without = table[0], table[1:]
-    found = judged(values, (count - 1) * (values - without))
+    result = judged(values, (count - 1) * (values - without))
     # All measures lie between 0 and 1, so no difference is larger.
-    return replace(found, low=max(found.low, -1.0), high=min(found.high, 1.0))
+    return replace(result, low=max(result.low, -1.0), high=min(result.high, 1.0))
 
 
 def judged(
@@ -352,7 +348,7 @@ def judged(
     # Where all persons and seeds are alike, a sign test over persons is what can be said.
     alike = min(1.0, 2.0 ** (1 - subjects)) if value else 1.0
     p = float(2 * t.sf(abs(value) / spread, freedom)) if spread > 0 else alike
-    seen = tuple(float(one) for one in values)
+    seen = tuple(map(float, values))
     return ConditionDifference(value, value - half, value + half, p, freedom, seen)
 
 
@@ -365,16 +361,16 @@ def verdict(value: float, p: float, better: Literal["higher", "lower"], seeds: i
     return "helps" if (value > 0) == (better == "higher") else "hurts"
 
 
-def unpaired(right: int, others: int, n: int) -> tuple[float, float, float]:
+def unpaired(right: int, other_right: int, n: int) -> tuple[float, float, float]:
     """Give a difference of two shares of n images and its 95 % interval, as if independent.
 
     For printed counts, of which nothing else is known: neither pairs nor persons.
 
     Args:
         right: Images that one condition has right.
-        others: Those that the other has right.
+        other_right: Those that the other has right.
         n: Images of each.
     """
-    one, other = right / n, others / n
-    half = float(norm.ppf(0.975)) * np.sqrt((one * (1 - one) + other * (1 - other)) / n)
-    return one - other, float(one - other - half), float(one - other + half)
+    share, baseline = right / n, other_right / n
+    half = float(norm.ppf(0.975)) * np.sqrt((share * (1 - share) + baseline * (1 - baseline)) / n)
+    return share - baseline, float(share - baseline - half), float(share - baseline + half)

@@ -140,7 +140,7 @@ def detect(
         fetch_published(training.network)
     terms = ExperimentTerms(
         data=data.whole.about.fingerprint,
-        synthetic=tuple(one.about.fingerprint for one in sets),
+        synthetic=tuple(slice_set.about.fingerprint for slice_set in sets),
         only=tuple(only),
         training=training,
         classical=classical,
@@ -168,10 +168,10 @@ def detect(
         seed=seed,
     )
     choices = terms.model_dump(mode="json") | {"precision": begun.precision}
-    found = gather_detection(data, sets, parts, command, begun.device, choices)
-    write_tables(out, found, data, parts)
+    detection = gather_detection(data, sets, parts, command, begun.device, choices)
+    write_tables(out, detection, data, parts)
     write_map(out, data, sets, classical, seed)
-    return found
+    return detection
 
 
 def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
@@ -180,12 +180,12 @@ def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
     Raises:
         RunError: The folder holds classifiers that are not asked for.
     """
-    asked = {one.path(out) for one in cells}
-    others = sorted(set((out / "parts").glob("*.json")) - asked)
-    if others:
-        cell = Part.of(read_json(others[0]), f"part {others[0]}").cell
+    paths = {cell.path(out) for cell in cells}
+    left_out = sorted(set((out / "parts").glob("*.json")) - paths)
+    if left_out:
+        cell = Part.of(read_json(left_out[0]), f"part {left_out[0]}").cell
         raise RunError(
-            f"{out} holds {len(others)} classifiers that this call leaves out, such as: {cell}. "
+            f"{out} holds {len(left_out)} classifiers that this call leaves out, such as: {cell}. "
             "Name all conditions, shares, ratios and seeds that were looked at, since p values are "
             "adjusted for them, or choose another folder."
         )
@@ -244,7 +244,7 @@ def run_cells(
             update={"seed": cell.seed, "epoch": begun.training.epoch or len(data.train)}
         )
         trained = train_classifier(source, validation, training, where)
-        threshold = youden(*(one.numpy() for one in judge(trained.classifier, validation)))
+        threshold = youden(*(tensor.numpy() for tensor in judge(trained.classifier, validation)))
         probability, _ = judge(trained.classifier, test)
         part = Part(
             cell=cell,
@@ -255,7 +255,7 @@ def run_cells(
             seen=trained.history[-1].images,
             seconds=trained.history[-1].seconds,
             device=device_name(),
-            losses=tuple(one.validation_loss for one in trained.history),
+            losses=tuple(epoch.validation_loss for epoch in trained.history),
             threshold=threshold,
             probability=tuple(probability.tolist()),
         )

@@ -256,7 +256,7 @@ class Detection(Frozen):
 
     def score(self, arm: Arm, measure: str) -> ArmScore:
         """Look a score up."""
-        return next(one for one in self.scores if (one.arm, one.measure) == (arm, measure))
+        return next(score for score in self.scores if (score.arm, score.measure) == (arm, measure))
 
     def differences_in(self, measure: str) -> list[Effect]:
         """Give all differences in a measure."""
@@ -271,12 +271,8 @@ class Detection(Frozen):
     def answer(self) -> Effect | None:
         """Give the difference in accuracy that the experiment was made for, if there is one."""
         arms = set(self.main)
-        found = [
-            difference
-            for difference in self.differences_in("accuracy")
-            if {difference.one, difference.other} <= arms
-        ]
-        return found[0] if found else None
+        effects = self.differences_in("accuracy")
+        return next((effect for effect in effects if {effect.one, effect.other} <= arms), None)
 
 
 def nearest_to_one(ratios: Iterable[float]) -> float:

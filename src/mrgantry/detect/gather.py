@@ -75,16 +75,11 @@ def gather_detection(
     truth, about = data.truth, data.whole.about
     if any(len(part.probability) != len(truth.label) for part in parts):
         raise DataError("Some answers have another number of test images; use another folder.")
-    arms = dict.fromkeys(arm_of(part.cell) for part in parts)
-    answers = {
-        arm: [
-            Answers(np.array(part.probability), part.threshold)
-            for part in parts
-            if arm_of(part.cell) == arm
-        ]
-        for arm in arms
-    }
-    made = Detection(
+    answers: dict[Arm, list[Answers]] = {}
+    for part in parts:
+        answer = Answers(np.array(part.probability), part.threshold)
+        answers.setdefault(arm_of(part.cell), []).append(answer)
+    detection = Detection(
         command=command,
         versions=versions(),
         device=device,
@@ -95,39 +90,37 @@ def gather_detection(
         synthetic=tuple(map(facts, sets)),
         choices=choices,
         splits=tuple(
-            count_split(name, one)
-            for name, one in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
+            count_split(name, split)
+            for name, split in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
         ),
-        arms=tuple(arms),
+        arms=tuple(answers),
         seeds=tuple(dict.fromkeys(part.cell.seed for part in parts)),
         limits=truth.limits,
         scores=tuple(scores_of(truth, answers)),
         effects=tuple(effects_of(truth, answers)),
-        calibration=tuple(calibrate(truth, arm, some) for arm, some in answers.items()),
+        calibration=tuple(calibrate(truth, arm, of_arm) for arm, of_arm in answers.items()),
         examples=(),
         runs=tuple(part.model_copy(update={"probability": ()}) for part in parts),
-        remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in arms])),
+        remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in answers])),
     )
     update = {
-        "examples": tuple(examples(data, made.main, answers)),
-        "remarks": (*guessing(made), *one_sided(made), *made.remarks),
+        "examples": tuple(examples(data, detection.main, answers)),
+        "remarks": (*guessing(detection), *one_sided(detection), *detection.remarks),
     }
-    return made.model_copy(update=update)
+    return detection.model_copy(update=update)
 
 
 def guessing(detection: Detection) -> Iterator[str]:
     """Say when what synthetic images are compared with has learnt nothing."""
-    for one in detection.main:
-        if one.condition in ("none", "classical"):
-            auc = detection.score(one, "auc")
+    learnt = {"none": "with no augmentation", "classical": "with classical changes"}
+    for arm in detection.main:
+        if arm.condition in learnt:
+            auc = detection.score(arm, "auc")
             if auc.value is not None and auc.low is not None and auc.low <= 0.5:
-                words = (
-                    "with no augmentation" if one.condition == "none" else "with classical changes"
-                )
                 yield (
-                    f"Classifiers {words} are not shown to be better than guessing (AUC "
-                    f"{auc.value:.2f}, its interval begins at {auc.low:.2f}): comparing with them "
-                    "tells little. Take more people, a sequence that shows tumours, longer "
+                    f"Classifiers {learnt[arm.condition]} are not shown to be better than guessing "
+                    f"(AUC {auc.value:.2f}, its interval begins at {auc.low:.2f}): comparing with "
+                    "them tells little. Take more people, a sequence that shows tumours, longer "
                     "training, or labels that are less one-sided."
                 )
 
@@ -183,30 +176,30 @@ def count_split(name: str, data: SliceSet) -> Split:
 
 def scores_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[ArmScore]:
     """Score every arm in every measure."""
-    for arm, some in answers.items():
+    for arm, of_arm in answers.items():
         for name, measure in MEASURES.items():
-            one = estimate(truth, some, measure)
-            known, sure = math.isfinite(one.value), math.isfinite(one.low)
+            score = estimate(truth, of_arm, measure)
+            measured, bounded = math.isfinite(score.value), math.isfinite(score.low)
             yield ArmScore(
                 arm=arm,
                 measure=name,
-                value=one.value if known else None,
-                low=one.low if sure else None,
-                high=one.high if sure else None,
-                seeds=one.seeds if known else (),
+                value=score.value if measured else None,
+                low=score.low if bounded else None,
+                high=score.high if bounded else None,
+                seeds=score.seeds if measured else (),
             )
 
 
 def pairs_of(arms: Sequence[Arm]) -> list[tuple[Arm, Arm]]:
     """Find the arms to compare: of one share, and of one ratio where both have one."""
     return [
-        (one, other)
+        (arm, other)
         for first, second in PAIRS
-        for one in arms
+        for arm in arms
         for other in arms
-        if (one.condition, other.condition) == (first, second)
-        and one.share == other.share
-        and (None in (one.ratio, other.ratio) or one.ratio == other.ratio)
+        if (arm.condition, other.condition) == (first, second)
+        and arm.share == other.share
+        and (None in (arm.ratio, other.ratio) or arm.ratio == other.ratio)
     ]
 
 
@@ -217,25 +210,25 @@ def effects_of(truth: Truth, answers: dict[Arm, list[Answers]]) -> Iterator[Effe
     for name, measure in MEASURES.items():
         if not measure.compared:
             continue
-        found = [difference(truth, answers[a], answers[b], measure) for a, b in pairs]
+        results = [difference(truth, answers[a], answers[b], measure) for a, b in pairs]
         families = [{a, b} <= main and (a.condition, b.condition) in ADDED for a, b in pairs]
-        adjusted = holm_within([one.p for one in found], families)
-        for (one, other), seen, p, first in zip(pairs, found, adjusted, families, strict=True):
+        adjusted = holm_within([result.p for result in results], families)
+        for (arm, other), result, p, first in zip(pairs, results, adjusted, families, strict=True):
             yield Effect(
                 measure=name,
-                one=one,
+                one=arm,
                 other=other,
                 main=first,
                 p_holm=p,
-                verdict=verdict(seen.value, p, measure.better, len(seen.seeds)),
-                **vars(seen),
+                verdict=verdict(result.value, p, measure.better, len(result.seeds)),
+                **vars(result),
             )
 
 
 def holm_within(p: Sequence[float], families: Sequence[bool]) -> list[float]:
     """Adjust p values within two families, so that curves do not blunt the main question."""
     adjusted = {
-        kind: iter(holm([one for one, own in zip(p, families, strict=True) if own == kind]))
+        kind: iter(holm([value for value, own in zip(p, families, strict=True) if own == kind]))
         for kind in (True, False)
     }
     return [next(adjusted[own]) for own in families]
@@ -247,9 +240,10 @@ def calibrate(truth: Truth, arm: Arm, answers: Sequence[Answers]) -> Calibration
     label = np.tile(truth.label, len(answers))
     bins = bin_of(probability)
     counts = np.bincount(bins, minlength=BINS)
-    sums = [np.bincount(bins, some, BINS) for some in (probability, label)]
+    sums = [np.bincount(bins, values, BINS) for values in (probability, label)]
     means = [
-        tuple(float(a / n) if n else None for a, n in zip(one, counts, strict=True)) for one in sums
+        tuple(float(a / n) if n else None for a, n in zip(totals, counts, strict=True))
+        for totals in sums
     ]
     return Calibration(arm=arm, mean=means[0], tumours=means[1], counts=tuple(counts.tolist()))
 
@@ -261,15 +255,15 @@ def examples(
 
     "Synthetic alone" is left out: it has not learnt from real images.
     """
-    found = {
-        arm: np.mean([one.probability for one in answers[arm]], 0) >= 0.5
+    hits = {
+        arm: np.mean([answer.probability for answer in answers[arm]], 0) >= 0.5
         for arm in arms
         if arm.condition != "synthetic alone"
     }
     tumour = (data.test.table["tumour"] == "yes").to_numpy()
-    with_them = [rows for arm, rows in found.items() if arm.ratio is not None]
-    without = [rows for arm, rows in found.items() if arm.ratio is None]
-    none_found = ~np.any(list(found.values()), axis=0)
+    with_them = [rows for arm, rows in hits.items() if arm.ratio is not None]
+    without = [rows for arm, rows in hits.items() if arm.ratio is None]
+    none_found = ~np.any(list(hits.values()), axis=0)
     yield choose(data.test, "missed by all", tumour & none_found)
     if with_them and without:
         gained = np.all(with_them, axis=0) & ~np.any(without, axis=0)
@@ -284,8 +278,8 @@ def choose(
     rows: Bool[np.ndarray, " n"],
 ) -> Examples:
     """Choose the largest tumour of each person, the largest first."""
-    some = test.table[rows].sort_values("tumour_mm2", ascending=False, kind="stable")
-    ids = some.drop_duplicates("subject")["id"].astype(str).tolist()[:SHOWN]
+    table = test.table[rows].sort_values("tumour_mm2", ascending=False, kind="stable")
+    ids = table.drop_duplicates("subject")["id"].astype(str).tolist()[:SHOWN]
     return Examples(kind=kind, count=int(rows.sum()), ids=tuple(ids))
 
 

@@ -64,8 +64,8 @@ def pixels_of_groups(
     }
     return {
         f"{source}, {name}": images
-        for source, some in groups.items()
-        for name, images in some.items()
+        for source, by_name in groups.items()
+        for name, images in by_name.items()
         if len(images)
     }
 
@@ -75,8 +75,8 @@ def changed(
 ) -> Float16[np.ndarray, "_ c h w"]:
     """Change some images classically, each about equally often."""
     own = Images(StoredPixels(torch.from_numpy(images)), torch.zeros(len(images)).long())
-    found, _ = Augmented(own, classical, EACH, seed).batch(torch.arange(EACH))
-    return found.to(torch.float16).numpy()
+    pixels, _ = Augmented(own, classical, EACH, seed).batch(torch.arange(EACH))
+    return pixels.to(torch.float16).numpy()
 
 
 def drawn(
@@ -84,14 +84,14 @@ def drawn(
 ) -> Float16[np.ndarray, "_ c h w"]:
     """Draw images with a word in the column "tumour" from several sets together."""
     rows = [np.flatnonzero((data.table["tumour"] == word).to_numpy()) for data in sets]
-    places = [(number, row) for number, some in enumerate(rows) for row in some]
+    places = [(number, row) for number, of_set in enumerate(rows) for row in of_set]
     order = np.random.default_rng(seed).permutation(len(places))[:most]
     pieces = []
-    for number, one in enumerate(sets):
-        kept = np.zeros(len(one), dtype=bool)
+    for number, data in enumerate(sets):
+        kept = np.zeros(len(data), dtype=bool)
         kept[[places[place][1] for place in order if places[place][0] == number]] = True
         if kept.any():
-            pieces.append(one.where(kept).images)
+            pieces.append(data.where(kept).images)
     return np.concatenate(pieces) if pieces else np.empty((0, 0, 0, 0), np.float16)
 
 

@@ -24,24 +24,24 @@ def conditions_of(words: Sequence[str], synthetic: bool) -> tuple[Condition, ...
     Raises:
         RecipeError: One is unknown, or stands there twice, or needs images that are not there.
     """
-    known: dict[str, Condition] = {get_arg: get_arg for get_arg in get_args(Condition)}
+    conditions: dict[str, Condition] = {name: name for name in get_args(Condition)}
     words = ["+".join(sorted(word.split("+"))) for word in words]
-    for one in words:
-        if one not in known:
-            listed = ", ".join(map(repr, known))
-            raise RecipeError(f"There is no condition {one!r}; there are {listed}.")
-        if "synthetic" in one and not synthetic:
+    for word in words:
+        if word not in conditions:
+            listed = ", ".join(map(repr, conditions))
+            raise RecipeError(f"There is no condition {word!r}; there are {listed}.")
+        if "synthetic" in word and not synthetic:
             raise RecipeError(
-                f"The condition {one!r} needs synthetic images: name a set with --synthetic, or "
+                f"The condition {word!r} needs synthetic images: name a set with --synthetic, or "
                 "take --condition none --condition classical."
             )
     if len(set(words)) < max(2, len(words)):
         raise RecipeError("An experiment compares two or more conditions, each named once.")
-    if not any({one, other} <= set(words) for one, other in PAIRS):
+    if not any({condition, other} <= set(words) for condition, other in PAIRS):
         raise RecipeError(
             f"{' and '.join(words)} are not compared with each other; add --condition none."
         )
-    return tuple(known[word] for word in words)
+    return tuple(conditions[word] for word in words)
 
 
 def check(
@@ -81,33 +81,31 @@ def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:
     Raises:
         RecipeError: A key is unknown, or its value will not do.
     """
-    given: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
-    for one in changes:
-        key, sign, text = one.partition("=")
+    values: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
+    keys = (*ClassifierTraining.keys(), *Classical.keys())
+    for setting in changes:
+        key, sign, text = setting.partition("=")
         if not sign:
-            raise RecipeError(f"The change {one!r} must read key=value.")
-        if key in (*ClassifierTraining.keys(), *Classical.keys()):
-            kind = "training" if key in ClassifierTraining.keys() else "classical"  # noqa: SIM118
-            given[kind][key] = None if text == "null" else text
-        else:
-            known = [
-                one for one in (*ClassifierTraining.keys(), *Classical.keys()) if one != "seed"
-            ]
-            raise RecipeError(unknown("key", key, known, "settings of detection"))
+            raise RecipeError(f"The change {setting!r} must read key=value.")
+        if key not in keys:
+            offered = [name for name in keys if name != "seed"]
+            raise RecipeError(unknown("key", key, offered, "settings of detection"))
+        kind = "training" if key in ClassifierTraining.keys() else "classical"  # noqa: SIM118
+        values[kind][key] = None if text == "null" else text
     return (
-        ClassifierTraining.of(dict(given["training"]), "training"),
-        Classical.of(dict(given["classical"]), "classical changes"),
+        ClassifierTraining.of(dict(values["training"]), "training"),
+        Classical.of(dict(values["classical"]), "classical changes"),
     )
 
 
 def changes_of(value: Frozen) -> tuple[str, ...]:
     """Write what differs from the usual as `key=value`."""
-    usual = type(value)().model_dump()
+    defaults = type(value)().model_dump()
     words = {True: "true", False: "false"}
     return tuple(
         f"{key}={words[now] if isinstance(now, bool) else now}"
         for key, now in value.model_dump().items()
-        if now != usual[key]
+        if now != defaults[key]
     )
 
 
@@ -130,14 +128,13 @@ def cells_of(
     for number in range(first, first + seeds):
         for share in shares:
             for condition in conditions:
-                if condition == "synthetic alone":
-                    if share == shares[-1]:
-                        cells.append(ClassifierRun(condition=condition, share=share, seed=number))
-                elif "synthetic" not in condition:
-                    cells.append(ClassifierRun(condition=condition, share=share, seed=number))
-                else:
-                    cells += [
-                        ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
-                        for ratio in (ratios if share == shares[-1] else [nearest])
-                    ]
+                alone = condition == "synthetic alone"
+                if alone and share < shares[-1]:
+                    continue
+                mixed = "synthetic" in condition and not alone
+                chosen = (ratios if share == shares[-1] else [nearest]) if mixed else [None]
+                cells += [
+                    ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
+                    for ratio in chosen
+                ]
     return cells

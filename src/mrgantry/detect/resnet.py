@@ -37,30 +37,31 @@ class ResidualBlock(nn.Module):
 
     wider = 1  # output channels by channels inside
 
-    def shortcut(self, before: int, width: int, stride: int) -> nn.Sequential | None:
+    def shortcut(self, inputs: int, width: int, stride: int) -> nn.Sequential | None:
         """Give what fits the input to the output, where their shapes differ."""
-        after = width * self.wider
-        if stride == 1 and before == after:
+        outputs = width * self.wider
+        if stride == 1 and inputs == outputs:
             return None
-        return nn.Sequential(nn.Conv2d(before, after, 1, stride, bias=False), nn.BatchNorm2d(after))
+        resized = nn.Conv2d(inputs, outputs, 1, stride, bias=False)
+        return nn.Sequential(resized, nn.BatchNorm2d(outputs))
 
 
 class Basic(ResidualBlock):
     """Two 3x3 convolutions (figure 5, left)."""
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 3, stride, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, width, 3, stride, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, 1, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
-        self.downsample = self.shortcut(before, width, stride)
+        self.downsample = self.shortcut(inputs, width, stride)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """Add what the layers find to what they are given."""
-        found = self.bn1(self.conv1(images)).relu()
-        found = self.bn2(self.conv2(found))
-        return (found + (self.downsample(images) if self.downsample else images)).relu()
+        features = self.bn1(self.conv1(images)).relu()
+        features = self.bn2(self.conv2(features))
+        return (features + (self.downsample(images) if self.downsample else images)).relu()
 
 
 class Bottleneck(ResidualBlock):
@@ -68,22 +69,22 @@ class Bottleneck(ResidualBlock):
 
     wider = 4
 
-    def __init__(self, before: int, width: int, stride: int) -> None:
+    def __init__(self, inputs: int, width: int, stride: int) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(before, width, 1, bias=False)
+        self.conv1 = nn.Conv2d(inputs, width, 1, bias=False)
         self.bn1 = nn.BatchNorm2d(width)
         self.conv2 = nn.Conv2d(width, width, 3, stride, 1, bias=False)
         self.bn2 = nn.BatchNorm2d(width)
         self.conv3 = nn.Conv2d(width, width * self.wider, 1, bias=False)
         self.bn3 = nn.BatchNorm2d(width * self.wider)
-        self.downsample = self.shortcut(before, width, stride)
+        self.downsample = self.shortcut(inputs, width, stride)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d i j"]:
         """Add what the layers find to what they are given."""
-        found = self.bn1(self.conv1(images)).relu()
-        found = self.bn2(self.conv2(found)).relu()
-        found = self.bn3(self.conv3(found))
-        return (found + (self.downsample(images) if self.downsample else images)).relu()
+        features = self.bn1(self.conv1(images)).relu()
+        features = self.bn2(self.conv2(features)).relu()
+        features = self.bn3(self.conv3(features))
+        return (features + (self.downsample(images) if self.downsample else images)).relu()
 
 
 class ResNet(nn.Module):
@@ -116,28 +117,28 @@ class ResNet(nn.Module):
         self.bn1 = nn.BatchNorm2d(width)
         self.maxpool = nn.MaxPool2d(3, 2, 1) if pooling else nn.Identity()
         widths = [width << number for number in range(4)]
-        befores = [width, *(one * block.wider for one in widths)]
+        inputs = [width, *(inner * block.wider for inner in widths)]
         self.layer1, self.layer2, self.layer3, self.layer4 = (
-            stack(block, befores[number], widths[number], depth, 2 if number else 1)
+            stack(block, inputs[number], widths[number], depth, 2 if number else 1)
             for number, depth in enumerate(depths)
         )
         self.dropout = nn.Dropout(dropout)
-        self.fc = nn.Linear(befores[-1], classes)
+        self.fc = nn.Linear(inputs[-1], classes)
 
     def forward(self, images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n k"]:
         """Give the logits of normalised images."""
-        found = self.maxpool(self.bn1(self.conv1(images)).relu())
+        features = self.maxpool(self.bn1(self.conv1(images)).relu())
         for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
-            found = layer(found)
-        return self.fc(self.dropout(found.mean((2, 3))))
+            features = layer(features)
+        return self.fc(self.dropout(features.mean((2, 3))))
 
 
 def stack(
-    block: type[Basic | Bottleneck], before: int, width: int, depth: int, stride: int
+    block: type[Basic | Bottleneck], inputs: int, width: int, depth: int, stride: int
 ) -> nn.Sequential:
     """Make a layer: blocks of one width, the first of which has the stride."""
-    others = [block(width * block.wider, width, 1) for _ in range(depth - 1)]
-    return nn.Sequential(block(before, width, stride), *others)
+    rest = [block(width * block.wider, width, 1) for _ in range(depth - 1)]
+    return nn.Sequential(block(inputs, width, stride), *rest)
 
 
 def build(name: Name, channels: int = 1, classes: int = 2, dropout: float = 0.5) -> ResNet:

@@ -88,26 +88,26 @@ def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
         DataError: The images are synthetic or oblique, a split is empty or lacks a label, or
             too few test subjects have one.
     """
-    whole = SliceSet.open(folder)
-    if whole.about.synthetic or (whole.table["source"] == "synthetic").any():
+    data = SliceSet.open(folder)
+    if data.about.synthetic or (data.table["source"] == "synthetic").any():
         raise DataError(
             f"{folder} holds synthetic images; classifiers are judged by real ones alone. Name "
             "the real set first, and synthetic sets with --synthetic."
         )
-    if whole.about.poses:
+    if data.about.poses:
         raise DataError(f"{folder} is oblique; prepare the scans with --plane axial to detect.")
     splits = []
     for name in SPLITS:
-        if not (whole.table["split"] == name).any():
+        if not (data.table["split"] == name).any():
             raise DataError(
                 f"{folder} has no {name} subjects. Detection learns from one split, stops by "
                 "another and judges by a third: prepare with --splits 0.6:0.15:0.25, and more "
                 "subjects if these are few."
             )
-        rows = choose_rows(whole.split(name), only)
-        known = rows.where(rows.table["tumour"].astype(str).isin(list(CLASSES)).to_numpy())
-        need_both(known, f"The split {name!r}")
-        splits.append(known)
+        rows = choose_rows(data.split(name), only)
+        labelled = rows.where(rows.table["tumour"].astype(str).isin(list(CLASSES)).to_numpy())
+        need_both(labelled, f"The split {name!r}")
+        splits.append(labelled)
     for word in CLASSES:
         test = splits[-1]
         people = subject_names(test.where((test.table["tumour"] == word).to_numpy()))
@@ -116,7 +116,7 @@ def open_real(folder: Path, only: Sequence[str] = ()) -> Real:
                 f"{len(people)} test subjects of {folder} have slices with tumour={word}; "
                 f"{FEWEST} are the fewest, and tens tell something. Prepare with another --splits."
             )
-    return Real(whole, *splits)
+    return Real(data, *splits)
 
 
 def need_both(data: SliceSet, what: str) -> None:
@@ -152,7 +152,7 @@ def open_synthetic(folders: Sequence[Path], real: Real) -> list[SliceSet]:
             )
         gain = "what its images gain would be no gain"
         check_unseen(people_behind(data), real.whole, data, gain)
-    words = {word for one in sets for word in set(one.table["tumour"].astype(str))}
+    words = {word for data in sets for word in set(data.table["tumour"].astype(str))}
     missing = set(CLASSES) - words
     if sets and missing:
         raise DataError(
@@ -168,12 +168,12 @@ def joined(sets: Sequence[SliceSet], device: torch.device, seed: int) -> Images:
 
     So the first ones have both labels, as all of them have.
     """
-    some = [Images.of(data, torch.device("cpu")) for data in sets]
+    parts = [Images.of(data, torch.device("cpu")) for data in sets]
     pixels: list[Float[Tensor, "n c h w"]] = []
-    for one in some:
-        assert isinstance(one.pixels, StoredPixels)  # Images.of refuses others
-        pixels.append(one.pixels.images)
-    labels = torch.cat([one.labels for one in some])
+    for part in parts:
+        assert isinstance(part.pixels, StoredPixels)  # Images.of refuses others
+        pixels.append(part.pixels.images)
+    labels = torch.cat([part.labels for part in parts])
     order = torch.from_numpy(np.random.default_rng(seed).permutation(len(labels)))
     return Images(StoredPixels(torch.cat(pixels)[order].to(device)), labels[order])
 
@@ -229,27 +229,28 @@ def alike(real: Real) -> Iterator[str]:
 
 def of_another_kind(synthetic: SliceSet, real: Real) -> Iterator[str]:
     """Say when synthetic images show what the real slices of this experiment do not."""
-    ours, theirs = real.train.table, synthetic.table
+    real_table, table = real.train.table, synthetic.table
     for column in ("sequence", "plane"):
-        others = set(theirs[column].astype(str)) - set(ours[column].astype(str)) - {""}
-        if others:
+        extra = set(table[column].astype(str)) - set(real_table[column].astype(str)) - {""}
+        if extra:
             yield (
-                f"{synthetic.name} has images of {column} {', '.join(sorted(others))}, which the "
+                f"{synthetic.name} has images of {column} {', '.join(sorted(extra))}, which the "
                 "real training slices have not."
             )
-    here, there = ours["pixel_mm"].median(), theirs["pixel_mm"].median()
-    if there > 0 and not 0.9 < there / here < 1.1:
-        yield f"Pixels of {synthetic.name} are {there:.2f} mm wide, real ones {here:.2f} mm."
+    real_mm, mm = real_table["pixel_mm"].median(), table["pixel_mm"].median()
+    if mm > 0 and not 0.9 < mm / real_mm < 1.1:
+        yield f"Pixels of {synthetic.name} are {mm:.2f} mm wide, real ones {real_mm:.2f} mm."
 
 
 def unlike(sets: Sequence[SliceSet], real: Real) -> Iterator[str]:
     """Say when synthetic images have tumours much more often, or rarely, than real ones."""
-    words = [word for one in sets for word in one.table["tumour"].astype(str) if word in CLASSES]
+    words = [word for data in sets for word in data.table["tumour"].astype(str) if word in CLASSES]
     if not words:
         return
-    ours, theirs = np.mean(real.train.table["tumour"] == "yes"), np.mean(np.array(words) == "yes")
-    if abs(np.log(theirs / (1 - theirs)) - np.log(ours / (1 - ours))) > UNLIKE:
+    real_share = np.mean(real.train.table["tumour"] == "yes")
+    share = np.mean(np.array(words) == "yes")
+    if abs(np.log(share / (1 - share)) - np.log(real_share / (1 - real_share))) > UNLIKE:
         yield (
-            f"{theirs:.0%} of the synthetic images have a tumour, and {ours:.0%} of the real "
+            f"{share:.0%} of the synthetic images have a tumour, and {real_share:.0%} of the real "
             "training slices: that alone moves sensitivity, specificity and calibration."
         )

@@ -68,16 +68,16 @@ class Images:
             DataError: No slice has such a label, slices are oblique, or values are not finite.
         """
         words = data.table["tumour"].astype(str)
-        known = words.isin(list(CLASSES)).to_numpy()
-        if not known.any() or data.about.poses:
+        labelled = words.isin(list(CLASSES)).to_numpy()
+        if not labelled.any() or data.about.poses:
             raise DataError(
                 f"{data.folder} has no stored slices with tumour=yes or tumour=no to learn from; "
                 "prepare a cohort that has tumour label maps."
             )
-        labels = torch.tensor([CLASSES[word] for word in words[known]])
-        some = data.where(known)
-        check_finite(some)
-        return cls(some.pixels(device), labels)
+        labels = torch.tensor([CLASSES[word] for word in words[labelled]])
+        slices = data.where(labelled)
+        check_finite(slices)
+        return cls(slices.pixels(device), labels)
 
 
 @dataclass(frozen=True, eq=False)
@@ -138,16 +138,15 @@ class Mixture:
     def batch(self, numbers: Int[Tensor, " n"]) -> Batch:
         """Give some items, each from its part."""
         ends = np.cumsum([0, *self.counts])
-        found, places = [], []
+        batches, places = [], []
         for part, (first, last) in zip(self.parts, pairwise(ends), strict=True):
-            here = ((numbers >= first) & (numbers < last)).nonzero()[:, 0]
-            if len(here):
-                found.append(part.batch((numbers[here] - first) % len(part)))
-                places.append(here)
-        back = torch.cat(places).argsort().to(found[0][0].device)
-        return torch.cat([one[0] for one in found])[back], torch.cat([one[1] for one in found])[
-            back
-        ]
+            rows = ((numbers >= first) & (numbers < last)).nonzero()[:, 0]
+            if len(rows):
+                batches.append(part.batch((numbers[rows] - first) % len(part)))
+                places.append(rows)
+        back = torch.cat(places).argsort().to(batches[0][0].device)
+        images, labels = (torch.cat(pieces)[back] for pieces in zip(*batches, strict=True))
+        return images, labels
 
 
 def shares(total: int, weights: Sequence[float]) -> tuple[int, ...]:

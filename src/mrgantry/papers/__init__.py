@@ -34,7 +34,7 @@ PRINTED: dict[str, tuple[Printed, ...]] = {
 }
 
 STUDIES: dict[str, Reproduction] = {
-    one.STUDY.study: one.STUDY for one in (*READER_STUDIES, delplace2020)
+    paper.STUDY.study: paper.STUDY for paper in (*READER_STUDIES, delplace2020)
 }
 
 

@@ -21,14 +21,7 @@ from mrgantry.generate.networks import DelplaceDcgan, Progressive, SrResNet
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.papers.gantry import style_recipe
-from mrgantry.papers.reproduction import (
-    Cohort,
-    ImageType,
-    Model,
-    Reproduction,
-    Said,
-    Scale,
-)
+from mrgantry.papers.reproduction import Cohort, ImageType, Model, Reproduction, Said, Scale
 from mrgantry.study.printed import PrintedValues
 
 SLICES = 11_328

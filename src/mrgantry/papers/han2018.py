@@ -103,12 +103,7 @@ PRINTED = Printed(
     citation="Han et al., GAN-based synthetic brain MR image generation, ISBI 2018",
     classes=("real", "synthetic"),
     rows_are="block",
-    columns=(
-        "real as real",
-        "real as synthetic",
-        "synthetic as real",
-        "synthetic as synthetic",
-    ),
+    columns=("real as real", "real as synthetic", "synthetic as real", "synthetic as synthetic"),
     unit="images",
     rows=(
         PrintedRow(label="T1 DCGAN 128", counts=(26, 24, 6, 44), accuracy=0.70),
@@ -156,10 +151,12 @@ STUDY = Reproduction(
         # All DCGANs first, as printed.
         blocks=tuple(
             StudyBlock(
-                name=one.models[gan].label, image_type=one.name, models=(one.models[gan].name,)
+                name=image_type.models[gan].label,
+                image_type=image_type.name,
+                models=(image_type.models[gan].name,),
             )
             for gan in (0, 1)
-            for one in _TYPES
+            for image_type in _TYPES
         ),
         seats=(Seat(paper="an expert physician"),),
         printed=(PRINTED,),

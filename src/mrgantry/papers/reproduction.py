@@ -277,9 +277,9 @@ class Reproduction(Frozen):
         Raises:
             RecipeError: There is none of that name.
         """
-        for one in self.scales:
-            if one.name == name:
-                return one
+        for scale in self.scales:
+            if scale.name == name:
+                return scale
         raise RecipeError(unknown("scale", name, [scale.name for scale in self.scales], self.study))
 
     def at(self, name: str) -> "Reproduction":
@@ -296,7 +296,7 @@ class Reproduction(Frozen):
         )
         reading = self.reading
         if reading:
-            trained = {model.name for one in types for model in one.models}
+            trained = {model.name for image_type in types for model in image_type.models}
             blocks = tuple(block for block in reading.blocks if trained.issuperset(block.models))
             protocol = reading.protocol.set(scale.reading) if scale.reading else reading.protocol
             reading = reading.model_copy(update={"protocol": protocol, "blocks": blocks})
@@ -344,7 +344,9 @@ class Reproduction(Frozen):
 
     def models(self) -> list[tuple[ImageType, Model]]:
         """List all models, each with its slices."""
-        return [(one, model) for one in self.image_types for model in one.models]
+        return [
+            (image_type, model) for image_type in self.image_types for model in image_type.models
+        ]
 
 
 def _smaller(image_type: ImageType, scale: Scale) -> ImageType:

@@ -9,18 +9,17 @@ from matplotlib.patches import Rectangle
 
 from mrgantry.common.score import Score
 from mrgantry.evaluate.explained import title_of
-from mrgantry.report.drawing import REAL, DrawingStyle, blank, log_if_wide, svg
+from mrgantry.report.drawing import REAL, Styles, blank, log_if_wide, svg
 
-Looks = Mapping[str, DrawingStyle]
 CELL = 3.7  # inches: the width of a chart that stands beside others
 
 
-def score_bars(rows: Sequence[Sequence[Score]], looks: Looks) -> str:
+def score_bars(rows: Sequence[Sequence[Score]], styles: Styles) -> str:
     """Draw a panel a score: each set with its interval, real images as a band.
 
     Args:
         rows: Scores of one kind of all sets, kind after kind.
-        looks: How each set is drawn.
+        styles: How each set is drawn.
     """
     lanes = max(map(len, rows))
     bar, gap = 0.1 + 0.14 * lanes, 0.42  # inches: a panel, and between two of them
@@ -34,14 +33,12 @@ def score_bars(rows: Sequence[Sequence[Score]], looks: Looks) -> str:
         floor = scores[0]
         axes.axvspan(floor.floor_low, floor.floor_high, color=REAL, alpha=0.2, lw=0)
         axes.axvline(floor.floor, color=REAL, lw=1.4)
-        for y, one in enumerate(scores):
-            look = looks[one.synthetic]
-            axes.plot([one.low, one.high], [y, y], color=look.colour, lw=1.8)
-            axes.plot(one.value, y, look.mark, color=look.colour, ms=5, mew=0)
-        log_if_wide(
-            axes,
-            [floor.floor_low, *(end for one in scores for end in (one.low, one.high))],
-        )
+        for y, score in enumerate(scores):
+            style = styles[score.synthetic]
+            axes.plot([score.low, score.high], [y, y], color=style.colour, lw=1.8)
+            axes.plot(score.value, y, style.mark, color=style.colour, ms=5, mew=0)
+        ends = [end for score in scores for end in (score.low, score.high)]
+        log_if_wide(axes, [floor.floor_low, *ends])
         axes.set_ylim(lanes - 0.4, -0.6)
         axes.set_yticks([])
         axes.spines["left"].set_visible(False)
@@ -55,14 +52,14 @@ def score_bars(rows: Sequence[Sequence[Score]], looks: Looks) -> str:
 
 
 def fidelity_against_diversity(
-    fidelity: Sequence[Score], diversity: Sequence[Score], looks: Looks
+    fidelity: Sequence[Score], diversity: Sequence[Score], styles: Styles
 ) -> str:
     """Draw each set as a point with both intervals, and real images as a box.
 
     Args:
         fidelity: Precision or density of all sets.
         diversity: Recall or coverage of the same sets.
-        looks: How each set is drawn.
+        styles: How each set is drawn.
     """
     figure, (axes,) = blank(CELL, 3.2)
     x, y = diversity[0], fidelity[0]
@@ -72,14 +69,14 @@ def fidelity_against_diversity(
     )
     axes.add_patch(Rectangle((x.floor_low, y.floor_low), *box, fill=False, edgecolor=REAL, lw=0.8))
     axes.plot(x.floor, y.floor, "+", color=REAL, ms=9, mew=1.8)
-    of = {one.synthetic: one for one in diversity}
-    for one in fidelity:
-        other, look = of[one.synthetic], looks[one.synthetic]
-        axes.plot([other.low, other.high], [one.value] * 2, color=look.colour, lw=1.4)
-        axes.plot([other.value] * 2, [one.low, one.high], color=look.colour, lw=1.4)
-        axes.plot(other.value, one.value, look.mark, color=look.colour, ms=7, mew=0)
+    by_set = {score.synthetic: score for score in diversity}
+    for score in fidelity:
+        across, style = by_set[score.synthetic], styles[score.synthetic]
+        axes.plot([across.low, across.high], [score.value] * 2, color=style.colour, lw=1.4)
+        axes.plot([across.value] * 2, [score.low, score.high], color=style.colour, lw=1.4)
+        axes.plot(across.value, score.value, style.mark, color=style.colour, ms=7, mew=0)
     axes.set_xlim(-0.02, 1.02)
-    axes.set_ylim(-0.02, max([1.0, y.floor_high, *(one.high for one in fidelity)]) * 1.02)
+    axes.set_ylim(-0.02, max([1.0, y.floor_high, *(score.high for score in fidelity)]) * 1.02)
     axes.set_xlabel(f"{title_of(x.name)}: how varied →")
     axes.set_ylabel(f"{title_of(y.name)}: how plausible →")
     return svg(figure)
@@ -89,7 +86,7 @@ def power_spectra(
     frequencies: Float[np.ndarray, " k"],
     real: Float[np.ndarray, "3 k"],
     sets: Mapping[str, Float[np.ndarray, "3 k"]],
-    looks: Looks,
+    styles: Styles,
     *,
     difference: bool = False,
 ) -> str:
@@ -99,7 +96,7 @@ def power_spectra(
         frequencies: Cycles per pixel.
         real: Percentiles 2.5, 50 and 97.5 of real images, in dB.
         sets: The same of each set.
-        looks: How each set is drawn.
+        styles: How each set is drawn.
         difference: Whether to take the real median away.
     """
     figure, (axes,) = blank(5.4, 3.1)
@@ -107,14 +104,14 @@ def power_spectra(
     axes.fill_between(frequencies, real[0] - base, real[2] - base, color=REAL, alpha=0.2, lw=0)
     axes.plot(frequencies, real[1] - base, color=REAL, lw=1.8)
     for name, percentiles in sets.items():
-        look = looks[name]
+        style = styles[name]
         axes.plot(
             frequencies,
             percentiles[1] - base,
-            color=look.colour,
+            color=style.colour,
             lw=1.5,
-            ls=look.dash,
-            marker=look.mark,
+            ls=style.dash,
+            marker=style.mark,
             ms=4,
             mew=0,
             markevery=max(1, len(frequencies) // 8),
@@ -126,20 +123,20 @@ def power_spectra(
 
 
 def map_of_images(
-    groups: Mapping[str, Float[np.ndarray, "_ 2"]], looks: Looks, only: Collection[str] = ()
+    groups: Mapping[str, Float[np.ndarray, "_ 2"]], styles: Styles, only: Collection[str] = ()
 ) -> str:
     """Draw images at their places in a t-SNE map.
 
     Args:
         groups: Places of each group.
-        looks: How each group is drawn.
+        styles: How each group is drawn.
         only: Groups to draw alone, small, at the same places; all unless given.
     """
     figure, (axes,) = blank(CELL, 2.6) if only else blank(8.4, 5.4)
     for name, places in groups.items():
         if not only or name in only:
-            look, size = looks[name], 2.8 if only else 4.4
-            axes.plot(*places.T, look.mark, color=look.colour, ms=size, mew=0, alpha=0.75)
+            style, size = styles[name], 2.8 if only else 4.4
+            axes.plot(*places.T, style.mark, color=style.colour, ms=size, mew=0, alpha=0.75)
     everything = np.concatenate(list(groups.values()))
     low, high = everything.min(0), everything.max(0)
     margin = 0.04 * (high - low)

@@ -13,6 +13,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.comparison import (
     Comparison,
     Entrant,
+    RunOutcome,
     Spread,
     chance,
     expected_by_chance,
@@ -38,12 +39,12 @@ def write_comparison(out: Path, comparison: Comparison) -> None:
         for spread in comparison.spreads
     )
     write_table(out / "comparison.csv", rows, Spread.keys())
-    judged, recipes = comparison.judged(), [one.recipe for one in comparison.entrants]
+    judged, recipes = comparison.judged(), [entrant.recipe for entrant in comparison.entrants]
     page = render(
         "comparison.html",
-        found=comparison,
+        comparison=comparison,
         simulated=comparison.source == "simulated",
-        entrants=[entrant(one, comparison) for one in comparison.entrants],
+        entrants=[entrant_row(entrant, comparison) for entrant in comparison.entrants],
         off=list(off_budget(comparison)),
         failures=[outcome for outcome in comparison.outcomes if outcome.failed],
         dots=figures.seed_dots(judged, recipes) if judged else "",
@@ -64,21 +65,24 @@ def write_comparison(out: Path, comparison: Comparison) -> None:
     write_text(out / "comparison.html", page)
 
 
-def entrant(one: Entrant, comparison: Comparison) -> dict[str, str]:
+def entrant_row(entrant: Entrant, comparison: Comparison) -> dict[str, str]:
     """Say what a recipe is and what it was given."""
-    spent = [
-        run.seconds for run in comparison.outcomes if run.recipe == one.recipe and not run.failed
-    ]
+    spent = [run.seconds for run in finished(comparison, entrant.recipe)]
     return {
-        "recipe": one.recipe,
-        "networks": f"{one.network}, {one.loss}",
-        "generator": millions(one.generator),
-        "critic": millions(one.critic) if one.critic else "none",
-        "pace": f"{1000 * one.seconds_per_image:.3g}",
-        "images": f"{one.images:,}",
+        "recipe": entrant.recipe,
+        "networks": f"{entrant.network}, {entrant.loss}",
+        "generator": millions(entrant.generator),
+        "critic": millions(entrant.critic) if entrant.critic else "none",
+        "pace": f"{1000 * entrant.seconds_per_image:.3g}",
+        "images": f"{entrant.images:,}",
         "spent": between([seconds / 60 for seconds in spent]) if spent else "all failed",
-        "precision": one.precision,
+        "precision": entrant.precision,
     }
+
+
+def finished(comparison: Comparison, recipe: str) -> list[RunOutcome]:
+    """Give the runs of a recipe that did not fail."""
+    return [run for run in comparison.outcomes if run.recipe == recipe and not run.failed]
 
 
 def off_budget(comparison: Comparison) -> Iterator[str]:
@@ -93,9 +97,9 @@ def off_budget(comparison: Comparison) -> Iterator[str]:
 
 def fewer(comparison: Comparison, recipe: str) -> str:
     """Say how many seeds are left of a recipe where some failed."""
-    runs = [run for run in comparison.outcomes if run.recipe == recipe]
-    kept = sum(not run.failed for run in runs)
-    return "" if kept == len(runs) else f"{kept} of {len(runs)} seeds"
+    kept = len(finished(comparison, recipe))
+    runs = sum(run.recipe == recipe for run in comparison.outcomes)
+    return "" if kept == runs else f"{kept} of {runs} seeds"
 
 
 def cell(spreads: Sequence[Spread], recipe: str) -> dict[str, str] | None:
@@ -109,30 +113,30 @@ def cell(spreads: Sequence[Spread], recipe: str) -> dict[str, str] | None:
 
 def verdict(spreads: Sequence[Spread]) -> dict[str, Any]:
     """Say which recipes differ beyond the spread in one score."""
-    found = wins(spreads)
+    winners = wins(spreads)
     pairs = list(combinations(spreads, 2))
     return {
         "title": title(spreads),
         "direction": spreads[0].direction,
         "wins": {
             winner: "all others" if len(beaten) == len(spreads) - 1 > 1 else ", ".join(beaten)
-            for winner, beaten in found.items()
+            for winner, beaten in winners.items()
         },
-        "count": sum(map(len, found.values())),
+        "count": sum(map(len, winners.values())),
         "pairs": len(pairs),
     }
 
 
 def luck(judged: Sequence[Sequence[Spread]]) -> dict[str, Any]:
     """Say how easily luck gives a difference beyond the spread."""
-    counts = {len(one.values) for spreads in judged for one in spreads}
+    counts = {len(spread.values) for spreads in judged for spread in spreads}
     most = max(counts, default=0)
     return {
         "seeds": most,
         "unequal": len(counts) > 1,
         "one_in": f"{1 / chance(most, most):g}" if most else "",
         "expected": f"{expected_by_chance(judged):.2g}",
-        "found": sum(len(beaten) for some in judged for beaten in wins(some).values()),
+        "found": sum(len(beaten) for spreads in judged for beaten in wins(spreads).values()),
         "pairs": sum(len(list(combinations(spreads, 2))) for spreads in judged),
     }
 
@@ -149,12 +153,12 @@ def galleries(comparison: Comparison) -> Iterator[dict[str, Any]]:
         "caption": f"slices of the {comparison.against} split",
         "picture": figures.image_grid(held.images[np.sort(rows)], columns),
     }
-    for one in comparison.entrants:
-        runs = [run for run in comparison.outcomes if run.recipe == one.recipe and not run.failed]
+    for entrant in comparison.entrants:
+        runs = finished(comparison, entrant.recipe)
         sets = [SliceSet.open(Path(run.folder) / "synthetic").images[:SHOWN] for run in runs]
         if sets:
             yield {
-                "title": one.recipe,
+                "title": entrant.recipe,
                 "kind": "synthetic",
                 "caption": f"first images of seed {', '.join(str(run.seed) for run in runs)}",
                 "picture": figures.image_grid(np.concatenate(sets), columns),

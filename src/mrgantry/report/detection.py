@@ -1,7 +1,7 @@
 """The page of the detection experiment: whether synthetic images help, and how far that goes."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +12,13 @@ from mrgantry.common.files import write_text
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.effects import BINS, FEWEST_SEEDS, MEASURES, unpaired
 from mrgantry.detect.findings import Arm, Condition, Detection, Effect
+from mrgantry.detect.gather import arm_of
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.report import detection_charts as charts
 from mrgantry.report import figures
 from mrgantry.report.charts import map_of_images
-from mrgantry.report.detection_charts import LOOK, NAMES
+from mrgantry.report.detection_charts import ARM_STYLES, NAMES
 from mrgantry.report.rendering import render
 
 TABLE = ("accuracy", "sensitivity", "specificity", "auc", "brier", "ece")
@@ -52,16 +53,16 @@ def write_detection(
         printed: A paper's table to stand beside it.
     """
     groups = read_map(out)
-    looks = charts.looks_of_groups(list(groups))
+    styles = charts.styles_of_groups(list(groups))
     several = {
         over: len({getattr(arm, over) for arm in detection.arms} - {None}) > 1
         for over in ("share", "ratio")
     }
     main = detection.main
-    of_main, others = pairs(detection, main=True), pairs(detection, main=False)
+    main_pairs, other_pairs = pairs(detection, main=True), pairs(detection, main=False)
     page = render(
         "detection.html",
-        found=detection,
+        detection=detection,
         answer=answer(detection),
         simulated=detection.source == "simulated",
         learnt=[learnt(detection, arm) for arm in main],
@@ -73,9 +74,9 @@ def write_detection(
         rows=[row(detection, arm, (*TABLE, *CHOSEN)) for arm in main],
         other_rows=[row(detection, arm, TABLE) for arm in detection.arms if arm not in main],
         dots=charts.scores_of_arms(detection),
-        effects=[effects(detection, *pair) for pair in of_main],
-        other_effects=[effects(detection, *pair) for pair in others],
-        family=len(of_main),
+        effects=[effects(detection, *pair) for pair in main_pairs],
+        other_effects=[effects(detection, *pair) for pair in other_pairs],
+        family=len(main_pairs),
         unseen=unseen(detection),
         fewest_seeds=FEWEST_SEEDS,
         curves=[(over, charts.curves(detection, over)) for over, many in several.items() if many],
@@ -85,9 +86,9 @@ def write_detection(
         galleries=list(galleries(detection)),
         printed=printed,
         gains=list(gains(printed)) if printed else [],
-        map=map_of_images(groups, looks) if groups else "",
-        keys=[{"name": name, "colour": look.colour, "sign": look.sign} for name, look in
-              looks.items()],
+        map=map_of_images(groups, styles) if groups else "",
+        keys=[{"name": name, "colour": style.colour, "sign": style.sign} for name, style in
+              styles.items()],
     )  # fmt: skip
     write_text(out / "detection.html", page)
     return answer(detection)["sentence"]
@@ -126,20 +127,20 @@ def shown(value: float | None, measure: str, sign: bool = False) -> str:
 
 def answer(detection: Detection) -> dict[str, str]:
     """Say in a sentence what the experiment found, and how sure that is."""
-    one = detection.answer
-    if one is None:
+    effect = detection.answer
+    if effect is None:
         return {
             "sentence": "No two of these conditions differ by synthetic images alone",
             "more": "",
         }
-    what = SUBJECT[one.one.condition, one.other.condition]
+    what = SUBJECT[effect.one.condition, effect.other.condition]
     words = {
         "helps": "helped",
         "hurts": "hurt",
         "not shown": "were not shown to help or hurt",
         "too few seeds": "were tried with too few seeds to tell",
     }
-    half = (one.high - one.low) / 2
+    half = (effect.high - effect.low) / 2
     more = {
         "helps": "The interval leaves out that they do nothing.",
         "hurts": "The interval leaves out that they do nothing.",
@@ -148,15 +149,15 @@ def answer(detection: Detection) -> dict[str, str]:
         "too few seeds": f"Another training answers otherwise, and fewer than {FEWEST_SEEDS} do "
         "not tell by how much: run it again with --seeds 3, which adds to these.",
     }
-    if one.verdict == "not shown" and (one.low > 0 or one.high < 0):
+    if effect.verdict == "not shown" and (effect.low > 0 or effect.high < 0):
         more["not shown"] = (
             "The interval leaves 0 out, but where several differences are looked at, chance gives "
-            f"one like this too easily: p = {one.p_holm:.2g} after Holm."
+            f"one like this too easily: p = {effect.p_holm:.2g} after Holm."
         )
     return {
-        "sentence": f"{what} {words[one.verdict]}: accuracy {points(one.value)} points, 95 % "
-        f"interval {points(one.low)} to {points(one.high)}",
-        "more": more[one.verdict],
+        "sentence": f"{what} {words[effect.verdict]}: accuracy {points(effect.value)} points, 95 % "
+        f"interval {points(effect.low)} to {points(effect.high)}",
+        "more": more[effect.verdict],
     }
 
 
@@ -172,7 +173,7 @@ def missable(half: float) -> str:
 
 def unseen(detection: Detection) -> str:
     """Say who has not seen the people of the test, as far as that is known."""
-    if all(one.subjects for one in detection.synthetic):
+    if all(synthetic.subjects for synthetic in detection.synthetic):
         return (
             "neither they nor the generator have seen" if detection.synthetic else "they never saw"
         )
@@ -184,21 +185,16 @@ def name_of(detection: Detection, arm: Arm) -> str:
     name = NAMES[arm.condition]
     if arm in detection.main:
         return name
-    if len({one.share for one in detection.arms}) > 1 and arm.condition != "synthetic alone":
+    if len({each.share for each in detection.arms}) > 1 and arm.condition != "synthetic alone":
         name += f", {arm.share:.0%} of subjects"
-    if arm.ratio is not None and len({one.ratio for one in detection.arms} - {None}) > 1:
+    if arm.ratio is not None and len({each.ratio for each in detection.arms} - {None}) > 1:
         name += f", ratio {arm.ratio:g}"
     return name
 
 
 def learnt(detection: Detection, arm: Arm) -> dict[str, str]:
     """Say what an arm's classifiers have learnt from."""
-    runs = [
-        run
-        for run in detection.runs
-        if (run.cell.condition, run.cell.share, run.cell.ratio)
-        == (arm.condition, arm.share, arm.ratio)
-    ]
+    runs = [run for run in detection.runs if arm_of(run.cell) == arm]
     share = float(detection.choices["real_share"])
     mix = "real slices as they are"
     if "classical" in arm.condition:
@@ -212,8 +208,8 @@ def learnt(detection: Detection, arm: Arm) -> dict[str, str]:
     epochs = sorted(run.epochs for run in runs)
     return {
         "name": name_of(detection, arm),
-        "colour": LOOK[arm.condition].colour,
-        "sign": LOOK[arm.condition].sign,
+        "colour": ARM_STYLES[arm.condition].colour,
+        "sign": ARM_STYLES[arm.condition].sign,
         "mix": mix,
         "subjects": str(runs[0].subjects),
         "images": span([float(image) for image in images]),
@@ -233,22 +229,22 @@ def row(detection: Detection, arm: Arm, measures: tuple[str, ...]) -> dict[str, 
     """Write all scores of an arm."""
     cells = []
     for name in measures:
-        one = detection.score(arm, name)
+        score = detection.score(arm, name)
         cells.append(
             {
-                "value": shown(one.value, name),
-                "interval": f"{shown(one.low, name)} to {shown(one.high, name)}"
-                if one.low is not None
+                "value": shown(score.value, name),
+                "interval": f"{shown(score.low, name)} to {shown(score.high, name)}"
+                if score.low is not None
                 else "",
-                "seeds": " · ".join(shown(value, name) for value in one.seeds)
+                "seeds": " · ".join(shown(value, name) for value in score.seeds)
                 if name not in UNSPREAD
                 else "",
             }
         )
     return {
         "name": name_of(detection, arm),
-        "colour": LOOK[arm.condition].colour,
-        "sign": LOOK[arm.condition].sign,
+        "colour": ARM_STYLES[arm.condition].colour,
+        "sign": ARM_STYLES[arm.condition].sign,
         "cells": cells[: len(TABLE)],
         "chosen": cells[len(TABLE) :],
     }
@@ -290,11 +286,11 @@ def cell(effect: Effect) -> dict[str, str]:
     }
 
 
-def p_value(effect: Effect, before: str = "") -> str:
+def p_value(effect: Effect, prefix: str = "") -> str:
     """Write the adjusted p value; without a verdict there is none."""
     if effect.verdict == "too few seeds":
         return ""
-    return f"{before}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{before[:2]}< 0.001"
+    return f"{prefix}{effect.p_holm:.3f}" if effect.p_holm >= 0.001 else f"{prefix[:2]}< 0.001"
 
 
 def galleries(detection: Detection) -> Iterator[dict[str, str]]:
@@ -311,7 +307,7 @@ def galleries(detection: Detection) -> Iterator[dict[str, str]]:
         }
 
 
-def images_of(data: SliceSet, rows: list[int]) -> Float16[np.ndarray, "n c h w"]:
+def images_of(data: SliceSet, rows: Sequence[int] | np.ndarray) -> Float16[np.ndarray, "n c h w"]:
     """Read some images, in the order of the rows."""
     kept = np.isin(np.arange(len(data)), rows)
     return data.where(kept).images[np.argsort(np.argsort(rows))]

@@ -7,14 +7,14 @@ import numpy as np
 
 from mrgantry.detect.effects import MEASURES, SIZES
 from mrgantry.detect.findings import Arm, Condition, Detection
-from mrgantry.report.drawing import INK, LOOKS, REAL, DrawingStyle, blank, svg
+from mrgantry.report.drawing import INK, REAL, STYLES, DrawingStyle, blank, svg
 
-LOOK: Mapping[Condition, DrawingStyle] = {
+ARM_STYLES: Mapping[Condition, DrawingStyle] = {
     "none": DrawingStyle(REAL, "D", "◆"),
-    "classical": LOOKS[1],
-    "synthetic": LOOKS[0],
-    "classical+synthetic": LOOKS[2],
-    "synthetic alone": LOOKS[4],
+    "classical": STYLES[1],
+    "synthetic": STYLES[0],
+    "classical+synthetic": STYLES[2],
+    "synthetic alone": STYLES[4],
 }
 NAMES: Mapping[Condition, str] = {
     "none": "no augmentation",
@@ -32,15 +32,15 @@ def scores_of_arms(detection: Detection) -> str:
     figure, panels = blank(11, 0.34 * len(arms) + 0.9, columns=len(PANELS), sharey=True)
     for axes, measure in zip(panels, PANELS, strict=True):
         for y, arm in enumerate(arms):
-            one, look = detection.score(arm, measure), LOOK[arm.condition]
-            if one.value is None:
+            score, style = detection.score(arm, measure), ARM_STYLES[arm.condition]
+            if score.value is None:
                 continue
             scale = 1 if measure == "auc" else 100
-            if one.low is not None and one.high is not None:
-                ends = [scale * one.low, scale * one.high]
-                axes.plot(ends, [y, y], color=look.colour, lw=2)
-            axes.plot(scale * one.value, y, look.mark, color=look.colour, ms=7, mew=0)
-            seeds = scale * np.array(one.seeds)
+            if score.low is not None and score.high is not None:
+                ends = [scale * score.low, scale * score.high]
+                axes.plot(ends, [y, y], color=style.colour, lw=2)
+            axes.plot(scale * score.value, y, style.mark, color=style.colour, ms=7, mew=0)
+            seeds = scale * np.array(score.seeds)
             axes.plot(seeds, np.full(len(seeds), y + 0.27), "o", color=INK, ms=3, mew=0, alpha=0.7)
         unit = "" if measure == "auc" else ", %"
         axes.set_title(MEASURES[measure].title + unit, loc="left", fontsize=9, weight="bold")
@@ -64,23 +64,23 @@ def curves(detection: Detection, over: str, measure: str = "accuracy") -> str:
     lines = lines_of(detection, over)
     places = sorted({x for line in lines.values() for x, _ in line if len(line) > 1})
     for number, (condition, line) in enumerate(lines.items()):
-        look = LOOK[condition]
+        style = ARM_STYLES[condition]
         spread = 1 + 0.02 * (number - (len(lines) - 1) / 2)  # so that intervals do not cover others
         scores = [(x * spread, detection.score(arm, measure)) for x, arm in line]
-        known = [(x, one) for x, one in scores if one.value is not None]
-        x = [one[0] for one in known]
-        y = [scale * (one[1].value or 0) for one in known]
+        points = [(x, score) for x, score in scores if score.value is not None]
+        x = [place for place, _ in points]
+        y = [scale * (score.value or 0) for _, score in points]
         if len(line) == 1:  # it has no share or ratio: a level
-            axes.axhline(y[0], color=look.colour, lw=1.4, ls=(0, (3, 2)), label=NAMES[condition])
+            axes.axhline(y[0], color=style.colour, lw=1.4, ls=(0, (3, 2)), label=NAMES[condition])
             continue
-        axes.plot(x, y, color=look.colour, marker=look.mark, ms=6, mew=0, label=NAMES[condition])
-        for place, (_, one) in zip(x, known, strict=True):
-            if one.low is not None and one.high is not None:
-                ends = [scale * one.low, scale * one.high]
-                axes.plot([place, place], ends, color=look.colour, lw=1.1)
+        axes.plot(x, y, color=style.colour, marker=style.mark, ms=6, mew=0, label=NAMES[condition])
+        for place, score in points:
+            if score.low is not None and score.high is not None:
+                ends = [scale * score.low, scale * score.high]
+                axes.plot([place, place], ends, color=style.colour, lw=1.1)
     axes.set_xscale("log")
-    words = [f"{one:.0%}" if over == "share" else f"{one:g}" for one in places]
-    axes.set_xticks(places, words)
+    written = ".0%" if over == "share" else "g"
+    axes.set_xticks(places, [format(place, written) for place in places])
     axes.set_xticks([], minor=True)
     what = "share of the training subjects" if over == "share" else "synthetic images to each other"
     axes.set_xlabel(what)
@@ -93,7 +93,7 @@ def lines_of(detection: Detection, over: str) -> dict[Condition, list[tuple[floa
     """Find the arms of each line: at the main ratio over shares, or the reverse."""
     main = detection.main
     share = main[0].share
-    ratios = {one.ratio for one in main} | {None}
+    ratios = {arm.ratio for arm in main} | {None}
     lines: dict[Condition, list[tuple[float, Arm]]] = {}
     for arm in detection.arms:
         if over == "share" and arm.ratio in ratios:
@@ -108,17 +108,17 @@ def by_size(detection: Detection) -> str:
     figure, (axes,) = blank(5.4, 3.6)
     arms = detection.main
     for number, arm in enumerate(arms):
-        look = LOOK[arm.condition]
+        style = ARM_STYLES[arm.condition]
         x = np.arange(len(SIZES)) + 0.13 * (number - (len(arms) - 1) / 2)
         for place, size in zip(x, SIZES, strict=True):
-            one = detection.score(arm, f"sensitivity_{size}")
-            if one.value is None:  # tumours of one area leave a third empty
+            score = detection.score(arm, f"sensitivity_{size}")
+            if score.value is None:  # tumours of one area leave a third empty
                 continue
-            if one.low is not None and one.high is not None:
-                ends = [100 * one.low, 100 * one.high]
-                axes.plot([place, place], ends, color=look.colour, lw=1.6)
-            axes.plot(place, 100 * one.value, look.mark, color=look.colour, ms=6, mew=0)
-        axes.plot([], [], look.mark, color=look.colour, ms=6, mew=0, label=NAMES[arm.condition])
+            if score.low is not None and score.high is not None:
+                ends = [100 * score.low, 100 * score.high]
+                axes.plot([place, place], ends, color=style.colour, lw=1.6)
+            axes.plot(place, 100 * score.value, style.mark, color=style.colour, ms=6, mew=0)
+        axes.plot([], [], style.mark, color=style.colour, ms=6, mew=0, label=NAMES[arm.condition])
     low, high = detection.limits or (0, 0)
     words = [f"up to {low:,.0f} mm²", f"to {high:,.0f} mm²", f"over {high:,.0f} mm²"]
     axes.set_xticks(range(3), [f"{size}\n{word}" for size, word in zip(SIZES, words, strict=True)])
@@ -133,20 +133,20 @@ def calibration(detection: Detection) -> str:
     figure, (axes,) = blank(5.4, 3.6)
     axes.plot([0, 1], [0, 1], color=INK, lw=1, ls=(0, (3, 2)))
     main = detection.main
-    for one in detection.calibration:
-        if one.arm not in main:
+    for curve in detection.calibration:
+        if curve.arm not in main:
             continue
-        look = LOOK[one.arm.condition]
-        some = [
+        style = ARM_STYLES[curve.arm.condition]
+        bins = [
             (x, y, n)
-            for x, y, n in zip(one.mean, one.tumours, one.counts, strict=True)
+            for x, y, n in zip(curve.mean, curve.tumours, curve.counts, strict=True)
             if x is not None
         ]
-        x, y, counts = (np.array(values, dtype=np.float64) for values in zip(*some, strict=True))
-        axes.plot(x, y, color=look.colour, lw=1.1, ls=look.dash)
+        x, y, counts = (np.array(values, dtype=np.float64) for values in zip(*bins, strict=True))
+        axes.plot(x, y, color=style.colour, lw=1.1, ls=style.dash)
         sizes = 8 + 90 * counts / counts.sum()
-        axes.scatter(x, y, s=sizes, color=look.colour, marker=look.mark, lw=0,
-                     label=NAMES[one.arm.condition])  # fmt: skip
+        axes.scatter(x, y, s=sizes, color=style.colour, marker=style.mark, lw=0,
+                     label=NAMES[curve.arm.condition])  # fmt: skip
     axes.set_xlabel("mean probability of a tumour")
     axes.set_ylabel("share that has one")
     figure.legend(loc="outside upper center", ncols=3, fontsize=8)
@@ -154,17 +154,17 @@ def calibration(detection: Detection) -> str:
     return svg(figure)
 
 
-def looks_of_groups(groups: Sequence[str]) -> dict[str, DrawingStyle]:
-    """Give the groups of the map their looks: a mark a source, dark with a tumour."""
+def styles_of_groups(groups: Sequence[str]) -> dict[str, DrawingStyle]:
+    """Give the groups of the map their styles: a mark a source, dark with a tumour."""
     marks = {"real": ("o", "●"), "classical": ("s", "■"), "synthetic": ("^", "▲")}
-    dark = {"real": REAL, "classical": LOOKS[1].colour, "synthetic": LOOKS[0].colour}
+    dark = {"real": REAL, "classical": STYLES[1].colour, "synthetic": STYLES[0].colour}
     pale = {"real": "#9cc0d8", "classical": "#8ccfbb", "synthetic": "#efb795"}
-    found = {}
+    styles = {}
     for name in groups:
         source, _, word = name.partition(", ")
         colour = (dark if word == "tumour" else pale)[source]
-        found[name] = DrawingStyle(colour, *marks[source])
-    return found
+        styles[name] = DrawingStyle(colour, *marks[source])
+    return styles
 
 
 def _square(axes: Any) -> None:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib as mpl
@@ -14,7 +14,7 @@ REAL, SYNTHETIC = "#2f6f9f", "#d1662c"  # the same two colours throughout
 TRAINING = "#8fb3cc"  # real images that a generator has seen
 INK, FAINT = "#333a40", "#d8dde1"
 WIDE = 20  # a ratio of values from which they are drawn on a logarithmic scale
-STYLE: dict[str, Any] = {
+SETTINGS: dict[str, Any] = {
     "font.family": "sans-serif",
     "font.size": 9,
     "figure.facecolor": "none",
@@ -51,8 +51,10 @@ class DrawingStyle(NamedTuple):
     dash: Any = "-"
 
 
+Styles = Mapping[str, DrawingStyle]  # by the name of what is drawn
+
 # Okabe and Ito's colours (2008), told apart by the colour-blind; blue is kept for real images.
-LOOKS = (
+STYLES = (
     DrawingStyle(SYNTHETIC, "o", "●"),
     DrawingStyle("#00916a", "s", "■", (0, (5, 1.5))),
     DrawingStyle("#b0609a", "^", "▲", (0, (1.5, 1))),
@@ -64,9 +66,9 @@ LOOKS = (
 )
 
 
-def looks(names: Sequence[str]) -> dict[str, DrawingStyle]:
-    """Give each set its look, in their order; after the eighth, they come again."""
-    return {name: LOOKS[place % len(LOOKS)] for place, name in enumerate(names)}
+def styled(names: Sequence[str]) -> dict[str, DrawingStyle]:
+    """Give each set its style, in their order; after the eighth, they come again."""
+    return {name: STYLES[place % len(STYLES)] for place, name in enumerate(names)}
 
 
 def blank(
@@ -88,7 +90,7 @@ def blank(
         sharey: Whether all panels have one y axis.
         placed: Whether the caller puts the panels in their places.
     """
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(SETTINGS):
         figure = Figure((width, height), layout=None if placed else "constrained")
         return figure, figure.subplots(rows, columns, squeeze=False, sharey=sharey).ravel()
 
@@ -100,7 +102,7 @@ def svg(figure: Figure) -> str:
     referred to has names made from its content.
     """
     buffer = io.StringIO()
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(SETTINGS):
         FigureCanvasSVG(figure).print_svg(buffer, metadata={"Date": None})
     text = buffer.getvalue()
     text = re.sub(r"<metadata>.*?</metadata>", "", text[text.index("<svg") :], flags=re.DOTALL)
@@ -109,7 +111,8 @@ def svg(figure: Figure) -> str:
 
 def log_if_wide(axes: Any, values: Iterable[float]) -> None:
     """Draw x on a logarithmic scale where values of one sign differ by a large factor."""
-    least, most = min(some := list(values)), max(some)
+    numbers = list(values)
+    least, most = min(numbers), max(numbers)
     if least > 0 and most > WIDE * least:
         axes.set_xscale("log")
         few = (1, 2, 5) if most < 100 * least else (1, 3) if most < 1000 * least else (1,)

@@ -117,14 +117,15 @@ def _dots(axes: Any, spreads: Sequence[Spread], recipes: Sequence[str]) -> None:
     floor = spreads[0]
     axes.axvspan(floor.floor_low, floor.floor_high, color=REAL, alpha=0.15, lw=0)
     axes.axvline(floor.floor, color=REAL, lw=1.4, label="real images, with 95 % interval")
-    for number, one in enumerate(spreads):
-        y = recipes.index(one.recipe)
+    for number, spread in enumerate(spreads):
+        y = recipes.index(spread.recipe)
         labels = ("one seed", "mean of the seeds") if number == 0 else (None, None)
-        axes.plot([one.low, one.high], [y, y], color=SYNTHETIC, lw=1, alpha=0.5)
-        axes.plot(one.values, [y] * len(one.values), "o", color=SYNTHETIC, ms=4.5, alpha=0.8,
+        axes.plot([spread.low, spread.high], [y, y], color=SYNTHETIC, lw=1, alpha=0.5)
+        axes.plot(spread.values, [y] * len(spread.values), "o", color=SYNTHETIC, ms=4.5, alpha=0.8,
                   mew=0, label=labels[0])  # fmt: skip
-        axes.plot(one.mean, y, "|", color=INK, ms=10, mew=1.6, label=labels[1])
-    log_if_wide(axes, [floor.floor, *(end for one in spreads for end in (one.low, one.high))])
+        axes.plot(spread.mean, y, "|", color=INK, ms=10, mew=1.6, label=labels[1])
+    ends = [end for spread in spreads for end in (spread.low, spread.high)]
+    log_if_wide(axes, [floor.floor, *ends])
     axes.set_yticks(range(len(recipes)), recipes)
     axes.set_ylim(len(recipes) - 0.5, -0.5)
     axes.set_title(title_of(floor.score, floor.features), loc="left", fontsize=9, weight="bold")

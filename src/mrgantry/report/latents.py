@@ -54,14 +54,14 @@ def projected(folder: Path) -> dict[str, Any]:
         "verdict": facts["verdict"],
         "medians": [
             {
-                "split": one["split"],
-                "slices": one["slices"],
-                "subjects": one["subjects"],
-                "rmse": number(one["rmse"]),
-                "correlation": number(one["correlation"]),
-                "velocity_error": number(one["velocity_error"]) if "velocity_error" in one else "",
+                "split": row["split"],
+                "slices": row["slices"],
+                "subjects": row["subjects"],
+                "rmse": number(row["rmse"]),
+                "correlation": number(row["correlation"]),
+                "velocity_error": number(row["velocity_error"]) if "velocity_error" in row else "",
             }
-            for one in facts["medians"]
+            for row in facts["medians"]
         ],
         "ratio": overfitting
         and {

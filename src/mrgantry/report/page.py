@@ -73,27 +73,25 @@ def report(out: Path, folders: Sequence[Path]) -> None:
     Raises:
         DataError: A folder holds nothing that a report can show.
     """
-    found = find(folders)
-    evaluations = [evaluation(folder) for folder in found.scores]
+    contents = find(folders)
+    evaluations = [evaluation(folder) for folder in contents.scores]
     page = render(
         "page.html",
-        simulated=found.simulated,
-        galleries=[gallery(one) for one in (*found.real, *found.synthetic)],
-        selections=[selection(one) for one in found.synthetic if one.about.notes.selected],
+        simulated=contents.simulated,
+        galleries=[gallery(data) for data in (*contents.real, *contents.synthetic)],
+        selections=[selection(data) for data in contents.synthetic if data.about.notes.selected],
         evaluations=evaluations,
-        detections=[
-            summary(read_detection(detection), out, detection) for detection in found.detections
-        ],
-        walks=[walked(folder) for folder in found.walks],
-        projections=[projected(folder) for folder in found.projections],
-        runs=[training(run) for run in found.runs],
-        datasets=[dataset(one) for one in found.real],
-        cohorts=[cohort(folder) for folder in found.cohorts],
-        commands=commands(found),
-        provenance=provenance(found),
+        detections=[summary(read_detection(folder), out, folder) for folder in contents.detections],
+        walks=[walked(folder) for folder in contents.walks],
+        projections=[projected(folder) for folder in contents.projections],
+        runs=[training(run) for run in contents.runs],
+        datasets=[dataset(data) for data in contents.real],
+        cohorts=[cohort(folder) for folder in contents.cohorts],
+        commands=commands(contents),
+        provenance=provenance(contents),
         glossary=glossary(
-            [name for one in evaluations for name in one["scores"]],
-            dict.fromkeys(name for one in evaluations for name in one["features"]),
+            [name for entry in evaluations for name in entry["scores"]],
+            dict.fromkeys(name for entry in evaluations for name in entry["features"]),
         ),
     )
     write_text(out, page)
@@ -105,29 +103,29 @@ def find(folders: Sequence[Path]) -> PageFolders:
     Raises:
         DataError: A folder is of no known kind.
     """
-    found = PageFolders()
+    contents = PageFolders()
     for folder in folders:
         if (folder / "about.json").is_file():
-            one = SliceSet.open(folder)
-            (found.synthetic if one.about.synthetic else found.real).append(one)
+            data = SliceSet.open(folder)
+            (contents.synthetic if data.about.synthetic else contents.real).append(data)
         elif (folder / "run.json").is_file():
-            found.runs.append(Run.open(folder))
+            contents.runs.append(Run.open(folder))
         elif (folder / "scores.json").is_file():
-            found.scores.append(folder)
+            contents.scores.append(folder)
         elif (folder / "cohort.json").is_file():
-            found.cohorts.append(folder)
+            contents.cohorts.append(folder)
         elif (folder / "walk.json").is_file():
-            found.walks.append(folder)
+            contents.walks.append(folder)
         elif (folder / "project.json").is_file():
-            found.projections.append(folder)
+            contents.projections.append(folder)
         elif (folder / "detection.json").is_file():
-            found.detections.append(folder)
+            contents.detections.append(folder)
         else:
             raise DataError(
                 f"{folder} holds nothing to report: it is no cohort, set of slices, run, scores, "
                 f"walk, projection or detection experiment.{own_page(folder)}"
             )
-    return found
+    return contents
 
 
 def own_page(folder: Path) -> str:
@@ -175,9 +173,9 @@ def selection(data: SliceSet) -> dict[str, Any]:
 def plain(value: Any) -> str:
     """Write a note for people; of a long list, its length and beginning."""
     if isinstance(value, dict):
-        return "; ".join(f"{key}: {plain(one)}" for key, one in value.items())
+        return "; ".join(f"{key}: {plain(item)}" for key, item in value.items())
     if isinstance(value, list | tuple):
-        shown = ", ".join(plain(one) for one in value[:LISTED])
+        shown = ", ".join(plain(item) for item in value[:LISTED])
         return shown if len(value) <= LISTED else f"{len(value):,}: {shown}, ..."
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -201,7 +199,7 @@ def training(run: Run) -> dict[str, Any]:
     ]
     seconds = log[-1]["seconds"] if log else 0
     levels = run.facts.labels.levels
-    told = "; ".join(f"{name} ({', '.join(values)})" for name, values in levels.items())
+    labels = "; ".join(f"{name} ({', '.join(values)})" for name, values in levels.items())
     started = run.facts.started_from
     return {
         "name": run.name,
@@ -213,7 +211,7 @@ def training(run: Run) -> dict[str, Any]:
         f"({run.facts.precision}), trained on {run.facts.training_images:,} slices of "
         f"{len(run.facts.training_subjects)} subjects"
         + (f", those of its start {started.name} among them" if started else "")
-        + (f"; told {told}" if told else "")
+        + (f"; told {labels}" if labels else "")
         + (f". {run.stopped}" if run.stopped else ""),
     }
 
@@ -260,27 +258,27 @@ def cohort(folder: Path) -> dict[str, Any]:
     }
 
 
-def commands(page_folders: PageFolders) -> list[str]:
+def commands(contents: PageFolders) -> list[str]:
     """List the commands that make everything on the page again, in order."""
     return [
-        *(read_json(folder / "cohort.json")["command"] for folder in page_folders.cohorts),
-        *(one.about.command for one in page_folders.real),
-        *(run.facts.command for run in page_folders.runs),
-        *(one.about.command for one in page_folders.synthetic),
-        *(read_evaluation(folder).command for folder in page_folders.scores),
-        *(read_json(path)["command"] for path in page_folders.results),
+        *(read_json(folder / "cohort.json")["command"] for folder in contents.cohorts),
+        *(data.about.command for data in contents.real),
+        *(run.facts.command for run in contents.runs),
+        *(data.about.command for data in contents.synthetic),
+        *(read_evaluation(folder).command for folder in contents.scores),
+        *(read_json(path)["command"] for path in contents.results),
     ]
 
 
-def provenance(page_folders: PageFolders) -> list[tuple[str, str]]:
+def provenance(contents: PageFolders) -> list[tuple[str, str]]:
     """Name versions and fingerprints."""
     versions: dict[str, str] = {}
-    for one in (*page_folders.real, *page_folders.synthetic):
-        versions |= one.about.versions
+    for data in (*contents.real, *contents.synthetic):
+        versions |= data.about.versions
     rows = [(name, value) for name, value in versions.items()]
-    rows += [(f"slices {one.name}", one.about.fingerprint) for one in page_folders.real]
-    rows += [(f"synthetic {one.name}", one.about.fingerprint) for one in page_folders.synthetic]
-    for folder in page_folders.scores:
+    rows += [(f"slices {data.name}", data.about.fingerprint) for data in contents.real]
+    rows += [(f"synthetic {data.name}", data.about.fingerprint) for data in contents.synthetic]
+    for folder in contents.scores:
         extractors = read_evaluation(folder).extractors
         rows += [(f"extractor {name}", mark) for name, mark in extractors.items()]
     return rows

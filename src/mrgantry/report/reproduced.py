@@ -146,4 +146,4 @@ class Reproduced:
     @property
     def models(self) -> list[ModelResult]:
         """List all models."""
-        return [model for one in self.types for model in one.models]
+        return [model for image_type in self.types for model in image_type.models]

@@ -16,6 +16,7 @@ from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.report import figures
+from mrgantry.report.detection import images_of
 from mrgantry.report.rendering import between, number, render
 from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
 from mrgantry.report.reproduction_readers import in_points, readers
@@ -26,6 +27,7 @@ from mrgantry.study.printed import PrintedValues
 
 SHOWN = 12  # images in a grid
 COLUMNS = 6
+RATES = ("accuracy", "sensitivity", "specificity")
 CORRECTED = ("rho_formula", "sigma", "delta")  # Delplace's measures in their other form
 
 
@@ -37,12 +39,12 @@ def write_reproduction(out: Path, reproduced: Reproduced) -> None:
         reproduced: What it shows.
     """
     scores = [
-        score for model in reproduced.models for some in model.scores.values() for score in some
+        score for model in reproduced.models for of_set in model.scores.values() for score in of_set
     ]
     page = render(
         "reproduction.html",
-        found=reproduced,
-        readers=[readers(one, reproduced) for one in reproduced.reading.printed]
+        reproduced=reproduced,
+        readers=[readers(printed, reproduced) for printed in reproduced.reading.printed]
         if reproduced.reading
         else [],
         values=measures(reproduced.values, reproduced.models) if reproduced.values else None,
@@ -80,7 +82,7 @@ def relative(path: Path, out: Path) -> str:
 
 def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str, Any]:
     """Lay a printed table of measures out, a row for every model, ours beside."""
-    known = dict(printed.rows)
+    printed_rows = dict(printed.rows)
     names = (*printed.measures, *CORRECTED)
     measured = [model for model in models if by_name(model)]
     rows: list[dict[str, Any]] = []
@@ -91,18 +93,18 @@ def measures(printed: PrintedValues, models: Sequence[ModelResult]) -> dict[str,
             {
                 "label": label,
                 "note": "here: held-out real images",
-                "printed": known[label],
+                "printed": printed_rows[label],
                 "ours": [floor(floors[name]) for name in names],
             }
         )
     for model in models:
-        mine = by_name(model)
+        scores = by_name(model)
         rows.append(
             {
                 "label": model.label,
                 "note": "diverged" if model.failed else "",
-                "printed": known.get(model.label),
-                "ours": [cell(mine[name]) if name in mine else None for name in names],
+                "printed": printed_rows.get(model.label),
+                "ours": [cell(scores[name]) if name in scores else None for name in names],
             }
         )
     return {
@@ -118,7 +120,7 @@ def by_name(model: ModelResult) -> dict[str, Score]:
     """Give the scores of a model's first set by name."""
     if not model.sets:
         return {}
-    return {one.name: one for one in model.scores.get(model.sets[0][1].name, ())}
+    return {score.name: score for score in model.scores.get(model.sets[0][1].name, ())}
 
 
 def floor(score: Score) -> dict[str, Any]:
@@ -131,16 +133,16 @@ def overview(types: Sequence[TypeResult]) -> dict[str, Any]:
     kinds: dict[tuple[str, str], None] = {}
     for image_type in types:
         for model in image_type.models:
-            for score in model.scores.values():
-                kinds |= {kind_of(s): None for s in score if kind_of(s) in JUDGED}
+            for scores in model.scores.values():
+                kinds |= dict.fromkeys(kind for kind in map(kind_of, scores) if kind in JUDGED)
     order = [kind for kind in JUDGED if kind in kinds]
     return {
         "columns": [(title_of(*kind), anchor_of(kind[0])) for kind in order],
         "rows": [
-            {"label": model.label, "word": word, "failed": model.failed, "page": one.page}
+            {"label": model.label, "word": word, "failed": model.failed, "page": image_type.page}
             | {"cells": [_cell(model.scores.get(name, ()), kind) for kind in order]}
-            for one in types
-            for model in one.models
+            for image_type in types
+            for model in image_type.models
             for word, name in [(word, folder.name) for word, folder in model.sets] or [("", "")]
         ],
     }
@@ -161,45 +163,43 @@ def _cell(scores: Sequence[Score], kind: tuple[str, str]) -> dict[str, Any] | No
 # --- detection ------------------------------------------------------------------------
 
 
-def detection(printed: PrintedDetection | None, found: Detection | None) -> dict[str, Any] | None:
+def detection(
+    printed: PrintedDetection | None, detected: Detection | None
+) -> dict[str, Any] | None:
     """Lay the printed table of detection out, ours beside."""
     if printed is None:
         return None
     rows = []
     for row in printed.rows:
-        arm = nearest(row, found) if found else None
+        arm = nearest(row, detected) if detected else None
         rows.append(
             {
                 "label": row.label,
                 "condition": named(arm) if arm else row.condition,
                 "printed": (row.accuracy, row.sensitivity, row.specificity),
-                "ours": [
-                    scored(found, arm, name) for name in ("accuracy", "sensitivity", "specificity")
-                ],
+                "ours": [scored(detected, arm, name) for name in RATES],
             }
         )
-    if found is None:
+    if detected is None:
         return {"made": False, "rows": rows, "effects": [], "notes": printed.notes}
-    test = next(split for split in found.splits if split.split == "test")
+    test = next(split for split in detected.splits if split.split == "test")
     return {
         "made": True,
-        "seeds": len(found.seeds),
+        "seeds": len(detected.seeds),
         "images": f"{test.tumour + test.none:,}",
         "subjects": test.subjects,
         "rows": rows,
-        "effects": [effect(difference) for difference in found.differences_in("accuracy")],
-        "notes": (*printed.notes, *found.remarks),
+        "effects": [effect(difference) for difference in detected.differences_in("accuracy")],
+        "notes": (*printed.notes, *detected.remarks),
     }
 
 
-def nearest(row: PrintedCondition, found: Detection) -> Arm | None:
+def nearest(row: PrintedCondition, detected: Detection) -> Arm | None:
     """Find the arm of a printed condition whose ratio is nearest, at the greatest share."""
-    share = max(arm.share for arm in found.arms)
-    arms = [arm for arm in found.arms if (arm.condition, arm.share) == (row.condition, share)]
+    share = max(arm.share for arm in detected.arms)
+    arms = [arm for arm in detected.arms if (arm.condition, arm.share) == (row.condition, share)]
     return min(
-        arms,
-        key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))),
-        default=None,
+        arms, key=lambda arm: abs(math.log((arm.ratio or 1.0) / (row.ratio or 1.0))), default=None
     )
 
 
@@ -210,25 +210,25 @@ def named(arm: Arm) -> str:
     return f"{arm.condition}, {arm.ratio:g} synthetic to each other image"
 
 
-def scored(found: Detection | None, arm: Arm | None, measure: str) -> TableCell | None:
+def scored(detected: Detection | None, arm: Arm | None, measure: str) -> TableCell | None:
     """Write a measure of a condition, in percent."""
-    if found is None or arm is None:
+    if detected is None or arm is None:
         return None
-    one = found.score(arm, measure)
-    if one.value is None or one.low is None or one.high is None:
+    score = detected.score(arm, measure)
+    if score.value is None or score.low is None or score.high is None:
         return None
-    return TableCell(f"{100 * one.value:.1f}", f"{100 * one.low:.1f} to {100 * one.high:.1f}")
+    return TableCell(f"{100 * score.value:.1f}", f"{100 * score.low:.1f} to {100 * score.high:.1f}")
 
 
-def effect(one: Effect) -> dict[str, str]:
+def effect(difference: Effect) -> dict[str, str]:
     """Write a difference in points."""
     return {
-        "one": named(one.one),
-        "other": named(one.other),
-        "points": in_points(one.value),
-        "interval": f"{in_points(one.low)} to {in_points(one.high)}",
-        "p": words.probability(one.p_holm),
-        "verdict": one.verdict,
+        "one": named(difference.one),
+        "other": named(difference.other),
+        "points": in_points(difference.value),
+        "interval": f"{in_points(difference.low)} to {in_points(difference.high)}",
+        "p": words.probability(difference.p_holm),
+        "verdict": difference.verdict,
     }
 
 
@@ -245,23 +245,18 @@ def galleries(reproduced: Reproduced) -> Iterator[dict[str, Any]]:
             "title": f"{origin}: {image_type.label}",
             "kind": "real",
             "caption": "held out from training",
-            "picture": figures.image_grid(_some(held, rows), COLUMNS),
+            "picture": figures.image_grid(images_of(held, rows), COLUMNS),
         }
         for model in image_type.models:
             for word, folder in model.sets:
-                made = SliceSet.open(folder)
+                data = SliceSet.open(folder)
+                shown = np.arange(min(SHOWN, len(data)))
                 yield {
                     "title": f"Synthetic: {model.label}",
                     "kind": "synthetic",
-                    "caption": f"the first {word or 'drawn'} ones of {len(made):,}",
-                    "picture": figures.image_grid(_some(made, np.arange(len(made))), COLUMNS),
+                    "caption": f"the first {word or 'drawn'} ones of {len(data):,}",
+                    "picture": figures.image_grid(images_of(data, shown), COLUMNS),
                 }
-
-
-def _some(data: SliceSet, rows: np.ndarray) -> Any:
-    chosen = np.zeros(len(data), dtype=bool)
-    chosen[rows[:SHOWN]] = True
-    return data.where(chosen).images
 
 
 def changes(types: Sequence[TypeResult]) -> list[tuple[str, list[str]]]:

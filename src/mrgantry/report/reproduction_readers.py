@@ -10,7 +10,6 @@ from mrgantry.report.scores import cell
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed, PrintedRow
-from mrgantry.study.statistics.measured import Confusion
 from mrgantry.study.statistics.results import ALL, Analysis, Reading
 
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
@@ -49,22 +48,16 @@ def readers(printed: Printed, reproduced: Reproduced) -> dict[str, Any]:
 
 def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -> dict[str, Any]:
     """Give what readers here answered in the place of one printed row."""
-    row = printed.rows[place]
     if tumour:
-        tables = [table for one in analysis.readings for table in one.tumour]
-        mine = [table for table in tables if table.images == row.label]
-        if not mine:
-            return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
-        one = mine[0]
-        return {"counts": [one.tt, one.tn, one.nt, one.nn], "accuracy": words.share(one.accuracy)}
-    some = fitting(analysis, printed, place)
-    if some is None:
-        return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
-    counts: Confusion = some.confusion
-    return {
-        "counts": [counts.rr, counts.rs, counts.sr, counts.ss],
-        "accuracy": words.share(some.accuracy),
-    }
+        images = printed.rows[place].label
+        for table in (table for reading in analysis.readings for table in reading.tumour):
+            if table.images == images:
+                counts = [table.tt, table.tn, table.nt, table.nn]
+                return {"counts": counts, "accuracy": words.share(table.accuracy)}
+    elif reading := fitting(analysis, printed, place):
+        k = reading.confusion
+        return {"counts": [k.rr, k.rs, k.sr, k.ss], "accuracy": words.share(reading.accuracy)}
+    return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
 
 
 def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, Any]]:
@@ -73,22 +66,22 @@ def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, A
     if len(names) != 2:
         return []
     means = [fmean(balanced(row) for row in printed.rows if row.group == name) for name in names]
-    ours: list[TableCell | None] = [None] * 3
+    cells: list[TableCell | None] = [None] * 3
     if analysis:
         block = analysis.blocks[0] if len(analysis.blocks) == 1 else ALL
-        known = {mean.group: mean for mean in analysis.means if mean.block == block}
-        ours = [
-            *(words.mean_share(known[name].balanced_accuracy) if name in known else None
+        by_group = {mean.group: mean for mean in analysis.means if mean.block == block}
+        cells = [
+            *(words.mean_share(by_group[name].balanced_accuracy) if name in by_group else None
               for name in names),
             group_difference(analysis, block, names),
         ]  # fmt: skip
     return [
-        {"label": f"Mean of {names[0]}", "printed": words.exactly(means[0]), "ours": ours[0]},
-        {"label": f"Mean of {names[1]}", "printed": words.exactly(means[1]), "ours": ours[1]},
+        {"label": f"Mean of {names[0]}", "printed": words.exactly(means[0]), "ours": cells[0]},
+        {"label": f"Mean of {names[1]}", "printed": words.exactly(means[1]), "ours": cells[1]},
         {
             "label": f"{names[0].capitalize()} less {names[1]}",
             "printed": in_points(means[0] - means[1]),
-            "ours": ours[2],
+            "ours": cells[2],
         },
     ]
 
@@ -104,13 +97,13 @@ def group_difference(analysis: Analysis, block: str, names: Sequence[str]) -> Ta
     for difference in analysis.group_differences:
         if difference.block != block or {difference.first, difference.second} != set(names):
             continue
-        found, sign = difference.balanced_accuracy, 1 if difference.first == names[0] else -1
-        if found.value is None:
+        estimate, sign = difference.balanced_accuracy, 1 if difference.first == names[0] else -1
+        if estimate.value is None:
             return TableCell(words.NOTHING)
-        ends = [found.interval.low, found.interval.high][::sign]
-        known = [in_points(sign * end) for end in ends if end is not None]
+        ends = [estimate.interval.low, estimate.interval.high][::sign]
+        bounds = [in_points(sign * end) for end in ends if end is not None]
         return TableCell(
-            in_points(sign * found.value), " to ".join(known) if len(known) == 2 else ""
+            in_points(sign * estimate.value), " to ".join(bounds) if len(bounds) == 2 else ""
         )
     return None
 
@@ -131,14 +124,14 @@ def fitting(analysis: Analysis, printed: Printed, place: int) -> Reading | None:
 
 def judged_as(block: str, models: Sequence[ModelResult]) -> list[dict[str, Any]]:
     """Give what a classifier scores on the images of a block, in a reader's place."""
-    mine = [model for model in models if model.block == block]
+    of_block = [model for model in models if model.block == block]
     return [
         cell(score)
         | {
             "floor": number(score.floor),
-            "of": " ".join(filter(None, (model.label if len(mine) > 1 else "", word))),
+            "of": " ".join(filter(None, (model.label if len(of_block) > 1 else "", word))),
         }
-        for model in mine
+        for model in of_block
         for word, folder in model.sets[-1:]
         for score in model.scores.get(folder.name, ())
         if score.name == CLASSIFIER

@@ -18,20 +18,14 @@ from mrgantry.evaluate.measures.measure import QUESTIONS
 from mrgantry.evaluate.measures.spectrum import frequencies
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.report import charts, figures
-from mrgantry.report.drawing import LOOKS, REAL, TRAINING, DrawingStyle, looks
+from mrgantry.report.drawing import REAL, STYLES, TRAINING, DrawingStyle, Styles, styled
 from mrgantry.report.rendering import between, number
 
 HOW_TO_READ = "reading"  # the glossary's place for what nobody has explained
 OTHER = "Other scores"
 # What the relative distance on the same features says better; it stands in the full table.
 HIDDEN = {"frechet_distance", "fid"}
-BEST = {
-    "lower": "lower",
-    "higher": "higher",
-    "enough": "as real",
-    "half": "0.5",
-    "real": "as real",
-}
+BEST = {"lower": "lower", "higher": "higher", "enough": "as real", "half": "0.5", "real": "as real"}
 SIGNS = {"worse": "−", "alike": "=", "better": "+", "beyond": "+", "unknown": "?"}
 WORDS = {"worse": "worse", "alike": "as real", "better": "better", "unknown": "unknown"}
 ANSWER_KINDS = {"yes": "worse", "no": "better", "cannot tell": "unknown"}
@@ -51,11 +45,11 @@ def evaluation(folder: Path) -> dict[str, Any]:
     with np.load(folder / "pictures.npz") as file:
         pictures = {name: file[name] for name in file.files}
     sets = [measured.name for measured in facts.synthetic]
-    drawn = looks(sets)
+    styles = styled(sets)
     kinds: Kinds = {}
-    for one in scores:
-        kinds.setdefault((one.name, one.features), {})[one.synthetic] = one
-    shown = {kind: of for kind, of in kinds.items() if kind[0] not in HIDDEN}
+    for score in scores:
+        kinds.setdefault((score.name, score.features), {})[score.synthetic] = score
+    shown = {kind: by_set for kind, by_set in kinds.items() if kind[0] not in HIDDEN}
     return {
         "facts": facts,
         "scores": [name for name, _ in kinds],
@@ -64,9 +58,9 @@ def evaluation(folder: Path) -> dict[str, Any]:
         "origin": "Simulated" if facts.real.source == "simulated" else "Real",
         "answers": answers(scores),
         "sets": sets,
-        "keys": keys(drawn),
-        "totals": [tally(of.get(name) for of in shown.values()) for name in sets],
-        "groups": [group(question, of, sets) for question, of in questions(shown)],
+        "keys": keys(styles),
+        "totals": [tally(by_set.get(name) for by_set in shown.values()) for name in sets],
+        "groups": [group(question, members, sets) for question, members in questions(shown)],
         "details": [
             {
                 "name": name,
@@ -76,22 +70,22 @@ def evaluation(folder: Path) -> dict[str, Any]:
             for name in sets
         ],
         "differences": told_apart(read_differences(folder), sets) if len(sets) > 1 else None,
-        "bars": [bars(question, of, drawn) for question, of in questions(shown)],
-        "fidelity": list(fidelity(kinds, drawn)),
-        "spectra": spectra(pictures, drawn),
-        **image_map(pictures, drawn),
+        "bars": [bars(question, members, styles) for question, members in questions(shown)],
+        "fidelity": list(fidelity(kinds, styles)),
+        "spectra": spectra(pictures, styles),
+        **image_map(pictures, styles),
         "pairs": [{"name": name, "pairs": list(pairs(pictures, name))} for name in sets],
     }
 
 
 def answers(scores: Sequence[Score]) -> dict[str, Any]:
     """Lay the three answers out, a row each and a column a set."""
-    found = verdict.verdicts(scores)
+    set_verdicts = verdict.verdicts(scores)
     rows = []
     for asked in verdict.VERDICT_QUESTIONS:
         cells = []
-        for one in found:
-            said = getattr(one, asked.key)
+        for set_verdict in set_verdicts:
+            said = getattr(set_verdict, asked.key)
             cells.append(
                 {
                     "answer": said.answer,
@@ -100,26 +94,26 @@ def answers(scores: Sequence[Score]) -> dict[str, Any]:
                 }
             )
         rows.append({"question": asked.text, "cells": cells})
-    return {"sets": [one.set for one in found], "rows": rows}
+    return {"sets": [set_verdict.set for set_verdict in set_verdicts], "rows": rows}
 
 
 def questions(kinds: Kinds) -> Iterator[tuple[str, Kinds]]:
     """Sort scores under the questions that they answer."""
     for key, question in [*QUESTIONS.items(), ("", OTHER)]:
-        some = {
-            kind: of
-            for kind, of in kinds.items()
+        members = {
+            kind: by_set
+            for kind, by_set in kinds.items()
             if (BY_NAME[kind[0]].question if kind[0] in BY_NAME else "") == key
         }
-        if some:
-            yield question, some
+        if members:
+            yield question, members
 
 
 def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
     """Lay the scores under one question out, a row each and a column a set."""
     rows = []
-    for (name, features), of in kinds.items():
-        first = next(iter(of.values()))
+    for (name, features), by_set in kinds.items():
+        first = next(iter(by_set.values()))
         rows.append(
             {
                 "title": title_of(name),
@@ -127,12 +121,12 @@ def group(question: str, kinds: Kinds, sets: Sequence[str]) -> dict[str, Any]:
                 "word": BY_NAME[name].word if name in BY_NAME else "",
                 "features": "" if features == "pixels" else features,
                 "best": BEST[first.better],
-                "cells": [cell(of[name]) if name in of else None for name in sets],
+                "cells": [cell(by_set[name]) if name in by_set else None for name in sets],
                 "floor": number(first.floor),
                 "floor_interval": between(first.floor_low, first.floor_high),
             }
         )
-    counts = [tally(of.get(name) for of in kinds.values()) for name in sets]
+    counts = [tally(by_set.get(name) for by_set in kinds.values()) for name in sets]
     return {"question": question, "rows": rows, "counts": counts}
 
 
@@ -157,11 +151,11 @@ def badge_of(score: Score) -> dict[str, str]:
 
 def tally(scores: Iterable[Score | None]) -> list[dict[str, Any]]:
     """Count the verdicts, worse first."""
-    found = [badge_of(score) for score in scores if score is not None]
-    found.sort(key=lambda one: list(SIGNS).index(one["kind"]))
-    words = {one["word"]: one for one in found}
-    counts = Counter(one["word"] for one in found)
-    return [one | {"count": counts[word]} for word, one in words.items()]
+    badges = [badge_of(score) for score in scores if score is not None]
+    badges.sort(key=lambda badge: list(SIGNS).index(badge["kind"]))
+    words = {badge["word"]: badge for badge in badges}
+    counts = Counter(badge["word"] for badge in badges)
+    return [badge | {"count": counts[word]} for word, badge in words.items()]
 
 
 def row(score: Score) -> dict[str, str]:
@@ -198,39 +192,41 @@ def read_differences(folder: Path) -> list[ScoreDifference]:
     with path.open(newline="", encoding="utf-8") as file:
         lines = [line for line in csv.DictReader(file) if line["score"] not in HIDDEN]
     numbers = [{key: float(line[key] or "nan") for key in VALUES} for line in lines]
-    return [ScoreDifference(**line | found) for line, found in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
+    return [ScoreDifference(**line | values) for line, values in zip(lines, numbers, strict=True)]  # type: ignore[arg-type]
 
 
-def told_apart(found: Sequence[ScoreDifference], sets: Sequence[str]) -> dict[str, Any]:
+def told_apart(differences: Sequence[ScoreDifference], sets: Sequence[str]) -> dict[str, Any]:
     """Say in which scores sets differ by more than chance, and which is nearer to the best."""
     by_kind: dict[tuple[str, str], list[ScoreDifference]] = {}
-    for one in found:
-        by_kind.setdefault((one.score, one.features), []).append(one)
-    clear = {kind: some for kind, some in by_kind.items() if any(one.nearer for one in some)}
+    for difference in differences:
+        by_kind.setdefault((difference.score, difference.features), []).append(difference)
+    larger = [difference for difference in differences if difference.nearer]
+    clear = {(difference.score, difference.features) for difference in larger}
     return {
         "rows": [
             {
                 "title": title_of(*kind),
                 "anchor": anchor_of(kind[0]),
-                "cells": [list(ahead(name, some)) for name in sets],
+                "cells": [list(ahead(name, of_kind)) for name in sets],
             }
-            for kind, some in clear.items()
+            for kind, of_kind in by_kind.items()
+            if kind in clear
         ],
         "unclear": [title_of(*kind) for kind in by_kind if kind not in clear],
-        "pairs": len(found),
-        "larger": sum(bool(one.nearer) for one in found),
-        "expected": f"{CHANCE * len(found):.2g}",
+        "pairs": len(differences),
+        "larger": len(larger),
+        "expected": f"{CHANCE * len(differences):.2g}",
     }
 
 
-def ahead(name: str, some: Sequence[ScoreDifference]) -> Iterator[dict[str, str]]:
+def ahead(name: str, differences: Sequence[ScoreDifference]) -> Iterator[dict[str, str]]:
     """List the sets that one is clearly nearer to the best than, and by how much."""
-    for one in some:
-        if one.nearer == name:
-            ends = sorted((abs(one.low), abs(one.high)))
+    for difference in differences:
+        if difference.nearer == name:
+            ends = sorted((abs(difference.low), abs(difference.high)))
             yield {
-                "than": one.other if name == one.one else one.one,
-                "by": number(abs(one.value)),
+                "than": difference.other if name == difference.one else difference.one,
+                "by": number(abs(difference.value)),
                 "interval": between(*ends),
             }
 
@@ -238,32 +234,32 @@ def ahead(name: str, some: Sequence[ScoreDifference]) -> Iterator[dict[str, str]
 # --- pictures -------------------------------------------------------------------------
 
 
-def keys(drawn: Mapping[str, DrawingStyle]) -> list[dict[str, str]]:
+def keys(styles: Styles) -> list[dict[str, str]]:
     """Give what stands beside figures: name, colour and sign."""
     return [
-        {"name": name, "colour": look.colour, "sign": look.sign} for name, look in drawn.items()
+        {"name": name, "colour": style.colour, "sign": style.sign} for name, style in styles.items()
     ]
 
 
-def bars(question: str, kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> dict[str, str]:
+def bars(question: str, kinds: Kinds, styles: Styles) -> dict[str, str]:
     """Draw the scores under one question; those that are no numbers are left out."""
     finite = [
-        [one for one in of.values() if isfinite(one.value) and isfinite(one.floor)]
-        for of in kinds.values()
+        [score for score in by_set.values() if isfinite(score.value) and isfinite(score.floor)]
+        for by_set in kinds.values()
     ]
     rows = [scores for scores in finite if scores]
-    picture = charts.score_bars(rows, drawn) if rows else ""
+    picture = charts.score_bars(rows, styles) if rows else ""
     return {"question": question, "picture": picture}
 
 
-def fidelity(kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> Iterator[dict[str, Any]]:
+def fidelity(kinds: Kinds, styles: Styles) -> Iterator[dict[str, Any]]:
     """Draw fidelity against diversity for each extractor that both were measured on."""
     for features in dict.fromkeys(features for _, features in kinds):
         pictures = [
             charts.fidelity_against_diversity(
                 list(kinds[plausible, features].values()),
                 list(kinds[varied, features].values()),
-                drawn,
+                styles,
             )
             for plausible, varied in FIDELITY
             if {(plausible, features), (varied, features)} <= kinds.keys()
@@ -272,27 +268,27 @@ def fidelity(kinds: Kinds, drawn: Mapping[str, DrawingStyle]) -> Iterator[dict[s
             yield {"features": features, "pictures": pictures}
 
 
-def spectra(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> list[str]:
+def spectra(pictures: Pictures, styles: Styles) -> list[str]:
     """Draw power spectra: as they are, and less that of real images."""
     if "real/spectrum" not in pictures:
         return []
-    sets = {name: pictures[f"{name}/spectrum"] for name in drawn}
+    sets = {name: pictures[f"{name}/spectrum"] for name in styles}
     size = pictures[f"{next(iter(sets))}/suspicious"].shape[-1]
     real = pictures["real/spectrum"]
     return [
-        charts.power_spectra(frequencies(size), real, sets, drawn, difference=difference)
+        charts.power_spectra(frequencies(size), real, sets, styles, difference=difference)
         for difference in (False, True)
     ]
 
 
-def image_map(pictures: Pictures, drawn: Mapping[str, DrawingStyle]) -> dict[str, Any]:
+def image_map(pictures: Pictures, styles: Styles) -> dict[str, Any]:
     """Draw the t-SNE map of all groups, where there is one, and of several sets each alone."""
     groups = {key[4:]: places for key, places in pictures.items() if key.startswith("map/")}
     if not groups:
         return {"map": "", "map_keys": [], "maps": []}
-    of_groups = map_looks(list(groups), drawn)
+    of_groups = map_styles(list(groups), styles)
     alone = []
-    for name in drawn if len(drawn) > 1 else ():
+    for name in styles if len(styles) > 1 else ():
         parts = [group for group in groups if base_of(group, [HELD, name])]
         picture = charts.map_of_images(groups, of_groups, parts)
         alone.append({"name": name, "picture": picture})
@@ -306,14 +302,14 @@ def base_of(group: str, bases: Iterable[str]) -> str:
     return max(fitting, key=len, default="")
 
 
-def map_looks(groups: Sequence[str], drawn: Mapping[str, DrawingStyle]) -> dict[str, DrawingStyle]:
-    """Give each group of a map its look.
+def map_styles(groups: Sequence[str], styles: Styles) -> dict[str, DrawingStyle]:
+    """Give each group of a map its style.
 
     Groups are called after a set, and after a column's value if there is one: then the
     colour tells the set, the mark the value.
     """
     real = {"real, training": DrawingStyle(TRAINING, "o", "●"), HELD: DrawingStyle(REAL, "D", "◆")}
-    bases = real | dict(drawn)
+    bases = real | dict(styles)
     split = {}
     for group in groups:
         base = base_of(group, bases)
@@ -321,7 +317,7 @@ def map_looks(groups: Sequence[str], drawn: Mapping[str, DrawingStyle]) -> dict[
     values = list(dict.fromkeys(value for _, value in split.values()))
     if values == [""]:
         return {group: bases[base] for group, (base, _) in split.items()}
-    marks = {value: LOOKS[place % len(LOOKS)] for place, value in enumerate(values)}
+    marks = {value: STYLES[place % len(STYLES)] for place, value in enumerate(values)}
     return {
         group: bases[base]._replace(mark=marks[value].mark, sign=marks[value].sign)
         for group, (base, value) in split.items()
@@ -332,11 +328,11 @@ def pairs(pictures: Pictures, name: str) -> Iterator[dict[str, str]]:
     """Show the synthetic images that lie most suspiciously near to training images."""
     parts = ("suspicious", "neighbours", "ratios", "suspicious_ids", "neighbour_ids")
     columns = [pictures[f"{name}/{part}"] for part in parts]
-    for image, neighbour, ratio, made, trained in zip(*columns, strict=True):
+    for image, neighbour, ratio, synthetic, trained in zip(*columns, strict=True):
         yield {
             "picture": figures.facing(image, neighbour),
             "ratio": number(float(ratio)),
-            "made": str(made),
+            "made": str(synthetic),
             "trained": str(trained),
         }
 

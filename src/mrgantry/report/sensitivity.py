@@ -16,7 +16,7 @@ from mrgantry.evaluate.faults import FAULTS, GROUPS, Fault
 from mrgantry.evaluate.measures.listed import EXPLANATIONS
 from mrgantry.evaluate.measures.measure import Family
 from mrgantry.evaluate.sensitivity_table import FaultScore, Sensitivity
-from mrgantry.report.drawing import INK, STYLE, blank, svg
+from mrgantry.report.drawing import INK, SETTINGS, blank, svg
 from mrgantry.report.rendering import render
 
 SIGNS = {"worse": "+", "better": "−"}
@@ -58,11 +58,11 @@ TITLES: dict[Family, str] = {
 
 def scores_of(family: Family) -> Scores:
     """Gather the scores of a family; of several forms of one, its first stands for all."""
-    members = [known for known in EXPLANATIONS if known.family == family]
+    members = [explanation for explanation in EXPLANATIONS if explanation.family == family]
     return Scores(
         TITLES[family],
-        tuple((known.names[0], features) for known in members for features in known.leads),
-        tuple((known.names[0], features) for known in members for features in known.joins),
+        tuple((member.names[0], features) for member in members for features in member.leads),
+        tuple((member.names[0], features) for member in members for features in member.joins),
     )
 
 
@@ -72,9 +72,9 @@ ELSEWHERE = (
     *("relative_fid", "relative_fd", "kernel_distance"),
     *("precision", "density", "recall", "coverage"),
 )
-SHORT = {known.names[0]: known.short for known in EXPLANATIONS if known.short} | {
-    "relative_fid": "FID"
-}
+SHORT = {
+    explanation.names[0]: explanation.short for explanation in EXPLANATIONS if explanation.short
+} | {"relative_fid": "FID"}
 
 
 class TableEntry(NamedTuple):
@@ -118,16 +118,18 @@ class SensitivityTable:
     """The cells of a sensitivity study, by fault, strength and score."""
 
     def __init__(self, sensitivity: Sensitivity):
-        self.found = sensitivity
+        self.sensitivity = sensitivity
         self.cells: dict[tuple[str, float, Kind], list[FaultScore]] = {}
         for cell in sensitivity.cells:
             self.cells.setdefault((cell.fault, cell.strength, kind_of(cell)), []).append(cell)
-        have = dict.fromkeys(map(kind_of, sensitivity.cells))
-        known = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
-        mine = (*PLACES, PIXELS)
-        asked = [kind for kind in have if kind[0] in ELSEWHERE and kind[1] not in mine]
-        self.kinds = [kind for kind in known if kind in have] + asked
-        self.groups = [[one for one in group if one.name in sensitivity.faults] for group in GROUPS]
+        present = dict.fromkeys(map(kind_of, sensitivity.cells))
+        ordered = [kind for family in FAMILIES.values() for kind in (*family.kinds, *family.also)]
+        built_in = (*PLACES, PIXELS)
+        pretrained = [kind for kind in present if kind[0] in ELSEWHERE and kind[1] not in built_in]
+        self.kinds = [kind for kind in ordered if kind in present] + pretrained
+        self.groups = [
+            [fault for fault in group if fault.name in sensitivity.faults] for group in GROUPS
+        ]
         self.faults = [fault for group in self.groups for fault in group]
         self.faulty = self.faults[1:] or self.faults
         self.rows = [(fault, strength) for fault in self.faults for strength in fault.strengths]
@@ -135,7 +137,7 @@ class SensitivityTable:
     def entry(self, fault: Fault, strength: float, kind: Kind) -> TableEntry:
         """Put the partitions of one place together; their majority gives the sign."""
         cells = self.cells.get((fault.name, strength, kind), [])
-        cells = [cell for cell in cells if cell.partition < self.found.repeats]
+        cells = [cell for cell in cells if cell.partition < self.sensitivity.repeats]
         if not cells:
             return TableEntry("", nan, sure=True)
         sure = len({cell.verdict for cell in cells}) == 1
@@ -148,17 +150,17 @@ class SensitivityTable:
         fault, and is left out.
         """
         none = self.cells.get((FAULTS[0].name, 0.0, kind), [])
-        alarmed = {one.partition for one in none if one.verdict == "worse"}
-        told = set(range(self.found.repeats)) - alarmed
+        alarmed = {cell.partition for cell in none if cell.verdict == "worse"}
+        quiet = set(range(self.sensitivity.repeats)) - alarmed
         seen = [self.cells.get((fault.name, strength, kind), []) for strength in fault.strengths]
-        return [majority([cell for cell in cells if cell.partition in told]) for cells in seen]
+        return [majority([cell for cell in cells if cell.partition in quiet]) for cells in seen]
 
     def least(self, fault: Fault, kind: Kind) -> Least:
         """Give the smallest strength that most partitions notice, as they do all greater ones."""
         signs = self.signs(fault, kind)
         if not any(signs):
-            have = any((fault.name, one, kind) in self.cells for one in fault.strengths)
-            return Least("?" if have else "n/a", nan)
+            tried = any((fault.name, strength, kind) in self.cells for strength in fault.strengths)
+            return Least("?" if tried else "n/a", nan)
         first = len(signs)
         while first and signs[first - 1] == "+":
             first -= 1
@@ -170,7 +172,7 @@ class SensitivityTable:
 
     def outside(self, kind: Kind) -> list[bool]:
         """Say of each set of other subjects whether a score set it apart."""
-        return [one.verdict != "alike" for one in self.cells[FAULTS[0].name, 0.0, kind]]
+        return [cell.verdict != "alike" for cell in self.cells[FAULTS[0].name, 0.0, kind]]
 
     @cached_property
     def starts(self) -> list[int]:
@@ -188,12 +190,12 @@ def write_sensitivity(out: Path, sensitivity: Sensitivity) -> None:
 
 def page(table: SensitivityTable) -> str:
     """Write the table and what it says, in Markdown."""
-    counts = [cell.n for cell in table.found.cells]
+    counts = [cell.n for cell in table.sensitivity.cells]
     met, missed = checks(table)
     outside = {kind: table.outside(kind) for kind in table.kinds}
     return render(
         "sensitivity.md",
-        found=table.found,
+        sensitivity=table.sensitivity,
         fewest=min(counts),
         most=max(counts),
         names=[name_of(kind) for kind in table.kinds],
@@ -211,19 +213,19 @@ def page(table: SensitivityTable) -> str:
         missed=missed,
         outside=sum(map(sum, outside.values())),
         sets=sum(map(len, outside.values())),
-        rates=[(name_of(kind), sum(found), len(found)) for kind, found in outside.items()],
+        rates=[(name_of(kind), sum(flags), len(flags)) for kind, flags in outside.items()],
     )
 
 
 def checks(table: SensitivityTable) -> tuple[int, list[str]]:
     """Compare with what was expected: how many expectations hold, and which do not."""
-    found = [
+    problems = [
         problem
         for fault in table.faults
         for family in FAMILIES
         for problem in (*must_notice(table, fault, family), *must_not_move(table, fault, family))
     ]
-    return found.count(""), [problem for problem in found if problem]
+    return problems.count(""), [problem for problem in problems if problem]
 
 
 def must_notice(table: SensitivityTable, fault: Fault, family: Family) -> Iterator[str]:
@@ -254,7 +256,9 @@ def must_not_move(table: SensitivityTable, fault: Fault, family: Family) -> Iter
     kinds = [kind for kind in FAMILIES[family].kinds if kind in table.kinds]
     for strength in fault.strengths if family in fault.unmoved else ():
         entries = {kind: table.entry(fault, strength, kind) for kind in kinds}
-        moved = [f"{name_of(k)} {one.text}" for k, one in entries.items() if one.sign in MOVED]
+        moved = [
+            f"{name_of(k)} {entry.text}" for k, entry in entries.items() if entry.sign in MOVED
+        ]
         if any(entry.sign for entry in entries.values()):
             yield f"{title(fault, strength)}: moves {', '.join(moved)}" if moved else ""
 
@@ -263,9 +267,9 @@ def picture(table: SensitivityTable) -> Any:
     """Draw the smallest strengths as colours."""
     faults = table.faulty
     places = [[table.least(fault, kind) for kind in table.kinds] for fault in faults]
-    shades = np.array([[one.shade for one in row] for row in places])
+    shades = np.array([[least.shade for least in row] for row in places])
     figure, (axes,) = blank(0.34 * len(table.kinds) + 2.2, 0.24 * len(faults) + 1.7)
-    with mpl.rc_context(STYLE):
+    with mpl.rc_context(SETTINGS):
         axes.grid(visible=False)
         colours = mpl.colormaps["YlGnBu"].with_extremes(bad="white")
         axes.imshow(np.ma.masked_invalid(shades), cmap=colours, vmin=-0.05, vmax=1, aspect="auto")
@@ -305,7 +309,7 @@ def kind_of(cell: FaultScore) -> Kind:
 
 def family_of(kind: Kind) -> str:
     """Name the family of a score, "" for one of which nothing is claimed."""
-    families = (name for name, one in FAMILIES.items() if kind in (*one.kinds, *one.also))
+    families = (name for name, scores in FAMILIES.items() if kind in (*scores.kinds, *scores.also))
     return next(families, "")
 
 

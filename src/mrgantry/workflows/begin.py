@@ -72,10 +72,11 @@ def look_at_scans(work: Work) -> None:
     for image_type in work.study.image_types:
         if work.scans is None or complete(work.slices(image_type)):
             continue
-        found = find_subjects(work.scans, image_type.plan.sequences, image_type.plan.tumour_labels)
-        choose(found, image_type.plan.model_copy(update={"where": ()}), work.scans)
+        plan = image_type.plan
+        subjects = find_subjects(work.scans, plan.sequences, plan.tumour_labels)
+        choose(subjects, plan.model_copy(update={"where": ()}), work.scans)
         try:
-            choose(found, image_type.plan, work.scans)
+            choose(subjects, plan, work.scans)
         except DataError as error:
             raise DataError(
                 f"{error} Choose by something else with --where name=value, or take all subjects "

@@ -184,9 +184,9 @@ def compare(
     held_out(real, against, only)
     chosen = [recipe.set(changes) if changes else recipe for recipe in recipes]
     check(chosen, changes, rows, seeds)
-    asked = {"minutes": minutes, "count": count, "only": tuple(only), "against": against}
-    asked |= {"data": real.about.fingerprint, "recipes": tuple(chosen)}
-    budget = settle(out, ComparisonTerms.of(asked, "comparison"), rows, say)
+    terms = {"minutes": minutes, "count": count, "only": tuple(only), "against": against}
+    terms |= {"data": real.about.fingerprint, "recipes": tuple(chosen)}
+    budget = settle(out, ComparisonTerms.of(terms, "comparison"), rows, say)
     command = command_line(
         "compare",
         slices,
@@ -207,9 +207,9 @@ def compare(
             say(f"{number}/{len(trials)}  {what}: {trial.recipe.images:,} images")
             trial.go(slices, budget.terms, floors)
         if number % len(chosen) == 0:
-            found = gather_comparison(real, budget, trials[:number], command)
-            write_comparison(out, found)
-    return found
+            comparison = gather_comparison(real, budget, trials[:number], command)
+            write_comparison(out, comparison)
+    return comparison
 
 
 def trials_of(out: Path, budget: Budget, seeds: int) -> list[ComparisonRun]:
@@ -285,8 +285,10 @@ def gather_comparison(
     terms = budget.terms
     spreads = []
     for recipe in terms.recipes:
-        mine = [trial for trial in trials if trial.recipe.name == recipe.name and not trial.failed]
-        scores = {one.recipe.seed: read_scores(one.folder / "scores") for one in mine}
+        finished = [
+            trial for trial in trials if trial.recipe.name == recipe.name and not trial.failed
+        ]
+        scores = {trial.recipe.seed: read_scores(trial.folder / "scores") for trial in finished}
         spreads += spread_of(recipe.name, scores)
     return Comparison(
         command=command,

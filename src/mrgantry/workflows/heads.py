@@ -133,13 +133,15 @@ def main() -> None:
     parser.add_argument("--size", type=int, default=64, choices=(64, 128, 256))
     parser.add_argument("--people", type=int, default=PEOPLE)
     parser.add_argument("--images", type=int, default=IMAGES)
-    asked = parser.parse_args()
-    slices, run = asked.out / "slices", asked.out / "run"
-    cut_heads(slices, asked.people, asked.size)
-    done = train(slices, run, heads_recipe(asked.size, asked.images))
-    command = f"python -m mrgantry.workflows.heads OUT --size {asked.size} --people {asked.people}"
-    path = asked.out / f"heads-{asked.size}.safetensors"
-    save_start(path, done, f"{NOTICE} {CITATION}", f"{command} --images {asked.images}")
+    options = parser.parse_args()
+    slices, run = options.out / "slices", options.out / "run"
+    cut_heads(slices, options.people, options.size)
+    done = train(slices, run, heads_recipe(options.size, options.images))
+    command = (
+        f"python -m mrgantry.workflows.heads OUT --size {options.size} --people {options.people}"
+    )
+    path = options.out / f"heads-{options.size}.safetensors"
+    save_start(path, done, f"{NOTICE} {CITATION}", f"{command} --images {options.images}")
     print(f"{path} holds {path.stat().st_size / 1e6:.1f} MB.")
 
 

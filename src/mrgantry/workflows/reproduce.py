@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
-from mrgantry.common.files import write_json
 from mrgantry.common.provenance import command_line
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
@@ -37,7 +36,7 @@ from mrgantry.workflows.begin import (
     look_at_scans,
 )
 from mrgantry.workflows.results import gather_results
-from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of
+from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of, noted
 
 BYTES = 2  # a pixel of a stored set
 
@@ -98,9 +97,9 @@ def amount(study: Reproduction) -> str:
     models = study.models()
     lengths = sorted({model.trained.images for _, model in models})
     each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
-    drawn = [study.samples * len(one.plan.channels) * one.plan.size**2 for one, _ in models]
-    few = counted(len(models), "network")
-    size = sum(drawn) * BYTES / 1e9
+    plans = [image_type.plan for image_type, _ in models]
+    pixels = study.samples * sum(len(plan.channels) * plan.size**2 for plan in plans)
+    few, size = counted(len(models), "network"), pixels * BYTES / 1e9
     return (
         f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
         f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
@@ -127,19 +126,19 @@ def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
             partial(prepare, work.cohort, slices, image_type.plan),
             partial(check_slices, work, image_type),
         )
-    for one in work.study.image_types:
-        for model in one.models:
-            yield from steps_of(work, one, model)
-        for folder, only, models in work.scores(one):
+    for image_type in work.study.image_types:
+        for model in image_type.models:
+            yield from steps_of(work, image_type, model)
+        for folder, only, models in work.scores(image_type):
             yield Step(
                 f"Measuring {', '.join(model.label for model in models)}",
-                partial(measured, work, one, folder, models),
-                partial(measure, work, one, folder, only, models),
+                partial(measured, work, image_type, folder, models),
+                partial(measure, work, image_type, folder, only, models),
             )
         yield Step(
-            f"Writing {work.page(one)}",
-            partial(written, work, one),
-            partial(write_page, work, one),
+            f"Writing {work.page(image_type)}",
+            partial(written, work, image_type),
+            partial(write_page, work, image_type),
         )
     yield from last_steps(work, say)
 
@@ -204,23 +203,19 @@ def simulate_scans(work: Work) -> None:
 
 def train_model(work: Work, image_type: ImageType, model: Model) -> None:
     """Train a model; one that diverges is noted and not tried again."""
-    try:
+    with noted(work.failure(image_type, model), DivergedError):
         train(work.slices(image_type), work.run(image_type, model), model.trained, only=model.only)
-    except DivergedError as error:
-        write_json(work.failure(image_type, model), {"reason": str(error)})
 
 
 def select_images(work: Work, image_type: ImageType, model: Model) -> None:
     """Discard implausible images; where that cannot be, note it: all are used then."""
-    try:
+    with noted(work.rejected(image_type, model), DataError):
         select(
             work.synthetic(image_type, model),
             work.selected(image_type, model),
             work.slices(image_type),
             only=model.only,
         )
-    except DataError as error:
-        write_json(work.rejected(image_type, model), {"reason": str(error)})
 
 
 def measured(work: Work, image_type: ImageType, folder: Path, models: list[Model]) -> bool:
@@ -238,9 +233,7 @@ def measure(
     work: Work, image_type: ImageType, folder: Path, only: tuple[str, ...], models: list[Model]
 ) -> None:
     """Measure all sets of some models; where that cannot be, note why."""
-    missing = work.missing(folder)
-    missing.unlink(missing_ok=True)
-    try:
+    with noted(work.missing(folder), DataError, RunError):
         evaluate(
             work.slices(image_type),
             folder,
@@ -249,8 +242,6 @@ def measure(
             maps=False,
             draws=work.study.draws,
         )
-    except (DataError, RunError) as error:
-        write_json(missing, {"reason": str(error)})
 
 
 def written(work: Work, image_type: ImageType) -> bool:
@@ -275,31 +266,29 @@ def experimented(work: Work) -> bool:
     if not (work.detection / "detection.html").is_file():
         return False
     marks = [read_about(place).fingerprint for place in detected_with(work)[1]]
-    return [one.fingerprint for one in read_detection(work.detection).synthetic] == marks
+    sets = read_detection(work.detection).synthetic
+    return [synthetic.fingerprint for synthetic in sets] == marks
 
 
 def experiment(work: Work, say: Callable[[str], None]) -> None:
     """Train classifiers with and without synthetic images; where it cannot be, note why."""
-    asked = work.study.detection
-    assert asked is not None
+    plan = work.study.detection
+    assert plan is not None
     real, synthetic = detected_with(work)
     missing = work.missing(work.detection)
-    missing.unlink(missing_ok=True)
-    try:
-        found = detect(
+    with noted(missing, DataError, RecipeError, RunError):
+        detection = detect(
             real,
             work.detection,
             synthetic,
-            seeds=asked.seeds,
-            training=asked.training,
-            real_share=asked.real_share,
-            ratios=asked.ratios,
+            seeds=plan.seeds,
+            training=plan.training,
+            real_share=plan.real_share,
+            ratios=plan.ratios,
             say=lambda text: say(f"  {text}"),
         )
-    except (DataError, RecipeError, RunError) as error:
-        write_json(missing, {"reason": str(error)})
-        return
-    write_detection(work.detection, found, asked.printed)
+    if not missing.is_file():
+        write_detection(work.detection, detection, plan.printed)
 
 
 # --- readers --------------------------------------------------------------------------
@@ -314,12 +303,9 @@ def make_reader_study(work: Work) -> None:
         Reader(name=f"R{number}", group=seat.group) for number, seat in enumerate(reading.seats, 1)
     ]
     blocks = [sources for sources, reason in blocks_of(work) if not reason]
-    missing = work.missing(work.out / "study")
-    missing.unlink(missing_ok=True)
-    if not blocks:
-        write_json(missing, {"reason": "None of its blocks can be read."})
-        return
-    try:
+    with noted(work.missing(work.out / "study"), DataError):
+        if not blocks:
+            raise DataError("None of its blocks can be read.")
         create(
             work.out / "study",
             reading.protocol,
@@ -327,8 +313,6 @@ def make_reader_study(work: Work) -> None:
             readers,
             title=f"Reading study after {work.study.study}",
         )
-    except DataError as error:
-        write_json(missing, {"reason": str(error)})
 
 
 def unread(work: Work) -> bool:
@@ -341,19 +325,17 @@ def score_answers(work: Work) -> None:
     """Score what was answered and write its page; where that cannot be, note why."""
     assert work.study.reading is not None
     folder, missing = work.out / "study", work.missing(work.scored)
-    missing.unlink(missing_ok=True)
-    try:
-        found = score(folder, work.scored, key=work.key)
-    except DataError as error:  # the key lies elsewhere, or is another study's
-        write_json(missing, {"reason": str(error)})
+    with noted(missing, DataError):  # the key lies elsewhere, or is another study's
+        scored = score(folder, work.scored, key=work.key)
+    if missing.is_file():
         return
     write_study(
         work.scored,
-        found.study,
-        found.answers,
-        found.analysis,
+        scored.study,
+        scored.answers,
+        scored.analysis,
         work.study.reading.printed,
-        pictures=found.pictures,
+        pictures=scored.pictures,
         command=command_line("study score", folder, work.scored, key=work.key),
     )
 
@@ -361,9 +343,5 @@ def score_answers(work: Work) -> None:
 def write_quiz(work: Work, cases: int) -> None:
     """Write a quiz of real images that no reader of the study gets; or note why there is none."""
     blocks = [sources for sources, reason in blocks_of(work) if not reason]
-    missing = work.missing(work.quiz)
-    missing.unlink(missing_ok=True)
-    try:
+    with noted(work.missing(work.quiz), DataError):
         make_quiz(work.quiz, blocks, cases=cases, against="train")
-    except DataError as error:
-        write_json(missing, {"reason": str(error)})

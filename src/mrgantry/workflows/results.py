@@ -15,13 +15,7 @@ from mrgantry.generate import Run
 from mrgantry.papers import find_study
 from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
 from mrgantry.report.page import commands, find
-from mrgantry.report.reproduced import (
-    Fact,
-    ModelResult,
-    ReaderStudy,
-    Reproduced,
-    TypeResult,
-)
+from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.study import words
 from mrgantry.study.cases.create import audited
 from mrgantry.study.statistics.results import Analysis
@@ -48,10 +42,10 @@ def gather_results(work: Work) -> Reproduced:
         ),
         facts=tuple(facts(work)),
         types=tuple(
-            type_result(work, one, before)
-            for one in study.image_types
-            for before in published.image_types
-            if before.name == one.name
+            type_result(work, image_type, published_type)
+            for image_type in study.image_types
+            for published_type in published.image_types
+            if published_type.name == image_type.name
         ),
         reading=reading,
         values=study.values,
@@ -148,35 +142,35 @@ def seconds(work: Work, image_type: ImageType, model: Model) -> float:
     return float(log[-1]["seconds"]) if log else 0.0
 
 
-def plan_changes(now: SlicePlan, before: SlicePlan) -> tuple[str, ...]:
+def plan_changes(now: SlicePlan, published: SlicePlan) -> tuple[str, ...]:
     """List in what a plan differs from the paper's."""
     return tuple(
-        f"{key} was {getattr(before, key)!r}, now {getattr(now, key)!r}"
+        f"{key} was {getattr(published, key)!r}, now {getattr(now, key)!r}"
         for key in SlicePlan.model_fields
-        if getattr(now, key) != getattr(before, key)
+        if getattr(now, key) != getattr(published, key)
     )
 
 
 # --- what came of it ------------------------------------------------------------------
 
 
-def type_result(work: Work, image_type: ImageType, before: ImageType) -> TypeResult:
+def type_result(work: Work, image_type: ImageType, published: ImageType) -> TypeResult:
     """Collect what came of one set of slices."""
     scores: dict[str, list[Score]] = {}
     for folder, _, _ in work.scores(image_type):
-        for some in read_scores(folder) if (folder / "scores.json").is_file() else ():
-            scores.setdefault(some.synthetic, []).append(some)
+        for score in read_scores(folder) if (folder / "scores.json").is_file() else ():
+            scores.setdefault(score.synthetic, []).append(score)
     return TypeResult(
         label=image_type.label,
         slices=work.slices(image_type),
         page=work.page(image_type),
         models=tuple(
-            model_result(work, image_type, model, published, scores)
+            model_result(work, image_type, model, published_model, scores)
             for model in image_type.models
-            for published in before.models
-            if published.name == model.name
+            for published_model in published.models
+            if published_model.name == model.name
         ),
-        changes=plan_changes(image_type.plan, before.plan),
+        changes=plan_changes(image_type.plan, published.plan),
     )
 
 
@@ -211,18 +205,18 @@ def not_trained(work: Work) -> Iterator[str]:
 def remarks(work: Work) -> Iterator[str]:
     """Say what went otherwise than planned, or than the paper has it."""
     yield from not_trained(work)
-    for one, model in work.study.models():
-        if reason := work.failed(one, model):
+    for image_type, model in work.study.models():
+        if reason := work.failed(image_type, model):
             yield f"{model.label} diverged and has no images. {reason}"
-        if reason := work.unselected(one, model):
+        if reason := work.unselected(image_type, model):
             yield f"{model.label}: all images are used, none is discarded. {reason}"
-    for one in work.study.image_types:
-        if skipped := read_about(work.slices(one)).notes.skipped:
+    for image_type in work.study.image_types:
+        if skipped := read_about(work.slices(image_type)).notes.skipped:
             yield (
-                f"{one.label}: {len(skipped)} scans were skipped; {work.page(one)} says why. "
-                "Slices are cut once: after mending scans, begin again in another folder."
+                f"{image_type.label}: {len(skipped)} scans were skipped; {work.page(image_type)} "
+                "says why. Slices are cut once: after mending scans, begin again in another folder."
             )
-        for folder, _, models in work.scores(one):
+        for folder, _, models in work.scores(image_type):
             if reason := reason_in(work.missing(folder)):
                 yield f"Not measured: {', '.join(model.label for model in models)}. {reason}"
     if work.study.reading:

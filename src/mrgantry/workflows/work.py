@@ -13,11 +13,12 @@ report.html              the paper's tables, printed and ours
 """
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json
+from mrgantry.common.files import read_json, write_json
 from mrgantry.data.slices import read_about
 from mrgantry.evaluate.evaluation import FEWEST_IMAGES
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
@@ -124,11 +125,11 @@ class Work:
 
     def sets(self, image_type: ImageType, model: Model) -> list[tuple[str, Path]]:
         """List the synthetic sets of a model that can be measured."""
-        if not complete(self.synthetic(image_type, model)):
+        synthetic = self.synthetic(image_type, model)
+        if not complete(synthetic):
             return []
         used = self.used(image_type, model)
-        drawn = ("", self.synthetic(image_type, model))
-        return [drawn] if used == drawn[1] else [drawn, ("selected", used)]
+        return [("", synthetic), *([("selected", used)] if used != synthetic else [])]
 
     def scores(self, image_type: ImageType) -> list[Scores]:
         """List the folders of scores: one for all models that were trained on the same slices."""
@@ -148,6 +149,16 @@ class Work:
 def complete(folder: Path) -> bool:
     """Say whether a set of slices is there, all of it."""
     return (folder / "about.json").is_file() and read_about(folder).complete
+
+
+@contextmanager
+def noted(missing: Path, *errors: type[Exception]) -> Iterator[None]:
+    """Note why something could not be made, and go on; what was noted before goes."""
+    missing.unlink(missing_ok=True)
+    try:
+        yield
+    except errors as error:
+        write_json(missing, {"reason": str(error)})
 
 
 def reason_in(path: Path) -> str:
@@ -170,16 +181,14 @@ def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
     """Give the blocks of the reader study, each with why it cannot be read; "" if it can."""
     reading = work.study.reading
     assert reading is not None
-    models = {model.name: (one, model) for one, model in work.study.models()}
+    models = {model.name: (image_type, model) for image_type, model in work.study.models()}
     for block in reading.blocks:
         pairs = [models[name] for name in block.models]
         real = work.slices(pairs[0][0])
         sources = Sources(block.name, real, tuple(work.used(*pair) for pair in pairs))
-        lacking = [model.label for one, model in pairs if not work.sets(one, model)]
-        if lacking:
-            yield sources, f"{' and '.join(lacking)} diverged."
-        else:
-            yield sources, unfit(sources, reading.protocol)
+        lacking = [model.label for image_type, model in pairs if not work.sets(image_type, model)]
+        diverged = f"{' and '.join(lacking)} diverged." if lacking else ""
+        yield sources, diverged or unfit(sources, reading.protocol)
 
 
 def unfit(sources: Sources, protocol: Protocol) -> str:
@@ -195,6 +204,8 @@ def detected_with(work: Work) -> tuple[Path, list[Path]]:
     """Give the real set of the detection experiment, and its synthetic sets."""
     assert work.study.detection is not None
     name = work.study.detection.image_type
-    one = next(each for each in work.study.image_types if each.name == name)
-    drawn = [work.used(one, model) for model in one.models if work.sets(one, model)]
-    return work.slices(one), drawn
+    image_type = next(kind for kind in work.study.image_types if kind.name == name)
+    sets = [
+        work.used(image_type, model) for model in image_type.models if work.sets(image_type, model)
+    ]
+    return work.slices(image_type), sets

@@ -85,8 +85,6 @@ class Tree:
     def owner(self, place: Path) -> Owner:
         """Say whose the scans of a folder are, and of which visit."""
         folders = self._telling(place)
-        while len(folders) > 1 and _is_group_name(folders[0].name):
-            folders = folders[1:]
         visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
         if all(visits) or not any(visits):
             if any(visits) and len(folders) > 1:
@@ -105,8 +103,9 @@ class Tree:
         of_sequence = sequence_of(place) and not PERSON.fullmatch(rest_of(place))
         if place == self.root or not self._tells(place) or of_sequence:
             return True
-        if len(folders) > 1 and any(VISIT.fullmatch(folder.name) for folder in folders[1:]):
-            return False
+        visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
+        if any(visits):  # below a person's folder, or with all people in it
+            return visits[0]
         return self._is_group(place, sorted(names))
 
     def visit_above(self, place: Path) -> str:
@@ -115,10 +114,16 @@ class Tree:
         return next((name for name in names if VISIT.fullmatch(name)), "")
 
     def _telling(self, place: Path) -> list[Path]:
-        """List the folders above a place, and itself, that may tell a person or a visit."""
+        """List the folders above a place, and itself, that may tell a person or a visit.
+
+        Those that surely hold several people stand above them, and are left out.
+        """
         folders = [folder for folder in (place, *place.parents) if folder.is_relative_to(self.root)]
         below = [folder for folder in reversed(folders) if folder != self.root]
-        return list(filter(self._tells, below)) or [(below or [self.root.resolve()])[-1]]
+        telling = list(filter(self._tells, below)) or [(below or [self.root.resolve()])[-1]]
+        while len(telling) > 1 and _is_group_name(telling[0].name):
+            telling = telling[1:]
+        return telling
 
     def _tells(self, folder: Path) -> bool:
         # MPRAGE tells nobody; PD-001 may be a person with Parkinson's disease.

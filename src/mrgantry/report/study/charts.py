@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import norm
 
-from mrgantry.report.drawing import INK, LOOKS, REAL, SYNTHETIC, DrawingStyle, blank, looks, svg
+from mrgantry.report.drawing import INK, REAL, STYLES, SYNTHETIC, DrawingStyle, blank, styled, svg
 from mrgantry.study.statistics.measured import Interval
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
@@ -29,7 +29,7 @@ class Lane(NamedTuple):
         accuracy: Value and interval.
         fool_rate: The same.
         real_recall: The same.
-        look: How it is drawn.
+        style: How it is drawn.
         mean: Whether it is one over several.
     """
 
@@ -37,63 +37,63 @@ class Lane(NamedTuple):
     accuracy: tuple[float | None, Interval]
     fool_rate: tuple[float | None, Interval]
     real_recall: tuple[float | None, Interval]
-    look: DrawingStyle
+    style: DrawingStyle
     mean: bool
 
 
-def group_looks(analysis: Analysis) -> dict[str, DrawingStyle]:
-    """Give each group of readers its look; without groups all have the same."""
-    return looks([*analysis.groups, ""]) if analysis.groups else {"": LOOKS[3]}
+def group_styles(analysis: Analysis) -> dict[str, DrawingStyle]:
+    """Give each group of readers its style; without groups all have the same."""
+    return styled([*analysis.groups, ""]) if analysis.groups else {"": STYLES[3]}
 
 
-def lanes(analysis: Analysis, block: str, drawn: Mapping[str, DrawingStyle]) -> list[Lane]:
+def lanes(analysis: Analysis, block: str, styles: Mapping[str, DrawingStyle]) -> list[Lane]:
     """Give the rows of one block: its readers by group, then the means."""
-    mine = sorted(
+    readings = sorted(
         (reading for reading in analysis.readings if reading.block == block),
-        key=lambda one: list(drawn).index(one.group),
+        key=lambda reading: list(styles).index(reading.group),
     )
-    rows = [_lane(one.reader, one, drawn[one.group]) for one in mine]
-    if len(mine) < 2:
+    rows = [_lane(reading.reader, reading, styles[reading.group]) for reading in readings]
+    if len(readings) < 2:
         return rows
     means = sorted(
-        (mean for mean in analysis.means if mean.block == block), key=lambda one: not one.group
+        (mean for mean in analysis.means if mean.block == block), key=lambda mean: not mean.group
     )
     return rows + [
-        _mean(mean, drawn[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
+        _mean(mean, styles[mean.group] if mean.group else DrawingStyle(INK, "D", "◆"))
         for mean in means
     ]
 
 
 def lanes_of_blocks(analysis: Analysis) -> list[Lane]:
     """Give a row for each block, of the one reader or of the mean over readers."""
-    alone, look = len(analysis.readers) == 1, DrawingStyle(INK, "D", "◆")
-    of = {one.block: one for one in (analysis.readings if alone else ())}
+    alone, style = len(analysis.readers) == 1, DrawingStyle(INK, "D", "◆")
+    own = {reading.block: reading for reading in (analysis.readings if alone else ())}
     means = {mean.block: mean for mean in analysis.means if not mean.group}
     blocks = (*analysis.blocks, ALL) if len(analysis.blocks) > 1 else analysis.blocks
     if alone:
-        return [_lane(block or "all blocks", of[block], look) for block in blocks if block in of]
+        return [_lane(block or "all blocks", own[block], style) for block in blocks if block in own]
     return [
-        _mean(means[block], look)._replace(label=block or "all blocks")
+        _mean(means[block], style)._replace(label=block or "all blocks")
         for block in blocks
         if block in means
     ]
 
 
-def _lane(label: str, reading: Reading, look: DrawingStyle) -> Lane:
+def _lane(label: str, reading: Reading, style: DrawingStyle) -> Lane:
     accuracy, fool_rate, real_recall = (
         (part.value, part.wilson)
         for part in (reading.accuracy, reading.fool_rate, reading.real_recall)
     )
-    return Lane(label, accuracy, fool_rate, real_recall, look, mean=reading.block == ALL)
+    return Lane(label, accuracy, fool_rate, real_recall, style, mean=reading.block == ALL)
 
 
-def _mean(many_readers: ManyReaders, look: DrawingStyle) -> Lane:
+def _mean(many_readers: ManyReaders, style: DrawingStyle) -> Lane:
     label = f"mean, {many_readers.group}" if many_readers.group else "mean, all readers"
     accuracy, fool_rate, real_recall = (
         (part.value, part.interval)
         for part in (many_readers.accuracy, many_readers.fool_rate, many_readers.real_recall)
     )
-    return Lane(label, accuracy, fool_rate, real_recall, look, mean=True)
+    return Lane(label, accuracy, fool_rate, real_recall, style, mean=True)
 
 
 def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float) -> str:
@@ -115,13 +115,13 @@ def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float) -> str:
     for number, ((name, rows), height) in enumerate(zip(panels.items(), heights, strict=True)):
         top -= extra + height
         pair = axes[2 * number : 2 * number + 2]
-        for side, one in enumerate(pair):
+        for side, panel in enumerate(pair):
             place = (left + side * (width + GAP), top / total, width, height / total)
-            one.set_position(place)
+            panel.set_position(place)
         _accuracy_panel(pair[0], rows, margin)
         _rates_panel(pair[1], rows)
-        for one in pair:
-            _dress(one, rows, last=number == len(panels) - 1)
+        for panel in pair:
+            _dress(panel, rows, last=number == len(panels) - 1)
         pair[1].tick_params(labelleft=False)
         if name:
             pair[0].text(0, 1.02, name, transform=pair[0].transAxes, weight="bold", va="bottom")
@@ -141,7 +141,7 @@ def _accuracy_panel(axes: Any, rows: Sequence[Lane], margin: float) -> None:
     axes.axvspan(50 - PER_CENT * margin, 50 + PER_CENT * margin, color="#8a949c", alpha=0.18, lw=0)
     axes.axvline(50, color=FAINT_INK, lw=1.2, ls=(0, (4, 3)))
     for y, lane in enumerate(rows):
-        _mark(axes, y, *lane.accuracy, lane.look.colour, lane.look.mark, 7 if lane.mean else 5.5)
+        _mark(axes, y, *lane.accuracy, lane.style.colour, lane.style.mark, 7 if lane.mean else 5.5)
 
 
 def _rates_panel(axes: Any, rows: Sequence[Lane]) -> None:
@@ -181,7 +181,7 @@ def _dress(axes: Any, rows: Sequence[Lane], *, last: bool) -> None:
             axes.axhline(y - 0.5, color="#9aa3ab", lw=0.7)
 
 
-def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
+def detection_space(readings: Sequence[Reading], styles: Mapping[str, DrawingStyle]) -> str:
     """Draw each reading by its share of false alarms and of hits, over curves of equal d'."""
     figure, (axes,) = blank(4.6, 4.4)
     alarms = np.linspace(0.001, 0.999, 200)
@@ -193,12 +193,12 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyl
         x, y = PER_CENT * norm.cdf(at), PER_CENT * norm.cdf(at + d_prime)
         axes.annotate(f"d′ = {d_prime}", (x, y), color=FAINT_INK, fontsize=7.5, ha="center",
                       va="center", bbox={"fc": "#fbfcfc", "ec": "none", "pad": 0.8})  # fmt: skip
-    for number, one in enumerate(readings):
-        if one.fool_rate.value is None or one.real_recall.value is None:
+    for number, reading in enumerate(readings):
+        if reading.fool_rate.value is None or reading.real_recall.value is None:
             continue
-        look = drawn[one.group]
-        x, y = PER_CENT * one.fool_rate.value, PER_CENT * one.real_recall.value
-        axes.plot(x, y, look.mark, color=look.colour, ms=6.5, mew=0, alpha=0.85)
+        style = styles[reading.group]
+        x, y = PER_CENT * reading.fool_rate.value, PER_CENT * reading.real_recall.value
+        axes.plot(x, y, style.mark, color=style.colour, ms=6.5, mew=0, alpha=0.85)
         if len(readings) <= FEW:
             axes.annotate(str(number + 1), (x, y), (4, 4), textcoords="offset points", fontsize=8)
     for x, y, text in ((101, 103.5, "all called real"), (42, 1.5, "all called synthetic"),
@@ -209,23 +209,24 @@ def detection_space(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyl
     return svg(figure)
 
 
-def roc_chart(readings: Sequence[Reading], drawn: Mapping[str, DrawingStyle]) -> str:
+def roc_chart(readings: Sequence[Reading], styles: Mapping[str, DrawingStyle]) -> str:
     """Draw the ROC of signed confidence, a line a reader."""
     figure, (axes,) = blank(4.6, 4.4)
     axes.plot([0, 100], [0, 100], color="#9aa3ab", lw=1, ls=(0, (4, 3)))
-    known = [reading for reading in readings if reading.roc]
-    several = len({one.group for one in known}) > 1
-    own = looks([one.reader for one in known])
-    for one in known:
-        look = drawn[one.group] if several or len(known) > len(LOOKS) else own[one.reader]
-        assert one.roc is not None
-        x, y = (
-            [PER_CENT * getattr(p, key) for p in one.roc.points] for key in ("false_alarm", "hit")
+    scored = [reading for reading in readings if reading.roc]
+    several = len({reading.group for reading in scored}) > 1
+    own = styled([reading.reader for reading in scored])
+    for reading in scored:
+        style = (
+            styles[reading.group] if several or len(scored) > len(STYLES) else own[reading.reader]
         )
-        axes.plot(x, y, color=look.colour, lw=1.3, ls=own[one.reader].dash, marker=look.mark,
+        assert reading.roc is not None
+        x = [PER_CENT * point.false_alarm for point in reading.roc.points]
+        y = [PER_CENT * point.hit for point in reading.roc.points]
+        axes.plot(x, y, color=style.colour, lw=1.3, ls=own[reading.reader].dash, marker=style.mark,
                   ms=3.5, mew=0, alpha=0.9,
-                  label=f"{one.reader}: {one.roc.auc.value:.2f}")  # fmt: skip
-    if len(known) <= FEW:
+                  label=f"{reading.reader}: {reading.roc.auc.value:.2f}")  # fmt: skip
+    if len(scored) <= FEW:
         axes.legend(loc="lower right", fontsize=7.5, title="area under the curve",
                     title_fontsize=7.5, handlelength=3)  # fmt: skip
     axes.set(xlim=(-2, 102), ylim=(-2, 102), xlabel="synthetic called real, %",

@@ -82,7 +82,7 @@ def checklist(
     titles: tuple[tuple[str, tuple[str, ...]], ...], texts: Mapping[int, str]
 ) -> list[ChecklistItem]:
     """Fill a checklist in."""
-    lines = [(section, title) for section, some in titles for title in some]
+    lines = [(section, title) for section, section_titles in titles for title in section_titles]
     return [
         ChecklistItem(section, number, title, texts.get(number, ""))
         for number, (section, title) in enumerate(lines, 1)
@@ -142,14 +142,11 @@ def _claim_results(
     cues: Mapping[str, dict[str, object]],
 ) -> dict[int, str]:
     tumour = any(reading.tumour for reading in analysis.readings)
+    scored = any(reading.roc for reading in analysis.readings)
+    area = ", area under the ROC curve" if scored else ""
     return {
-        28: "Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c"
-        + (
-            ", area under the ROC curve"
-            if any(reading.roc for reading in analysis.readings)
-            else ""
-        )
-        + ". Training and choice of models are not part of this page.",
+        28: f"Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c{area}. Training "
+        "and choice of models are not part of this page.",
         29: said["statistics"],
         30: _robustness(cues),
         31: "Readers' reasons, in their own words." if about.protocol.reason else "",
@@ -205,7 +202,7 @@ def _splits(about: StudyFacts) -> list[str]:
 
 
 def _disjoint(about: StudyFacts) -> str:
-    trained = {one.training_subjects for block in about.blocks for one in block.synthetic}
+    trained = {source.training_subjects for block in about.blocks for source in block.synthetic}
     named = "Subjects, as they are named, never cross a split."
     if 0 in trained:
         return f"{named} Whom a generator has seen is unknown in part."
@@ -234,20 +231,21 @@ def _agreement(analysis: Analysis) -> str:
 
 
 def _power(analysis: Analysis) -> str:
-    one = analysis.readings[0].equivalence
+    equivalence = analysis.readings[0].equivalence
     return (
-        f"With {one.n} answers, a reader who guesses is shown to guess to within "
-        f"{points(one.margin)} with a chance of {percent(one.power)}; from {one.needed} on it "
-        "stays above 80 %. How the number was chosen is to be filled by you."
+        f"With {equivalence.n} answers, a reader who guesses is shown to guess to within "
+        f"{points(equivalence.margin)} with a chance of {percent(equivalence.power)}; from "
+        f"{equivalence.needed} on it stays above 80 %. "
+        "How the number was chosen is to be filled by you."
     )
 
 
 def _robustness(cues: Mapping[str, dict[str, object]]) -> str:
-    told = [str(audit["block"]) for audit in audits(cues) if audit["beats_chance"]]
+    blocks = [str(audit["block"]) for audit in audits(cues) if audit["beats_chance"]]
     if not cues:
         return ""
-    if told:
-        return f"A classifier told images by trivial cues alone, in: {', '.join(told)}."
+    if blocks:
+        return f"A classifier told images by trivial cues alone, in: {', '.join(blocks)}."
     return "A classifier did not tell images by trivial cues alone better than chance."
 
 

@@ -11,7 +11,6 @@ from mrgantry.report.figures import png
 
 Pictures = Mapping[str, UInt8[np.ndarray, "_ _"]]
 SHOWN = 12  # images of either kind
-REASONS = 20  # from which on they are folded away
 
 
 def mistaken(answers: pd.DataFrame, pictures: Pictures, truth: str) -> dict[str, Any]:

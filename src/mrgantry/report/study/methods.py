@@ -35,13 +35,13 @@ BLINDING = (
 
 def design(about: StudyFacts) -> str:
     """Say what kind of study it was."""
-    one = about.protocol
-    asked = "real or " + one.synthetic_word
-    also = ", and whether it shows a tumour" if "tumour" in one.questions else ""
-    changes = f" with changes ({', '.join(one.changes)})" if one.changes else ""
+    protocol = about.protocol
+    asked = "real or " + protocol.synthetic_word
+    also = ", and whether it shows a tumour" if "tumour" in protocol.questions else ""
+    changes = f" with changes ({', '.join(protocol.changes)})" if protocol.changes else ""
     return (
-        f"In a blinded reader study (visual Turing test, protocol {one.name}{changes}), readers "
-        f"said of each image whether it is {asked}{also}."
+        f"In a blinded reader study (visual Turing test, protocol {protocol.name}{changes}), "
+        f"readers said of each image whether it is {asked}{also}."
     )
 
 
@@ -65,8 +65,8 @@ def _experience(people: Sequence[Reader]) -> str:
     if not years:
         return ""
     ends = f"{min(years):g}" if min(years) == max(years) else f"{min(years):g} to {max(years):g}"
-    known = f", of {len(years)} known" if len(years) < len(people) else ""
-    return f" ({ends} years of experience{known})"
+    of_known = f", of {len(years)} known" if len(years) < len(people) else ""
+    return f" ({ends} years of experience{of_known})"
 
 
 def images(about: StudyFacts) -> Iterator[str]:
@@ -78,7 +78,7 @@ def images(about: StudyFacts) -> Iterator[str]:
         yield (
             f"{where} images were drawn from {counted(block.real.images, 'slice')} of "
             f"{counted(block.real.subjects, 'subject')} ({split} of the set {block.real.name}), "
-            f"synthetic ones from {listed([_synthetic(one) for one in block.synthetic])}."
+            f"synthetic ones from {listed([_synthetic(source) for source in block.synthetic])}."
         )
 
 
@@ -94,8 +94,8 @@ def _synthetic(source: BlockSource) -> str:
 
 def how_drawn(about: StudyFacts) -> str:
     """Say how images were drawn and ordered."""
-    one = about.protocol
-    least, most = one.share
+    protocol = about.protocol
+    least, most = protocol.share
     share = (
         f"of which {percent(least)} were synthetic"
         if least == most
@@ -104,37 +104,38 @@ def how_drawn(about: StudyFacts) -> str:
     block = "a block" if len(about.blocks) > 1 else "in all"
     same = (
         "All readers saw the same images, each in a random order of their own."
-        if one.same_cases
+        if protocol.same_cases
         else "Each reader had a random sample and order of their own."
     )
     if len(about.readers) == 1:
         same = "Their order was random."
     return (
-        f"There were {one.cases} images {block} for each reader, {share}. They were drawn without "
-        f"replacement (seed {about.seed}), in equal numbers of each "
-        f"{listed(list(one.balance)) or 'kind'} where there are several, and from as many subjects "
-        f"as possible. {same}"
+        f"There were {protocol.cases} images {block} for each reader, {share}. They were drawn "
+        f"without replacement (seed {about.seed}), in equal numbers of each "
+        f"{listed(list(protocol.balance)) or 'kind'} where there are several, and from as many "
+        f"subjects as possible. {same}"
     )
 
 
 def reading(about: StudyFacts) -> str:
     """Say how images were read."""
-    one = about.protocol
+    protocol = about.protocol
     said = []
-    if one.practice:
-        said.append(f"{counted(one.practice, 'practice image')} came first and were not scored.")
-    if one.seconds is None:
+    if protocol.practice:
+        practice = counted(protocol.practice, "practice image")
+        said.append(f"{practice} came first and were not scored.")
+    if protocol.seconds is None:
         said.append("Reading time was not limited.")
     else:
-        late = "counted as no answer" if one.late == "no answer" else "were kept and marked"
-        said.append(f"Each image was shown for {one.seconds:g} s; answers after that {late}.")
-    if one.unknown:
+        late = "counted as no answer" if protocol.late == "no answer" else "were kept and marked"
+        said.append(f"Each image was shown for {protocol.seconds:g} s; answers after that {late}.")
+    if protocol.unknown:
         said.append("“Unknown” could be answered.")
-    if one.confidence:
+    if protocol.confidence:
         said.append("Readers gave their confidence from 1 to 5.")
-    if one.reason:
+    if protocol.reason:
         said.append("They could write a reason.")
-    tools = [word for word, on in (("contrast", one.window), ("zoom", one.zoom)) if on]
+    tools = [word for word, on in (("contrast", protocol.window), ("zoom", protocol.zoom)) if on]
     said.append(f"They could change {listed(tools)}." if tools else "")
     said.append("Answers could not be changed once given.")
     return " ".join(filter(None, said))
@@ -224,13 +225,13 @@ def unfinished(about: StudyFacts, answers: pd.DataFrame) -> list[str]:
 
 def audits(cues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
     """Write the audits of trivial cues."""
-    read = {name: CueAudit.of(values, f"the cues of {name}") for name, values in cues.items()}
+    audits = {name: CueAudit.of(values, f"the cues of {name}") for name, values in cues.items()}
     return [
         {
             "block": name,
-            "beats_chance": one.beats_chance,
-            "sentences": one.sentences(),
-            "method": one.method,
+            "beats_chance": audit.beats_chance,
+            "sentences": audit.sentences(),
+            "method": audit.method,
             "groups": [
                 {
                     "name": group.name,
@@ -239,8 +240,8 @@ def audits(cues: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
                     "tells": group.beats_chance,
                     "cue": group.cue.sentence() if group.cue else "",
                 }
-                for group in one.groups
+                for group in audit.groups
             ],
         }
-        for name, one in read.items()
+        for name, audit in audits.items()
     ]

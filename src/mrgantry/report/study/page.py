@@ -55,13 +55,13 @@ def write_study(
     page = render(
         "study/page.html",
         about=about,
-        found=analysis,
+        analysis=analysis,
         command=command,
         word=about.protocol.synthetic_word,
         **head(about, answers, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),
         tumour=study_tables.tumour_tables(analysis),
-        printed=[study_tables.printed_table(one, analysis.margin) for one in printed],
+        printed=[study_tables.printed_table(table, analysis.margin) for table in printed],
         charts=drawn,
         **tables(analysis),
         **images(about, answers, pictures or {}),
@@ -122,12 +122,12 @@ def head(
 
 def _row(analysis: Analysis, block: str, word: str) -> dict[str, Any]:
     """Give the main numbers of one block."""
-    mine = words.readings_of(analysis, block)
+    readings = words.readings_of(analysis, block)
     many = next((mean for mean in analysis.means if mean.block == block and not mean.group), None)
-    if len(mine) == 1:
-        return {"block": words.block_name(block)} | _alone(mine[0], word)
+    if len(readings) == 1:
+        return {"block": words.block_name(block)} | _alone(readings[0], word)
     assert many is not None
-    return {"block": words.block_name(block)} | _together(many, mine, analysis.margin)
+    return {"block": words.block_name(block)} | _together(many, readings, analysis.margin)
 
 
 def _alone(reading: Reading, word: str) -> dict[str, Any]:
@@ -143,17 +143,17 @@ def _alone(reading: Reading, word: str) -> dict[str, Any]:
     }
 
 
-def _together(many: ManyReaders, mine: Sequence[Reading], margin: float) -> dict[str, Any]:
-    passed = sum(one.equivalence.verdict == "pass" for one in mine)
+def _together(many: ManyReaders, readings: Sequence[Reading], margin: float) -> dict[str, Any]:
+    passed = sum(reading.equivalence.verdict == "pass" for reading in readings)
     return {
-        "finding": words.finding_of_many(many, mine, margin),
+        "finding": words.finding_of_many(many, readings, margin),
         "lean": "",
         "fool_rate": words.mean_share(many.fool_rate),
         "real_recall": words.mean_share(many.real_recall),
-        "d_prime": words.spread(one.detection.d_prime.value for one in mine),
-        "criterion": words.spread(one.detection.criterion.value for one in mine),
+        "d_prime": words.spread(reading.detection.d_prime.value for reading in readings),
+        "criterion": words.spread(reading.detection.criterion.value for reading in readings),
         "accuracy": words.mean_share(many.accuracy),
-        "equivalence": f"{passed} of {len(mine)} pass",
+        "equivalence": f"{passed} of {len(readings)} pass",
     }
 
 
@@ -202,15 +202,15 @@ def inverted(analysis: Analysis) -> Iterator[str]:
 
 def power(analysis: Analysis) -> str:
     """Say how well the study could have shown that readers guess."""
-    some = [reading.equivalence for reading in analysis.readings if reading.block != ALL]
-    least, most = min(some, key=lambda one: one.n), max(some, key=lambda one: one.n)
+    tests = [reading.equivalence for reading in analysis.readings if reading.block != ALL]
+    least, most = min(tests, key=lambda test: test.n), max(tests, key=lambda test: test.n)
     margin = words.points(analysis.margin)
     count = f"{most.n:,}" if least.n == most.n else f"{least.n:,} to {most.n:,}"
-    low, high = sorted(words.percent(one.power) for one in (least, most))
+    low, high = sorted(words.percent(test.power) for test in (least, most))
     chance = high if low == high else f"{low} to {high}"
     each = " for a reader and block" if len(analysis.blocks) > 1 else " of each reader"
     return (
-        f"With {count} answers{each if len(some) > 1 else ''}, the chance to show that somebody "
+        f"With {count} answers{each if len(tests) > 1 else ''}, the chance to show that somebody "
         f"who guesses does guess, to within {margin}, is {chance}; from {most.needed:,} answers "
         "on it stays above 80\u00a0%."
     )
@@ -221,10 +221,10 @@ def power(analysis: Analysis) -> str:
 
 def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict[str, Any]:
     """Draw all charts; those that have nothing to show are ""."""
-    looks = study_charts.group_looks(analysis)
+    styles = study_charts.group_styles(analysis)
     over_blocks = len(analysis.blocks) > 1
     per_block = {
-        block if over_blocks else "": study_charts.lanes(analysis, block, looks)
+        block if over_blocks else "": study_charts.lanes(analysis, block, styles)
         for block in analysis.blocks
     }
     rows = sum(map(len, per_block.values()))
@@ -233,19 +233,19 @@ def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict
     main = blocks if blocks and (alone or rows > MOST) else per_block
     last = words.readings_of(analysis, words.parts(analysis)[-1])
     points = [reading for reading in analysis.readings if reading.block] if alone else last
-    scored = [one for one in last if one.roc]
+    scored = [reading for reading in last if reading.roc]
     return {
         "accuracy": study_charts.shares_chart(main, analysis.margin),
         "blocks_alone": blocks is not None and not alone and rows > MOST,
-        "detection": study_charts.detection_space(points, looks),
+        "detection": study_charts.detection_space(points, styles),
         "points": [point.block or point.reader if alone else point.reader for point in points],
         "numbered": len(points) <= study_charts.FEW,
         "groups": [
-            {"name": name, "colour": look.colour, "sign": look.sign}
-            for name, look in looks.items()
+            {"name": name, "colour": style.colour, "sign": style.sign}
+            for name, style in styles.items()
             if name
         ],
-        "roc": study_charts.roc_chart(scored, looks) if scored else "",
+        "roc": study_charts.roc_chart(scored, styles) if scored else "",
         "times": study_charts.times_chart(
             answers, about.protocol.synthetic_word, about.protocol.seconds
         ),

@@ -12,7 +12,7 @@ from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.statistics.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.statistics.proportions import balanced_accuracy, chance_test, equivalence
-from mrgantry.study.statistics.results import ALL, Analysis, Concordance, GroupDifference, Reading
+from mrgantry.study.statistics.results import ALL, Analysis, Reading
 from mrgantry.study.statistics.signal_detection import detection
 
 Layout = Literal["blocks", "readers"]
@@ -36,10 +36,10 @@ def confusion_table(analysis: Analysis, protocol: Protocol) -> dict[str, Any]:
         columns = list(RATES)
     left_out = any(reading.confusion.undecided for reading in analysis.readings)
     rows = [
-        _counts(one, analysis, layout, left_out)
+        _counts(reading, analysis, layout, left_out)
         for block in words.parts(analysis)
-        for one in _sorted(words.readings_of(analysis, block), layout)
-        if block or one.block == ALL
+        for reading in _sorted(words.readings_of(analysis, block), layout)
+        if block or reading.block == ALL
     ]
     return {
         "layout": layout,
@@ -154,12 +154,12 @@ def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dic
         }
     rr, rs, sr, ss = row.counts
     counts = Confusion(rr=rr, rs=rs, sr=sr, ss=ss)
-    found = detection(counts)
+    detected = detection(counts)
     equal = equivalence(counts.right, counts.n, margin)
     said = words.finding_of(balanced_accuracy(counts).value, chance_test(counts), equal)
     return values | {
-        "d_prime": words.figure(found.d_prime),
-        "criterion": words.figure(found.criterion),
+        "d_prime": words.figure(detected.d_prime),
+        "criterion": words.figure(detected.criterion),
         "verdict": f"{said.word}; equivalence: {equal.verdict}",
     }
 
@@ -229,21 +229,17 @@ def mean_rows(analysis: Analysis) -> list[dict[str, Any]]:
 
 def group_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the differences between groups of readers."""
-
-    def row(group_difference: GroupDifference) -> dict[str, Any]:
-        return {
-            "block": words.block_name(group_difference.block),
-            "first": f"{group_difference.first} ({group_difference.first_readers})",
-            "second": f"{group_difference.second} ({group_difference.second_readers})",
-            "cells": [
-                _difference(group_difference.accuracy),
-                _difference(group_difference.balanced_accuracy),
-            ],
-            "method": group_difference.accuracy.interval.method,
-            "notes": group_difference.notes,
+    return [
+        {
+            "block": words.block_name(difference.block),
+            "first": f"{difference.first} ({difference.first_readers})",
+            "second": f"{difference.second} ({difference.second_readers})",
+            "cells": [_difference(difference.accuracy), _difference(difference.balanced_accuracy)],
+            "method": difference.accuracy.interval.method,
+            "notes": difference.notes,
         }
-
-    return [row(difference) for difference in analysis.group_differences]
+        for difference in analysis.group_differences
+    ]
 
 
 def _difference(estimate: Estimate) -> TableCell:
@@ -259,9 +255,8 @@ def _difference(estimate: Estimate) -> TableCell:
 
 def agreement_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write how far readers agree."""
-
-    def row(concordance: Concordance) -> dict[str, Any]:
-        return {
+    return [
+        {
             "block": words.block_name(concordance.block),
             "readers": len(concordance.readers),
             "images": concordance.images,
@@ -272,8 +267,8 @@ def agreement_rows(analysis: Analysis) -> list[dict[str, Any]]:
             "alpha": words.figure(concordance.alpha),
             "undefined": concordance.fleiss.note or concordance.alpha.note,
         }
-
-    return [row(concordance) for concordance in analysis.concordances]
+        for concordance in analysis.concordances
+    ]
 
 
 def block_rows(analysis: Analysis) -> list[dict[str, Any]]:

@@ -106,11 +106,12 @@ def figure(estimate: Estimate) -> TableCell:
 
 def spread(values: Iterable[float | None]) -> TableCell:
     """Write the mean of several readers' numbers, and the least and greatest."""
-    known = [value for value in values if value is not None]
-    if not known:
+    numbers = [value for value in values if value is not None]
+    if not numbers:
         return TableCell(NOTHING)
-    ends = f"readers: {decimal(min(known))} to {decimal(max(known))}" if len(known) > 1 else ""
-    return TableCell(decimal(sum(known) / len(known)), ends)
+    low, high = decimal(min(numbers)), decimal(max(numbers))
+    ends = f"readers: {low} to {high}" if len(numbers) > 1 else ""
+    return TableCell(decimal(sum(numbers) / len(numbers)), ends)
 
 
 def points(margin: float) -> str:
@@ -169,12 +170,10 @@ def finding_of_many(
         readings: Of these readers.
         margin: Of equivalence.
     """
+    interval = many_readers.balanced_accuracy.interval
     if many_readers.balanced_accuracy.value is None:
         return _nothing()
-    low, high = (
-        many_readers.balanced_accuracy.interval.low,
-        many_readers.balanced_accuracy.interval.high,
-    )
+    low, high = interval.low, interval.high
     if high is not None and high < 0.5:
         return _inverted()
     if low is not None and high is not None and low > 0.5:
@@ -184,22 +183,19 @@ def finding_of_many(
 
 def _finding_of_few(many_readers: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
     """Say what readers show, each for themselves, where their mean does not tell."""
-    low, high = (
-        many_readers.balanced_accuracy.interval.low,
-        many_readers.balanced_accuracy.interval.high,
-    )
-    told = sum(each.kind in ("told", "inverted") for each in own)
+    interval = many_readers.balanced_accuracy.interval
+    low, high, n = interval.low, interval.high, interval.n or 0
+    told_apart = sum(each.kind in ("told", "inverted") for each in own)
     if low is None or high is None:  # readers who answer alike have no interval, but themselves
         return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
-    if binom.sf(told - 1, len(own), LEVEL) < LEVEL:
+    if binom.sf(told_apart - 1, len(own), LEVEL) < LEVEL:
         sentence = (
-            f"Readers differ: {told} of {len(own)} told images apart, more than by chance, "
+            f"Readers differ: {told_apart} of {len(own)} told images apart, more than by chance, "
             "while the mean over readers does not show it."
         )
         return Finding("told", "−", "told apart by some", sentence)
     # From few answers, an interval can be narrow by luck: at least as many are asked for as let
     # a half of them right pass the exact test.
-    n = many_readers.balanced_accuracy.interval.n or 0
     enough = equivalence(n // 2, n, margin).verdict == "pass"
     if enough and low >= 0.5 - margin and high <= 0.5 + margin:
         return _guessing(points(margin) + " on average")
@@ -261,12 +257,12 @@ def _nothing() -> Finding:
 def tally(readings: Sequence[Reading]) -> str:
     """Count the readers by what was found of each."""
     kinds = Counter(finding(reading).kind for reading in readings)
-    told = kinds["told"] + kinds["inverted"]
+    told_apart = kinds["told"] + kinds["inverted"]
     inverted = f" ({kinds['inverted']} the wrong way round)" if kinds["inverted"] else ""
     return (
-        f"Of {len(readings)} readers, {told} told images apart{inverted}, {kinds['guessing']} "
-        f"{'was' if kinds['guessing'] == 1 else 'were'} shown to guess, and for {kinds['open']} "
-        "neither was shown."
+        f"Of {len(readings)} readers, {told_apart} told images apart{inverted}, "
+        f"{kinds['guessing']} {'was' if kinds['guessing'] == 1 else 'were'} shown to guess, "
+        f"and for {kinds['open']} neither was shown."
     )
 
 
@@ -292,8 +288,8 @@ def parts(analysis: Analysis) -> tuple[str, ...]:
 
 def readings_of(analysis: Analysis, block: str) -> list[Reading]:
     """Give all readers' readings of a block, or of all; a reader of one block has that one."""
-    mine = [reading for reading in analysis.readings if reading.block == block]
+    readings = [reading for reading in analysis.readings if reading.block == block]
     if block == ALL:
-        there = {one.reader for one in mine}
-        mine += [reading for reading in analysis.readings if reading.reader not in there]
-    return mine
+        readers = {reading.reader for reading in readings}
+        readings += [reading for reading in analysis.readings if reading.reader not in readers]
+    return readings
