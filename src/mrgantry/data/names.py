@@ -52,10 +52,20 @@ LABELLED_WORDS = {"tumour", "tumor"}
 MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
 GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
+DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
+# The names of visits: folders below a person's, or above those of all people, and ends of names.
+VISIT = re.compile(
+    r"(ses|session|visit|tp|time|timepoint|scan|exam|study|mr|followup|follow-up|fu|baseline|bl|pre"
+    r"|post|before|after|preop|postop|pre-op|post-op|screening|day|week|month|year)[-_ ]?\d*"
+    r"|[vmytw]\d+|ses-\w+|(exam|study|session|visit|scan)[-_ ]\w|week-\d+(-\d+)?"
+    rf"|{DATE}|\d{{4}}[-_]\d\d?[-_]\d\d?|\d\d?[-_.]\d\d?[-_.]\d{{4}}|{DATE}[-_T]?\d{{4,6}}"
+    r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
+    r"|\d\d-\d\d-\d{4}-.*",  # a date and what the study is called, as TCIA has them
+    re.IGNORECASE,
+)
 # Names that hold both a person and a visit: BraTS-GLI-00012-001, brats_2013_pat0001_1,
 # Brats18_CBICA_AAB_1, OAS1_0001_MR1, OAS30001_MR_d0129, UPENN-GBM-00001_11, sim-2-0-0001_2,
 # UCSF-PDGM-0315_FU001d, and anything like pat7_visit2, pat7_20190131 or 2019-01-31_pat7.
-DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 NAMES_WITH_VISIT = [
     re.compile(pattern, re.IGNORECASE)
     for pattern in (
@@ -67,11 +77,8 @@ NAMES_WITH_VISIT = [
         r"(?P<person>upenn-gbm-\d+)_(?P<visit>\d+)",
         r"(?P<person>ucsf-pdgm-\d+)_(?P<visit>fu\w+)",
         r"(?P<person>sim-[\d-]+)_(?P<visit>\w+)",
-        rf"(?P<person>.+?)[-_ ](?P<visit>{DATE})",
         rf"(?P<visit>{DATE})[-_ ](?P<person>.+)",
-        r"(?P<person>.+?)[-_ ](?P<visit>(?:ses|session|visit|tp|timepoint|scan|exam|week|month|v)"
-        r"[-_ ]?\d+)",
-        r"(?P<person>.+?)[-_ ](?P<visit>(?:baseline|follow-?up|fu|preop|postop)[-_ ]?\d*)",
+        rf"(?P<person>.+?)[-_ ](?P<visit>{VISIT.pattern})",
     )
 ]
 # As dcm2niix names files unless told otherwise: folder, protocol, time and number of the series.
@@ -90,7 +97,9 @@ def text_words(text: str) -> list[str]:
 
 def sequence_of(path: Path) -> str | None:
     """Tell the sequence from a scan's name; None if it names none, or several."""
-    return sequence_in(words_of(path))
+    # PD-001_t1 is T1 of a person with Parkinson's disease.
+    stem = re.sub(r"^pd[-_ ]?\d+[-_ ]+", "", _stem(path), flags=re.IGNORECASE)
+    return sequence_in(text_words(stem))
 
 
 def sequence_in(text: Iterable[str]) -> str | None:

@@ -5,11 +5,13 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from mrgantry.data.subjects.people import MOST_VISITS
+from mrgantry.data.subjects.people import GROUP, MOST_VISITS
 from mrgantry.data.subjects.subject import Subject
 
-# What a name begins with, up to its first number, where more follows: pat01 of pat01_a.
-BEGINNING = re.compile(r"(.*?\d+)[-_. ]+(?=\w)")
+# What a name begins with: up to its first number, where more follows (pat01 of pat01_a), or
+# up to its last word (anna of anna_1 and anna_late).
+BEGINNING = re.compile(r"(.*?\d+)[-_. ]+(?=\w)|(\D+?)[-_. ]+[^-_. ]+$")
+FEW = 3  # people of one group, such as control_1, control_2: more are so many people
 
 
 def with_alike_names(subjects: Sequence[Subject]) -> list[Subject]:
@@ -41,14 +43,26 @@ def alike_names(ids: Iterable[str]) -> list[list[str]]:
     """
     groups: dict[str, list[str]] = defaultdict(list)
     for name in ids:
-        begun = BEGINNING.match(name)
-        groups[begun[1].lower() if begun else name.lower()].append(name)
+        groups[_beginning(name).lower()].append(name)
     if len(groups) < 2:
         return []
-    return [names for names in groups.values() if 1 < len(names) <= MOST_VISITS]
+    return [
+        names
+        for beginning, names in groups.items()
+        if 1 < len(names) <= (MOST_VISITS if re.search(r"\d", beginning) else FEW)
+        and not GROUP.fullmatch(beginning)
+    ]
 
 
 def person_pattern(name: str) -> str:
     """Give the pattern for `--person` by which people are known by their first number."""
+    beginning = re.escape(_beginning(name))
+    if re.search(r"\d", beginning):
+        return f"({re.sub(r'[0-9]+', r'[0-9]+', beginning)})"
+    words = len(re.split("[-_. ]+", _beginning(name)))
+    return f"(?:^|/)({'[-_. ]+'.join(['[^-_. /]+'] * words)})[-_. ]"
+
+
+def _beginning(name: str) -> str:
     begun = BEGINNING.match(name)
-    return f"({re.sub(r'[0-9]+', r'[0-9]+', re.escape(begun[1] if begun else name))})"
+    return next(filter(None, begun.groups())) if begun else name

@@ -1,11 +1,12 @@
 """Any tree of folders: names tell sequences, and the tree whose they are."""
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mrgantry.data.names import grade_of, person_told_by, rest_of, split_visit
+from mrgantry.data.names import VISIT, grade_of, person_told_by, rest_of, split_visit
 from mrgantry.data.subjects.named import (
     NamedScan,
     first_of_each,
@@ -64,13 +65,22 @@ def folder_subjects(root: Path, wanted: Wanted) -> list[Subject]:
 
 def _visits(places: dict[Path, list[NamedScan]], tree: Tree, wanted: Wanted) -> list[Visit]:
     """Put together what belongs to one visit of one person, below that person's folder."""
+    groups = {place: _people(place, files, tree) for place, files in places.items()}
+    names = {name for people in groups.values() for name in people} - {""}
     visits: dict[tuple[Path, str, str], Visit] = {}
-    for place, files in places.items():
-        for name, scans in _people(place, files, tree).items():
+    for place, people in groups.items():
+        rests = {rest_of(scan.label) for scan in people.get("", []) if is_sequence(scan.role)}
+        # Somebody who is named in another folder, too, is so here.
+        known = rests.pop() if len(rests) == 1 and rests <= names else ""
+        for name, scans in ({known: people[""]} if known else people).items():
             whole = name or place.resolve().name
             if wanted.person:
                 path = scans[0].path.relative_to(tree.root)
                 owner = Owner(*person_told_by(wanted.person, path, whole), place)
+            elif name and not known and not tree.holds_people(place, people):
+                owner = tree.owner(place)
+                assumed = f"{name} is taken for a visit of {owner.person}"
+                owner = replace(owner, visit=name, assumed="" if _is_visit(name) else assumed)
             elif name:
                 person, visit = split_visit(name)
                 owner = Owner(person, visit or tree.visit_above(place), place)
@@ -98,12 +108,19 @@ def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[N
     rests = {rest_of(scan.label) for scan in scans}
     if len(rests) == 1 and place == tree.root and not once:
         return _by_patient_id(scans, files)
-    numbered = all(rest.isdigit() for rest in rests)  # series, not people
-    if len(rests) < 2 or (place != tree.root and (once or numbered)):
+    numbered = all(rest.isdigit() for rest in rests) and len(rests) == len(scans)  # of series
+    by_names = tree.tells_nobody(place) and "" not in rests
+    if not by_names and (len(rests) < 2 or (place != tree.root and (once or numbered))):
         return {"": files}
-    if not tree.holds_people(place, rests):
+    of_people = tree.holds_people(place, rests)
+    of_visits = not of_people and all(map(_is_visit, rests))
+    roles = {rest: {scan.role for scan in scans if rest_of(scan.label) == rest} for rest in rests}
+    if not (of_people or of_visits or min(map(len, roles.values())) > 1):
         return {"": files}
-    cut = _without_series_numbers(scans)
+    if of_visits:
+        cut = {rest: _without_number(rest) for rest in rests}
+    else:
+        cut = _without_series_numbers(scans)
     people: dict[str, list[NamedScan]] = defaultdict(list)
     spelling: dict[str, str] = {}
     for file in [*scans, *(other for other in files if other not in scans)]:
@@ -115,6 +132,19 @@ def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[N
             rest = spelling[max(begun, key=len)] if begun else rest
         people[spelling.setdefault(rest.lower(), rest)].append(file)
     return people
+
+
+def _is_visit(name: str) -> bool:
+    """Say whether a file's name tells a visit alone, with or without a series' number."""
+    if name.lower().startswith(("scan", "mr", "study")):  # as a file's name it tells nothing
+        return False
+    return VISIT.fullmatch(_without_number(name)) is not None
+
+
+def _without_number(name: str) -> str:
+    """Take the number of a series from the end of a name that tells a visit."""
+    shorter = re.sub(r"[-_ ]\d{1,4}$", "", name)
+    return shorter if VISIT.fullmatch(shorter) else name
 
 
 def _by_patient_id(scans: list[NamedScan], files: list[NamedScan]) -> dict[str, list[NamedScan]]:

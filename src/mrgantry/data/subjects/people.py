@@ -12,23 +12,13 @@ from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 
-from mrgantry.data.names import DATE, GRADES, rest_of, sequence_of, split_visit
+from mrgantry.data.names import GRADES, VISIT, rest_of, sequence_of, split_visit
 
 MOST_VISITS = 9  # of one person; more folders of unknown meaning in a folder are people
 # Folders that tell neither a person nor a visit; nor do those named like a sequence.
 CONTAINERS = re.compile(
     r"anat(omical)?\d*|anat_\d+|structural|niftis?|nii|dicoms?|dcm|mr|mri|images?(tr|ts)?|raw|scans?"
     r"|processed|original|modalities|sequences|imaging",
-    re.IGNORECASE,
-)
-# The names of visits, as folders below a person's, or above those of all people.
-VISIT = re.compile(
-    r"(ses|session|visit|tp|time|timepoint|scan|exam|study|mr|followup|follow-up|fu|baseline|bl|pre"
-    r"|post|before|after|preop|postop|pre-op|post-op|screening|day|week|month|year)[-_ ]?\d*"
-    r"|[vmytw]\d+|ses-\w+|(exam|study|session|visit|scan)[-_ ]\w|week-\d+(-\d+)?"
-    rf"|{DATE}|\d{{4}}[-_]\d\d?[-_]\d\d?|\d\d?[-_.]\d\d?[-_.]\d{{4}}|{DATE}[-_T]?\d{{4,6}}"
-    r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
-    r"|\d\d-\d\d-\d{4}-.*",  # a date and what the study is called, as TCIA has them
     re.IGNORECASE,
 )
 # Folders of several people: what stands below them are people, elsewhere visits.
@@ -106,7 +96,14 @@ class Tree:
         visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
         if any(visits):  # below a person's folder, or with all people in it
             return visits[0]
+        if all(VISIT.fullmatch(name) for name in names):
+            return False
         return self._is_group(place, sorted(names))
+
+    def tells_nobody(self, place: Path) -> bool:
+        """Say whether a folder is surely of several people: a group, or a visit of all."""
+        name = self._telling(place)[0].name
+        return place != self.root and bool(_is_group_name(name) or VISIT.fullmatch(name))
 
     def visit_above(self, place: Path) -> str:
         """Give the visit that a folder of several people is of, "" if it is of none."""
@@ -136,7 +133,7 @@ class Tree:
         for folder, child in pairwise(folders):
             if not self._is_group(folder, sorted(self.below[child.parent]), child.name):
                 person, visit = split_visit(self._qualified(folder))
-                assumed = f"{child.name} is taken for a visit of {folder.name}"
+                assumed = f"{child.name} is taken for a visit of {person}"
                 return Owner(person, visit or child.name, folder, assumed)
         person, visit = split_visit(self._qualified(folders[-1]))
         return Owner(person, visit, folders[-1])
