@@ -174,10 +174,8 @@ class Comparison(Frozen):
         """Lay the main scores out: heads, and a row a recipe with mean [least, greatest]."""
         judged = self.judged()
         heads = [
-            spreads[0].score
-            if spreads[0].features == "pixels"
-            else f"{spreads[0].score} ({spreads[0].features})"
-            for spreads in judged
+            row[0].score if row[0].features == "pixels" else f"{row[0].score} ({row[0].features})"
+            for row in judged
         ]
         rows = []
         for entrant in self.entrants:

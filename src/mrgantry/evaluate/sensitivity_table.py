@@ -305,10 +305,8 @@ class Scorer:
             return []
         images, subjects = fault.make(material, strength)
         cloud = self.reference.cloud(images.astype(np.float16), subjects)
-        candidate = Candidate(fault.name, cloud, "")
-        return score_set(
-            self.reference, candidate, sum(self.seed), self.floors, lambda *_, **__: None
-        )
+        seed, candidate = sum(self.seed), Candidate(fault.name, cloud, "")
+        return score_set(self.reference, candidate, seed, self.floors, lambda *_, **__: None)
 
 
 def cell_of(score: Score, turn: int, fault: Fault, strength: float) -> FaultScore:

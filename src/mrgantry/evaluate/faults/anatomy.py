@@ -67,9 +67,7 @@ def deep_middle(head: Mask) -> Mask:
 def is_fluid_dark(images: Images, middles: list[Mask]) -> Bool[np.ndarray, " c"]:
     """Say of each channel whether fluid is darker than tissue: which extreme is farther."""
     inside = [image[:, middle] for image, middle in zip(images, middles, strict=True)]
-    ends = np.array(
-        [np.percentile(values, (2, 50, 98), axis=1) for values in inside if values.size]
-    )
+    ends = np.array([np.percentile(part, (2, 50, 98), axis=1) for part in inside if part.size])
     if not len(ends):
         return np.ones(images.shape[1], dtype=bool)
     low, mid, high = np.median(ends, axis=0)

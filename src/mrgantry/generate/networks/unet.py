@@ -151,9 +151,8 @@ class Outer(nn.Module):
         self.down = UNetLevel([Residual(wide, wide, embedding) for _ in range(plan.blocks)])
         self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
         self.narrow = nn.Conv2d(wider, wide, 1)
-        blocks = [Residual(2 * wide, wide, embedding)]
-        blocks += [Residual(wide, wide, embedding) for _ in range(plan.blocks - 1)]
-        self.up = UNetLevel(blocks)
+        widths = [2 * wide] + [wide] * (plan.blocks - 1)
+        self.up = UNetLevel([Residual(width, wide, embedding) for width in widths])
         self.last_norm = nn.GroupNorm(GROUPS, wide)
         self.last = _zeroed(nn.Conv2d(wide, pixels, 3, 1, 1))
 
@@ -179,9 +178,8 @@ class Denoiser(nn.Module):
         self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
         for wide, wider in pairwise(plan.widths):
-            self.down.append(
-                UNetLevel([Residual(wide, wide, embedding) for _ in range(plan.blocks)])
-            )
+            blocks = [Residual(wide, wide, embedding) for _ in range(plan.blocks)]
+            self.down.append(UNetLevel(blocks))
             self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
         layers: list[nn.Module] = [Residual(width, width, embedding)]
@@ -192,9 +190,8 @@ class Denoiser(nn.Module):
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
         for wider, wide in pairwise(reversed(plan.widths)):
             self.narrow.append(nn.Conv2d(wider, wide, 1))
-            blocks = [Residual(2 * wide, wide, embedding)]
-            blocks += [Residual(wide, wide, embedding) for _ in range(plan.blocks - 1)]
-            self.up.append(UNetLevel(blocks))
+            widths = [2 * wide] + [wide] * (plan.blocks - 1)
+            self.up.append(UNetLevel([Residual(width, wide, embedding) for width in widths]))
         width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
@@ -301,9 +298,9 @@ class Denoiser(nn.Module):
         return fitted
 
 
-def _block_places(channels: int, patch: int, blocks: int) -> Tensor:
+def _block_places(channels: int, patch: int, area: int) -> Tensor:
     """Say which pixel of another network's single-channel block each of ours lies in."""
-    side = math.isqrt(blocks)
+    side = math.isqrt(area)
     along = torch.arange(patch) * side // patch
     block = (along[:, None] * side + along).flatten()
     return block.repeat(channels)
