@@ -102,8 +102,8 @@ def test_no_recipe_is_too_short_for_its_own_start(recipe):
 
 def test_wgan_takes_many_critic_steps_at_first_and_every_500th():
     steps = find_recipe("han2018-wgan-64").steps
-    assert [steps.before(step) for step in (0, 24, 25, 499, 500, 501)] == [100, 100, 5, 5, 100, 5]
-    assert Steps().before(0) == 1
+    assert [steps.of_round(step) for step in (0, 24, 25, 499, 500, 501)] == [100, 100, 5, 5, 100, 5]
+    assert Steps().of_round(0) == 1
 
 
 def test_han2018_is_as_the_paper_says():

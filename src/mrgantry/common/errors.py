@@ -33,18 +33,18 @@ class DivergedError(RunError):
     """A loss became NaN or infinite: the recipe failed, not the program."""
 
 
-def unknown(kind: str, word: str, known: list[str], where: str) -> str:
+def unknown(kind: str, word: str, choices: list[str], where: str) -> str:
     """Say that a word is not known, and which one may have been meant.
 
     Args:
         kind: What it should name, such as "column".
         word: As it was given.
-        known: All that it could be.
+        choices: All that it could be.
         where: What was looked into, without an article, such as "table of slices".
     """
     close = difflib.get_close_matches(
-        word.rsplit(".", maxsplit=1)[-1], [k.split(".")[-1] for k in known], 1
+        word.rsplit(".", maxsplit=1)[-1], [k.split(".")[-1] for k in choices], 1
     )
-    match = next((k for k in known if close and k.split(".")[-1] == close[0]), None)
-    hint = f"Did you mean {match!r}?" if match else f"Known: {', '.join(sorted(known))}."
+    match = next((k for k in choices if close and k.split(".")[-1] == close[0]), None)
+    hint = f"Did you mean {match!r}?" if match else f"Known: {', '.join(sorted(choices))}."
     return f"Unknown {kind} {word!r} in the {where}. {hint}"

@@ -59,8 +59,8 @@ class Lines:
 
 def minutes(seconds: float) -> str:
     """Write a duration for people."""
-    whole = round(seconds / 60)
-    return f"{whole // 60} h {whole % 60} min" if whole >= 60 else f"{whole} min"
+    total = round(seconds / 60)
+    return f"{total // 60} h {total % 60} min" if total >= 60 else f"{total} min"
 
 
 @contextmanager

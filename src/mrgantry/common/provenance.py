@@ -21,18 +21,18 @@ def command_line(verb: str, *words: Any, **options: Any) -> str:
     parts = ["mrgantry", *verb.split(), *map(str, words)]
     for name, value in options.items():
         flag = "--" + name.replace("_", "-")
-        for one in value if isinstance(value, list | tuple) else [value]:
-            if one is True:
+        for word in value if isinstance(value, list | tuple) else [value]:
+            if word is True:
                 parts.append(flag)
-            elif one is not None and one is not False:
-                parts += [flag, str(one)]
+            elif word is not None and word is not False:
+                parts += [flag, str(word)]
     return shlex.join(parts)
 
 
 def versions() -> dict[str, str]:
     """Name the versions of mrgantry, Python and the libraries that shape results."""
-    found = {"mrgantry": _version("mrgantry"), "python": platform.python_version()}
-    return found | {name: _version(name) for name in LIBRARIES}
+    own = {"mrgantry": _version("mrgantry"), "python": platform.python_version()}
+    return own | {name: _version(name) for name in LIBRARIES}
 
 
 def _version(package: str) -> str:

@@ -41,12 +41,12 @@ def shear(angle: Numbers) -> Matrices:
     return _matrices(angle.cos(), 0, 0, -angle.sin(), 1, 0)
 
 
-def compose(first: Matrices, *others: Matrices) -> Matrices:
+def compose(first: Matrices, *more: Matrices) -> Matrices:
     """Multiply matrices: the last is the first to meet the output's coordinates."""
     product = first
-    for other in others:
+    for factor in more:
         # Not a matrix product, which autocast and TF32 would round to fewer digits.
-        product = (product[:, :, :, None] * other[:, None]).sum(2)
+        product = (product[:, :, :, None] * factor[:, None]).sum(2)
     return product
 
 
@@ -73,8 +73,8 @@ def sample(
 
 def _sample(images: Tensor, matrices: Tensor, fill: float) -> Tensor:
     grid = _grid(matrices.detach(), images.shape[-2], images.shape[-1])
-    found = F.grid_sample(images - fill, grid, padding_mode="zeros", align_corners=False)
-    return found.add_(fill)
+    sampled = F.grid_sample(images - fill, grid, padding_mode="zeros", align_corners=False)
+    return sampled.add_(fill)
 
 
 def _grid(matrices: Matrices, height: int, width: int) -> Float[Tensor, "n h w 2"]:
@@ -96,9 +96,9 @@ def _grid(matrices: Matrices, height: int, width: int) -> Float[Tensor, "n h w 2
 
 def _matrices(*rows: Numbers | float) -> Matrices:
     """Assemble matrices from the six numbers of their upper rows."""
-    some = next(number for number in rows if isinstance(number, Tensor))
+    like = next(number for number in rows if isinstance(number, Tensor))
     numbers = [
-        number if isinstance(number, Tensor) else torch.full_like(some, number)
+        number if isinstance(number, Tensor) else torch.full_like(like, number)
         for number in (*rows, 0.0, 0.0, 1.0)
     ]
     return torch.stack(numbers, 1).reshape(-1, 3, 3)

@@ -53,20 +53,20 @@ def is_begun(folder: Path, mark: str, what: str) -> bool:
     return False
 
 
-def refuse_changes(folder: Path, before: Any, now: Mapping[str, Any]) -> None:
+def refuse_changes(folder: Path, stored: Any, now: Mapping[str, Any]) -> None:
     """Refuse to go on with work that was begun on other terms.
 
     Args:
         folder: Of the work.
-        before: The terms that it was begun on, by name, as they were read.
+        stored: The terms that it was begun on, by name, as they were read.
         now: Those of this call.
 
     Raises:
         RunError: They differ, or what was read are no terms.
     """
-    if not isinstance(before, Mapping):
+    if not isinstance(stored, Mapping):
         raise RunError(f"{folder} was not begun by mrgantry; choose another folder.")
-    changes = "; ".join(differences(before, as_read(now)))
+    changes = "; ".join(differences(stored, as_read(now)))
     if changes:
         raise RunError(
             f"{folder} was begun otherwise: {changes}. Repeat the first command to go on with it, "
@@ -75,17 +75,17 @@ def refuse_changes(folder: Path, before: Any, now: Mapping[str, Any]) -> None:
 
 
 def differences(
-    before: Mapping[str, Any], now: Mapping[str, Any], within: str = ""
+    stored: Mapping[str, Any], now: Mapping[str, Any], within: str = ""
 ) -> Iterator[str]:
     """Tell what differs, also in values that hold others; long ones are only named.
 
     Args:
-        before: Values by name.
+        stored: Values by name.
         now: The same, changed.
         within: Name, with a full stop, of the value that holds them.
     """
     for key in now:
-        old, new, name = before.get(key), now[key], within + key
+        old, new, name = stored.get(key), now[key], within + key
         if isinstance(old, Mapping) and isinstance(new, Mapping):
             yield from differences(old, new, f"{name}.")
         elif old != new:

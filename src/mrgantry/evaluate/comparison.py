@@ -174,8 +174,8 @@ class Comparison(Frozen):
         """Lay the main scores out: heads, and a row a recipe with mean [least, greatest]."""
         judged = self.judged()
         heads = [
-            one[0].score if one[0].features == "pixels" else f"{one[0].score} ({one[0].features})"
-            for one in judged
+            row[0].score if row[0].features == "pixels" else f"{row[0].score} ({row[0].features})"
+            for row in judged
         ]
         rows = []
         for entrant in self.entrants:
@@ -201,14 +201,14 @@ def spread_of(recipe: str, scores: Mapping[int, Sequence[Score]]) -> list[Spread
         scores: Of each seed, as `evaluate` gave them.
     """
     by_kind: dict[tuple[str, str], dict[int, Score]] = {}
-    for seed, some in scores.items():
-        for one in some:
-            if isfinite(one.value):
-                by_kind.setdefault((one.name, one.features), {})[seed] = one
+    for seed, seed_scores in scores.items():
+        for score in seed_scores:
+            if isfinite(score.value):
+                by_kind.setdefault((score.name, score.features), {})[seed] = score
     spreads = []
     for (name, features), by_seed in by_kind.items():
-        values, first = [one.value for one in by_seed.values()], next(iter(by_seed.values()))
-        distances = [one.distance(one.value) for one in by_seed.values()]
+        values, first = [score.value for score in by_seed.values()], next(iter(by_seed.values()))
+        distances = [score.distance(score.value) for score in by_seed.values()]
         spreads.append(
             Spread(
                 recipe=recipe,
@@ -234,24 +234,24 @@ def wins(spreads: Sequence[Spread]) -> dict[str, list[str]]:
 
     A single seed has no spread, so nothing can exceed it.
     """
-    found: dict[str, list[str]] = {}
-    for one, other in permutations(spreads, 2):
-        if min(len(one.values), len(other.values)) > 1 and one.beats(other):
-            found.setdefault(one.recipe, []).append(other.recipe)
-    return found
+    better: dict[str, list[str]] = {}
+    for spread, rival in permutations(spreads, 2):
+        if min(len(spread.values), len(rival.values)) > 1 and spread.beats(rival):
+            better.setdefault(spread.recipe, []).append(rival.recipe)
+    return better
 
 
-def chance(ours: int, theirs: int) -> float:
+def chance(n: int, m: int) -> float:
     """Give the probability that seeds of two equal recipes separate by luck, either way.
 
     All orders of the seeds' values are then equally likely, and 2 of C(n + m, n) ways to
     share the places out have all of one recipe before all of the other.
     """
-    return min(1.0, 2 / comb(ours + theirs, ours))
+    return min(1.0, 2 / comb(n + m, n))
 
 
 def expected_by_chance(judged: Sequence[Sequence[Spread]]) -> float:
     """Give how many differences beyond the spread to expect if all recipes were equal."""
     pairs = (pair for spreads in judged for pair in combinations(spreads, 2))
-    counts = ((len(one.values), len(other.values)) for one, other in pairs)
+    counts = ((len(spread.values), len(rival.values)) for spread, rival in pairs)
     return sum(chance(*count) for count in counts if min(count) > 1)

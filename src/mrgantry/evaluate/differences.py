@@ -42,24 +42,23 @@ def differences(scores: Sequence[Score]) -> list[ScoreDifference]:
     by_kind: dict[tuple[str, str], list[Score]] = {}
     for score in scores:
         by_kind.setdefault((score.name, score.features), []).append(score)
-    return [found for some in by_kind.values() for found in _within(some)]
+    return [difference for kind in by_kind.values() for difference in _within(kind)]
 
 
 def _within(scores: Sequence[Score]) -> Iterator[ScoreDifference]:
-    for one, other in combinations(scores, 2):
-        pairs = zip(one.values, other.values, strict=True)
-        value, low, high = interval([ours - theirs for ours, theirs in pairs])
+    for a, b in combinations(scores, 2):
+        value, low, high = interval([x - y for x, y in zip(a.values, b.values, strict=True)])
         nearer = ""
         if low > 0 or high < 0:
-            here, there = one.distance(one.value), other.distance(other.value)
+            here, there = a.distance(a.value), b.distance(b.value)
             if here != there:  # two sets that are both good enough are equally good
-                nearer = one.synthetic if here < there else other.synthetic
+                nearer = a.synthetic if here < there else b.synthetic
         yield ScoreDifference(
-            one.name, one.features, one.synthetic, other.synthetic, value, low, high, nearer
+            a.name, a.features, a.synthetic, b.synthetic, value, low, high, nearer
         )
 
 
-def write_differences(folder: Path, found: Sequence[ScoreDifference]) -> None:
+def write_differences(folder: Path, rows: Sequence[ScoreDifference]) -> None:
     """Write `differences.csv`."""
     columns = [field.name for field in fields(ScoreDifference)]
-    write_table(folder / "differences.csv", map(asdict, found), columns)
+    write_table(folder / "differences.csv", map(asdict, rows), columns)

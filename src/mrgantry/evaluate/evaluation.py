@@ -33,7 +33,7 @@ from mrgantry.evaluate.reference import (
     refer,
     subjects_of,
 )
-from mrgantry.evaluate.scoring import Candidate, Floors, count_steps, score
+from mrgantry.evaluate.scoring import Candidate, Floors, count_steps, score_set
 from mrgantry.evaluate.verdict import verdicts, write_verdicts
 
 FEWEST_IMAGES = 2 * (K + 1)  # of a synthetic set: half of them are drawn, with k neighbours
@@ -92,20 +92,20 @@ def evaluate(
     begin_scores(out, compared, measured, features, seed)
     (out / "scores.json").unlink(missing_ok=True)  # it comes back last, when all is whole
     elsewhere = ~np.isin(everything.table["split"], [against, "train"])
-    others = everything.where(elsewhere & meets(everything.table, only).to_numpy())
-    reference = refer(held, train, features, only, draws, others if against != "all" else None)
-    known = Floors() if floors is None else floors
+    extra = everything.where(elsewhere & meets(everything.table, only).to_numpy())
+    reference = refer(held, train, features, only, draws, extra if against != "all" else None)
+    floors = Floors() if floors is None else floors
     most = min(map(len, sets)) // 2  # as many of each set, or they could not be compared
     scores: list[Score] = []
     pictures: dict[str, np.ndarray] = {}
     clouds = {}
     with progress("evaluate", len(sets) * count_steps(reference)) as advance:
-        for one in sets:
-            cloud = clouds[one.name] = reference.cloud(one.images, subjects_of(one))
-            candidate = Candidate(one.name, cloud, one.about.fingerprint)
-            scores += score(reference, candidate, seed, known, advance, most)
-            pictures |= pictures_of(one, cloud, reference)
-    remarks = [remark for one in sets for remark in mismatches(held, one)]
+        for data in sets:
+            cloud = clouds[data.name] = reference.cloud(data.images, subjects_of(data))
+            candidate = Candidate(data.name, cloud, data.about.fingerprint)
+            scores += score_set(reference, candidate, seed, floors, advance, most)
+            pictures |= pictures_of(data, cloud, reference)
+    remarks = [remark for data in sets for remark in mismatches(held, data)]
     remarks += too_few(reference, scores[0].n_real)
     for remark in remarks:
         logging.getLogger(__name__).warning(remark)
@@ -195,8 +195,8 @@ def open_sets(folders: Sequence[Path], held: SliceSet) -> list[SliceSet]:
     names = [data.name for data in sets]
     if len({*names, "real"}) <= len(names):
         raise DataError(f"Sets are told apart by the names of their folders: {', '.join(names)}.")
-    for one in sets:
-        check(held, one)
+    for data in sets:
+        check(held, data)
     return sets
 
 

@@ -116,8 +116,8 @@ FEATURES = {
 
 def title_of(score: str, features: str = "pixels") -> str:
     """Name a score for people, with what it looked at."""
-    known = BY_NAME.get(score)
-    name = known.titles[score] if known else score.replace("_", " ")
+    explanation = BY_NAME.get(score)
+    name = explanation.titles[score] if explanation else score.replace("_", " ")
     return name if features == "pixels" else f"{name} ({features})"
 
 

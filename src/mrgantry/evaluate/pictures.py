@@ -22,8 +22,8 @@ def pictures_of(data: SliceSet, cloud: Cloud, reference: Reference) -> dict[str,
     train, held = reference.train_cloud, reference.held_cloud
     images = cloud.features[REDUCED]
     to_train, rows = cloud.features[TO_TRAIN + REDUCED].T
-    others = np.concatenate([held.features[REDUCED], held.features[MIRRORED + REDUCED]])
-    ratios = ratio(to_train, nearest(images, others)[0])
+    real = np.concatenate([held.features[REDUCED], held.features[MIRRORED + REDUCED]])
+    ratios = ratio(to_train, nearest(images, real)[0])
     worst = np.argsort(ratios, kind="stable")[:SHOWN]
     copied = rows[worst].astype(int)
     return {

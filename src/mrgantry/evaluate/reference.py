@@ -78,7 +78,7 @@ def refer(
     features: Sequence[str] = (),
     conditions: Sequence[str] = (),
     draws: int | None = None,
-    others: SliceSet | None = None,
+    extra: SliceSet | None = None,
 ) -> Reference:
     """Fit the extractors on the training split, and compute the real images' features.
 
@@ -88,14 +88,14 @@ def refer(
         features: Pretrained extractors beside those that need no download.
         conditions: What the rows of both had to meet, for the record.
         draws: Half-samples at most; None takes each measure's own number.
-        others: Real images of people who stand in neither, if there are any.
+        extra: Real images of people who stand in neither, if there are any.
 
     Raises:
         DataError: A split has too few subjects or images, holds values that are not finite, or
             training images are all the same; or pretrained weights are out of reach.
     """
     check_subjects(held)
-    beyond = [others] if others is not None and len(others) else []
+    beyond = [extra] if extra is not None and len(extra) else []
     for data in (train, held, *beyond):
         check_finite(data)
     if np.ptp(train.images.reshape(len(train), -1), axis=0).max(initial=0) == 0:
@@ -110,19 +110,22 @@ def refer(
         *brain_networks(train.images),
         *map(load_extractor, features),
     ]
-    known = make_cloud(train.images, subjects_of(train), extractors, mirrored=True)
-    unknown = beside(make_cloud(held.images, subjects_of(held), extractors, mirrored=True), known)
+    train_cloud, held_cloud = (
+        make_cloud(data.images, subjects_of(data), extractors, mirrored=True)
+        for data in (train, held)
+    )
     people = set(held.table["subject"])
-    extra = known.take(~np.isin(known.subjects, sorted(people)))
+    extra_cloud = train_cloud.take(~np.isin(train_cloud.subjects, sorted(people)))
     for data in beyond:
-        extra = join(extra, make_cloud(data.images, subjects_of(data), extractors))
+        extra_cloud = join(extra_cloud, make_cloud(data.images, subjects_of(data), extractors))
     apart = not people & set(train.table["subject"])
     measures = [
         replace(measure, draws=min(measure.draws, draws or measure.draws))
         for measure in all_measures(directions, extractors, held.about.size, copies=apart)
     ]
     tests = list(all_tests(extractors))
-    return Reference(held, train, unknown, known, extra, extractors, measures, tests, conditions)
+    clouds = (beside(held_cloud, train_cloud), train_cloud, extra_cloud)
+    return Reference(held, train, *clouds, extractors, measures, tests, conditions)
 
 
 def make_cloud(
@@ -147,9 +150,9 @@ def make_cloud(
     if mirrored:
         turned = np.ascontiguousarray(images[..., ::-1])
         features[MIRRORED + REDUCED] = flat(reduced_images(turned))
-        for one in extractors:
-            if one.name == BRAIN_MAP:
-                features[MIRRORED + one.name] = one.extract(turned)
+        for extractor in extractors:
+            if extractor.name == BRAIN_MAP:
+                features[MIRRORED + extractor.name] = extractor.extract(turned)
     own = np.array([f"image {row}" for row in range(len(images))], dtype=object)
     whose = np.where(subjects == "", own, subjects).astype(str)
     return Cloud(images, whose, features)
@@ -172,12 +175,12 @@ def beside(cloud: Cloud, train: Cloud) -> Cloud:
     lies: its distance to the 5th nearest of other people, over the distance that 99 % of training
     images keep.
     """
-    found = {}
+    features = {}
     for name in (REDUCED, BRAIN_MAP):
         if MIRRORED + name in train.features:
             both = np.concatenate([train.features[name], train.features[MIRRORED + name]])
             distances, rows = nearest(cloud.features[name], both)
-            found[TO_TRAIN + name] = np.stack([distances, rows % len(train)], axis=1)
+            features[TO_TRAIN + name] = np.stack([distances, rows % len(train)], axis=1)
     if BRAIN_MAP in train.features:
         rows = train.features[BRAIN_MAP]
         names, owners = np.unique(train.subjects, return_inverse=True)
@@ -186,10 +189,10 @@ def beside(cloud: Cloud, train: Cloud) -> Cloud:
             places = dict(zip(names, range(len(names)), strict=True))
             whose = np.array([places.get(name, -1) for name in cloud.subjects])
             reach = kth_nearest(cloud.features[BRAIN_MAP], whose, rows, owners)
-            found[OUTLYING] = (reach / max(limit, 1e-12))[:, None]
+            features[OUTLYING] = (reach / max(limit, 1e-12))[:, None]
         else:
-            found[OUTLYING] = np.zeros((len(cloud), 1))
-    return replace(cloud, features=cloud.features | found)
+            features[OUTLYING] = np.zeros((len(cloud), 1))
+    return replace(cloud, features=cloud.features | features)
 
 
 def subjects_of(data: SliceSet) -> Shaped[np.ndarray, " n"]:

@@ -48,7 +48,7 @@ class Candidate:
     fingerprint: str
 
 
-def score(
+def score_set(
     reference: Reference,
     candidate: Candidate,
     seed: int,
@@ -70,35 +70,32 @@ def score(
         most: Upper limit to the images in a draw, so that several sets are measured alike.
     """
     measures = reference.measures
-    known = [
-        floors.draws.setdefault(key_of(reference, one, candidate, seed, most), [])
-        for one in measures
+    kept_floors = [
+        floors.draws.setdefault(key_of(reference, measure, candidate, seed, most), [])
+        for measure in measures
     ]
     held, made = reference.held_cloud, candidate.cloud
-    draws = max(one.draws for one in measures)
+    draws = max(measure.draws for measure in measures)
 
-    def measure(turn: int) -> tuple[int, Values, Values]:
+    def measure_draw(turn: int) -> tuple[int, Values, Values]:
         """Compute all measures of one draw; a floor only where none is known yet."""
         taken = draw_half(held, made, turn, seed, most)
-        wanted = [turn < one.draws for one in measures]
-        ours = [
-            tuple(one.compute(taken.synthetic)) if wants else ()
-            for one, wants in zip(measures, wanted, strict=True)
+        wanted = [turn < measure.draws for measure in measures]
+        new_values = [
+            tuple(measure.compute(taken.synthetic)) if wants else ()
+            for measure, wants in zip(measures, wanted, strict=True)
         ]
-        usual = [
-            floor_of(one, taken.floor) if wants and turn >= len(before) else ()
-            for one, wants, before in zip(measures, wanted, known, strict=True)
+        new_floors = [
+            floor_of(measure, taken.floor) if wants and turn >= len(kept) else ()
+            for measure, wants, kept in zip(measures, wanted, kept_floors, strict=True)
         ]
-        return len(taken.synthetic.real), ours, usual
+        return len(taken.synthetic.real), new_values, new_floors
 
-    values: list[Values] = [[] for _ in measures]
-    for size, ours, usual in in_threads(measure, range(draws)):
-        n = size
-        for found, value, before, floor in zip(values, ours, known, usual, strict=True):
-            if value:
-                found.append(value)
-            if floor:
-                before.append(floor)
+    kept_values: list[Values] = [[] for _ in measures]
+    for n, new_values, new_floors in in_threads(measure_draw, range(draws)):  # noqa: B007
+        for kept, new in zip(kept_values + kept_floors, new_values + new_floors, strict=True):
+            if new:
+                kept.append(new)
         advance(note=candidate.name)
     facts = {
         "synthetic": candidate.name,
@@ -109,21 +106,17 @@ def score(
         "synthetic_fingerprint": candidate.fingerprint,
         "people": len(np.unique(held.subjects)),
     }
-    measured = [
-        one
-        for measure, found, usual in zip(measures, values, known, strict=True)
-        for one in scores_of(measure, np.array(found), np.array(usual[: len(found)]), facts)
-    ]
-    told = tell_apart(reference, candidate, seed, floors, advance, 2 * most)
-    return measured + [
-        one
-        for test, answers, control in told
-        for one in scores_of_test(test, answers, control, facts)
-    ]
+    scores: list[Score] = []
+    for measure, values, floor_values in zip(measures, kept_values, kept_floors, strict=True):
+        real = np.array(floor_values[: len(values)])
+        scores += scores_of(measure, np.array(values), real, facts)
+    for judged in tell_apart(reference, candidate, seed, floors, advance, 2 * most):
+        scores += scores_of_test(*judged, facts)
+    return scores
 
 
 def count_steps(reference: Reference) -> int:
-    """Give how often `score` reports progress at most."""
+    """Give how often `score_set` reports progress at most."""
     return max(measure.draws for measure in reference.measures) + 2 * c2st.FOLDS * len(
         reference.tests
     )
@@ -153,35 +146,35 @@ def tell_apart(
     """
     trial = c2st.trial_of(reference.held_cloud, candidate.cloud, reference.extra_cloud, seed, most)
     control = c2st.control_of(trial, seed)
-    keys = [key_of(reference, one, candidate, seed, len(trial.real)) for one in reference.tests]
+    keys = [key_of(reference, test, candidate, seed, len(trial.real)) for test in reference.tests]
     trials: list[tuple[Test, TwoSampleTrial, Key | None]] = [
-        (one, trial, None) for one in reference.tests
+        (test, trial, None) for test in reference.tests
     ]
     trials += [
-        (one, control, key)
-        for one, key in zip(reference.tests, keys, strict=True)
+        (test, control, key)
+        for test, key in zip(reference.tests, keys, strict=True)
         if control is not None and key not in floors.controls
     ]
     folds = list(product(trials, range(c2st.FOLDS)))
 
     def judge(work: tuple[tuple[Test, TwoSampleTrial, Key | None], int]) -> np.ndarray:
-        (test, one, _), fold = work
-        logits = c2st.judge_fold(one, fold, test.inputs, test.learner)
+        (test, judged, _), fold = work
+        logits = c2st.judge_fold(judged, fold, test.inputs, test.learner)
         advance(note=candidate.name)
         return logits
 
     said = list(in_threads(judge, folds))
     answers = []
-    for place, (_, one, key) in enumerate(trials):
+    for place, (_, judged, key) in enumerate(trials):
         logits = said[place * c2st.FOLDS : (place + 1) * c2st.FOLDS]
-        found = c2st.put_together(one, logits)
+        answer = c2st.put_together(judged, logits)
         if key is None:
-            answers.append(found)
+            answers.append(answer)
         else:
-            floors.controls[key] = found
+            floors.controls[key] = answer
     return [
-        (test, found, floors.controls.get(key))
-        for test, found, key in zip(reference.tests, answers, keys, strict=True)
+        (test, answer, floors.controls.get(key))
+        for test, answer, key in zip(reference.tests, answers, keys, strict=True)
     ]
 
 
@@ -201,9 +194,9 @@ def scores_of(
 ) -> list[Score]:
     """Summarise the draws of one measure, a score for each kind of number."""
     return [
-        summary(kind, measure, ours / scale, usual / scale, facts)
-        for kind, ours, usual in zip(measure.kinds, values.T, floors.T, strict=True)
-        for scale in [float(usual.mean()) if kind.relative else 1.0]
+        summary(kind, measure, value / scale, floor / scale, facts)
+        for kind, value, floor in zip(measure.kinds, values.T, floors.T, strict=True)
+        for scale in [float(floor.mean()) if kind.relative else 1.0]
     ]
 
 
@@ -234,11 +227,11 @@ def scores_of_test(
     parts = (c2st.area_of, answers.real_shares, answers.other_shares)
     halves = (c2st.accuracy_of, answers.real_right, answers.other_right)
     for kind, (estimate_of, real, other) in zip(test.kinds, (parts, halves), strict=True):
-        found: PeopleEstimate = estimate_of(answers)
-        usual = estimate_of(control) if control is not None else None
-        low, high = found.interval()
-        floor = usual.value if usual else 0.5
-        reach = (usual or found).detectable(power=0.5) - 0.5
+        estimate: PeopleEstimate = estimate_of(answers)
+        floor_estimate = estimate if control is None else estimate_of(control)
+        low, high = estimate.interval()
+        floor = 0.5 if control is None else floor_estimate.value
+        reach = floor_estimate.detectable(power=0.5) - 0.5
         chance = max(0.5, floor)
         own = zlib.crc32(facts["synthetic_fingerprint"].encode())  # whose images are drawn anew
         sizes = {"n_real": answers.n_real, "n_synthetic": answers.n_other}
@@ -246,17 +239,17 @@ def scores_of_test(
             name=kind.name,
             features=test.features,
             better=kind.better,
-            value=found.value,
+            value=estimate.value,
             low=low,
             high=high,
             floor=floor,
             floor_low=min(floor, 0.5 - reach),
             floor_high=max(floor, 0.5 + reach),
             method=f"{kind.method}; 95 % interval by person",
-            values=c2st.replicates(found.value, real, other, (facts["seed"], own)),
-            p=found.p_above(chance),
-            detectable=max(one.detectable(chance=chance) for one in (found, usual or found)),
-            freedom=found.freedom,
+            values=c2st.replicates(estimate.value, real, other, (facts["seed"], own)),
+            p=estimate.p_above(chance),
+            detectable=max(e.detectable(chance=chance) for e in (estimate, floor_estimate)),
+            freedom=estimate.freedom,
             **facts | sizes,
         )
 

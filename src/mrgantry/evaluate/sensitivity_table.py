@@ -27,7 +27,7 @@ from mrgantry.common.workers import each
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate.faults import FAULTS, Fault, Material
 from mrgantry.evaluate.reference import FEWEST, Reference, refer, subjects_of
-from mrgantry.evaluate.scoring import Candidate, Floors, score
+from mrgantry.evaluate.scoring import Candidate, Floors, score_set
 
 PIXELS = "pixels"  # what networks are trained on
 
@@ -189,7 +189,7 @@ def sensitivity(
         for strength in fault.strengths
     ]
     work_through(items, workers)
-    found = Sensitivity(
+    table = Sensitivity(
         command=command_line(
             "sensitivity",
             slices,
@@ -210,12 +210,12 @@ def sensitivity(
         halves=halves,
         faults=tuple(fault.name for fault in wanted),
         cells=tuple(
-            FaultScore.of(one, f"{item.path}") for item in items for one in read_json(item.path)
+            FaultScore.of(cell, f"{item.path}") for item in items for cell in read_json(item.path)
         ),
     )
-    write_json(out / "sensitivity.json", found.model_dump())
-    write_cells(out / "sensitivity.csv", found.cells)
-    return found
+    write_json(out / "sensitivity.json", table.model_dump())
+    write_cells(out / "sensitivity.csv", table.cells)
+    return table
 
 
 def people_of(data: SliceSet) -> np.ndarray:
@@ -229,10 +229,10 @@ def chosen(names: Sequence[str]) -> list[Fault]:
     Raises:
         RunError: There is no fault of a name.
     """
-    known = [fault.name for fault in FAULTS]
+    existing = [fault.name for fault in FAULTS]
     for name in names:
-        if name not in known:
-            raise RunError(unknown("fault", name, known, "sensitivity table"))
+        if name not in existing:
+            raise RunError(unknown("fault", name, existing, "sensitivity table"))
     return [fault for fault in FAULTS if not names or fault.name in names or fault is FAULTS[0]]
 
 
@@ -249,10 +249,10 @@ def work_through(items: Sequence[FaultTask], workers: int | None) -> None:
 
 def score_item(item: FaultTask) -> None:
     """Score one fault and write its cells: none where the set has no place for it."""
-    fault = next(one for one in FAULTS if one.name == item.fault)
+    fault = next(fault for fault in FAULTS if fault.name == item.fault)
     with one_thread():
         scores = scorer_of(item.slices, item.terms, item.turn).score(fault, item.strength)
-    cells = [cell_of(one, item.turn, fault, item.strength) for one in scores]
+    cells = [cell_of(score, item.turn, fault, item.strength) for score in scores]
     write_json(item.path, [cell.model_dump() for cell in cells])
 
 
@@ -262,13 +262,13 @@ def one_thread() -> Iterator[None]:
 
     Draws still go side by side in several threads.
     """
-    before = torch.get_num_threads()
+    threads = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with threadpool_limits(1):
             yield
     finally:
-        torch.set_num_threads(before)
+        torch.set_num_threads(threads)
 
 
 @lru_cache(maxsize=1)
@@ -305,36 +305,36 @@ class Scorer:
             return []
         images, subjects = fault.make(material, strength)
         cloud = self.reference.cloud(images.astype(np.float16), subjects)
-        one = Candidate(fault.name, cloud, "")
-        return score(self.reference, one, sum(self.seed), self.floors, lambda *_, **__: None)
+        seed, candidate = sum(self.seed), Candidate(fault.name, cloud, "")
+        return score_set(self.reference, candidate, seed, self.floors, lambda *_, **__: None)
 
 
-def cell_of(one: Score, turn: int, fault: Fault, strength: float) -> FaultScore:
+def cell_of(score: Score, turn: int, fault: Fault, strength: float) -> FaultScore:
     """Reduce a score to what the table needs."""
     return FaultScore(
         partition=turn,
         fault=fault.name,
         strength=strength,
-        score=one.name,
-        features=one.features,
-        value=one.value,
-        floor=one.floor,
-        floor_low=one.floor_low,
-        floor_high=one.floor_high,
-        verdict=one.verdict,
-        excess=excess(one),
-        n=one.n_real,
+        score=score.name,
+        features=score.features,
+        value=score.value,
+        floor=score.floor,
+        floor_low=score.floor_low,
+        floor_high=score.floor_high,
+        verdict=score.verdict,
+        excess=excess(score),
+        n=score.n_real,
     )
 
 
-def excess(one: Score) -> float:
+def excess(score: Score) -> float:
     """Say how far a value lies on the worse side, in widths of that side of the interval."""
-    out = one.value - one.floor
-    width = one.floor_high - one.floor if out > 0 else one.floor - one.floor_low
+    out = score.value - score.floor
+    width = score.floor_high - score.floor if out > 0 else score.floor - score.floor_low
     outward = abs(out) / max(width, 1e-12)
-    if not one.one_sided:
+    if not score.one_sided:
         return outward
-    return outward if (out > 0) == (one.better in ("lower", "half")) else -outward
+    return outward if (out > 0) == (score.better in ("lower", "half")) else -outward
 
 
 def write_cells(path: Path, cells: Sequence[FaultScore]) -> None:

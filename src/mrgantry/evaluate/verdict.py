@@ -133,23 +133,23 @@ def verdicts(scores: Sequence[Score]) -> list[SetVerdict]:
 
 def answer(question: Question, scores: Sequence[Score]) -> Verdict:
     """Put the measures that look for one thing together."""
-    some = [score for score in scores if score.name in question.measures and _known(score)]
-    if not some:
+    usable = [score for score in scores if score.name in question.measures and _known(score)]
+    if not usable:
         return Verdict(
             answer="cannot tell", people=max((score.people for score in scores), default=0)
         )
-    adjusted = holm([one.p for one in some if one.p is not None])
-    found = [place for place, p in enumerate(adjusted) if p < LEVEL]
-    if found:
-        plainest = max(found, key=lambda place: _excess(some[place]))
-        return _verdict("yes", some[plainest], adjusted[plainest], len(some))
-    place = min(range(len(some)), key=lambda place: _reach(some[place], len(some)))
-    sharpest = some[place]
+    adjusted = holm([score.p for score in usable if score.p is not None])
+    significant = [place for place, p in enumerate(adjusted) if p < LEVEL]
+    if significant:
+        plainest = max(significant, key=lambda place: _excess(usable[place]))
+        return _verdict("yes", usable[plainest], adjusted[plainest], len(usable))
+    place = min(range(len(usable)), key=lambda place: _reach(usable[place], len(usable)))
+    sharpest = usable[place]
     worst = sharpest.low if sharpest.better in ("higher", "enough") else sharpest.high
-    powerful = _reach(sharpest, len(some)) <= question.effect
+    powerful = _reach(sharpest, len(usable)) <= question.effect
     beside = abs(worst - sharpest.chance) <= question.effect
     said: Answer = "no" if powerful and beside else "cannot tell"
-    return _verdict(said, sharpest, adjusted[place], len(some))
+    return _verdict(said, sharpest, adjusted[place], len(usable))
 
 
 def _known(score: Score) -> bool:
@@ -200,8 +200,8 @@ def _verdict(said: Answer, score: Score, p: float, measures: int) -> Verdict:
 def sentences(set_verdict: SetVerdict) -> Iterator[str]:
     """Say the answers for one set in words."""
     for question in VERDICT_QUESTIONS:
-        found: Verdict = getattr(set_verdict, question.key)
-        yield f"{question.text} {found.answer.capitalize()}{reason(question, found)}"
+        verdict: Verdict = getattr(set_verdict, question.key)
+        yield f"{question.text} {verdict.answer.capitalize()}{reason(question, verdict)}"
 
 
 def reason(question: Question, verdict: Verdict) -> str:
@@ -222,9 +222,9 @@ def reason(question: Question, verdict: Verdict) -> str:
     return f"{said}."
 
 
-def write_verdicts(folder: Path, found: Sequence[SetVerdict]) -> None:
+def write_verdicts(folder: Path, sets: Sequence[SetVerdict]) -> None:
     """Write `verdict.json`."""
-    write_json(folder / "verdict.json", {"sets": [one.model_dump() for one in found]})
+    write_json(folder / "verdict.json", {"sets": [verdict.model_dump() for verdict in sets]})
 
 
 def read_verdicts(folder: Path) -> list[SetVerdict]:
@@ -238,4 +238,4 @@ def read_verdicts(folder: Path) -> list[SetVerdict]:
     values: Any = read_json(path)
     if not isinstance(values, dict) or not isinstance(values.get("sets"), list):
         raise DataError(f"{path} does not hold verdicts; run evaluate again.")
-    return [SetVerdict.of(one, f"verdict in {path}") for one in values["sets"]]
+    return [SetVerdict.of(verdict, f"verdict in {path}") for verdict in values["sets"]]

@@ -33,7 +33,7 @@ class GanTraining(Training):
         """Take the critic steps of a round, and the generator steps after them."""
         recipe, state, batch = self.recipe, self.state, self.recipe.batch
         self._grow()
-        state.begun, steps = state.images, self.steps.before(state.rounds)
+        state.begun, steps = state.images, self.steps.of_round(state.rounds)
         # After a single critic step its fakes serve the generator too, so they keep their
         # graph; after several they are drawn afresh.
         shared = steps == 1

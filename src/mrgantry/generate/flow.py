@@ -179,9 +179,9 @@ class Sampler(Frozen):
         """Go further from what is seen without labels."""
 
         def further(points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-            told = denoise(points, times, labels)
-            untold = denoise(points, times, torch.zeros_like(labels))
-            return untold + self.guidance * (told - untold)
+            conditional = denoise(points, times, labels)
+            unconditional = denoise(points, times, torch.zeros_like(labels))
+            return unconditional + self.guidance * (conditional - unconditional)
 
         return denoise if self.guidance == 1 else further
 
@@ -197,7 +197,7 @@ class Walker:
 
     def __init__(self, flow: Flow, denoise: Denoise, labels: Float[Tensor, "n k"]) -> None:
         self.flow, self.denoise, self.labels = flow, denoise, labels
-        self.before: tuple[float, Tensor] | None = None  # time and image of the last look
+        self.previous: tuple[float, Tensor] | None = None  # time and image of the last look
 
     def look(self, points: Float[Tensor, "n c h w"], time: float) -> Float[Tensor, "n c h w"]:
         """Give the images that the network sees in points at a time before the shift."""
@@ -228,12 +228,12 @@ class Walker:
         both ends: there the last look counts alone.
         """
         seen, image = self.look(points, now), None
-        if self.before is not None:
-            time, earlier = self.before
+        if self.previous is not None:
+            time, earlier = self.previous
             ago, ahead = self._clearer(time, now), self._clearer(now, then)
             if math.isfinite(ago) and math.isfinite(ahead):
                 image = seen + ahead / ago / 2 * (seen - earlier)
-        self.before = now, seen
+        self.previous = now, seen
         return self.towards(seen if image is None else image, points, now, then)
 
     def towards(self, images: Tensor, points: Tensor, now: float, then: float) -> Tensor:
@@ -281,8 +281,8 @@ class FlowSampler(nn.Module):
         self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n z"]:
         """Find the latents of images, by the equation backwards."""
-        found = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
-        return found.flatten(1)
+        latents = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
+        return latents.flatten(1)
 
     @property
     def denoise(self) -> Denoise:

@@ -167,9 +167,9 @@ class FlowTraining(Training):
         pixels = self.pixels if data is self.data else data.pixels(self.fabric.device)
         units = units_of(data, self.recipe.labels)
         alike = len(pixels) // len(units)  # poses of a volume
-        known = np.flatnonzero(self.run.facts.labels.knows(units))
+        labelled = np.flatnonzero(self.run.facts.labels.knows(units))
         random = np.random.default_rng(self.recipe.seed)
-        rows = np.sort(known[by_turns(units["subject"].iloc[known], random)[:LOOKS]])
+        rows = np.sort(labelled[by_turns(units["subject"].iloc[labelled], random)[:LOOKS]])
         poses = random.integers(alike, size=len(rows))
         images = pixels.batch(torch.from_numpy(rows * alike + poses))
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
@@ -186,10 +186,10 @@ class FlowTraining(Training):
     def _errors(self, network: torch.nn.Module, side: Looks) -> Float[Tensor, " p"]:
         """Give the mean error of the velocity at the images of each person of one side."""
         denoise = self._denoiser(network, compiled=False)
-        found = []
+        errors = []
         with torch.no_grad():
             for rows in torch.arange(len(side.images)).split(self.recipe.batch):
-                found.append(
+                errors.append(
                     self.recipe.flow.errors(
                         denoise,
                         side.images[rows],
@@ -198,4 +198,4 @@ class FlowTraining(Training):
                         side.noise[rows],
                     )
                 )
-        return side.shares @ torch.cat(found)
+        return side.shares @ torch.cat(errors)

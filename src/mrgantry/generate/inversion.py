@@ -44,7 +44,7 @@ class Inversion:
             labels = codes[block].to(device)
             latents = self.sampler.invert(real, labels)
             images = self.sampler(torch.cat([latents, labels], 1)).clamp(-1, 1)
-            errors = torch.stack([self.error(*one) for one in zip(real, labels, strict=True)])
+            errors = torch.stack([self.error(*pair) for pair in zip(real, labels, strict=True)])
             advance(len(real))
             return Projected(
                 latents.cpu().numpy(),

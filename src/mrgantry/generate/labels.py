@@ -69,10 +69,10 @@ class Labels(Frozen):
 
     def knows(self, table: pd.DataFrame) -> Bool[np.ndarray, " n"]:
         """Say of which rows every label has a value of the training set."""
-        known = np.ones(len(table), dtype=bool)
+        valid = np.ones(len(table), dtype=bool)
         for name, values in self.levels.items():
-            known &= table[name].astype(str).isin(values).to_numpy()
-        return known
+            valid &= table[name].astype(str).isin(values).to_numpy()
+        return valid
 
     def only(self, conditions: Sequence[str]) -> "Labels":
         """Keep the combinations that meet conditions such as "tumour=yes".
@@ -88,12 +88,12 @@ class Labels(Frozen):
             if name in self.always:
                 raise DataError(f"All training images of the run had {name}={self.always[name]}.")
             if name not in self.levels:
-                known = ", ".join(self.levels) or "none: it is unconditional"
-                raise DataError(f"The run has no label {name!r} (it has {known}).")
+                names = ", ".join(self.levels) or "none: it is unconditional"
+                raise DataError(f"The run has no label {name!r} (it has {names}).")
             if value not in self.levels[name]:
                 raise DataError(unknown(name, value, list(self.levels[name]), "run's labels"))
             place = list(self.levels).index(name)
-            kept = tuple(one for one in kept if one[0][place] == value)
+            kept = tuple((values, n) for values, n in kept if values[place] == value)
         if self.seen and not kept:
             raise DataError(f"No training image was {' and '.join(conditions)}.")
         return self.model_copy(update={"seen": kept})

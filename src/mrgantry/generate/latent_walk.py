@@ -106,7 +106,7 @@ def walk(
     method = method or usual_method(prior)
     if method not in METHODS:
         raise DataError(f"Unknown method {method!r}; it is {' or '.join(METHODS)}.")
-    inputs, told = opened.inputs(seeds, labels)
+    inputs, values = opened.inputs(seeds, labels)
     ends, codes = inputs[:, :latent], inputs[:1, latent:]
     asked = {
         "seeds": tuple(seeds),
@@ -125,17 +125,17 @@ def walk(
     write_pictures(out, images, gif_seconds)
     write_table(out / "walk.csv", table, digits=6)
     done = Walk(out, method, table)
-    found = {
+    facts = {
         "source": opened.facts.source,
         "recipe": opened.recipe.name,
         "prior": prior,
-        "labels_of_all_images": dict(zip(opened.facts.labels.levels, told[0], strict=True)),
+        "labels_of_all_images": dict(zip(opened.facts.labels.levels, values[0], strict=True)),
         "images": len(table),
         "median_change": float(table["change"].median()),
         "largest_change": float(table["change"].max()),
         "largest_over_median": done.jump,
     }
-    finish_results(out, "walk.json", found)
+    finish_results(out, "walk.json", facts)
     return done
 
 

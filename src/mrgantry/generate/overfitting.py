@@ -45,23 +45,23 @@ class Overfitting:
     def verdict(self) -> str:
         """Say in a sentence what follows, and what does not."""
         few, many = sorted(self.subjects)
-        found = (
+        evidence = (
             f"median {self.error} {self.held_out:.3f} of {_people(self.subjects[1])} against "
             f"{self.train:.3f} of {_people(self.subjects[0])}, ratio {self.ratio:.2f} (95 % "
             f"interval {self.low:.2f} to {self.high:.2f}), one-sided Mann-Whitney "
             f"p = {self.p:.2g}"
         )
         if 1 / comb(few + many, few) > LEVEL:
-            return f"Too few subjects to tell overfitting, whatever the errors: {found}."
+            return f"Too few subjects to tell overfitting, whatever the errors: {evidence}."
         better = "denoised" if self.error == VELOCITY else "reconstructed"
         if self.p < LEVEL:
             return (
                 f"Held-out slices are {better} worse than training slices, a sign of "
-                f"overfitting: {found}."
+                f"overfitting: {evidence}."
             )
         return (
             f"No sign of overfitting, which {_people(few + many)} would show only if it were "
-            f"strong: held-out against training slices, {found}."
+            f"strong: held-out against training slices, {evidence}."
         )
 
 

@@ -76,7 +76,7 @@ def measure_paces(data: SliceSet, recipes: Sequence[AnyRecipe]) -> list[Pace]:
     faster = choose_precision(recipes[0].set(["precision=auto"]), NOWHERE, fabric)
     pixels = data.pixels(fabric.device)
     trainings = [ready(data, recipe, faster, pixels) for recipe in recipes]
-    turns = [(one, phase) for one in trainings for phase in range(phases_of(one.run.recipe))]
+    turns = [(t, phase) for t in trainings for phase in range(phases_of(t.run.recipe))]
     timed: list[list[tuple[float, int]]] = [[] for _ in turns]
     with progress("time", TURNS * len(turns)) as advance:
         for _ in range(TURNS):
@@ -88,7 +88,7 @@ def measure_paces(data: SliceSet, recipes: Sequence[AnyRecipe]) -> list[Pace]:
     medians = [statistics.median(spent / images for spent, images in times) for times in timed]
     return [
         Pace(
-            phases=tuple(s for s, (one, _) in zip(medians, turns, strict=True) if one is training),
+            phases=tuple(s for s, (t, _) in zip(medians, turns, strict=True) if t is training),
             precision=training.run.facts.precision,
             generator=parameters(training.state.generator),
             critic=parameters(training.state.critic),

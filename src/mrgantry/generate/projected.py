@@ -31,7 +31,7 @@ class Projected(NamedTuple):
     @classmethod
     def joined(cls, parts: Sequence["Projected"]) -> "Projected":
         """Put parts one after another."""
-        return cls(*(np.concatenate(some) for some in zip(*parts, strict=True)))
+        return cls(*(np.concatenate(arrays) for arrays in zip(*parts, strict=True)))
 
     def ordered(self, order: Int[np.ndarray, " n"]) -> "Projected":
         """Put slices into another order."""

@@ -133,8 +133,8 @@ def project(
     made_of = {"weights": fingerprint([opened.weights()]), "slices": data.about.fingerprint}
     command = command_line("project", run, slices, out, **asked)
     begin_results(out, "project.json", command, made_of | asked)
-    found = way_of(opened, steps, restarts, seed).go(chosen, codes, out / "parts")
-    return write(out, opened, chosen, found)
+    projected = way_of(opened, steps, restarts, seed).go(chosen, codes, out / "parts")
+    return write(out, opened, chosen, projected)
 
 
 def way_of(run: Run, steps: int, restarts: int, seed: int) -> Search | Inversion:
@@ -212,15 +212,15 @@ def choose(
     """
     kept = np.zeros(len(data), dtype=bool)
     for split in splits:
-        some = data.split(split)
-        some = some.where(meets(some.table, only).to_numpy())
-        if not len(some):
+        candidates = data.split(split)
+        candidates = candidates.where(meets(candidates.table, only).to_numpy())
+        if not len(candidates):
             raise DataError(
                 f"The split {split!r} of {data.folder} has no slice with {' and '.join(only)}, "
                 "which the run was trained on alone. Choose another --split."
             )
-        rows = by_turns(some.table["subject"], np.random.default_rng(seed))
-        kept[some.places[rows[:count]]] = True
+        rows = by_turns(candidates.table["subject"], np.random.default_rng(seed))
+        kept[candidates.places[rows[:count]]] = True
     return data.where(kept)
 
 
@@ -235,13 +235,13 @@ def codes_of(run: Run, data: SliceSet) -> Float[Tensor, "n k"]:
     rows = data.table[list(labels.levels)].astype(str).itertuples(index=False, name=None)
     for name, row in zip(data.table["id"], rows if labels.levels else (), strict=False):
         if row not in seen:
-            told = ", ".join(
+            values = ", ".join(
                 f"{key}={value}" for key, value in zip(labels.levels, row, strict=True)
             )
-            known = "; ".join(", ".join(combination) for combination in sorted(seen))
+            combinations = "; ".join(", ".join(combination) for combination in sorted(seen))
             raise DataError(
-                f"The slice {name} of {data.folder} has {told}, which the run was never told (it "
-                f"knows {known}). Name other slices with --id."
+                f"The slice {name} of {data.folder} has {values}, which the run was never told (it "
+                f"knows {combinations}). Name other slices with --id."
             )
     return labels.of_rows(data.table)
 
@@ -264,11 +264,11 @@ def write(out: Path, run: Run, data: SliceSet, projected: Projected) -> Projecti
         table[ERROR] = projected.velocity_errors
     held_out = table["split"] != "train"
     # Whether its split "train" was seen, all of what was chosen of it.
-    known = (
+    seen = (
         data.about.fingerprint == run.facts.data_fingerprint
         and not (~held_out & ~meets(data.table.loc[order], run.facts.only).to_numpy()).any()
     )
-    both = known and held_out.any() and not held_out.all()
+    both = seen and held_out.any() and not held_out.all()
     column = ERROR if ERROR in table else "rmse"
     overfitting = overfitting_of(table, column) if both else None
     verdict = overfitting.verdict if overfitting else NOTHING_COMPARED
@@ -278,7 +278,7 @@ def write(out: Path, run: Run, data: SliceSet, projected: Projected) -> Projecti
         np.save(file, projected.latents)
     save_facing(out / "project.png", real, projected.images, table)
     medians = done.medians().reset_index().to_dict("records")
-    told = {
+    facts = {
         "source": data.about.source,
         "recipe": run.recipe.name,
         "prior": run.recipe.prior,
@@ -286,7 +286,7 @@ def write(out: Path, run: Run, data: SliceSet, projected: Projected) -> Projecti
         "overfitting": asdict(overfitting) if overfitting else None,
         "verdict": verdict,
     }
-    finish_results(out, "project.json", told)
+    finish_results(out, "project.json", facts)
     return done
 
 
@@ -297,8 +297,8 @@ def errors_of(
 
     The correlation with an image of a single grey value is 0.
     """
-    x, y = (one.reshape(len(one), -1).astype(np.float64) for one in (real, images))
+    x, y = (stack.reshape(len(stack), -1).astype(np.float64) for stack in (real, images))
     rmse = np.sqrt(((x - y) ** 2).mean(1))
-    x, y = (one - one.mean(1, keepdims=True) for one in (x, y))
+    x, y = (rows - rows.mean(1, keepdims=True) for rows in (x, y))
     lengths = np.linalg.norm(x, axis=1) * np.linalg.norm(y, axis=1)
     return {"rmse": rmse, "correlation": (x * y).sum(1) / np.maximum(lengths, 1e-12)}

@@ -128,10 +128,10 @@ class Recipe(Frozen):
                 "of their own, which `mrgantry recipes` lists."
             )
         values = self.model_dump()
-        known = list(dict.fromkeys([*_paths(values), *values]))
-        matches = [path for path in known if path == key or path.endswith(f".{key}")]
+        paths = list(dict.fromkeys([*_paths(values), *values]))
+        matches = [path for path in paths if path == key or path.endswith(f".{key}")]
         if not matches:
-            raise RecipeError(unknown("key", key, known, f"recipe {self.name}"))
+            raise RecipeError(unknown("key", key, paths, f"recipe {self.name}"))
         if key not in matches and len(matches) > 1:
             raise RecipeError(f"The key {key!r} could be {' or '.join(matches)}; write which.")
         place = values
@@ -144,11 +144,11 @@ class Recipe(Frozen):
 
     def differences(self, other: "Recipe") -> list[str]:
         """List the keys, with both values, in which two recipes differ."""
-        ours, theirs = dict(_leaves(self)), dict(_leaves(other))
+        new, old = dict(_leaves(self)), dict(_leaves(other))
         return [
-            f"{key} was {theirs.get(key)!r}, now {ours.get(key)!r}"
-            for key in sorted(ours.keys() | theirs.keys())
-            if ours.get(key) != theirs.get(key) and key != "changes"
+            f"{key} was {old.get(key)!r}, now {new.get(key)!r}"
+            for key in sorted(new.keys() | old.keys())
+            if new.get(key) != old.get(key) and key != "changes"
         ]
 
 

@@ -21,13 +21,13 @@ def begin_results(folder: Path, name: str, command: str, choices: dict[str, Any]
         RunError: The folder holds results of other choices, or other things.
     """
     if workfolder.is_begun(folder, name, f"one of {name.removesuffix('.json')}"):
-        before = read_json(folder / name)
-        old = before.get("choices") if isinstance(before, dict) else None
+        stored = read_json(folder / name)
+        old = stored.get("choices") if isinstance(stored, dict) else None
         workfolder.refuse_changes(folder, old, choices)
     facts = {"complete": False, "command": command, "versions": versions(), "choices": choices}
     write_json(folder / name, facts)
 
 
-def finish_results(folder: Path, name: str, found: dict[str, Any]) -> None:
+def finish_results(folder: Path, name: str, facts: dict[str, Any]) -> None:
     """Add what was found, and mark the folder complete; all other files are whole by now."""
-    write_json(folder / name, read_json(folder / name) | {"complete": True} | found)
+    write_json(folder / name, read_json(folder / name) | {"complete": True} | facts)

@@ -297,13 +297,13 @@ class Run:
         return path
 
 
-def _goes_on(before: AnyRecipe, now: AnyRecipe) -> bool:
+def _goes_on(old: AnyRecipe, new: AnyRecipe) -> bool:
     """Say whether a recipe only trains longer, or ends otherwise, than it was begun with."""
-    grows = not isinstance(before, FlowRecipe) and before.schedule is not None
-    if now.images < before.images or grows:  # growing networks' phases follow from the length
+    grows = not isinstance(old, FlowRecipe) and old.schedule is not None
+    if new.images < old.images or grows:  # growing networks' phases follow from the length
         return False
-    free = {"images", "changes"} | ({"stop"} if isinstance(before, FlowRecipe) else set())
-    return before.model_dump(exclude=free) == now.model_dump(exclude=free)
+    free = {"images", "changes"} | ({"stop"} if isinstance(old, FlowRecipe) else set())
+    return old.model_dump(exclude=free) == new.model_dump(exclude=free)
 
 
 def save_weights(folder: Path, networks: dict[str, nn.Module], begun: int) -> None:

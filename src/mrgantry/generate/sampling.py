@@ -108,7 +108,7 @@ def sampler_of(run: Run, how: Sequence[str]) -> Sampler | None:
         RecipeError: There is no such choice, or the run is no flow.
     """
     if isinstance(run.recipe, FlowRecipe):
-        changes = [f"sampler.{one}" for one in how]
+        changes = [f"sampler.{change}" for change in how]
         return run.recipe.set(changes).sampler if changes else run.recipe.sampler
     if how:
         raise RecipeError(
@@ -140,8 +140,8 @@ def draw_images(
 
 def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame:
     """Describe synthetic slices: whose they are not is left empty."""
-    facts = run.facts
-    usual = {
+    facts, levels = run.facts, run.facts.labels.levels
+    shared = {
         "session": "",
         "subject": "",
         "split": "",
@@ -156,7 +156,8 @@ def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame
         "made_by": f"{run.name} ({run.recipe.name})",
         "affine": "",
     }
-    told = [dict(zip(facts.labels.levels, value, strict=True)) for value in values]
-    ids = [f"{run.name}_{seed:07d}" for seed in seeds]
-    rows = [usual | labels | {"id": name} for labels, name in zip(told, ids, strict=True)]
+    rows = [
+        shared | dict(zip(levels, labels, strict=True)) | {"id": f"{run.name}_{seed:07d}"}
+        for seed, labels in zip(seeds, values, strict=True)
+    ]
     return pd.DataFrame(rows, columns=list(COLUMNS))

@@ -37,7 +37,7 @@ class Steps(Frozen):
     generator: Count = 1
     redraw: bool = True
 
-    def before(self, turn: int) -> int:
+    def of_round(self, turn: int) -> int:
         """Give the critic steps of round `turn`, counted from 0."""
         often = self.every and turn % self.every == 0
         return self.many if turn < self.first or often else self.critic

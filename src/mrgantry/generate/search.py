@@ -66,9 +66,9 @@ class Search:
         """Project a few slices at once: all restarts of all of them are one batch."""
         prior, device = self.run.recipe.prior, next(self.generator.parameters()).device
         shape = (self.restarts, self.latent)
-        streams = [stream_of(self.seed, int(fingerprint([one]), 16)) for one in ids]
+        streams = [stream_of(self.seed, int(fingerprint([name]), 16)) for name in ids]
         starts = torch.cat([draw_latents(prior, shape, random) for random in streams])
-        real, codes = (one.repeat_interleave(self.restarts, 0).to(device) for one in (real, codes))
+        real, codes = (x.repeat_interleave(self.restarts, 0).to(device) for x in (real, codes))
         ends = descend(
             self.generator,
             real,

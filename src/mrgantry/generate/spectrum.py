@@ -40,8 +40,8 @@ def spectrum_of(
         power += torch.fft.rfft2(unit, norm="ortho").abs().square().sum(0)
     cycles = _cycles(side)
     counts = torch.bincount(cycles.flatten())
-    sums = [torch.bincount(cycles.flatten(), one.flatten()) for one in power / len(chosen)]
-    return tuple(tuple((one / counts).tolist()) for one in sums)
+    sums = [torch.bincount(cycles.flatten(), channel.flatten()) for channel in power / len(chosen)]
+    return tuple(tuple((ring_sums / counts).tolist()) for ring_sums in sums)
 
 
 class LinearGuess(nn.Module):

@@ -95,17 +95,17 @@ class Start:
             tensors = self.tensors.get(name, self.tensors["generator"])
             if isinstance(network, Denoiser):
                 tensors, said = self._fitted(network, tensors, labels, table)
-                adapted += [one for one in said if one not in adapted]
+                adapted += [remark for remark in said if remark not in adapted]
             self._load(network, tensors)
         return tuple(adapted)
 
     def _load(self, network: nn.Module, tensors: dict[str, Tensor]) -> None:
         """Load weights, or say in a sentence that they are another network's."""
-        ours = network.state_dict()
+        own = network.state_dict()
         unlike = [
             key
-            for key in ours.keys() | tensors.keys()
-            if key not in ours or key not in tensors or ours[key].shape != tensors[key].shape
+            for key in own.keys() | tensors.keys()
+            if key not in own or key not in tensors or own[key].shape != tensors[key].shape
         ]
         if unlike:
             raise RecipeError(
@@ -120,28 +120,28 @@ class Start:
     ) -> tuple[dict[str, Tensor], list[str]]:
         """Bring a denoiser's weights to this one's labels, channels and blocks, and say how."""
         said: list[str] = []
-        known = tensors.get("label.weight")
+        embeddings = tensors.get("label.weight")
         width = len(tensors["time.2.bias"]) if "time.2.bias" in tensors else 0
         columns, constant = torch.zeros(width, labels.width), torch.zeros(width)
-        if known is not None:
-            columns, constant, said = match_labels(self.labels, known, labels, table)
+        if embeddings is not None:
+            columns, constant, said = match_labels(self.labels, embeddings, labels, table)
         if "stem.weight" in tensors and "last.weight" in tensors and width:
-            theirs, ours = tensors["stem.weight"].shape[1], network.stem.weight.shape[1]
-            if theirs != ours:
-                said.append(f"blocks of {theirs} numbers became blocks of {ours}")
+            blocks, own_blocks = tensors["stem.weight"].shape[1], network.stem.weight.shape[1]
+            if blocks != own_blocks:
+                said.append(f"blocks of {blocks} numbers became blocks of {own_blocks}")
             tensors = network.fit(tensors, columns, constant)
         return tensors, said
 
 
 def match_labels(
-    theirs: Labels, known: Float[Tensor, "e k"], ours: Labels, table: pd.DataFrame
+    old: Labels, embeddings: Float[Tensor, "e k"], new: Labels, table: pd.DataFrame
 ) -> tuple[Float[Tensor, "e j"], Float[Tensor, " e"], list[str]]:
     """Find what a network knows of other labels than those it was trained with.
 
     Args:
-        theirs: Labels it was trained with.
-        known: What it knows of each of their values.
-        ours: Labels that are wanted.
+        old: Labels it was trained with.
+        embeddings: What it knows of each of their values.
+        new: Labels that are wanted.
         table: Training rows: what is the same for all of them is known without a label.
 
     Returns:
@@ -150,29 +150,29 @@ def match_labels(
     """
     column_of: dict[tuple[str, str], int] = {}
     first = 0
-    for name, values in theirs.levels.items():
+    for name, values in old.levels.items():
         column_of |= {(name, value): first + place for place, value in enumerate(values)}
         first += len(values)
     said: list[str] = []
 
     def mean(name: str, values: Sequence[str]) -> Tensor:
-        found = [column_of[name, value] for value in values if (name, value) in column_of]
-        if len(found) < len(values):
+        places = [column_of[name, value] for value in values if (name, value) in column_of]
+        if len(places) < len(values):
             strange = sorted(set(values) - {value for _, value in column_of})
             said.append(f"{name} {', '.join(strange)} was taken for the mean of all")
-        found = found or [column_of[name, value] for value in theirs.levels[name]]
-        return known[:, found].mean(1)
+        places = places or [column_of[name, value] for value in old.levels[name]]
+        return embeddings[:, places].mean(1)
 
     columns = [
-        mean(name, [value]) if name in theirs.levels else torch.zeros(len(known))
-        for name, values in ours.levels.items()
+        mean(name, [value]) if name in old.levels else torch.zeros(len(embeddings))
+        for name, values in new.levels.items()
         for value in values
     ]
-    constant = torch.zeros(len(known))
-    for name in theirs.levels:
-        if name not in ours.levels:
+    constant = torch.zeros(len(embeddings))
+    for name in old.levels:
+        if name not in new.levels:
             constant = constant + mean(name, sorted(set(table[name].astype(str))))
-    stacked = torch.stack(columns, 1) if columns else torch.zeros(len(known), 0)
+    stacked = torch.stack(columns, 1) if columns else torch.zeros(len(embeddings), 0)
     return stacked, constant, said
 
 
@@ -254,16 +254,17 @@ def _of_file(content: bytes, name: str) -> Start:
             f"{name} does not say what network it is of and whom it was trained on; take the "
             "folder of its run."
         )
-    told = Description.of(json.loads(metadata[KEY]), f"description of {name}")
-    if told.completes:
-        return _completed(find_start(told.completes), told, tensors, fingerprint([content]), name)
+    description = Description.of(json.loads(metadata[KEY]), f"description of {name}")
+    mark = fingerprint([content])
+    if description.completes:
+        return _completed(find_start(description.completes), description, tensors, mark, name)
     facts = StartedFrom(
         name=name,
-        fingerprint=fingerprint([content]),
-        source=told.source,
-        training_subjects=told.training_subjects,
+        fingerprint=mark,
+        source=description.source,
+        training_subjects=description.training_subjects,
     )
-    return Start(facts, told.labels, {"generator": tensors})
+    return Start(facts, description.labels, {"generator": tensors})
 
 
 def _completed(
@@ -330,7 +331,7 @@ def save_start(path: Path, run: Run, notice: str, command: str) -> None:
     network = run.recipe.network
     details = isinstance(network, UNet) and network.learns == "details"
     started = run.facts.started_from
-    told = Description(
+    description = Description(
         network=network.model_dump(),
         labels=run.facts.labels,
         source=run.facts.source,
@@ -341,8 +342,8 @@ def save_start(path: Path, run: Run, notice: str, command: str) -> None:
         completes_fingerprint=started.fingerprint if details and started else "",
     )
     kept = load(run.weights())
-    if told.completes:
+    if description.completes:
         kept = {key: value for key, value in kept.items() if key.startswith(DETAILS)}
     halves = {key: value.half() for key, value in kept.items()}
     with whole(path) as aside:
-        aside.write_bytes(save(halves, {KEY: told.model_dump_json()}))
+        aside.write_bytes(save(halves, {KEY: description.model_dump_json()}))

@@ -181,6 +181,6 @@ def update_ema(
         seen: Images in all.
     """
     weight = 1 - 0.5 ** (images / min(half_life, max(seen / 20, images)))
-    ours, theirs = ema.state_dict(), generator.state_dict()
-    floats = [key for key, tensor in ours.items() if tensor.is_floating_point()]
-    torch._foreach_lerp_([ours[key] for key in floats], [theirs[key] for key in floats], weight)
+    average, newest = ema.state_dict(), generator.state_dict()
+    floats = [key for key, tensor in average.items() if tensor.is_floating_point()]
+    torch._foreach_lerp_([average[key] for key in floats], [newest[key] for key in floats], weight)

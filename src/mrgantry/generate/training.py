@@ -90,16 +90,16 @@ class Training:
             progress("train", recipe.images, state.images) as advance,
         ):
             while not self.is_over:
-                before = state.images
+                previous = state.images
                 seen.append(self.round() | self.after_round())
-                advance(state.images - before)
+                advance(state.images - previous)
                 ended = self.is_over
-                if ended or state.images // line > before // line:
+                if ended or state.images // line > previous // line:
                     state.seconds = time.monotonic() - began
                     self._write_line(writer, seen)
                     seen = []
                     part = line * LINES_A_SNAPSHOT
-                    if ended or state.images // part > before // part:
+                    if ended or state.images // part > previous // part:
                         self.snapshot(ended)
 
     def rows_at(self, first: int) -> Int[Tensor, " n"]:
@@ -146,10 +146,10 @@ class Training:
         """Count this process's images of a batch."""
         return self.run.recipe.batch // self.fabric.world_size
 
-    def _mine(self, whole: Float[Tensor, "n ..."]) -> Float[Tensor, "m ..."]:
+    def _mine(self, batch: Float[Tensor, "n ..."]) -> Float[Tensor, "m ..."]:
         """Take this process's part of what was drawn for the whole batch."""
         first = self.fabric.global_rank * self._share
-        return whole[first : first + self._share]
+        return batch[first : first + self._share]
 
     def _forward(self, network: nn.Module, compiled: bool) -> Callable[..., Tensor]:
         called = torch.compile(network) if compiled else network
@@ -193,9 +193,9 @@ class Training:
         generator's step. Layers that have not grown yet have no gradient.
         """
         gradients = [parameter.grad for parameter in net.parameters() if parameter.grad is not None]
-        message = torch.cat([one.flatten() for one in gradients])
+        message = torch.cat([gradient.flatten() for gradient in gradients])
         message = cast(Tensor, self.fabric.all_reduce(message))
-        parts = message.split([one.numel() for one in gradients])
+        parts = message.split([gradient.numel() for gradient in gradients])
         for gradient, part in zip(gradients, parts, strict=True):
             gradient.copy_(part.view(gradient.shape))
 
@@ -225,8 +225,8 @@ class Training:
         """
         state = self.state
         keys = {key: [row[key] for row in seen if key in row] for row in seen for key in row}
-        ours = torch.stack([torch.stack(values).mean() for values in keys.values()])
-        means = dict(zip(keys, cast(Tensor, self.fabric.all_reduce(ours)).tolist(), strict=True))
+        own = torch.stack([torch.stack(values).mean() for values in keys.values()])
+        means = dict(zip(keys, cast(Tensor, self.fabric.all_reduce(own)).tolist(), strict=True))
         for key, value in means.items():
             if not np.isfinite(value):
                 kept = self.run.folder / "state.pt"

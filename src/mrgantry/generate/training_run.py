@@ -62,8 +62,8 @@ def train(
         RecipeError: The recipe's size is not that of the images, or its start does not fit.
         DataError: The set cannot be used, or no row meets the conditions.
     """
-    whole = SliceSet.open(slices)
-    data = choose_rows(whole.split("train"), only)
+    all_slices = SliceSet.open(slices)
+    data = choose_rows(all_slices.split("train"), only)
     if recipe.size != data.about.size:
         raise RecipeError(
             f"The recipe {recipe.name} makes images of {recipe.size} pixels, but {slices} has "
@@ -116,7 +116,7 @@ def train(
     if isinstance(recipe, FlowRecipe) and (recipe.stop is None or longer):
         watch.go_on()
     if state.images < recipe.images and not state.watch.over:
-        held_out = held_out_people(whole, only, recipe)
+        held_out = held_out_people(all_slices, only, recipe)
         training_of(opened, fabric, state, data, held_out, compiled, on_snapshot).go()
     return opened
 

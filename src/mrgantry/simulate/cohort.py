@@ -169,13 +169,13 @@ def sessions_of(design: Design, number: int) -> list[Session]:
     """List the sessions of one person."""
     person = person_name(design.seed, number)
     grade = grade_of(number, design.healthy, design.high_grade)
-    found = [
+    sessions = [
         Session(person, person if design.visits == 1 else f"{person}_{visit}", grade, visit)
         for visit in range(1, design.visits + 1)
     ]
     if design.twins and grade != "healthy":
-        found.append(Session(person, f"{person}_well", "healthy", 1))
-    return found
+        sessions.append(Session(person, f"{person}_well", "healthy", 1))
+    return sessions
 
 
 def _check(sequences: Sequence[str], workers: int | None) -> None:
@@ -184,8 +184,8 @@ def _check(sequences: Sequence[str], workers: int | None) -> None:
         raise DataError(f"At least one worker is needed, not {workers}.")
     unknown = [name for name in sequences if name not in SEQUENCES]
     if unknown or not sequences:
-        found = ", ".join(unknown) or "none"
-        raise DataError(f"Sequences must be among {', '.join(SEQUENCES)}; got {found}.")
+        names = ", ".join(unknown) or "none"
+        raise DataError(f"Sequences must be among {', '.join(SEQUENCES)}; got {names}.")
 
 
 def _check_design(design: Design) -> None:
@@ -244,11 +244,11 @@ def _claim(cohort: Path, about: dict[str, Any]) -> None:
     _sweep(cohort)
     if workfolder.is_begun(cohort, "cohort.json", "a simulated cohort"):
         old = read_json(cohort / "cohort.json")
-        before = old | old["arguments"]
+        stored = old | old["arguments"]
         now = {"recipe": RECIPE} | about["arguments"] | {"people": about["people"]}
-        if before["subjects"] <= now["subjects"]:
+        if stored["subjects"] <= now["subjects"]:
             del now["subjects"]
-        workfolder.refuse_changes(cohort, before, now)
+        workfolder.refuse_changes(cohort, stored, now)
     write_json(cohort / "cohort.json", about)
 
 

@@ -223,9 +223,9 @@ def _cropped(
     fields: Float[Tensor, "c x y z"], wanted: Bool[Tensor, "x y z"], box: Box
 ) -> tuple[Float[Tensor, "c i j k"], Box]:
     """Cut fields and their box down to the cells that are wanted, and one more all round."""
-    found = torch.nonzero(wanted)
-    low = (found.amin(0) - 1).clamp(min=0).tolist()
-    high = torch.minimum(found.amax(0) + 2, torch.tensor(wanted.shape)).tolist()
+    cells = torch.nonzero(wanted)
+    low = (cells.amin(0) - 1).clamp(min=0).tolist()
+    high = torch.minimum(cells.amax(0) + 2, torch.tensor(wanted.shape)).tolist()
     x, y, z = (slice(a, b) for a, b in zip(low, high, strict=True))
     cx, cy, cz = (c + CELL * a for c, a in zip(box.corner, low, strict=True))
     sx, sy, sz = (CELL * (b - a) for a, b in zip(low, high, strict=True))

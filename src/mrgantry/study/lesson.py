@@ -48,16 +48,16 @@ def make_quiz(
         synthetic_word=synthetic_word,
     )
     pools = [open_pool(block, protocol, against, only) for block in blocks]
-    drawn = [replace(one, block=0) for one in draw_cases(pools, protocol, (seed, 0))]
+    drawn = [replace(pick, block=0) for pick in draw_cases(pools, protocol, (seed, 0))]
     shuffled = order(drawn, 1, protocol, (seed, 1))[1]
-    found = {
+    case_of = {
         (number, row): case
         for number, pool in enumerate(pools)
         for row, case in _cases(pool, [p.row for p in shuffled if p.pool == number], protocol)
     }
     quiz(
         out,
-        [found[one.image] for one in shuffled],
+        [case_of[pick.image] for pick in shuffled],
         title,
         questions=protocol.questions,
         synthetic_word=synthetic_word,

@@ -69,7 +69,7 @@ class Protocol(Frozen):
     floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
     margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
     # Studies that were made before there was this field are known by name.
-    table: Table = Field(default_factory=lambda told: TABLES.get(told["name"], "blocks"))
+    table: Table = Field(default_factory=lambda values: TABLES.get(values["name"], "blocks"))
     source: str = ""
     changes: tuple[str, ...] = ()
 

@@ -86,24 +86,24 @@ class _Responses:
         """Give the responses to some images."""
         if self.last[0] is not images:
             channels = [self._of_channel(images[:, [k]]) for k in range(images.shape[1])]
-            found = {
+            rows = {
                 name: np.concatenate([of[name] for of in channels], 1)
                 for name in (BRAIN_NET, BRAIN_MAP)
             }
-            self.last = images, found
+            self.last = images, rows
         return self.last[1]
 
     @torch.no_grad()
     def _of_channel(self, images: Images) -> dict[str, Rows]:
-        found: dict[str, list[Tensor]] = {BRAIN_NET: [], BRAIN_MAP: []}
+        responses: dict[str, list[Tensor]] = {BRAIN_NET: [], BRAIN_MAP: []}
         for chunk in torch.from_numpy(images).split(CHUNK):
             said = self.network(standard(chunk))
             looks = [(stage.mean((2, 3)), stage.std((2, 3))) for stage in said.stages[:3]]
-            found[BRAIN_NET].append(torch.cat([part for pair in looks for part in pair], 1))
+            responses[BRAIN_NET].append(torch.cat([part for pair in looks for part in pair], 1))
             tissues = said.tissues.softmax(1)
             cells = F.avg_pool2d(tissues, tissues.shape[-1] // GRID)
-            found[BRAIN_MAP].append(cells.flatten(1))
-        return {name: torch.cat(rows).double().numpy() for name, rows in found.items()}
+            responses[BRAIN_MAP].append(cells.flatten(1))
+        return {name: torch.cat(rows).double().numpy() for name, rows in responses.items()}
 
 
 def standard(images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 s s"]:

@@ -106,12 +106,12 @@ def simulated_slices(people: int, seed: int, slices: int = 24) -> SimulatedSlice
         slices: Of each head.
     """
     load_template()  # prepared once, before several processes want it
-    found: dict[int, tuple[np.ndarray, ...]] = {}
+    heads: dict[int, tuple[np.ndarray, ...]] = {}
     with progress("heads", people) as advance:
         for number, cut in each(partial(_cut_head, seed=seed, slices=slices), range(1, people + 1)):
-            found[number] = cut
+            heads[number] = cut
             advance()
-    columns = zip(*(found[number] for number in sorted(found)), strict=True)
+    columns = zip(*(heads[number] for number in sorted(heads)), strict=True)
     fractions, brain, planes, levels = (
         torch.from_numpy(np.concatenate(column)) for column in columns
     )
@@ -234,9 +234,9 @@ def draw_images(
 def _intensities(count: int, random: torch.Generator) -> Float[Tensor, "n 10"]:
     """Draw an intensity for each material: half of the images near a usual sequence."""
     drawn = torch.rand(count, len(MATERIALS), generator=random)
-    usual = torch.full((len(ORDERS), len(MATERIALS)), torch.nan)
-    usual[:, :4] = torch.tensor(list(ORDERS.values()))
-    chosen = usual[torch.randint(len(ORDERS), (count,), generator=random)]
+    ordered = torch.full((len(ORDERS), len(MATERIALS)), torch.nan)
+    ordered[:, :4] = torch.tensor(list(ORDERS.values()))
+    chosen = ordered[torch.randint(len(ORDERS), (count,), generator=random)]
     chosen = chosen + 0.08 * torch.randn(count, len(MATERIALS), generator=random)
     ordinary = torch.rand(count, 1, generator=random) < 0.5
     return torch.where(ordinary & ~chosen.isnan(), chosen, drawn).clamp(0, 1)
@@ -272,9 +272,9 @@ def _blurred(
 
 def _classes(materials: Float[Tensor, "n 10 h w"]) -> Float[Tensor, "n 5 h w"]:
     """Add up the materials of each class; what is missing to 1 is background."""
-    known = [CLASS_OF.get(name, "lesion") for name in MATERIALS]
+    classes = [CLASS_OF.get(name, "lesion") for name in MATERIALS]
     sums = [
-        materials[:, [place for place, name in enumerate(known) if name == wanted]].sum(1)
+        materials[:, [place for place, name in enumerate(classes) if name == wanted]].sum(1)
         for wanted in CLASSES[:-1]
     ]
     sums.append((1 - materials.sum(1)).clamp(0, 1))

@@ -103,9 +103,9 @@ def main() -> None:
         slices = simulated_slices(options.people, SEED)
         if options.heads:
             torch.save(vars(slices), options.heads)
-    known = slices.people <= KEPT * options.people
-    network = train_network(slices.take(known), options.steps)
-    print(examine(network, slices.take(~known)))
+    training = slices.people <= KEPT * options.people
+    network = train_network(slices.take(training), options.steps)
+    print(examine(network, slices.take(~training)))
     tensors = {name: value.half().contiguous() for name, value in network.state_dict().items()}
     with whole(options.out) as aside:
         save_file(tensors, aside, metadata={"notice": NOTICE, "cite": CITATION})

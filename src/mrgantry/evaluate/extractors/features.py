@@ -101,8 +101,8 @@ def random_network(train: Images, seed: int = 0) -> Extractor:
         chunks = torch.from_numpy(images).split(256)
         return torch.cat([_responses(stages, chunk.float()) for chunk in chunks]).double().numpy()
 
-    usual = respond(train)
-    mean, spread = usual.mean(0), usual.std(0)
+    responses = respond(train)
+    mean, spread = responses.mean(0), responses.std(0)
     stage_of = np.repeat(range(len(stages)), [2 * wide for wide in widths[1:]])
     least = np.array([np.median(spread[stage_of == stage]) for stage in range(len(stages))])
     spread = np.maximum(spread, np.maximum(DULL * least, TINY)[stage_of])
@@ -123,8 +123,8 @@ def reduced_images(images: Images) -> Float[np.ndarray, "n c h2 w2"]:
 
 
 def _responses(stages: list[nn.Conv2d], images: Float[Tensor, "n c h w"]) -> Float[Tensor, "n d"]:
-    found = []
+    responses = []
     for stage in stages:
         images = F.relu(stage(images))
-        found += [images.mean((2, 3)), images.std((2, 3))]
-    return torch.cat(found, 1)
+        responses += [images.mean((2, 3)), images.std((2, 3))]
+    return torch.cat(responses, 1)

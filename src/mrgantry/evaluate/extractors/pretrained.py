@@ -143,20 +143,20 @@ def _extract(network: Network, module: nn.Module, images: Images) -> Features:
     chunks = torch.from_numpy(images).reshape(n * c, 1, h, w).split(BATCH)
     # TF32, which cuDNN takes by default, would make scores depend on the machine.
     exact = torch.backends.cudnn.flags(enabled=True, deterministic=True, allow_tf32=False)
-    found = []
+    responses = []
     with torch.inference_mode(), exact:
         for chunk in chunks:
             prepared = network.prepare(chunk.to(best_device()).float())
-            found.append(network.respond(module, prepared).double().cpu())
-    return torch.cat(found).reshape(n, -1).numpy()
+            responses.append(network.respond(module, prepared).double().cpu())
+    return torch.cat(responses).reshape(n, -1).numpy()
 
 
 def _check(network: Network, module: nn.Module) -> None:
     """Try a black image."""
     with torch.inference_mode():
-        found = network.respond(module, network.prepare(torch.full((1, 1, 8, 8), -1.0)))
-    if found.shape != (1, network.width):
-        raise ValueError(f"{tuple(found.shape)} features")
+        response = network.respond(module, network.prepare(torch.full((1, 1, 8, 8), -1.0)))
+    if response.shape != (1, network.width):
+        raise ValueError(f"{tuple(response.shape)} features")
 
 
 # --- where weights come from ----------------------------------------------------------

@@ -42,8 +42,8 @@ def partner_of(of: Material, row: int) -> int:
     """Draw another subject, and give the row of the slice at the level nearest to a row's."""
     subjects = of.other.subjects
     whose = of.random.choice(np.unique(subjects[subjects != subjects[row]]))
-    theirs = np.flatnonzero(subjects == whose)
-    return int(theirs[np.abs(of.levels[theirs] - of.levels[row]).argmin()])
+    candidates = np.flatnonzero(subjects == whose)
+    return int(candidates[np.abs(of.levels[candidates] - of.levels[row]).argmin()])
 
 
 def filled_ventricles(of: Material, rows: Rows) -> Images:
@@ -67,7 +67,7 @@ def deep_middle(head: Mask) -> Mask:
 def is_fluid_dark(images: Images, middles: list[Mask]) -> Bool[np.ndarray, " c"]:
     """Say of each channel whether fluid is darker than tissue: which extreme is farther."""
     inside = [image[:, middle] for image, middle in zip(images, middles, strict=True)]
-    ends = np.array([np.percentile(one, (2, 50, 98), axis=1) for one in inside if one.size])
+    ends = np.array([np.percentile(part, (2, 50, 98), axis=1) for part in inside if part.size])
     if not len(ends):
         return np.ones(images.shape[1], dtype=bool)
     low, mid, high = np.median(ends, axis=0)

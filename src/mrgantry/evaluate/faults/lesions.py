@@ -45,8 +45,8 @@ def lesion_of(image: Image) -> Mask:
     difference = np.abs(smooth - across(smooth, middle)).max(axis=0) * inside
     if not inside.any() or difference.max() < LEAST:
         return np.zeros(head.shape, dtype=bool)
-    usual = np.median(smooth[:, inside], axis=1)[:, None, None]
-    unlike = np.abs(smooth - usual).max(axis=0)
+    tissue = np.median(smooth[:, inside], axis=1)[:, None, None]
+    unlike = np.abs(smooth - tissue).max(axis=0)
     own = unlike > across(unlike, middle)
     piece = largest((difference > EXTENT * difference.max()) & own)
     return ndimage.binary_fill_holes(piece) & head

@@ -66,5 +66,5 @@ def warped(image: Image, displacement: float, random: np.random.Generator) -> Im
     field_ = ndimage.gaussian_filter(random.normal(size=(2, side, side)), (0, smooth, smooth))
     places = np.indices((side, side)) + field_ * scaled(displacement, image) / field_.std()
     return np.stack(
-        [ndimage.map_coordinates(one, places, order=3, mode="nearest") for one in image]
+        [ndimage.map_coordinates(channel, places, order=3, mode="nearest") for channel in image]
     )

@@ -193,13 +193,13 @@ def replicates(
         other: The same of the other side.
         seeds: Of the draws of real people, and of the others.
     """
-    found = np.full(REPLICATES, value)
+    drawn = np.full(REPLICATES, value)
     for seed, shares in zip(seeds, (real, other), strict=True):
         random = np.random.default_rng((seed, len(shares)))
         times = random.multinomial(len(shares), np.full(len(shares), 1 / len(shares)), REPLICATES)
         apart = (times - 1) @ shares
-        found += np.sqrt(DEPENDENCE) * (apart - apart.mean())
-    return tuple(found.tolist())
+        drawn += np.sqrt(DEPENDENCE) * (apart - apart.mean())
+    return tuple(drawn.tolist())
 
 
 def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) -> TwoSampleTrial:
@@ -215,8 +215,8 @@ def trial_of(real: Cloud, other: Cloud, extra: Cloud, seed: int, most: int = 0) 
     """
     size = min(most or MOST_IMAGES, MOST_IMAGES, len(real), len(other))
     random = np.random.default_rng((seed, 0))
-    known = spread(extra, MOST_EXTRA, random) if len(extra) else extra
-    return TwoSampleTrial(spread(real, size, random), spread(other, size, random), known, seed)
+    training = spread(extra, MOST_EXTRA, random) if len(extra) else extra
+    return TwoSampleTrial(spread(real, size, random), spread(other, size, random), training, seed)
 
 
 def spread(cloud: Cloud, size: int, random: np.random.Generator) -> Cloud:
@@ -245,12 +245,12 @@ def control_of(trial: TwoSampleTrial, seed: int) -> TwoSampleTrial | None:
     the trial; the others of the extra people remain to be learnt from.
     """
     people = np.unique(trial.real.subjects)
-    others = np.unique(trial.extra.subjects)
-    count = min(len(people), len(others))
+    spare = np.unique(trial.extra.subjects)
+    count = min(len(people), len(spare))
     if count < FOLDS:
         return None
     random = np.random.default_rng((seed, 1))
-    chosen = random.permutation(others)[:count]
+    chosen = random.permutation(spare)[:count]
     placed = np.isin(trial.extra.subjects, chosen)
     real = trial.real
     if count < len(people):
@@ -284,15 +284,15 @@ def judge_fold(
     """
     sides = trial.real, trial.other
     held = [folds_of(cloud, trial.seed + side) == fold for side, cloud in enumerate(sides)]
-    known = [cloud.take(~rows) for cloud, rows in zip(sides, held, strict=True)] + [trial.extra]
+    training = [cloud.take(~rows) for cloud, rows in zip(sides, held, strict=True)] + [trial.extra]
     judged = [cloud.take(rows) for cloud, rows in zip(sides, held, strict=True)]
     lesson = ClassifierTask(
-        inputs=np.concatenate([inputs_of(cloud) for cloud in known if len(cloud)]),
-        real=np.repeat([True, False, True], list(map(len, known))),
+        inputs=np.concatenate([inputs_of(cloud) for cloud in training if len(cloud)]),
+        real=np.repeat([True, False, True], list(map(len, training))),
         people=np.concatenate(
             [
                 np.char.add(side, cloud.subjects.astype(str))
-                for side, cloud in zip(("real ", "other ", "extra "), known, strict=True)
+                for side, cloud in zip(("real ", "other ", "extra "), training, strict=True)
             ]
         ),
         judged=np.concatenate([inputs_of(cloud) for cloud in judged]),
@@ -407,7 +407,7 @@ def network(lesson: ClassifierTask, most_steps: int | None = None) -> Float[np.n
         optimiser.step()
         _follow(averaged, model, min(AVERAGE, step / (step + 9)))
         if step % CHECKED == 0:
-            loss_now = _loss(averaged, [images[some] for some in looked_at])
+            loss_now = _loss(averaged, [images[places] for places in looked_at])
             since += 1
             if loss_now < least:
                 least, since = loss_now, 0
@@ -466,8 +466,8 @@ def _follow(averaged: nn.Module, model: nn.Module, kept: float) -> None:
 def _loss(model: nn.Module, sides: list[Tensor]) -> float:
     """Give the mean loss on held-back images (n c h w) of both sides, which count equally."""
     losses = [
-        F.softplus(-_judge(model, some) if side == 0 else _judge(model, some)).mean()
-        for side, some in enumerate(sides)
+        F.softplus(-_judge(model, images) if side == 0 else _judge(model, images)).mean()
+        for side, images in enumerate(sides)
     ]
     return float(sum(losses)) / 2
 
@@ -479,8 +479,8 @@ def _judge(model: nn.Module, images: Float[Tensor, "n c h w"]) -> Float[Tensor, 
     side = min(PATCH, size)
     places = np.linspace(0, size - side, -(-size // side)).round().astype(int).tolist()
     logits = []
-    for some in images.split(256):
-        patches = [some[..., y : y + side, x : x + side] for y in places for x in places]
+    for chunk in images.split(256):
+        patches = [chunk[..., y : y + side, x : x + side] for y in places for x in places]
         logits.append(
             torch.stack([model(_laid_out(patch.float()))[:, 0] for patch in patches]).mean(0)
         )

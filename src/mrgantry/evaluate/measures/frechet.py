@@ -45,14 +45,14 @@ def moments(rows: Float[np.ndarray, "n d"]) -> Moments:
     return rows.mean(0), np.atleast_2d(np.cov(rows, rowvar=False))
 
 
-def distance_of_moments(one: Moments, other: Moments) -> float:
+def distance_of_moments(x: Moments, y: Moments) -> float:
     """Give the distance of two Gaussians, in float64.
 
     With the Cholesky factor L of S_x, the eigenvalues of S_x S_y are those of the symmetric
     L' S_y L. They cannot leave the real numbers, as a general matrix root can, and
     take a fraction of its time.
     """
-    (mean_x, cov_x), (mean_y, cov_y) = one, other
+    (mean_x, cov_x), (mean_y, cov_y) = x, y
     try:
         factor = linalg.cholesky(cov_x, lower=True)
     except linalg.LinAlgError:  # features that do not vary, or only together

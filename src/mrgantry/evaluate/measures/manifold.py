@@ -114,13 +114,13 @@ def kth_nearest(
     Real and synthetic images both go through here, so that they are measured alike; some at a
     time, since all distances within a large training split do not fit into memory.
     """
-    found = []
+    kth = []
     for start in range(0, len(rows), BLOCK):
-        some = slice(start, start + BLOCK)
-        apart = distances(rows[some], real)
-        apart[torch.from_numpy(owners[some, None] == real_owners[None])] = torch.inf
-        found.append(apart.kthvalue(k, dim=1).values)
-    return torch.cat(found).double().numpy()
+        chunk = slice(start, start + BLOCK)
+        apart = distances(rows[chunk], real)
+        apart[torch.from_numpy(owners[chunk, None] == real_owners[None])] = torch.inf
+        kth.append(apart.kthvalue(k, dim=1).values)
+    return torch.cat(kth).double().numpy()
 
 
 def manifold_measure(features: str) -> Measure:

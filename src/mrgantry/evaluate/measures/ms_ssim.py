@@ -89,12 +89,12 @@ def similarity_of_pairs(
     The higher, the less varied: a generator that makes one image scores 1.
     """
     random = np.random.default_rng(seed)
-    one, two = random.integers(0, len(images), (2, pairs * 4))
-    apart = np.flatnonzero((subjects[one] != subjects[two]) & (one != two))[:pairs]
+    first, second = random.integers(0, len(images), (2, pairs * 4))
+    apart = np.flatnonzero((subjects[first] != subjects[second]) & (first != second))[:pairs]
     if not len(apart):
         return float("nan")
-    x = torch.from_numpy(images[one[apart]]).float()
-    y = torch.from_numpy(images[two[apart]]).float()
+    x = torch.from_numpy(images[first[apart]]).float()
+    y = torch.from_numpy(images[second[apart]]).float()
     return float(ms_ssim(x, y).median())
 
 

@@ -60,24 +60,24 @@ def ratio(to_train: Float[np.ndarray, " n"], to_held_out: Float[np.ndarray, " n"
 
 
 def nearest(
-    images: Rows, others: Float[np.ndarray, "m d"], block: int = 1024
+    images: Rows, candidates: Float[np.ndarray, "m d"], block: int = 1024
 ) -> tuple[Float[np.ndarray, " n"], Int[np.ndarray, " n"]]:
     """Find the nearest of some other images to each image.
 
     Returns:
         Root-mean-square differences of pixels, and rows of the others.
     """
-    lengths = (others**2).sum(1)
-    found, rows = [], []
+    lengths = (candidates**2).sum(1)
+    distances, rows = [], []
     for start in range(0, len(images), block):
-        some = images[start : start + block]
-        squares = lengths - 2 * some @ others.T  # but for what is the same in a row
+        chunk = images[start : start + block]
+        squares = lengths - 2 * chunk @ candidates.T  # but for what is the same in a row
         best = squares.argmin(1)
         # The expanded square cancels badly for near copies, so the best is done again.
-        exact = ((some - others[best]) ** 2).mean(1)
-        found.append(np.sqrt(exact))
+        exact = ((chunk - candidates[best]) ** 2).mean(1)
+        distances.append(np.sqrt(exact))
         rows.append(best)
-    return np.concatenate(found).astype(np.float64), np.concatenate(rows)
+    return np.concatenate(distances).astype(np.float64), np.concatenate(rows)
 
 
 def copying_measure(features: str) -> Measure:

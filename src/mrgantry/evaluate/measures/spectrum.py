@@ -36,14 +36,14 @@ def radial_spectrum(
     size = images.shape[-1]
     rings = _rings(size)
     counts = np.bincount(rings.ravel())[1:]
-    found = []
+    spectra = []
     for chunk in torch.from_numpy(images).split(block):
         power = torch.fft.fft2(chunk.float(), norm="ortho").abs().square().mean(1)
         sums = torch.zeros(len(chunk), int(rings.max()) + 1).index_add_(
             1, torch.from_numpy(rings.ravel()), power.flatten(1)
         )
-        found.append(10 * np.log10(sums[:, 1:].double().numpy() / counts + FLOOR))
-    decibels = np.concatenate(found)
+        spectra.append(10 * np.log10(sums[:, 1:].double().numpy() / counts + FLOOR))
+    decibels = np.concatenate(spectra)
     return decibels - decibels.mean(1, keepdims=True)
 
 
@@ -62,13 +62,13 @@ def directional_spectrum(
     """
     size = images.shape[-1]
     masks = torch.from_numpy(_sectors(size)).float()
-    found = []
+    spectra = []
     for chunk in torch.from_numpy(images).split(block):
         power = torch.fft.fft2(chunk.float(), norm="ortho").abs().square().mean(1)
         means = power.flatten(1) @ masks.T
         down, along, off = (means + FLOOR).unflatten(1, (3, BANDS)).unbind(1)
-        found.append(torch.cat([down / off, along / off], 1).double().numpy())
-    return np.concatenate(found)
+        spectra.append(torch.cat([down / off, along / off], 1).double().numpy())
+    return np.concatenate(spectra)
 
 
 def directional_difference(x: Float[np.ndarray, "n k"], y: Float[np.ndarray, "m k"]) -> float:

@@ -58,11 +58,11 @@ class Agreement:
         self, rows: Float[np.ndarray, "n d"], labels: Shaped[np.ndarray, " n"]
     ) -> Float[np.ndarray, " n"]:
         """Give the probability of each image's own label; not a number where it is unclear."""
-        found = np.full(len(rows), np.nan)
+        probability = np.full(len(rows), np.nan)
         clear = labels != UNCLEAR
         if clear.any():
-            found[clear] = _own(self.model, rows[clear], labels[clear])
-        return found
+            probability[clear] = _own(self.model, rows[clear], labels[clear])
+        return probability
 
     def facts(self) -> dict[str, Any]:
         """Describe it for the record."""
@@ -99,12 +99,12 @@ def fit_agreement(
     Raises:
         DataError: There is no such column, or there are too few labels, or subjects of one.
     """
-    known = _labelled(data, column)
-    x, table = rows[known], data.table[known]
+    labelled = _labelled(data, column)
+    x, table = rows[labelled], data.table[labelled]
     labels, people = (table[name].to_numpy(dtype=str) for name in (column, "subject"))
     agrees = _cross_validated(x, labels, people, seed)
     low, high = _interval(agrees, labels, people, seed)
-    accuracy = float(np.mean([agrees[labels == one].mean() for one in np.unique(labels)]))
+    accuracy = float(np.mean([agrees[labels == label].mean() for label in np.unique(labels)]))
     model = _classifier().fit(x, labels)
     return Agreement(column, model, accuracy, low, high, len(x), len(np.unique(people)))
 
@@ -120,8 +120,8 @@ def _labelled(data: SliceSet, column: str) -> Bool[np.ndarray, " n"]:
             f"{data.folder} has no column {column!r} of labels; there are tumour, sequence "
             "and others."
         )
-    known = ~data.table[column].isin([*UNLABELLED, UNCLEAR]).to_numpy()
-    people = data.table[known].groupby(column)["subject"].nunique()
+    labelled = ~data.table[column].isin([*UNLABELLED, UNCLEAR]).to_numpy()
+    people = data.table[labelled].groupby(column)["subject"].nunique()
     if len(people) < 2:
         have = f"only {column}={people.index[0]}" if len(people) else f"no {column}"
         raise DataError(
@@ -134,7 +134,7 @@ def _labelled(data: SliceSet, column: str) -> Bool[np.ndarray, " n"]:
             f"{column}={people.idxmin()}; a classifier that is to be checked on subjects it has "
             f"not seen needs {FOLDS}. Leave --label out, or prepare more subjects."
         )
-    return known
+    return labelled
 
 
 def _classifier() -> Any:
@@ -161,10 +161,10 @@ def _cross_validated(
     agrees = np.zeros(len(rows), dtype=bool)
     for fit, held in folds.split(rows, labels, people):
         # All subjects of a rare label can fall into one fold: nobody then tells of that label.
-        told = held[np.isin(labels[held], labels[fit])]
-        if len(told) and len(np.unique(labels[fit])) > 1:
+        judged = held[np.isin(labels[held], labels[fit])]
+        if len(judged) and len(np.unique(labels[fit])) > 1:
             model = _classifier().fit(rows[fit], labels[fit])
-            agrees[told] = _own(model, rows[told], labels[told]) >= AGREES
+            agrees[judged] = _own(model, rows[judged], labels[judged]) >= AGREES
     return agrees
 
 
@@ -182,7 +182,7 @@ def _interval(
     random = np.random.default_rng(seed)
     times = random.multinomial(len(names), np.full(len(names), 1 / len(names)), DRAWS)
     seen = times @ count
-    whole = (seen > 0).all(1)  # a sample without some label tells nothing of it
-    found = ((times @ right)[whole] / seen[whole]).mean(1)
-    low, high = np.percentile(found, (2.5, 97.5))
+    complete = (seen > 0).all(1)  # a sample without some label tells nothing of it
+    accuracies = ((times @ right)[complete] / seen[complete]).mean(1)
+    low, high = np.percentile(accuracies, (2.5, 97.5))
     return float(low), float(high)

@@ -92,8 +92,9 @@ class Rules:
         # In units of each extractor's limit, so that the farther of them counts.
         apart = np.stack(
             [
-                kth_nearest(rows, nobody, one.rows, np.zeros(len(one.rows), int)) / one.limit
-                for one, rows in zip(self.distances, described, strict=True)
+                kth_nearest(rows, nobody, distance.rows, np.zeros(len(distance.rows), int))
+                / distance.limit
+                for distance, rows in zip(self.distances, described, strict=True)
             ]
         )
         names = np.array([distance.extractor.name for distance in self.distances])
@@ -171,7 +172,7 @@ def extractors_of(features: str, wide: SliceSet) -> list[Extractor]:
     if features not in ("", RANDOM_NET, BRAIN_MAP, BRAIN_NET):
         return [load_extractor(features)]
     wanted = [features] if features else USUAL
-    known = [random_network(wide.images)] if RANDOM_NET in wanted else []
+    extractors = [random_network(wide.images)] if RANDOM_NET in wanted else []
     if wanted != [RANDOM_NET]:
-        known += brain_networks(wide.images)
-    return [one for one in known if one.name in wanted]
+        extractors += brain_networks(wide.images)
+    return [extractor for extractor in extractors if extractor.name in wanted]

@@ -137,13 +137,13 @@ def check_labels(data: SliceSet, agreement: Agreement | None) -> None:
     """
     if agreement is None:
         return
-    column, known = agreement.column, [str(one) for one in agreement.model.classes_]
-    strange = data.table.loc[~data.table[column].isin([*known, UNCLEAR]), column]
+    column, labels = agreement.column, [str(label) for label in agreement.model.classes_]
+    strange = data.table.loc[~data.table[column].isin([*labels, UNCLEAR]), column]
     if len(strange):
         raise DataError(
             f"{len(strange):,} images of {data.folder} have {column}={strange.iloc[0]}, but real "
-            f"training images have {' and '.join(known)}. Leave --label out, or sample a "
-            f"conditional run with --label {column}={known[0]}."
+            f"training images have {' and '.join(labels)}. Leave --label out, or sample a "
+            f"conditional run with --label {column}={labels[0]}."
         )
 
 
@@ -192,16 +192,16 @@ def facts_of(
         "discarded_far": int(far.sum()),
         "reasons": reasons(verdict),
     }
-    if (told := rules.agreement) is not None:
+    if (agreement := rules.agreement) is not None:
         words.append(
-            f"discarded if a logistic classifier of {told.column} on real training images gives "
-            f"the image's own label a probability below {AGREES}"
+            f"discarded if a logistic classifier of {agreement.column} on real training images "
+            f"gives the image's own label a probability below {AGREES}"
         )
         facts |= {
             "discarded_unlike": int(unlike.sum()),
             "discarded_by_both": int((far & unlike).sum()),
             "not_judged_unclear": int(verdict["probability"].isna().sum()),
-            "classifier": told.facts(),
+            "classifier": agreement.facts(),
         }
     return {"rules": words} | facts
 
@@ -216,7 +216,7 @@ def reasons(verdict: pd.DataFrame) -> str:
 def summary(made: SliceSet) -> list[str]:
     """Say in sentences what a selection has left."""
     facts = made.about.notes.selected
-    told = facts.get("classifier")
+    classifier = facts.get("classifier")
     said = [
         f"{made.folder} holds {facts['kept']:,} of {facts['looked_at']:,} synthetic slices.",
         f"Discarded are {facts['discarded']:,}: {facts['reasons']}. Look at "
@@ -225,18 +225,19 @@ def summary(made: SliceSet) -> list[str]:
         if facts["discarded"]
         else "None is discarded.",
     ]
-    if told:
+    if classifier:
         said.append(
-            f"The classifier of {told['column']} agrees with {told['accuracy']:.0%} of the real "
-            f"slices of {told['subjects']} subjects, each held out in turn (95 % interval "
-            f"{told['low']:.0%} to {told['high']:.0%}; guessing: {told['chance']:.0%})."
+            f"The classifier of {classifier['column']} agrees with {classifier['accuracy']:.0%} of "
+            f"the real slices of {classifier['subjects']} subjects, each held out in turn (95 % "
+            f"interval {classifier['low']:.0%} to {classifier['high']:.0%}; guessing: "
+            f"{classifier['chance']:.0%})."
         )
     if unclear := facts.get("not_judged_unclear"):
         said.append(f"{unclear:,} with an unclear label were not judged by it.")
-    if told and told["weak"]:
+    if classifier and classifier["weak"]:
         said.append(
             f"Warning: that is hardly better than guessing, so what it discards means little. "
-            f"Leave out --label {told['column']}, or train on more subjects."
+            f"Leave out --label {classifier['column']}, or train on more subjects."
         )
     return said
 
@@ -260,12 +261,12 @@ def write(
     picture(out / "kept.png", data, near)
     names = []
     for number, block in enumerate(blocks(data)):
-        some = block.where(kept[block.places])
-        if len(some):
+        chosen = block.where(kept[block.places])
+        if len(chosen):
             names.append(f"rows-{number * BLOCK:07d}")
-            write_part(out, names[-1], some.images, some.table)
-    before = about.notes.selected  # of a set that was selected by another rule before
-    selected = facts | ({"before": before} if before else {})
+            write_part(out, names[-1], chosen.images, chosen.table)
+    earlier = about.notes.selected  # of a set that was selected by another rule before
+    selected = facts | ({"before": earlier} if earlier else {})
     notes = about.notes.model_copy(update={"selected": selected})
     return finish(out, about.model_copy(update={"notes": notes}), names)
 

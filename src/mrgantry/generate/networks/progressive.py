@@ -130,12 +130,12 @@ class Generator(GrowingNetwork):
 
     def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
         """Draw images; the newest layers count for the stage's alpha."""
-        features, before = inputs, inputs
+        features, previous = inputs, inputs
         for block in self.blocks[: self.level + 1]:
-            features, before = block(features), features
+            features, previous = block(features), features
         images = self.to_pixels[self.level](features)
         if self.fading:
-            coarse = self.to_pixels[self.level - 1](before)
+            coarse = self.to_pixels[self.level - 1](previous)
             images = self.blend(F.interpolate(coarse, scale_factor=2.0), images)
         pixels: Tensor = self.output(images)
         return pixels

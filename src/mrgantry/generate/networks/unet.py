@@ -76,21 +76,21 @@ class Residual(nn.Module):
     The last convolution starts at zero, so that a new block changes nothing.
     """
 
-    def __init__(self, narrow: int, wide: int, known: int) -> None:
+    def __init__(self, narrow: int, wide: int, embedding: int) -> None:
         super().__init__()
         self.first_norm = nn.GroupNorm(GROUPS, narrow)
         self.first = nn.Conv2d(narrow, wide, 3, 1, 1)
         self.second_norm = nn.GroupNorm(GROUPS, wide)
         self.second = _zeroed(nn.Conv2d(wide, wide, 3, 1, 1))
-        self.modulation = nn.Linear(known, 2 * wide)
+        self.modulation = nn.Linear(embedding, 2 * wide)
         self.skip = nn.Conv2d(narrow, wide, 1) if narrow != wide else nn.Identity()
 
     def forward(
-        self, inputs: Float[Tensor, "n c h w"], known: Float[Tensor, "n k"]
+        self, inputs: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n c2 h w"]:
         """Add what the convolutions find."""
         features = self.first(F.silu(self.first_norm(inputs)))
-        scale, shift = self.modulation(known)[:, :, None, None].chunk(2, 1)
+        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, 1)
         features = self.second_norm(features) * (1 + scale) + shift
         outputs: Tensor = self.skip(inputs) + self.second(F.silu(features))
         return outputs
@@ -112,8 +112,8 @@ class Attention(nn.Module):
         shape = (n, 3, self.heads, width // self.heads, height * along)
         packed = self.queries_keys_values(self.norm(inputs)).reshape(shape)
         queries, keys, values = packed.transpose(-1, -2).unbind(1)
-        found = F.scaled_dot_product_attention(queries, keys, values)
-        outputs: Tensor = inputs + self.mix(found.transpose(-1, -2).reshape(inputs.shape))
+        attended = F.scaled_dot_product_attention(queries, keys, values)
+        outputs: Tensor = inputs + self.mix(attended.transpose(-1, -2).reshape(inputs.shape))
         return outputs
 
 
@@ -125,12 +125,12 @@ class UNetLevel(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(
-        self, features: Float[Tensor, "n c h w"], known: Float[Tensor, "n k"]
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n c2 h w"]:
         """Go through all layers."""
         for layer in self.layers:
-            told = isinstance(layer, Residual)
-            features = layer(features, known) if told else layer(features)
+            conditioned = isinstance(layer, Residual)
+            features = layer(features, embedding) if conditioned else layer(features)
         return features
 
 
@@ -141,19 +141,18 @@ class Outer(nn.Module):
         wide: Its channels.
         wider: Those of the next level, of half the side.
         pixels: Numbers of a block.
-        known: Numbers that describe time and label.
+        embedding: Numbers that describe time and label.
         plan: Of the network.
     """
 
-    def __init__(self, wide: int, wider: int, pixels: int, known: int, plan: UNet) -> None:
+    def __init__(self, wide: int, wider: int, pixels: int, embedding: int, plan: UNet) -> None:
         super().__init__()
         self.stem = nn.Conv2d(pixels, wide, 3, 1, 1)
-        self.down = UNetLevel([Residual(wide, wide, known) for _ in range(plan.blocks)])
+        self.down = UNetLevel([Residual(wide, wide, embedding) for _ in range(plan.blocks)])
         self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
         self.narrow = nn.Conv2d(wider, wide, 1)
-        blocks = [Residual(2 * wide, wide, known)]
-        blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
-        self.up = UNetLevel(blocks)
+        widths = [2 * wide] + [wide] * (plan.blocks - 1)
+        self.up = UNetLevel([Residual(width, wide, embedding) for width in widths])
         self.last_norm = nn.GroupNorm(GROUPS, wide)
         self.last = _zeroed(nn.Conv2d(wide, pixels, 3, 1, 1))
 
@@ -170,36 +169,36 @@ class Denoiser(nn.Module):
     def __init__(self, plan: UNet, channels: int, labels: int) -> None:
         super().__init__()
         self.patch, first = plan.patch, plan.widths[0]
-        known, pixels = 4 * first, channels * plan.patch**2
+        embedding, pixels = 4 * first, channels * plan.patch**2
         self.waves = first // 2
         self.time = nn.Sequential(
-            nn.Linear(2 * self.waves, known), nn.SiLU(), nn.Linear(known, known)
+            nn.Linear(2 * self.waves, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
-        self.label = nn.Linear(labels, known, bias=False) if labels else None
+        self.label = nn.Linear(labels, embedding, bias=False) if labels else None
         self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
         for wide, wider in pairwise(plan.widths):
-            self.down.append(UNetLevel([Residual(wide, wide, known) for _ in range(plan.blocks)]))
+            blocks = [Residual(wide, wide, embedding) for _ in range(plan.blocks)]
+            self.down.append(UNetLevel(blocks))
             self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
-        layers: list[nn.Module] = [Residual(width, width, known)]
+        layers: list[nn.Module] = [Residual(width, width, embedding)]
         for _ in range(plan.middle - 1):
-            layers += [Attention(width, plan.heads), Residual(width, width, known)]
+            layers += [Attention(width, plan.heads), Residual(width, width, embedding)]
         self.middle = UNetLevel(layers)
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
         for wider, wide in pairwise(reversed(plan.widths)):
             self.narrow.append(nn.Conv2d(wider, wide, 1))
-            blocks = [Residual(2 * wide, wide, known)]
-            blocks += [Residual(wide, wide, known) for _ in range(plan.blocks - 1)]
-            self.up.append(UNetLevel(blocks))
+            widths = [2 * wide] + [wide] * (plan.blocks - 1)
+            self.up.append(UNetLevel([Residual(width, wide, embedding) for width in widths]))
         width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
         self.outer = nn.ModuleList()
         sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
         for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
-            self.outer.append(Outer(wide, wider, channels * side**2, known, plan))
+            self.outer.append(Outer(wide, wider, channels * side**2, embedding, plan))
         if plan.learns == "details":
             for name, parameter in self.named_parameters():
                 parameter.requires_grad_(name.startswith(DETAILS))
@@ -211,53 +210,53 @@ class Denoiser(nn.Module):
         labels: Float[Tensor, "n k"],
     ) -> Float[Tensor, "n c h w"]:
         """Say of noisy images at times in [0, 1] what the flow was told that it says."""
-        known = self._known(times, labels)
+        embedding = self._embed(times, labels)
         outer = [cast(Outer, level) for level in self.outer]
         details: list[Tensor] = []
         finer: Tensor | float = 0.0
         for place, level in enumerate(outer):
             blocks = F.pixel_unshuffle(images, self._side(place))
-            details.append(level.down(level.stem(blocks) + finer, known))
+            details.append(level.down(level.stem(blocks) + finer, embedding))
             finer = level.halve(details[-1])
-        features = self._body(self.stem(F.pixel_unshuffle(images, self.patch)) + finer, known)
+        features = self._body(self.stem(F.pixel_unshuffle(images, self.patch)) + finer, embedding)
         pixels = self.last(F.silu(self.last_norm(features)))
         said = F.pixel_shuffle(pixels, self.patch)
         for place, level in reversed(list(enumerate(outer))):
             doubled = F.interpolate(level.narrow(features), scale_factor=2.0)
-            features = level.up(torch.cat([doubled, details[place]], 1), known)
+            features = level.up(torch.cat([doubled, details[place]], 1), embedding)
             pixels = level.last(F.silu(level.last_norm(features)))
             said = said + F.pixel_shuffle(pixels, self._side(place))
         return said
 
     def _body(
-        self, features: Float[Tensor, "n c h w"], known: Float[Tensor, "n e"]
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"]
     ) -> Float[Tensor, "n c h w"]:
         """Go down to where the side is smallest and up again."""
         kept = []
         for level, halve in zip(self.down, self.halve, strict=True):
-            features = level(features, known)
+            features = level(features, embedding)
             kept.append(features)
             features = halve(features)
-        features = self.middle(features, known)
+        features = self.middle(features, embedding)
         for level, narrow in zip(self.up, self.narrow, strict=True):
             doubled = F.interpolate(narrow(features), scale_factor=2.0)
-            features = level(torch.cat([doubled, kept.pop()], 1), known)
+            features = level(torch.cat([doubled, kept.pop()], 1), embedding)
         return features
 
     def _side(self, place: int) -> int:
         """Give the side of the blocks that an outer level sees."""
         return self.patch >> (len(self.outer) - place)
 
-    def _known(
+    def _embed(
         self, times: Float[Tensor, " n"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n e"]:
         """Describe time and label in one vector an image."""
         places = torch.arange(self.waves, device=times.device) / self.waves
         angles = times[:, None] * FREQUENCY ** (1 - places)
-        known = self.time(torch.cat([angles.cos(), angles.sin()], 1))
+        embedding = self.time(torch.cat([angles.cos(), angles.sin()], 1))
         if self.label is not None:
-            known = known + self.label(labels)
-        return F.silu(known)
+            embedding = embedding + self.label(labels)
+        return F.silu(embedding)
 
     def fit(
         self,
@@ -277,13 +276,13 @@ class Denoiser(nn.Module):
             pixels as its mean where blocks are larger here, and all channels alike; levels
             outside the body begin anew where the other's are not alike.
         """
-        theirs, ours = (
-            {k: t for k, t in one.items() if k.startswith("outer.")}
-            for one in (tensors, self.state_dict())
+        given, own = (
+            {k: t for k, t in weights.items() if k.startswith("outer.")}
+            for weights in (tensors, self.state_dict())
         )
-        same = {k: t.shape for k, t in theirs.items()} == {k: t.shape for k, t in ours.items()}
-        body = {k: t for k, t in tensors.items() if k not in theirs}
-        fitted = body | (theirs if same else ours)
+        same = {k: t.shape for k, t in given.items()} == {k: t.shape for k, t in own.items()}
+        body = {k: t for k, t in tensors.items() if k not in given}
+        fitted = body | (given if same else own)
         fitted.pop("label.weight", None)
         fitted["time.2.bias"] = tensors["time.2.bias"] + constant
         if self.label is not None:
@@ -299,9 +298,9 @@ class Denoiser(nn.Module):
         return fitted
 
 
-def _block_places(channels: int, patch: int, theirs: int) -> Tensor:
+def _block_places(channels: int, patch: int, area: int) -> Tensor:
     """Say which pixel of another network's single-channel block each of ours lies in."""
-    side = math.isqrt(theirs)
+    side = math.isqrt(area)
     along = torch.arange(patch) * side // patch
     block = (along[:, None] * side + along).flatten()
     return block.repeat(channels)

@@ -27,7 +27,7 @@ class Cases:
     @classmethod
     def of(cls, pools: Sequence[Pool], drawn: Sequence[Parts], protocol: Protocol) -> "Cases":
         """Gather the images that anybody reads, each once, and give them random ids."""
-        images = {one.image for parts in drawn for part in parts for one in part}
+        images = {pick.image for parts in drawn for part in parts for pick in part}
         # Random, not seeded: who knows the seed must not be able to tell the ids.
         ids = {image: secrets.token_hex(8) for image in images}
         rows, key = [], []
@@ -53,11 +53,11 @@ def pixels(pool: Pool, rows: Sequence[int], protocol: Protocol) -> UInt8[np.ndar
     """Give some rows of a pool as readers see them."""
     table = pool.rows.loc[list(rows)]
     pieces = []
-    for number, one in enumerate((pool.real, *pool.synthetic)):
-        wanted = np.zeros(len(one), dtype=bool)
+    for number, data in enumerate((pool.real, *pool.synthetic)):
+        wanted = np.zeros(len(data), dtype=bool)
         wanted[table.loc[table["set"] == number, "row"].to_numpy(int)] = True
         if wanted.any():
-            pieces.append(shown(one.where(wanted).images, protocol.floor))
+            pieces.append(shown(data.where(wanted).images, protocol.floor))
     return np.concatenate(pieces)
 
 

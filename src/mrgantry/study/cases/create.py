@@ -106,10 +106,10 @@ def create(
 
 def audited(study: Study) -> list[str]:
     """Say what the audit of trivial cues found, block by block."""
-    found = read_json(study.folder / "cues.json")
+    audits = read_json(study.folder / "cues.json")
     return [
-        f"{name}: {sentence}" if len(found) > 1 else sentence
-        for name, values in found.items()
+        f"{name}: {sentence}" if len(audits) > 1 else sentence
+        for name, values in audits.items()
         for sentence in CueAudit.of(values, f"cues.json of {study.folder}").sentences()
     ]
 

@@ -17,11 +17,11 @@ from scipy.stats import ks_2samp, norm, rankdata
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.tree import DecisionTreeClassifier
-from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.frozen import Frozen
+from mrgantry.common.statistics import holm
 from mrgantry.study.cases import traits
 
 ALL = "all"
@@ -196,16 +196,16 @@ def audit(
     units = np.concatenate([codes, codes.max() + 1 + np.arange(len(synthetic))])
     is_real = np.repeat([True, False], [len(real), len(synthetic)])
     measured, folds = _measured(real, synthetic), _folds(is_real, units, seed)
-    found = [
+    tested = [
         _accuracy(np.stack(list(group.values()), 1), is_real, units, folds)
         for group in measured.values()
     ]
-    adjusted = multipletests([p for *_, p in found], method="holm")[1]
+    adjusted = holm([p for *_, p in tested])
     groups = []
-    for name, (accuracy, low, high, _), p in zip(measured, found, adjusted, strict=True):
-        one = CueGroup(name=name, accuracy=accuracy, low=low, high=high, p=float(p))
-        cue = most_telling(measured[name], is_real) if one.beats_chance else None
-        groups.append(one.model_copy(update={"cue": cue}))
+    for name, (accuracy, low, high, _), p in zip(measured, tested, adjusted, strict=True):
+        group = CueGroup(name=name, accuracy=accuracy, low=low, high=high, p=p)
+        cue = most_telling(measured[name], is_real) if group.beats_chance else None
+        groups.append(group.model_copy(update={"cue": cue}))
     return CueAudit(
         groups=tuple(groups),
         n_real=len(real),
@@ -222,7 +222,7 @@ def most_telling(measured: traits.Traits, is_real: Bool[np.ndarray, " n"]) -> Cu
         name: round(float(ks_2samp(row[is_real], row[~is_real], method="asymp").statistic), 6)
         for name, row in measured.items()
     }
-    name = max(apart, key=lambda one: apart[one])
+    name = max(apart, key=lambda trait: apart[trait])
     low, middle, high = np.percentile(measured[name][is_real], (5, 50, 95)).tolist()
     low2, middle2, high2 = np.percentile(measured[name][~is_real], (5, 50, 95)).tolist()
     return Cue(
@@ -240,10 +240,10 @@ def _measured(
     """Measure the traits of both, real images first, by group and all together."""
     both = zip(traits.measure(real).items(), traits.measure(synthetic).values(), strict=True)
     measured = {
-        group: {name: np.concatenate([one[name], other[name]]) for name in one}
-        for (group, one), other in both
+        group: {name: np.concatenate([first[name], second[name]]) for name in first}
+        for (group, first), second in both
     }
-    return measured | {ALL: {name: row for some in measured.values() for name, row in some.items()}}
+    return measured | {ALL: {name: row for rows in measured.values() for name, row in rows.items()}}
 
 
 def _folds(is_real: Bool[np.ndarray, " n"], units: Int[np.ndarray, " n"], seed: int) -> list[Fold]:
@@ -320,7 +320,7 @@ def _check(
 ) -> None:
     """Refuse what cannot be audited."""
     if real.shape[1:] != synthetic.shape[1:]:
-        sizes = ["{} x {}".format(*one.shape[1:]) for one in (real, synthetic)]
+        sizes = ["{} x {}".format(*images.shape[1:]) for images in (real, synthetic)]
         raise DataError(
             f"Real images are shown on {sizes[0]} pixels and synthetic ones on {sizes[1]}, which "
             "tells them apart; both must have one size."

@@ -36,9 +36,9 @@ class Pool:
         Synthetic images have no subject: each counts as one of its own.
         """
         tables = []
-        for number, one in enumerate((self.real, *self.synthetic)):
-            table = one.table[["id", "subject", "sequence", "tumour"]].copy()
-            table["set"], table["row"] = number, np.arange(len(one))
+        for number, data in enumerate((self.real, *self.synthetic)):
+            table = data.table[["id", "subject", "sequence", "tumour"]].copy()
+            table["set"], table["row"] = number, np.arange(len(data))
             table["truth"] = "synthetic" if number else "real"
             if number:
                 table["subject"] = ""
@@ -161,7 +161,7 @@ def _least_used(
     left = dict(zip(shuffled.index.tolist(), owners, strict=True))
     drawn = []
     for _ in range(count):
-        row = min(left, key=lambda one: used[left[one]])
+        row = min(left, key=lambda place: used[left[place]])
         used[left.pop(row)] += 1
         drawn.append(row)
     return drawn

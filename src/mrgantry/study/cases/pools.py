@@ -67,16 +67,16 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
     if only:
         real = choose_rows(real, only)
     synthetic = tuple(SliceSet.open(folder) for folder in sources.synthetic)
-    for one in synthetic:
-        if not one.about.synthetic:
+    for data in synthetic:
+        if not data.about.synthetic:
             raise DataError(
-                f"{one.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
+                f"{data.folder} is not a synthetic set, as `mrgantry sample` writes them, or "
                 "`mrgantry import` without --real takes those of other generators in."
             )
-        check_alike(real, one)
+        check_alike(real, data)
         # Whoever copies the people that are shown would be taken for a good generator.
         so = "readers would be shown whom it may have copied"
-        check_unseen(people_behind(one), real, one, so)
+        check_unseen(people_behind(data), real, data, so)
     if "tumour" in protocol.questions:
         real, synthetic = _labelled(real), tuple(map(_labelled, synthetic))
     return Pool(sources.name, real, synthetic)
@@ -84,14 +84,14 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
 
 def _labelled(data: SliceSet) -> SliceSet:
     """Keep the images of which it is known whether they show a tumour."""
-    known = data.table["tumour"].isin(("yes", "no")).to_numpy()
-    if not known.any():
+    labelled = data.table["tumour"].isin(("yes", "no")).to_numpy()
+    if not labelled.any():
         raise DataError(
             f"The protocol asks for tumours, and no image of {data.folder} is labelled tumour=yes "
             "or tumour=no. Train on labelled slices (`train --only tumour=yes`, or a conditional "
             "recipe), or take a protocol that does not ask."
         )
-    return data.where(known)
+    return data.where(labelled)
 
 
 def describe_block(pool: Pool, split: str) -> Block:

@@ -117,14 +117,14 @@ GROUPS: dict[str, Callable[[Images], Traits]] = {
 def measure(images: Images) -> dict[str, Traits]:
     """Measure all groups of traits, some images at a time."""
     pieces = [images[k : k + CHUNK] for k in range(0, len(images), CHUNK)]
-    found: dict[str, Traits] = {}
+    measured: dict[str, Traits] = {}
     for group, traits in GROUPS.items():
         parts = [traits(piece) for piece in pieces]
-        found[group] = {
+        measured[group] = {
             name: np.concatenate([part[name] for part in parts]).astype(np.float64)
             for name in parts[0]
         }
-    return found
+    return measured
 
 
 def _counts(images: Images) -> Int[np.ndarray, "n 256"]:
@@ -154,9 +154,9 @@ def _enclosed(lit: np.ndarray) -> Int[np.ndarray, " n"]:
     """Count black pixels that have brighter ones above, below, left and right."""
     inside = ~lit
     for axis in (1, 2):
-        for one in (lit, np.flip(lit, axis)):
-            behind = np.logical_or.accumulate(one, axis=axis)
-            inside = inside & (behind if one is lit else np.flip(behind, axis))
+        for mask in (lit, np.flip(lit, axis)):
+            behind = np.logical_or.accumulate(mask, axis=axis)
+            inside = inside & (behind if mask is lit else np.flip(behind, axis))
     return inside.sum((1, 2))
 
 

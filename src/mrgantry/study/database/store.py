@@ -138,20 +138,20 @@ class Store:
         """Refuse a database that cannot be read, is of another version, or of another study."""
         try:
             with self.reading() as connection:
-                known = inspect(connection).has_table("facts")
-                rows = connection.execute(select(facts)).all() if known else []
+                exists = inspect(connection).has_table("facts")
+                rows = connection.execute(select(facts)).all() if exists else []
         except DBAPIError as error:
             raise DataError(f"The study's database cannot be read: {error.orig}.") from error
-        found = {row.key: row.value for row in rows}
-        if found.get("version") != str(VERSION):
+        stored = {row.key: row.value for row in rows}
+        if stored.get("version") != str(VERSION):
             raise DataError(
-                f"The study's database has the version {found.get('version')}; this mrgantry "
+                f"The study's database has the version {stored.get('version')}; this mrgantry "
                 f"reads {VERSION}. Use the mrgantry that made the study."
             )
-        if found["study"] != study:
+        if stored["study"] != study:
             raise DataError(
                 "The database holds another study; each needs a database of its own. "
-                f"Expected {study}, found {found['study']}."
+                f"Expected {study}, found {stored['study']}."
             )
 
     def reading(self) -> AbstractContextManager[Connection]:
@@ -231,10 +231,11 @@ class Store:
             seconds: The time limit.
         """
         with self.writing() as connection:
-            now, one = time.time(), _current(connection, reader)
-            if one is None or one.id != trial:
+            now, current = time.time(), _current(connection, reader)
+            if current is None or current.id != trial:
                 return None
-            if seconds is not None and one.started is not None and now > one.started + seconds:
+            started = current.started
+            if seconds is not None and started is not None and now > started + seconds:
                 return None
             connection.execute(insert(sendings), {"trial": trial, "at": now})
             return _pixels(connection, trial)
@@ -242,11 +243,11 @@ class Store:
     def display(self, reader: Person, trial: str) -> Trial | None:
         """Note that the current trial's image stands on the screen: its time begins, once."""
         with self.writing() as connection:
-            one = _current(connection, reader)
-            if one is None or one.id != trial:
+            current = _current(connection, reader)
+            if current is None or current.id != trial:
                 return None
-            if one.displayed or not connection.execute(SENT, {"trial": trial}).first():
-                return one
+            if current.displayed or not connection.execute(SENT, {"trial": trial}).first():
+                return current
             connection.execute(insert(displays), {"trial": trial, "at": time.time()})
             return _current(connection, reader)
 
@@ -257,16 +258,16 @@ class Store:
         """
         try:
             with self.writing() as connection:
-                now, one = time.time(), _current(connection, reader)
-                if one is None or one.id != trial or one.started is None:
+                now, current = time.time(), _current(connection, reader)
+                if current is None or current.id != trial or current.started is None:
                     mine = {"trial": trial, "reader": reader.id}
                     return "already" if connection.execute(ANSWERED, mine).first() else "refused"
-                end = float("inf") if seconds is None else one.started + seconds
+                end = float("inf") if seconds is None else current.started + seconds
                 if given.truth == "none" and now < end - GRACE:
                     return "refused"
                 late = given.truth == "none" or now > end + GRACE
                 row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
-                row |= {"started": one.started, "at": now}
+                row |= {"started": current.started, "at": now}
                 connection.execute(insert(answers), row)
         except IntegrityError:  # two tabs at the same instant, on PostgreSQL
             return "already"

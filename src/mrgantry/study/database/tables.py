@@ -217,7 +217,7 @@ def refuse_network_disk(path: Path) -> None:
     place = path.resolve()
     disks = psutil.disk_partitions(all=True)
     under = [disk for disk in disks if place.is_relative_to(disk.mountpoint)]
-    disk = max(under, key=lambda one: len(one.mountpoint), default=None)
+    disk = max(under, key=lambda partition: len(partition.mountpoint), default=None)
     if disk and disk.fstype.lower() in NETWORKED:
         raise DataError(
             f"{path} lies on a network disk ({disk.fstype}), where SQLite can lose answers. Put "

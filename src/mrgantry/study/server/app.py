@@ -220,12 +220,12 @@ def next_trial(desk: AtDesk, reader: Reader) -> dict[str, Any]:
     trial = desk.store.current(reader)
     if place.page != "reading" or trial is None:
         return {"page": place.page}
-    told: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
-    told |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
-    told |= {"remaining": _remaining(trial, desk.seconds), "displayed": trial.displayed}
+    reply: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
+    reply |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
+    reply |= {"remaining": _remaining(trial, desk.seconds), "displayed": trial.displayed}
     if desk.teaching:
-        told["score"] = _score(taught(desk.store, reader))
-    return told
+        reply["score"] = _score(taught(desk.store, reader))
+    return reply
 
 
 def _remaining(trial: Trial, seconds: float | None) -> float | None:

@@ -16,12 +16,12 @@ KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 @cache
 def scripts() -> dict[str, tuple[bytes, str]]:
     """Give scripts and styles by their names, with their types."""
-    found = {}
+    contents = {}
     for path in (files("mrgantry.study.server") / "pages").iterdir():
         kind = KINDS.get(f".{path.name.rpartition('.')[2]}")
         if kind:
-            found[path.name] = (path.read_bytes(), kind)
-    return found
+            contents[path.name] = (path.read_bytes(), kind)
+    return contents
 
 
 @dataclass(frozen=True)

@@ -70,8 +70,8 @@ def place_of(store: Store, reader: Person, consent: bool) -> Place:
         part=part,
         parts=sum(number > 0 for number, _, _ in parts),
         answered=sum(answered for number, answered, _ in parts if number > 0),
-        images=sum(all_ for number, _, all_ in parts if number > 0),
-        practice=sum(all_ for number, _, all_ in parts if number == 0),
+        images=sum(total for number, _, total in parts if number > 0),
+        practice=sum(total for number, _, total in parts if number == 0),
         of=of,
     )
 

@@ -95,22 +95,22 @@ def _readings(rows: pd.DataFrame, blocks: tuple[str, ...], margin: float) -> Ite
 
 
 def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Reading:
-    found = confusion(rows)
+    counts = confusion(rows)
     years = rows["years"].dropna()
     return Reading(
         reader=reader,
         group=str(rows["group"].iloc[0]),
         years=float(years.iloc[0]) if len(years) else None,
         block=block,
-        confusion=found,
-        accuracy=proportion(found.right, found.n),
-        accuracy_all=proportion(found.right, len(rows)),
-        balanced_accuracy=balanced_accuracy(found),
-        fool_rate=proportion(found.sr, found.synthetic),
-        real_recall=proportion(found.rr, found.real),
-        chance=chance_test(found),
-        detection=detection(found),
-        equivalence=equivalence(found.right, found.n, margin),
+        confusion=counts,
+        accuracy=proportion(counts.right, counts.n),
+        accuracy_all=proportion(counts.right, len(rows)),
+        balanced_accuracy=balanced_accuracy(counts),
+        fool_rate=proportion(counts.sr, counts.synthetic),
+        real_recall=proportion(counts.rr, counts.real),
+        chance=chance_test(counts),
+        detection=detection(counts),
+        equivalence=equivalence(counts.right, counts.n, margin),
         roc=roc(rows),
         tumour=tumour_tables(rows),
         times=times(rows),
@@ -128,8 +128,8 @@ def _readers(
         for group in (ALL, *(there if len(groups) > 1 else ())):
             means.append(many_readers(rows, drawn, group, block, seed))
         for first, second in combinations(there, 2):
-            found = group_difference(drawn, first, second, block, seed)
-            differences += [found] if found else []
+            difference = group_difference(drawn, first, second, block, seed)
+            differences += [difference] if difference else []
     return means, differences
 
 
@@ -137,9 +137,9 @@ def _concordances(
     parts: list[tuple[str, pd.DataFrame]], seed: int, draws: int
 ) -> Iterator[Concordance]:
     for block, rows in parts:
-        found = concordance(rows, block, seed, draws)
-        if found:
-            yield found
+        agreement = concordance(rows, block, seed, draws)
+        if agreement:
+            yield agreement
 
 
 def _notes(rows: pd.DataFrame) -> Iterator[str]:

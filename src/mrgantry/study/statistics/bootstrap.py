@@ -28,16 +28,16 @@ def percentiles(value: float, draws: Float[np.ndarray, " b"], n: int, what: str)
         n: What it rests on.
         what: That was drawn, such as "images".
     """
-    known = draws[np.isfinite(draws)]
-    method = f"percentiles of {len(known)} bootstrap samples of {what}"
-    alike = bool(len(known)) and np.ptp(known) == 0  # few answers, all the same, prove nothing
-    if not np.isfinite(value) or not len(known) or alike:
+    finite = draws[np.isfinite(draws)]
+    method = f"percentiles of {len(finite)} bootstrap samples of {what}"
+    alike = bool(len(finite)) and np.ptp(finite) == 0  # few answers, all the same, prove nothing
+    if not np.isfinite(value) or not len(finite) or alike:
         return Estimate(
             value=float(value) if np.isfinite(value) else None,
             interval=Interval(low=None, high=None, n=n, method=method),
             note=ALIKE if alike else "",
         )
-    low, high = (float(end) for end in np.percentile(known, (2.5, 97.5)))
+    low, high = (float(end) for end in np.percentile(finite, (2.5, 97.5)))
     return Estimate(
         value=float(value),
         interval=Interval(low=min(low, value), high=max(high, value), n=n, method=method),

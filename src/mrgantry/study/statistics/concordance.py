@@ -40,7 +40,7 @@ def concordance(rows: pd.DataFrame, block: str, seed: int, draws: int) -> Concor
     complete = called[called.sum(1) == len(readers)]
     random = generator(seed, "concordance", block)
     times = random.multinomial(len(called), np.full(len(called), 1 / len(called)), draws)
-    whole = times[:, called.sum(1) == len(readers)]
+    complete_times = times[:, called.sum(1) == len(readers)]
     agree = float(observed(called, np.ones((1, len(called)), dtype=int))[0])
     return Concordance(
         block=block,
@@ -48,7 +48,7 @@ def concordance(rows: pd.DataFrame, block: str, seed: int, draws: int) -> Concor
         images=len(called),
         complete=len(complete),
         observed=_estimate(agree, observed(called, times), len(called)),
-        fleiss=_estimate(library_fleiss(complete), fleiss(complete, whole), len(complete)),
+        fleiss=_estimate(library_fleiss(complete), fleiss(complete, complete_times), len(complete)),
         alpha=_estimate(library_alpha(called), alpha(called, times), len(called)),
         missing=int(rows["case"].nunique() * len(readers) - len(decided)),
         note=HANDLED,
@@ -56,10 +56,10 @@ def concordance(rows: pd.DataFrame, block: str, seed: int, draws: int) -> Concor
 
 
 def _estimate(value: float, draws: Float[np.ndarray, " b"], images: int) -> Estimate:
-    found = percentiles(value, draws, images, "images")
-    if found.value is not None:
-        return found
-    return found.model_copy(update={"note": ONE_KIND if images else NO_IMAGES})
+    estimate = percentiles(value, draws, images, "images")
+    if estimate.value is not None:
+        return estimate
+    return estimate.model_copy(update={"note": ONE_KIND if images else NO_IMAGES})
 
 
 def library_fleiss(called: Counts) -> float:
@@ -70,7 +70,7 @@ def library_fleiss(called: Counts) -> float:
     """
     if not (called.sum(0) > 0).all():
         return float("nan")
-    ratings = np.stack([np.repeat((0, 1), two) for two in called])
+    ratings = np.stack([np.repeat((0, 1), counts) for counts in called])
     return float(fleiss_kappa(aggregate_raters(ratings, n_cat=2)[0], method="fleiss"))
 
 

@@ -4,12 +4,12 @@ from collections.abc import Sequence
 from itertools import combinations
 from math import sqrt
 
-import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep
 
+from mrgantry.common import statistics
 from mrgantry.study.statistics.measured import Estimate, Interval
 from mrgantry.study.statistics.proportions import Z
 from mrgantry.study.statistics.results import ALL, BlockDifference, ReaderDifference
@@ -23,17 +23,8 @@ POOLED = (
 
 
 def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Correct a family of p values by Holm's method; undefined ones do not count.
-
-    Written out because statsmodels collects garbage at each call, which takes longer than
-    all the rest of a small study.
-
-    Source: Holm 1979, Scandinavian Journal of Statistics 6:65.
-    """
-    known = np.array([p for p in ps if p is not None])
-    order = known.argsort()
-    stepped = np.maximum.accumulate(known[order] * np.arange(len(known), 0, -1))
-    corrected = iter(np.minimum(1.0, stepped)[order.argsort()].tolist())
+    """Correct a family of p values by Holm's method; undefined ones do not count."""
+    corrected = iter(statistics.holm([p for p in ps if p is not None]))
     return [None if p is None else next(corrected) for p in ps]
 
 
@@ -44,11 +35,11 @@ def block_differences(rows: pd.DataFrame) -> list[BlockDifference]:
         rows: As `counting.checked` gives them.
     """
     readers = list(dict.fromkeys(rows["reader"]))
-    found = []
+    differences = []
     for reader in [*readers, ALL] if len(readers) > 1 else readers:
         mine = rows if reader == ALL else rows[rows["reader"] == reader]
-        found += _blocks_of(reader, mine)
-    return found
+        differences += _blocks_of(reader, mine)
+    return differences
 
 
 def _blocks_of(reader: str, rows: pd.DataFrame) -> list[BlockDifference]:
@@ -128,14 +119,14 @@ def reader_differences(rows: pd.DataFrame) -> list[ReaderDifference]:
     Args:
         rows: As `counting.checked` gives them.
     """
-    found = []
+    differences = []
     for block in dict.fromkeys(rows["block"]):
         mine = rows[(rows["block"] == block) & rows["decided"]]
         table = mine.drop_duplicates(["case", "reader"]).pivot(
             index="case", columns="reader", values="right"
         )
-        found += _readers_of(block, table, list(dict.fromkeys(mine["reader"])))
-    return found
+        differences += _readers_of(block, table, list(dict.fromkeys(mine["reader"])))
+    return differences
 
 
 def _readers_of(block: str, table: pd.DataFrame, readers: list[str]) -> list[ReaderDifference]:
@@ -143,11 +134,9 @@ def _readers_of(block: str, table: pd.DataFrame, readers: list[str]) -> list[Rea
     for first, second in combinations(readers, 2):
         both = table[[first, second]].dropna().astype(bool)
         if len(both):
-            one, other = both[first], both[second]
+            a, b = both[first], both[second]
             pairs.append((first, second))
-            cells.append(
-                [int(x.sum()) for x in (one & other, one & ~other, ~one & other, ~one & ~other)]
-            )
+            cells.append([int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)])
     tests = [float(mcnemar([four[:2], four[2:]], exact=True).pvalue) for four in cells]
     return [
         ReaderDifference(

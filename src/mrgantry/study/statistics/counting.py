@@ -41,19 +41,19 @@ def checked(answers: pd.DataFrame) -> pd.DataFrame:
         raise DataError(
             f"The answers have no column {missing[0]!r}; needed are {', '.join(wanted)}."
         )
-    found = pd.DataFrame(index=pd.RangeIndex(len(answers)))
+    rows = pd.DataFrame(index=pd.RangeIndex(len(answers)))
     for name in TEXTS:
         column = answers[name].astype(object)
-        found[name] = column.where(column.notna(), EMPTY.get(name, "")).astype(str).to_numpy()
+        rows[name] = column.where(column.notna(), EMPTY.get(name, "")).astype(str).to_numpy()
     for name in NUMBERS:
-        found[name] = _numbers(answers[name], name)
+        rows[name] = _numbers(answers[name], name)
     late = answers["late"].astype(object)
-    found["late"] = late.where(late.notna(), False).astype(bool).to_numpy()
-    _check_values(found)
-    _check_names(found)
-    found["decided"] = found["answer"].isin(DECIDED)
-    found["right"] = found["answer"] == found["truth"]
-    return found
+    rows["late"] = late.where(late.notna(), False).astype(bool).to_numpy()
+    _check_values(rows)
+    _check_names(rows)
+    rows["decided"] = rows["answer"].isin(DECIDED)
+    rows["right"] = rows["answer"] == rows["truth"]
+    return rows
 
 
 def _numbers(column: pd.Series, name: str) -> np.ndarray:
@@ -70,7 +70,7 @@ def _check_values(rows: pd.DataFrame) -> None:
     for name, allowed in ALLOWED.items():
         wrong = rows.loc[~rows[name].isin(allowed), name]
         if len(wrong):
-            said = ", ".join(repr(one) for one in allowed)
+            said = ", ".join(repr(value) for value in allowed)
             raise DataError(
                 f"The column {name!r} of the answers holds {wrong.iloc[0]!r} in row "
                 f"{wrong.index[0] + 1}; it must be one of {said}."
@@ -156,12 +156,12 @@ def times(rows: pd.DataFrame) -> tuple[Times, ...]:
         rows: As `checked` gives them.
     """
     timed = rows[rows["response_s"].notna()]
-    found = dict(iter(timed.groupby(["truth", "answer"])["response_s"]))
+    groups = dict(iter(timed.groupby(["truth", "answer"])["response_s"]))
     return tuple(
-        _quartiles(truth, answer, found[truth, answer].to_numpy())
+        _quartiles(truth, answer, groups[truth, answer].to_numpy())
         for truth in TRUTHS
         for answer in ANSWERS
-        if (truth, answer) in found
+        if (truth, answer) in groups
     )
 
 

@@ -67,29 +67,29 @@ class Cells:
         with np.errstate(divide="ignore", invalid="ignore"):
             recall = times @ (real * right) / (times @ real)
             reject = times @ ((1 - real) * right) / (times @ (1 - real))
-            found: dict[Measure, Float[np.ndarray, " b"]] = {
+            values: dict[Measure, Float[np.ndarray, " b"]] = {
                 "accuracy": times @ right / times.sum(1),
                 "balanced_accuracy": (recall + reject) / 2,
                 "fool_rate": 1 - reject,
                 "real_recall": recall,
             }
             if self.scored:
-                found["auc"] = self._auc(times)
-        return found
+                values["auc"] = self._auc(times)
+        return values
 
     @cached_property
     def scored(self) -> bool:
         """Say whether there are confidences of both classes."""
-        known = np.isfinite(self.score)
-        return bool((known & self.real).any() and (known & ~self.real).any())
+        finite = np.isfinite(self.score)
+        return bool((finite & self.real).any() and (finite & ~self.real).any())
 
     def _auc(self, times: Float[np.ndarray, "b n"]) -> Float[np.ndarray, " b"]:
-        known = np.isfinite(self.score)
-        real, synthetic = known & self.real, known & ~self.real
+        finite = np.isfinite(self.score)
+        real, synthetic = finite & self.real, finite & ~self.real
         apart = self.score[real][:, None] - self.score[synthetic]
         wins = (apart > 0) + 0.5 * (apart == 0)
-        ours, theirs = times[:, real], times[:, synthetic]
-        return ((ours @ wins) * theirs).sum(1) / (ours.sum(1) * theirs.sum(1))
+        x, y = times[:, real], times[:, synthetic]
+        return ((x @ wins) * y).sum(1) / (x.sum(1) * y.sum(1))
 
 
 @dataclass(frozen=True, eq=False)
@@ -115,9 +115,9 @@ class Panel:
         values = self.values[measure][list(chosen)]
         drawn = self.drawn[measure][:, list(chosen)]
         times = random.multinomial(len(chosen), np.full(len(chosen), 1 / len(chosen)), len(drawn))
-        known = np.isfinite(drawn)
+        finite = np.isfinite(drawn)
         with np.errstate(divide="ignore", invalid="ignore"):
-            means = (times * np.where(known, drawn, 0.0)).sum(1) / (times * known).sum(1)
+            means = (times * np.where(finite, drawn, 0.0)).sum(1) / (times * finite).sum(1)
         there = values[np.isfinite(values)]
         return (float(there.mean()) if len(there) else float("nan")), means
 
@@ -139,10 +139,10 @@ def panel(rows: pd.DataFrame, seed: int, block: str, draws: int) -> Panel:
     random = generator(seed, "images", block)
     each = _samples(cells, design, draws, random)
     values, drawn = {}, {}
-    whole = [cell.measures(np.ones((1, len(cell.case)))) for cell in cells]
-    parts = [one.measures(times) for one, times in zip(cells, each, strict=True)]
+    observed = [cell.measures(np.ones((1, len(cell.case)))) for cell in cells]
+    parts = [cell.measures(times) for cell, times in zip(cells, each, strict=True)]
     for name in MEASURES:
-        values[name] = np.array([part.get(name, np.full(1, np.nan))[0] for part in whole])
+        values[name] = np.array([part.get(name, np.full(1, np.nan))[0] for part in observed])
         drawn[name] = np.stack([part.get(name, np.full(draws, np.nan)) for part in parts], 1)
     return Panel(cells=cells, design=design, values=values, drawn=drawn)
 
@@ -150,20 +150,20 @@ def panel(rows: pd.DataFrame, seed: int, block: str, draws: int) -> Panel:
 def _cells(rows: pd.DataFrame) -> tuple[Cells, ...]:
     case = pd.Series(pd.factorize(rows["case"])[0], index=rows.index)
     score = pd.Series(signed_confidence(rows), index=rows.index)
-    found = []
+    cells = []
     for reader, mine in rows.groupby("reader", sort=False):
-        told = mine[mine["decided"]]
-        found.append(
+        decided = mine[mine["decided"]]
+        cells.append(
             Cells(
                 reader=str(reader),
                 group=str(mine["group"].iloc[0]),
-                case=case[told.index].to_numpy(),
-                real=(told["truth"] == "real").to_numpy(),
-                right=told["right"].to_numpy(),
-                score=score[told.index].to_numpy(),
+                case=case[decided.index].to_numpy(),
+                real=(decided["truth"] == "real").to_numpy(),
+                right=decided["right"].to_numpy(),
+                score=score[decided.index].to_numpy(),
             )
         )
-    return tuple(found)
+    return tuple(cells)
 
 
 def _design(cells: Sequence[Cells]) -> Design:
@@ -189,13 +189,13 @@ def _times(
     """Draw as many real and as many synthetic images as readers answered, with replacement."""
     cases = np.concatenate([cell.case for cell in cells])
     real = np.concatenate([cell.real for cell in cells])
-    found = np.zeros((draws, int(cases.max(initial=-1)) + 1))
+    drawn = np.zeros((draws, int(cases.max(initial=-1)) + 1))
     for kind in (real, ~real):
         places = np.unique(cases[kind])
         if len(places):
             share = np.full(len(places), 1 / len(places))
-            found[:, places] = random.multinomial(len(places), share, draws)
-    return found
+            drawn[:, places] = random.multinomial(len(places), share, draws)
+    return drawn
 
 
 def many_readers(
@@ -210,7 +210,7 @@ def many_readers(
         block: Name; "" for all blocks.
         seed: Of the samples of readers.
     """
-    chosen = [i for i, one in enumerate(drawn.cells) if group in ("", one.group)]
+    chosen = [i for i, cell in enumerate(drawn.cells) if group in ("", cell.group)]
     readers = tuple(drawn.cells[i].reader for i in chosen)
     design: Design = "one reader" if len(chosen) == 1 else drawn.design
     n = sum(len(drawn.cells[i].case) for i in chosen)
@@ -250,30 +250,31 @@ def group_difference(
         block: Name; "" for all blocks.
         seed: Of the samples of readers.
     """
-    ours, theirs = (
-        [i for i, one in enumerate(drawn.cells) if one.group == group] for group in (first, second)
+    of_first, of_second = (
+        [i for i, cell in enumerate(drawn.cells) if cell.group == group]
+        for group in (first, second)
     )
-    if not ours or not theirs:
+    if not of_first or not of_second:
         return None
-    n = sum(len(drawn.cells[i].case) for i in (*ours, *theirs))
+    n = sum(len(drawn.cells[i].case) for i in (*of_first, *of_second))
 
     def apart(measure: Measure) -> Estimate:
         random = generator(seed, "groups", block, first, second)
-        value, draws = drawn.mean(measure, ours, random)
-        other, others = drawn.mean(measure, theirs, random)
-        if np.ptp(draws) == 0 or np.ptp(others) == 0:  # the interval would be that of one group
-            draws, others = np.zeros_like(draws), np.zeros_like(others)
-        return percentiles(value - other, draws - others, n, DRAWN[drawn.design])
+        value, draws = drawn.mean(measure, of_first, random)
+        other, other_draws = drawn.mean(measure, of_second, random)
+        if 0 in (np.ptp(draws), np.ptp(other_draws)):  # the interval would be that of one group
+            draws, other_draws = np.zeros_like(draws), np.zeros_like(other_draws)
+        return percentiles(value - other, draws - other_draws, n, DRAWN[drawn.design])
 
     return GroupDifference(
         block=block,
         first=first,
         second=second,
-        first_readers=len(ours),
-        second_readers=len(theirs),
+        first_readers=len(of_first),
+        second_readers=len(of_second),
         accuracy=apart("accuracy"),
         balanced_accuracy=apart("balanced_accuracy"),
-        notes=remarks({first: len(ours), second: len(theirs)}),
+        notes=remarks({first: len(of_first), second: len(of_second)}),
     )
 
 
@@ -283,14 +284,14 @@ def remarks(sizes: dict[str, int]) -> tuple[str, ...]:
     Args:
         sizes: Readers of each group; "" is all.
     """
-    found = []
+    sentences = []
     for group, readers in sizes.items():
         where = f"{group}: " if group else ""
         if readers == 1:
-            found.append(where + ALONE)
+            sentences.append(where + ALONE)
         elif readers < FEW:
-            found.append(
+            sentences.append(
                 f"{where}{readers} readers are few: an interval that is meant for other readers "
                 "is then rough, and can be too narrow."
             )
-    return tuple(found)
+    return tuple(sentences)

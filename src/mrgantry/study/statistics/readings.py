@@ -79,11 +79,11 @@ def read_answers(study: Study, store: Store, key: pd.DataFrame) -> pd.DataFrame:
             f"{study.folder} is a teaching study: its readers were told the truth as they read, so "
             "their answers cannot be scored as a blinded study."
         )
-    found = _answered(store)
-    lost = set(found["case"]) - set(key["case"])
+    answered = _answered(store)
+    lost = set(answered["case"]) - set(key["case"])
     if lost:
         raise DataError(f"The key does not know the case {min(lost)}, so it is not this study's.")
-    table = found.merge(key.drop(columns=["block"]), on="case", how="left")
+    table = answered.merge(key.drop(columns=["block"]), on="case", how="left")
     about = {reader.name: reader for reader in study.about.readers}
     names = [block.name for block in study.about.blocks]
     table["group"] = [about[name].group for name in table["reader"]]

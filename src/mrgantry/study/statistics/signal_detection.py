@@ -75,8 +75,8 @@ def roc(rows: pd.DataFrame) -> Roc | None:
         rows: As `counting.checked` gives them.
     """
     scores = signed_confidence(rows)
-    known = np.isfinite(scores)
-    real, scores = (rows["truth"] == "real").to_numpy()[known], scores[known]
+    finite = np.isfinite(scores)
+    real, scores = (rows["truth"] == "real").to_numpy()[finite], scores[finite]
     if not 0 < real.sum() < len(real):
         return None
     area = float(roc_auc_score(real, scores))
