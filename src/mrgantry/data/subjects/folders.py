@@ -1,12 +1,11 @@
 """Any tree of folders: names tell sequences, and the tree whose they are."""
 
-import re
 from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mrgantry.data.names import VISIT, grade_of, person_told_by, rest_of, split_visit
+from mrgantry.data.names import grade_of, person_told_by, rest_of, split_visit
 from mrgantry.data.subjects.named import (
     NamedScan,
     first_of_each,
@@ -16,7 +15,7 @@ from mrgantry.data.subjects.named import (
     walk,
 )
 from mrgantry.data.subjects.patients import by_patient
-from mrgantry.data.subjects.people import Owner, Tree
+from mrgantry.data.subjects.people import NUMBER, Owner, Tree, tells_visit, without_number
 from mrgantry.data.subjects.subject import Subject, Wanted
 
 NAME_TABLES = {"name_mapping.csv", "cohort.csv"}
@@ -69,26 +68,45 @@ def _visits(places: dict[Path, list[NamedScan]], tree: Tree, wanted: Wanted) -> 
     names = {name for people in groups.values() for name in people} - {""}
     visits: dict[tuple[Path, str, str], Visit] = {}
     for place, people in groups.items():
-        rests = {rest_of(scan.label) for scan in people.get("", []) if is_sequence(scan.role)}
+        rests = {NUMBER.sub("", rest_of(scan.label)) for scan in people.get("", [])}
         # Somebody who is named in another folder, too, is so here.
-        known = rests.pop() if len(rests) == 1 and rests <= names else ""
-        for name, scans in ({known: people[""]} if known else people).items():
+        known = len(rests) == 1 and rests <= names
+        if known:
+            people[rests.pop()] = people.pop("")
+        of_people = known or tree.holds_people(place, people)
+        for name, scans in people.items():
             whole = name or place.resolve().name
             if wanted.person:
                 path = scans[0].path.relative_to(tree.root)
                 owner = Owner(*person_told_by(wanted.person, path, whole), place)
-            elif name and not known and not tree.holds_people(place, people):
-                owner = tree.owner(place)
-                assumed = f"{name} is taken for a visit of {owner.person}"
-                owner = replace(owner, visit=name, assumed="" if _is_visit(name) else assumed)
-            elif name:
+            elif name and of_people:
                 person, visit = split_visit(name)
                 owner = Owner(person, visit or tree.visit_above(place), place)
             else:
-                owner = tree.owner(place)
+                owner = _owner_of_all(tree, place, name, scans)
             key = (owner.home, owner.person, owner.visit)
             visits.setdefault(key, Visit(owner, whole, place)).scans.extend(scans)
     return list(visits.values())
+
+
+def _owner_of_all(tree: Tree, place: Path, name: str, scans: list[NamedScan]) -> Owner:
+    """Say whose scans lie in a folder of one person, and what was taken for granted.
+
+    Args:
+        tree: The folders.
+        place: The folder.
+        name: What tells the visit in the names of these scans, "" if nothing does.
+        scans: Some or all of its scans.
+    """
+    owner = tree.owner(place)
+    if name:
+        assumed = "" if tells_visit(name) else f"{name} is taken for a visit of {owner.person}"
+        return replace(owner, visit=name, assumed=assumed)
+    roles = [scan.role for scan in scans if is_sequence(scan.role)]
+    if len({rest_of(scan.label) for scan in scans}) > 1 and len(set(roles)) < len(roles):
+        assumed = f"all scans in {place.name} are taken for those of {owner.person}"
+        return owner if tree.names_person(place) else replace(owner, assumed=assumed)
+    return owner
 
 
 def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[NamedScan]]:
@@ -100,12 +118,12 @@ def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[N
     """
     # Maps may lie in a folder of their own.
     scans = [scan for scan in files if is_sequence(scan.role)] or files
-    if place != tree.root and all(
-        _begins(place.name.lower(), scan.label.name.lower()) for scan in scans
-    ):
-        return {"": files}  # patient01/patient01_t1_5.nii.gz: one person, scanned twice
-    once = len({scan.role for scan in scans}) == len(scans)
     rests = {rest_of(scan.label) for scan in scans}
+    if place != tree.root and all(_begins(place.name.lower(), rest.lower()) for rest in rests):
+        # patient01/patient01_t1_5.nii.gz: one person, scanned twice, maybe in several visits
+        visits = {rest: without_number(rest[len(place.name) :].strip("-_. ")) for rest in rests}
+        return _grouped(files, visits) if all(map(tells_visit, visits.values())) else {"": files}
+    once = len({scan.role for scan in scans}) == len(scans)
     if len(rests) == 1 and place == tree.root and not once:
         return _by_patient_id(scans, files)
     numbered = all(rest.isdigit() for rest in rests) and len(rests) == len(scans)  # of series
@@ -113,38 +131,35 @@ def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[N
     if not by_names and (len(rests) < 2 or (place != tree.root and (once or numbered))):
         return {"": files}
     of_people = tree.holds_people(place, rests)
-    of_visits = not of_people and all(map(_is_visit, rests))
+    of_visits = not of_people and all(map(tells_visit, rests))
     roles = {rest: {scan.role for scan in scans if rest_of(scan.label) == rest} for rest in rests}
     if not (of_people or of_visits or min(map(len, roles.values())) > 1):
         return {"": files}
     if of_visits:
-        cut = {rest: _without_number(rest) for rest in rests}
+        cut = {rest: without_number(rest) for rest in rests}
     else:
         cut = _without_series_numbers(scans)
-    people: dict[str, list[NamedScan]] = defaultdict(list)
+    return _grouped(files, cut)
+
+
+def _grouped(files: list[NamedScan], names: dict[str, str]) -> dict[str, list[NamedScan]]:
+    """Group scans, and the maps that belong to them, by what their names say.
+
+    Args:
+        files: All files of a folder.
+        names: What is said instead of what a name says.
+    """
+    groups: dict[str, list[NamedScan]] = defaultdict(list)
     spelling: dict[str, str] = {}
-    for file in [*scans, *(other for other in files if other not in scans)]:
+    for file in sorted(files, key=lambda file: not is_sequence(file.role)):
         rest = rest_of(file.label)
-        rest = cut.get(rest, rest)
+        rest = names.get(rest, rest)
         if not is_sequence(file.role) and rest.lower() not in spelling:
             # A map may say more than its scan does: pat0_lesion beside pat0_t1.
             begun = [known for known in spelling if known and _begins(known, rest.lower())]
             rest = spelling[max(begun, key=len)] if begun else rest
-        people[spelling.setdefault(rest.lower(), rest)].append(file)
-    return people
-
-
-def _is_visit(name: str) -> bool:
-    """Say whether a file's name tells a visit alone, with or without a series' number."""
-    if name.lower().startswith(("scan", "mr", "study")):  # as a file's name it tells nothing
-        return False
-    return VISIT.fullmatch(_without_number(name)) is not None
-
-
-def _without_number(name: str) -> str:
-    """Take the number of a series from the end of a name that tells a visit."""
-    shorter = re.sub(r"[-_ ]\d{1,4}$", "", name)
-    return shorter if VISIT.fullmatch(shorter) else name
+        groups[spelling.setdefault(rest.lower(), rest)].append(file)
+    return groups
 
 
 def _by_patient_id(scans: list[NamedScan], files: list[NamedScan]) -> dict[str, list[NamedScan]]:

@@ -34,6 +34,7 @@ PERSON = re.compile(
     r"|p|s|id)[-_ ]?\d+|\d{3}_s_\d{4}|tcga-\w\w-\w{4}|brats\w*[-_].*\d+",
     re.IGNORECASE,
 )
+NUMBER = re.compile(r"(?<=.)[-_ ]\d{1,4}$")  # of a series, at the end of a name
 
 
 @dataclass(frozen=True)
@@ -90,13 +91,13 @@ class Tree:
     def holds_people(self, place: Path, names: Iterable[str]) -> bool:
         """Say whether the names of files in a folder tell people, rather than scans of one."""
         folders = self._telling(place)
-        of_sequence = sequence_of(place) and not PERSON.fullmatch(rest_of(place))
+        of_sequence = sequence_of(place) and not _has_digit(rest_of(place))
         if place == self.root or not self._tells(place) or of_sequence:
             return True
         visits = [VISIT.fullmatch(folder.name) is not None for folder in folders]
         if any(visits):  # below a person's folder, or with all people in it
             return visits[0]
-        if all(VISIT.fullmatch(name) for name in names):
+        if all(map(tells_visit, names)):
             return False
         return self._is_group(place, sorted(names))
 
@@ -104,6 +105,11 @@ class Tree:
         """Say whether a folder is surely of several people: a group, or a visit of all."""
         name = self._telling(place)[0].name
         return place != self.root and bool(_is_group_name(name) or VISIT.fullmatch(name))
+
+    def names_person(self, place: Path) -> bool:
+        """Say whether a folder, or one above it, is surely called after a person."""
+        names = [folder.name for folder in self._telling(place)]
+        return any(PERSON.fullmatch(name) or split_visit(name)[1] for name in names)
 
     def visit_above(self, place: Path) -> str:
         """Give the visit that a folder of several people is of, "" if it is of none."""
@@ -153,7 +159,8 @@ class Tree:
             return sum(other.isdigit() for other in names) > MOST_VISITS
         if PERSON.fullmatch(name):
             return False
-        if PERSON.fullmatch(asked) or split_visit(asked)[1] or len(names) > MOST_VISITS:
+        of_person = PERSON.fullmatch(NUMBER.sub("", asked)) or split_visit(asked)[1]
+        if of_person or len(names) > MOST_VISITS:
             return True
         siblings = [folder.parent / other for other in self.below[folder.parent] - {name}]
         if _has_digit(rest_of(folder)):
@@ -168,6 +175,19 @@ class Tree:
         above = folder.parent
         both = folder.name.isdigit() and above != self.root and self._tells(above)
         return f"{above.name}-{folder.name}" if both else folder.name
+
+
+def tells_visit(name: str) -> bool:
+    """Say whether a file's name tells a visit alone, with or without a series' number."""
+    if name.lower().startswith(("scan", "mr", "study")):  # as a file's name it tells nothing
+        return False
+    return VISIT.fullmatch(without_number(name)) is not None
+
+
+def without_number(name: str) -> str:
+    """Take the number of a series from the end of a name that tells a visit."""
+    shorter = NUMBER.sub("", name)
+    return shorter if VISIT.fullmatch(shorter) else name
 
 
 def _is_group_name(name: str) -> bool:
