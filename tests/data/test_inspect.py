@@ -4,8 +4,9 @@ import numpy as np
 from PIL import Image
 
 from conftest import brain_phantom, tumour_phantom, write_nifti
-from mrgantry.data import inspect
+from mrgantry.data import find_subjects, inspect
 from mrgantry.data.sheet import TILE
+from mrgantry.data.subjects import joining_pattern
 
 
 def test_it_says_what_is_there_and_what_is_wrong(tmp_path):
@@ -55,3 +56,18 @@ def test_a_folder_of_many_shows_some_spread_over_all(tmp_path):
     shown = [visit.subject.id for visit in found.visits if visit.tiles]
     assert len(found.visits) == 30 and len(shown) == 24
     assert shown[0] == "p00" and shown[-1] == "p29"
+
+
+def test_copies_under_two_names_are_told_with_the_pattern_that_joins_them(tmp_path):
+    for number in range(4):
+        write_nifti(tmp_path / f"scans/pat{number}_a/t1.nii.gz", brain_phantom(number))
+    changed = 0.8 * brain_phantom(2) + np.random.default_rng(0).normal(0, 0.5, (24, 28, 20))
+    copy = np.where(brain_phantom(2) > 0, changed, 0).astype(np.float32)
+    write_nifti(tmp_path / "scans/pat2_b/t1.nii.gz", copy)
+    found = inspect(tmp_path / "scans", tmp_path / "out", workers=1)
+    (pair,) = found.copies
+    assert (pair.first, pair.second) == ("pat2_a", "pat2_b") and pair.alike > 0.9
+    subjects = [visit.subject for visit in found.visits]
+    pattern = joining_pattern("pat2_a", "pat2_b", subjects, tmp_path / "scans")
+    assert pattern == "(pat[0-9]+)"
+    assert len({s.id for s in find_subjects(tmp_path / "scans", person=pattern)}) == 4

@@ -19,7 +19,7 @@ from mrgantry.cli.options import (
 from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
 
 if TYPE_CHECKING:
-    from mrgantry.data.inspection import Seen
+    from mrgantry.data.inspection import Inspection, Seen
 
 
 def simulate(
@@ -121,6 +121,7 @@ def inspect(
     problems = [f"{v.subject.name} {problem}" for v in inspection.visits for problem in v.problems]
     say_some("Assumed", remarks, inspection.table)
     say_some("Wrong", problems, inspection.table)
+    say_copies(inspection, scans)
     if inspection.unused:
         few = ", ".join(str(path.relative_to(scans)) for path in inspection.unused[:3])
         say(f"Not used, {len(inspection.unused)} (names that tell nothing, second copies): {few}.")
@@ -263,6 +264,22 @@ def prepare(
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
     say_next("train", slices, "run", *recipe_for(data.about.size))
+
+
+def say_copies(inspection: "Inspection", scans: Path) -> None:
+    """Warn of scans of different people that look like one, and say what would join them."""
+    from mrgantry.data.subjects import joining_pattern
+
+    people = {visit.subject.name: visit.subject.id for visit in inspection.visits}
+    subjects = [visit.subject for visit in inspection.visits]
+    warnings = []
+    for copy in inspection.copies:
+        pair = people[copy.first], people[copy.second]
+        pattern = joining_pattern(*pair, subjects, scans)
+        option = f", by --person '{pattern}'" if pattern else ""
+        warnings.append(f"{copy.first} and {copy.second} ({copy.alike:.2f} alike){option}")
+    what = "Look like one scan under two names; leave one out or make them one person"
+    say_some(what, warnings, inspection.sheet)
 
 
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:

@@ -15,6 +15,7 @@ from mrgantry.common.progress import progress
 from mrgantry.common.tables import write_table
 from mrgantry.common.workers import each
 from mrgantry.data import cut
+from mrgantry.data.near_copies import NearCopy, SmallBrain, near_copies, small_cube
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.scan import doubt_mask
 from mrgantry.data.sheet import TILE, Tile, write_sheet
@@ -54,11 +55,13 @@ class Visit:
         subject: The visit.
         rows: One a file.
         tiles: Pictures for the sheet; empty if it is not on the sheet.
+        small: Its brain by the first sequence that can be read, to find copies by.
     """
 
     subject: Subject
     rows: list[Seen] = field(default_factory=list)
     tiles: list[Tile] = field(default_factory=list)
+    small: SmallBrain | None = None
 
     @property
     def remarks(self) -> list[str]:
@@ -79,12 +82,14 @@ class Inspection:
     Attributes:
         visits: All visits, in the order of their names.
         unused: Scans that are not used: their names tell nothing, or they are second copies.
+        copies: Scans of different people that look like one.
         sheet: The contact sheet.
         table: The table of all files.
     """
 
     visits: list[Visit]
     unused: list[Path]
+    copies: list[NearCopy]
     sheet: Path
     table: Path
 
@@ -136,7 +141,8 @@ def inspect(
     write_table(out / "scans.csv", map(vars, rows))
     blocks = [(_title(visit), visit.tiles, visit.problems) for visit in ordered if visit.tiles]
     write_sheet(out / "sheet.png", blocks)
-    return Inspection(ordered, unused, out / "sheet.png", out / "scans.csv")
+    copies = near_copies([visit.small for visit in ordered if visit.small is not None])
+    return Inspection(ordered, unused, copies, out / "sheet.png", out / "scans.csv")
 
 
 def look_at(subject: Subject, root: Path, shown: set[str]) -> Visit:
@@ -157,6 +163,9 @@ def look_at(subject: Subject, root: Path, shown: set[str]) -> Visit:
             try:
                 brain = _brain(row, volume, labels["mask"])
                 tumour = _tumour(row, volume, labels["tumour"])
+                visit.small = visit.small or SmallBrain(
+                    subject.name, subject.id, sequence, small_cube(volume, brain)
+                )
                 if subject.name in shown:
                     planes = PLANES if sequence == next(iter(subject.scans)) else PLANES[:1]
                     tiles = [_tile(volume, brain, tumour, p, sequence) for p in planes]

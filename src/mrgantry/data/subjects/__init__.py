@@ -6,7 +6,8 @@ names tell sequences, and where people and visits stand is found out from the wh
 What was assumed stands in each visit's remarks.
 """
 
+from mrgantry.data.subjects.alike import joining_pattern
 from mrgantry.data.subjects.find import all_scans, find_subjects
 from mrgantry.data.subjects.subject import Subject
 
-__all__ = ["Subject", "all_scans", "find_subjects"]
+__all__ = ["Subject", "all_scans", "find_subjects", "joining_pattern"]

@@ -4,6 +4,7 @@ import re
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from mrgantry.data.subjects.people import GROUP, MOST_VISITS
 from mrgantry.data.subjects.subject import Subject
@@ -52,6 +53,28 @@ def alike_names(ids: Iterable[str]) -> list[list[str]]:
         if 1 < len(names) <= (MOST_VISITS if re.search(r"\d", beginning) else FEW)
         and not GROUP.fullmatch(beginning)
     ]
+
+
+def joining_pattern(first: str, second: str, subjects: Sequence[Subject], root: Path) -> str:
+    """Give the pattern for `--person` that makes two names one person, "" if none is known.
+
+    Args:
+        first: A person.
+        second: Another.
+        subjects: All visits; the pattern must find somebody in each, and leave them several.
+        root: The folder that was searched.
+    """
+    paths = {
+        subject.id: next(iter(subject.scans.values())).relative_to(root).as_posix()
+        for subject in subjects
+    }
+    for pattern in {person_pattern(first), person_pattern(second)}:
+        found = {name: re.search(pattern, path) for name, path in paths.items()}
+        people = {name: match[1] for name, match in found.items() if match}
+        joined = people.get(first) == people.get(second)
+        if len(people) == len(paths) and joined and len(set(people.values())) > len(paths) / 2:
+            return pattern
+    return ""
 
 
 def person_pattern(name: str) -> str:

@@ -25,7 +25,8 @@ CONTAINERS = re.compile(
 GROUP = re.compile(
     r"(site|center|centre|hospital|scanner|group|cohort|batch|disc|part)s?[-_ ]?\w{0,3}"
     r"|controls?|patients|subjects|people|healthy|cases|volunteers|data(set)?s?|database"
-    r"|ad|mci|[el]mci|cn|nc|hc|ctl|ms|.*(training|validation|testing).*|train|test|val",
+    r"|ad|mci|[el]mci|cn|nc|hc|ctl|ms|train|test|val"
+    r"|.*(training|validation|testing)[-_ ]?(data|set)?(-?v\d)?",
     re.IGNORECASE,
 )
 # Names that are surely a person's.
