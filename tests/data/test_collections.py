@@ -327,3 +327,9 @@ def test_nnunet_keeps_a_file_a_sequence(tmp_path):
     touch(tmp_path, *(f"imagesTr/case_7_000{k}.nii.gz" for k in (0, 1)), "labelsTr/case_7.nii.gz")
     (subject,) = find_subjects(tmp_path)
     assert subject.scans["flair"].name == "case_7_0001.nii.gz" and subject.tumour is None
+
+
+def test_a_folder_that_ends_in_its_sequence_names_a_person(tmp_path):
+    write_dicom(phantom(), tmp_path / "anna-t1-dicom")
+    write_dicom(phantom(), tmp_path / "bert-t1-dicom")
+    assert set(visits(tmp_path)) == {("anna", ""), ("bert", "")}

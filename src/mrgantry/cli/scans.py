@@ -121,7 +121,7 @@ def inspect(
     problems = [f"{v.subject.name} {problem}" for v in inspection.visits for problem in v.problems]
     say_some("Assumed", remarks, inspection.table)
     say_some("Wrong", problems, inspection.table)
-    say_copies(inspection, scans)
+    joining = say_copies(inspection, scans)
     if inspection.unused:
         few = ", ".join(str(path.relative_to(scans)) for path in inspection.unused[:3])
         say(f"Not used, {len(inspection.unused)} (names that tell nothing, second copies): {few}.")
@@ -130,7 +130,7 @@ def inspect(
     counts = ", ".join(f"{name} of {count}" for name, count in inspection.counts.items())
     visits = f"{people} people, {len(inspection.visits)} visits" if people > 1 else "One person"
     say(f"{visits}: {counts}. Look at {inspection.sheet}.")
-    given = [("--tumour-labels", tumour_labels), ("--person", person)]
+    given = [("--tumour-labels", tumour_labels), ("--person", person or joining)]
     given += [("--series", pattern) for pattern in series or ()]
     options = [part for option in given if option[1] for part in option]
     say_next("prepare", scans, "slices", "--sequence", next(iter(inspection.counts)), *options)
@@ -266,20 +266,24 @@ def prepare(
     say_next("train", slices, "run", *recipe_for(data.about.size))
 
 
-def say_copies(inspection: "Inspection", scans: Path) -> None:
-    """Warn of scans of different people that look like one, and say what would join them."""
+def say_copies(inspection: "Inspection", scans: Path) -> str:
+    """Warn of scans of different people that look like one.
+
+    Returns:
+        The pattern for `--person` that joins all of them, "" if there is none.
+    """
     from mrgantry.data.subjects import joining_pattern
 
     people = {visit.subject.name: visit.subject.id for visit in inspection.visits}
     subjects = [visit.subject for visit in inspection.visits]
-    warnings = []
+    warnings, patterns = [], set()
     for copy in inspection.copies:
-        pair = people[copy.first], people[copy.second]
-        pattern = joining_pattern(*pair, subjects, scans)
-        option = f", by --person '{pattern}'" if pattern else ""
-        warnings.append(f"{copy.first} and {copy.second} ({copy.alike:.2f} alike){option}")
-    what = "Look like one scan under two names; leave one out or make them one person"
-    say_some(what, warnings, inspection.sheet)
+        pattern = joining_pattern(people[copy.first], people[copy.second], subjects, scans)
+        patterns.add(pattern)
+        remedy = f"join them by --person '{pattern}'" if pattern else "leave out one, or join them"
+        warnings.append(f"{copy.first} and {copy.second} ({copy.alike:.2f} alike); {remedy}")
+    say_some("Look like one scan of two people", warnings, inspection.sheet)
+    return patterns.pop() if len(patterns) == 1 else ""
 
 
 def _common(rows: "Sequence[Seen]", names: Sequence[str]) -> list[str]:

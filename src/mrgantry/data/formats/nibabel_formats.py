@@ -149,7 +149,10 @@ def _check_header(raw: Any) -> None:
         raise DataError("its header is damaged (the scale of its voxels is infinite)")
 
 
-SIDELESS = "its header does not tell left from right (both form codes are 0); they may be exchanged"
+SIDELESS = (
+    "its header does not tell left from right (both form codes are 0); they may be exchanged. If "
+    "they are not, give prepare --vouch-sides"
+)
 
 
 def _of_nibabel(image: Any) -> Stored:
