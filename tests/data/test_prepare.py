@@ -368,3 +368,32 @@ def test_a_header_that_tells_no_side_is_said(cohort, tmp_path):
         if visit.subject.id == "BraTS20_Training_001"
     )
     assert "does not tell left from right" in visit.remarks[0]
+    vouched = PLAN.model_copy(update={"vouch_sides": True})
+    assert not prepare(cohort, tmp_path / "vouched", vouched, workers=1).about.notes.assumed
+
+
+def test_a_window_scales_all_scans_alike(cohort, tmp_path):
+    narrow, wide = (
+        prepare(cohort, tmp_path / f"{high}", PLAN.model_copy(update={"window": (0, high)}))
+        for high in (200, 400)
+    )
+    bright = narrow.images.astype(float) + 1, wide.images.astype(float) + 1
+    np.testing.assert_allclose(bright[0], 2 * bright[1], atol=0.01)
+    assert 1.1 < bright[0].max() < 1.9
+    with pytest.raises(RecipeError, match="window 5:1 must rise"):
+        SlicePlan.of({"window": (5, 1)}, "plan")
+    with pytest.raises(RecipeError, match="give one"):
+        SlicePlan.of({"window": (0, 1), "percentiles": (1, 99)}, "plan")
+
+
+def test_a_mask_that_is_too_small_for_a_brain_is_doubted(cohort, tmp_path):
+    for path in cohort.glob("*_001/*_t1.nii.gz"):
+        lesion = np.zeros((24, 28, 20), np.float32)
+        lesion[10:13, 10:13, 8:11] = 1
+        write_nifti(path.with_name(path.name.replace("_t1", "_brainmask")), lesion, "LPS")
+    made = prepare(cohort, tmp_path / "out", PLAN, workers=1)
+    (said,) = made.about.notes.assumed
+    assert "its mask holds 0.0 cm3" in said and "was not taken for one of the brain" in said
+    assert made.about.notes.brain == {"foreground": 10}
+    seen = inspect(cohort, tmp_path / "seen", sequences=["t1"])
+    assert any("its mask holds" in remark for visit in seen.visits for remark in visit.remarks)

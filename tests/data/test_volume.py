@@ -8,6 +8,7 @@ import pytest
 from conftest import brain_phantom, write_nifti
 from mrgantry.common.errors import DataError
 from mrgantry.data import read_volume
+from scans import phantom
 
 ORIENTATIONS = [
     "".join(axes)
@@ -99,3 +100,44 @@ def test_a_simulated_scan_says_so(tmp_path):
     image.header["descrip"] = b"simulated by mrgantry"
     nib.save(image, tmp_path / "scan.nii.gz")
     assert read_volume(tmp_path / "scan.nii.gz").simulated
+
+
+def with_forms(path, sform, pixdim=(1, 1, 1)):
+    header = nib.Nifti1Header()
+    header.set_data_dtype(np.int16)
+    header.set_data_shape(phantom().voxels.shape)
+    header.set_zooms(pixdim)
+    header.set_sform(sform, code=1)
+    image = nib.Nifti1Image(phantom().voxels, None, header)
+    nib.save(image, path)
+    return path
+
+
+def test_a_sheared_sform_is_refused(tmp_path):
+    sheared = np.eye(4)
+    sheared[0, 1] = 0.1
+    with pytest.raises(DataError, match=r"right angles \(its sform shears it"):
+        read_volume(with_forms(tmp_path / "a.nii.gz", sheared))
+    turned = np.eye(4)
+    turned[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    assert not read_volume(with_forms(tmp_path / "b.nii.gz", turned)).assumed
+
+
+def test_an_sform_that_contradicts_pixdim_is_questioned(tmp_path):
+    volume = read_volume(with_forms(tmp_path / "a.nii.gz", np.diag([1.0, 1, 2, 1])))
+    assert volume.assumed == (
+        "its voxels measure 1 x 1 x 2 mm by its sform, and 1 x 1 x 1 mm by its pixdim"
+    )
+
+
+def test_one_volume_of_a_file_of_several(tmp_path):
+    truth = phantom("RAS")
+    several = np.stack([truth.voxels, truth.voxels[::-1]], axis=-1)
+    nib.save(nib.Nifti1Image(several, truth.affine), tmp_path / "case.nii.gz")
+    for number, voxels in enumerate((truth.voxels, truth.voxels[::-1])):
+        read = read_volume(tmp_path / f"case.nii.gz#{number}")
+        np.testing.assert_array_equal(read.voxels, voxels)
+    with pytest.raises(DataError, match="and no volume 2"):
+        read_volume(tmp_path / "case.nii.gz#2")
+    with pytest.raises(DataError, match="a scan has three axes"):
+        read_volume(tmp_path / "case.nii.gz")

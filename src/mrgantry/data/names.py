@@ -78,7 +78,7 @@ NAMES_WITH_VISIT = [
         r"(?P<person>ucsf-pdgm-\d+)_(?P<visit>fu\w+)",
         r"(?P<person>sim-[\d-]+)_(?P<visit>\w+)",
         rf"(?P<visit>{DATE})[-_ ](?P<person>.+)",
-        rf"(?P<person>.+?)[-_ ](?P<visit>(?!t[12]$){VISIT.pattern})",
+        rf"(?P<person>.+?)[-_ ](?P<visit>(?!t[12]$)(?:{VISIT.pattern}))",
     )
 ]
 # As dcm2niix names files unless told otherwise: folder, protocol, time and number of the series.
