@@ -51,7 +51,7 @@ def _largest_filled(mask: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, "x y z"
     Done inside the mask's box, with a rim of background: holes are the background
     that does not touch the rim. This is many times faster than filling by growth.
     """
-    box = ndimage.find_objects(mask.astype(np.uint8))[0]
+    box = box_of(mask)
     inside = np.pad(mask[box], 1)
     objects, count = ndimage.label(inside)
     if count > 1:
@@ -71,6 +71,15 @@ def plan_limits(
         DataError: The brain has a single intensity.
     """
     return plan.window or brain_limits(volume.voxels, brain, plan.percentiles)
+
+
+def box_of(mask: Bool[np.ndarray, "x y z"]) -> tuple[slice, slice, slice]:
+    """Give the smallest box that holds a mask, which must hold at least one voxel.
+
+    Many times faster than SciPy's `find_objects`, which looks for many labels at once.
+    """
+    x, y, z = (np.flatnonzero(mask.any(axis=axes)) for axes in ((1, 2), (0, 2), (0, 1)))
+    return slice(x[0], x[-1] + 1), slice(y[0], y[-1] + 1), slice(z[0], z[-1] + 1)
 
 
 def brain_limits(

@@ -14,6 +14,7 @@ import numpy as np
 from jaxtyping import Bool, Float32
 from scipy import ndimage
 
+from mrgantry.data.cut import box_of
 from mrgantry.data.volume import Volume
 
 SIDE = 24  # of the small cubes
@@ -58,7 +59,7 @@ def small_cube(volume: Volume, brain: Bool[np.ndarray, "x y z"]) -> Float32[np.n
         volume: The scan.
         brain: True inside the brain; must hold at least one voxel.
     """
-    box = ndimage.find_objects(brain.astype(np.uint8))[0]
+    box = box_of(brain)
     inside = np.where(brain, volume.voxels, 0)[box]
     smooth = ndimage.gaussian_filter(inside, [side / SIDE / 2.5 for side in inside.shape])
     places = np.meshgrid(*(np.linspace(0, side - 1, SIDE) for side in inside.shape), indexing="ij")

@@ -5,7 +5,6 @@ bound what is unpacked, checksums are checked to the end, and a file that holds 
 or less than its header promises is refused.
 """
 
-import gzip
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ from math import prod
 from pathlib import Path
 
 import numpy as np
+from isal import igzip  # twice as fast as zlib
 from jaxtyping import Float, Real
 
 from mrgantry.common.errors import DataError
@@ -121,7 +121,7 @@ def unpacked(path: Path, most: int, start: int = 0) -> bytes:
     Raises:
         OSError: The checksum is wrong.
         EOFError: The packed stream ends early.
-        zlib.error: It is damaged.
+        isal_zlib.error: It is damaged.
     """
     left = path.stat().st_size - start
     with path.open("rb") as file:
@@ -130,7 +130,7 @@ def unpacked(path: Path, most: int, start: int = 0) -> bytes:
         file.seek(start)
         if not packed:
             return file.read(min(most + 1, left))
-        with gzip.GzipFile(fileobj=file) as stream:
+        with igzip.GzipFile(fileobj=file) as stream:
             return stream.read(min(most + 1, DENSEST * left))
 
 
