@@ -12,14 +12,14 @@ Measured on 90 people's T1 scans at 2 mm in three planes and on 30 simulated peo
 two visits: docs/LOG.md.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations
 from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Float32, Int, Shaped
+from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped
 from torch import Tensor
 
 from mrgantry.common.picture import save_grid
@@ -32,7 +32,7 @@ ASKED = 24  # slices of a subject, sequence and plane that are compared with all
 SEEN = 8000  # slices in all that the brain network looks at, but of each subject
 LEAST_SEEN = 8  # and kind so many:
 STEP_MM = 2.0  # neighbours about the middle, so far apart, as two scans' levels may differ
-BLOCK = 64  # images that are worked on at once
+BLOCK = 64  # images, or people, that are worked on at once
 NEAREST = 0.1  # the share of third people that may be nearer than those compared with
 NEARER = 2  # and how many, so that one person's third name does not hide the others
 MANY = 50  # third people; with fewer, chance alone gives low ratios,
@@ -86,7 +86,7 @@ class Small(NamedTuple):
         asked: Which of them are compared with all of others.
     """
 
-    images: Float32[Tensor, "m d"]
+    images: Float16[Tensor, "m d"]
     owners: Int[np.ndarray, " m"]
     kinds: Shaped[np.ndarray, " m"]
     asked: Int[np.ndarray, " q"]
@@ -210,13 +210,8 @@ def _apart(
         count: How many people there are.
         mirror: Compare with the mirrored ones, too.
     """
-    pieces = [
-        _nearest(small, (kind, kind), count, mirror=mirror) for kind in np.unique(small.kinds)
-    ]
-    nearest = np.concatenate([distances for distances, _ in pieces])
-    owners = np.concatenate([whose for _, whose in pieces])
-    one_way = _medians(nearest, owners)
-    slices = np.bincount(owners, minlength=count)
+    pairs = [(kind, kind) for kind in np.unique(small.kinds)]
+    one_way, slices = _one_way(small, pairs, count, mirror=mirror)
     return np.maximum((one_way + one_way.T) / 2, 0), slices
 
 
@@ -226,13 +221,10 @@ def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[PairD
     for one, two in combinations(np.unique(small.kinds), 2):
         if one.split("/")[-1] != two.split("/")[-1]:
             continue
-        (there, mine), (back, theirs) = (
-            _nearest(small, pair, count, mirror=True) for pair in ((one, two), (two, one))
-        )
-        apart = np.maximum((_medians(there, mine) + _medians(back, theirs).T) / 2, 0)
-        slices = np.maximum(
-            np.bincount(mine, minlength=count), np.bincount(theirs, minlength=count)
-        )
+        there, asked = _one_way(small, [(one, two)], count, mirror=True)
+        back, asked_back = _one_way(small, [(two, one)], count, mirror=True)
+        apart = np.maximum((there + back.T) / 2, 0)
+        slices = np.maximum(asked, asked_back)
         found = _judged(TISSUE, apart, slices, ACROSS)
         alike = found.alike & ~comparable
         # Rows are people of the one sequence, columns those of the other: a pair stands in either.
@@ -244,43 +236,68 @@ def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[PairD
         )
 
 
-def _nearest(
-    small: Small, kinds: tuple[str, str], count: int, *, mirror: bool
-) -> tuple[Float32[np.ndarray, "q n"], Int[np.ndarray, " q"]]:
-    """Give the distance of each slice to the nearest of any person's, and whose slice it is.
+def _one_way(
+    small: Small, pairs: Sequence[tuple[str, str]], count: int, *, mirror: bool
+) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, " n"]]:
+    """Give each person's distance to any other, and how many slices each was asked with.
+
+    It is that of the person's slices to the nearest of the other's, the median over the slices;
+    infinite where there is none. Some people are compared with at a time, so that memory does not
+    grow with the square of the slices.
 
     Args:
         small: Small images.
-        kinds: The kind of the slices that are asked with, and of those they are compared with.
-        count: How many people there are; one without such slices is not a number away.
+        pairs: Kinds of the slices that are asked with, and of those they are compared with.
+        count: How many people there are.
         mirror: Compare with the mirrored ones, too.
     """
-    mine = small.asked[small.kinds[small.asked] == kinds[0]]
-    theirs = np.flatnonzero(small.kinds == kinds[1])  # in the order of people
-    firsts, starts = np.unique(small.owners[theirs], return_index=True)
-    targets = small.images[theirs].T
-    nearest = np.full((len(mine), count), np.nan, np.float32)
-    for start in range(0, len(mine), BLOCK):
-        asked = small.images[mine[start : start + BLOCK]]
-        alike = asked @ targets
-        if mirror:
-            alike = torch.maximum(alike, mirrored(asked) @ targets)
-        best = np.maximum.reduceat(alike.numpy(), starts, axis=1)
-        nearest[start : start + BLOCK, firsts] = 1 - best
-    return nearest, small.owners[mine]
-
-
-def _medians(
-    nearest: Float32[np.ndarray, "q n"], owners: Int[np.ndarray, " q"]
-) -> Float[np.ndarray, "n n"]:
-    """Give each person's median distance to any other; infinite where there is none."""
-    count = nearest.shape[1]
     one_way = np.full((count, count), np.inf)
-    for person in range(count):
-        rows = nearest[owners == person]
-        met = ~np.isnan(rows).all(0) if len(rows) else np.zeros(count, dtype=bool)
-        one_way[person, met] = np.nanmedian(rows[:, met], axis=0)
-    return one_way
+    asked = [small.asked[small.kinds[small.asked] == kind] for kind, _ in pairs]
+    slices = np.sum([np.bincount(small.owners[rows], minlength=count) for rows in asked], axis=0)
+    for first in range(0, count, BLOCK):
+        rows = slice(*np.searchsorted(small.owners, (first, first + BLOCK)))
+        images, owners = small.images[rows].float(), small.owners[rows] - first
+        targets = [np.flatnonzero(small.kinds[rows] == kind) for _, kind in pairs]
+        for person in range(count):
+            nearest = [
+                _nearest(
+                    small.images[mine[small.owners[mine] == person]].float(),
+                    images[theirs],
+                    owners[theirs],
+                    mirror=mirror,
+                )
+                for mine, theirs in zip(asked, targets, strict=True)
+            ]
+            distances = np.concatenate(nearest)[:, : count - first]
+            met = ~np.isnan(distances).all(0) if len(distances) else np.zeros(0, dtype=bool)
+            here = first + np.flatnonzero(met)
+            one_way[person, here] = np.nanmedian(distances[:, met], axis=0)
+    return one_way, slices
+
+
+def _nearest(
+    asked: Float32[Tensor, "q d"],
+    images: Float32[Tensor, "m d"],
+    owners: Int[np.ndarray, " m"],
+    *,
+    mirror: bool,
+) -> Float32[np.ndarray, "q k"]:
+    """Give the distance of each slice to the nearest of each person's.
+
+    Args:
+        asked: Small images of one person.
+        images: Those of up to `BLOCK` people, one after the other.
+        owners: Whose they are, counted from the first; who has none is not a number away.
+        mirror: Compare with the mirrored ones, too.
+    """
+    nearest = np.full((len(asked), BLOCK), np.nan, np.float32)
+    if len(asked) and len(images):
+        alike = asked @ images.T
+        if mirror:
+            alike = torch.maximum(alike, mirrored(asked) @ images.T)
+        people, starts = np.unique(owners, return_index=True)
+        nearest[:, people] = 1 - np.maximum.reduceat(alike.numpy(), starts, axis=1)
+    return nearest
 
 
 def _ratios(
@@ -337,7 +354,7 @@ def _small_images(data: SliceSet, people: list[str], describe: Describe, most: i
         if most and not data.about.poses:
             rows = _middle(data, rows, most)
         for images, some in _images(data.where(rows), kinds[rows]):
-            pieces.append(describe(images))
+            pieces.append(describe(images).half())  # enough for a correlation, and half the memory
             of_kind.append(some)
             owners.append(np.full(len(some), person))
     whose, which = np.concatenate(owners), np.concatenate(of_kind)
