@@ -64,7 +64,7 @@ def folder_subjects(root: Path, wanted: Wanted) -> list[Subject]:
 
 def _visits(places: dict[Path, list[NamedScan]], tree: Tree, wanted: Wanted) -> list[Visit]:
     """Put together what belongs to one visit of one person, below that person's folder."""
-    groups = {place: _people(place, files, tree) for place, files in places.items()}
+    groups = {place: _by_name(place, files, tree) for place, files in places.items()}
     names = {name for people in groups.values() for name in people} - {""}
     visits: dict[tuple[Path, str, str], Visit] = {}
     for place, people in groups.items():
@@ -109,12 +109,12 @@ def _owner_of_all(tree: Tree, place: Path, name: str, scans: list[NamedScan]) ->
     return owner
 
 
-def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[NamedScan]]:
-    """Group the files of one folder by the person that their names tell.
+def _by_name(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[NamedScan]]:
+    """Group the files of one folder by the person, or the visit, that their names tell.
 
-    A folder is one person, whose name is "" here, if no sequence stands in it twice
+    A folder is one person's visit, whose name is "" here, if no sequence stands in it twice
     and it lies below the folder that is searched, or the names differ in nothing but the
-    sequence, or the tree says that they are one person's.
+    sequence, or the tree says that they are one person's and no name tells a visit.
     """
     # Maps may lie in a folder of their own.
     scans = [scan for scan in files if is_sequence(scan.role)] or files
@@ -130,9 +130,12 @@ def _people(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[N
     by_names = tree.tells_nobody(place) and "" not in rests
     if not by_names and (len(rests) < 2 or (place != tree.root and (once or numbered))):
         return {"": files}
+    # Several names, some sequence twice: people, visits, or scans of one visit.
     of_people = tree.holds_people(place, rests)
     of_visits = not of_people and all(map(tells_visit, rests))
-    roles = {rest: {scan.role for scan in scans if rest_of(scan.label) == rest} for rest in rests}
+    roles: dict[str, set[str]] = defaultdict(set)
+    for scan in scans:
+        roles[rest_of(scan.label)].add(scan.role)
     if not (of_people or of_visits or min(map(len, roles.values())) > 1):
         return {"": files}
     if of_visits:

@@ -9,12 +9,13 @@ import re
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import islice, pairwise
 from pathlib import Path
 
 from mrgantry.data.names import GRADES, VISIT, rest_of, sequence_of, split_visit
 
 MOST_VISITS = 9  # of one person; more folders of unknown meaning in a folder are people
+MANY = 1000  # names are enough to see what those of a folder are like
 # Folders that tell neither a person nor a visit; nor do those named like a sequence.
 CONTAINERS = re.compile(
     r"anat(omical)?\d*|anat_\d+|structural|niftis?|nii|dicoms?|dcm|mr|mri|images?(tr|ts)?|raw|scans?"
@@ -100,7 +101,7 @@ class Tree:
             return visits[0]
         if all(map(tells_visit, names)):
             return False
-        return self._is_group(place, sorted(names))
+        return self._is_group(place, set(names))
 
     def tells_nobody(self, place: Path) -> bool:
         """Say whether a folder is surely of several people: a group, or a visit of all."""
@@ -138,14 +139,14 @@ class Tree:
     def _of_person(self, folders: list[Path]) -> Owner:
         """Find the person among folders of which none is named like a visit."""
         for folder, child in pairwise(folders):
-            if not self._is_group(folder, sorted(self.below[child.parent]), child.name):
+            if not self._is_group(folder, self.below[child.parent], child.name):
                 person, visit = split_visit(self._qualified(folder))
                 assumed = f"{child.name} is taken for a visit of {person}"
                 return Owner(person, visit or child.name, folder, assumed)
         person, visit = split_visit(self._qualified(folders[-1]))
         return Owner(person, visit, folders[-1])
 
-    def _is_group(self, folder: Path, names: list[str], child: str = "") -> bool:
+    def _is_group(self, folder: Path, names: set[str], child: str = "") -> bool:
         """Say whether a folder holds several people, whose names are those of folders or files.
 
         Args:
@@ -153,23 +154,23 @@ class Tree:
             names: Of what is in it.
             child: The one of them that is asked about; any unless given.
         """
-        name, asked = folder.name, child or names[0]
-        if _is_group_name(name):
-            return True
-        if asked.isdigit():
-            return sum(other.isdigit() for other in names) > MOST_VISITS
-        if PERSON.fullmatch(name):
-            return False
+        name, asked = folder.name, child or min(names)
+        if asked.isdigit() and not _is_group_name(name):
+            return sum(other.isdigit() for other in islice(names, MANY)) > MOST_VISITS
+        if _is_group_name(name) or PERSON.fullmatch(name):
+            return _is_group_name(name)
         of_person = PERSON.fullmatch(NUMBER.sub("", asked)) or split_visit(asked)[1]
         if of_person or len(names) > MOST_VISITS:
             return True
-        siblings = [folder.parent / other for other in self.below[folder.parent] - {name}]
+        sole = len(self.below[folder.parent]) < 2
         if _has_digit(rest_of(folder)):
-            return not siblings and len(names) > 1
+            return sole and len(names) > 1
+        if sole or _has_digit(asked):
+            return True
         # Names without numbers: those that recur in each folder are visits of whom it is.
-        recur = len(names) > 1 and all(names == sorted(self.below[other]) for other in siblings)
-        once_more = any(asked in self.below[other] for other in siblings)
-        return _has_digit(asked) or not siblings or (once_more and not recur)
+        siblings = [self.below[folder.parent / other] for other in self.below[folder.parent]]
+        recur = len(names) > 1 and all(names == other for other in siblings)
+        return not recur and sum(asked in other for other in siblings) > 1
 
     def _qualified(self, folder: Path) -> str:
         """Name a person by its folder, and a bare number by the one above as well."""
