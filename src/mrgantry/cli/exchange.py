@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mrgantry.cli.options import Seed, numbers
-from mrgantry.cli.output import recipe_for, say, say_next, say_repeats
+from mrgantry.cli.output import recipe_for, say, say_next, say_repeats, say_some
 
 
 def export(
@@ -56,7 +56,7 @@ def import_(
         str | None, typer.Option(help="axial, coronal or sagittal, if the files do not say it.")
     ] = None,
     pixel_mm: Annotated[
-        float | None, typer.Option(help="Side of a pixel, if the files do not say it.")
+        str | None, typer.Option(help="Side of a pixel, if the files do not say it; or unknown.")
     ] = None,
     table: Annotated[
         str | None,
@@ -68,6 +68,13 @@ def import_(
     subject: Annotated[
         str | None,
         typer.Option(help="Regular expression whose group finds the subject: '(OAS1_[0-9]+)_'."),
+    ] = None,
+    tumour_labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of masks that mark tumours, as '*_mask.png'; those whose names say so "
+            "unless given."
+        ),
     ] = None,
     real: Annotated[
         bool, typer.Option("--real", help="The images are of people, not of a generator.")
@@ -110,6 +117,7 @@ def import_(
         "pixel_mm": pixel_mm,
         "table": table,
         "subject": subject,
+        "tumour_labels": tumour_labels,
         "real": real,
         "simulated": simulated,
         "made_by": made_by,
@@ -120,10 +128,8 @@ def import_(
     }
     data = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
     notes = data.about.notes
-    for problem in notes.skipped:
-        say(f"Skipped: {problem}")
-    for remark in notes.assumed:
-        say(f"Note: {remark}")
+    say_some("Skipped", notes.skipped, slices / "skipped.csv")
+    say_some("Note", notes.assumed, slices / "about.json")
     say_repeats(
         data,
         "if they are one person, leave out the images of one, or name both alike, in the table or "

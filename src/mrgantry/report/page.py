@@ -218,7 +218,7 @@ def training(run: Run) -> dict[str, Any]:
 
 def dataset(data: SliceSet) -> dict[str, Any]:
     """Count a real set by split."""
-    table = data.table
+    table, mm = data.table, data.table["pixel_mm"].median()
     splits = [
         {
             "split": split,
@@ -242,7 +242,7 @@ def dataset(data: SliceSet) -> dict[str, Any]:
         "apart": about_splits(data.about.notes),
         "brain": data.about.notes.brain,
         "skipped": data.about.notes.skipped,
-        "millimetres": f"{table['pixel_mm'].median():.2f}",
+        "pixel": f"is {mm:.2f} mm wide" if mm > 0 else "is of unknown size",
     }
 
 
