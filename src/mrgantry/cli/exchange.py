@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mrgantry.cli.options import Seed, numbers
-from mrgantry.cli.output import recipe_for, say, say_next, say_repeats, say_some
+from mrgantry.cli.output import recipe_for, say, say_next, say_preview, say_repeats, say_some
 
 
 def export(
@@ -136,7 +136,7 @@ def import_(
         "by --subject, and import again.",
     )
     say(f"{slices} holds {len(data):,} slices of {data.about.size} pixels ({notes.range}).")
-    say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
+    say_preview(data, "stand upright and are well lit")
     if data.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:

@@ -30,6 +30,14 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
         say(f"{what}: {len(lines) - SAID} more, see {where}.")
 
 
+def say_preview(data: "SliceSet", what: str) -> None:
+    """Name the picture of a set, and say how many of its slices show a tumour."""
+    from mrgantry.data.preview import tumour_counts
+
+    say(f"See in {data.folder / 'preview.png'} whether they {what}.")
+    say(f"Slices with a tumour: {tumour_counts(data) or 'not known'}.")
+
+
 def say_repeats(data: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and of what was not looked for."""
     repeats = data.about.notes.repeats or ()

@@ -16,7 +16,15 @@ from mrgantry.cli.options import (
     Workers,
     numbers,
 )
-from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
+from mrgantry.cli.output import (
+    print_table,
+    recipe_for,
+    say,
+    say_next,
+    say_preview,
+    say_repeats,
+    say_some,
+)
 
 if TYPE_CHECKING:
     from mrgantry.data.inspection import Seen
@@ -260,6 +268,7 @@ def prepare(
     counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
     say(f"{slices} holds {len(data):,} slices (subjects): {', '.join(parts)}.")
+    say_preview(data, "stand upright and are well lit")
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
     say_next("train", slices, "run", *recipe_for(data.about.size))

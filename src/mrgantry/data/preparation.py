@@ -19,6 +19,7 @@ from mrgantry.common.workers import each
 from mrgantry.data.formats import SIDELESS
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
+from mrgantry.data.preview import draw_preview
 from mrgantry.data.repeats import note_repeats
 from mrgantry.data.scan import read_scan
 from mrgantry.data.sections import cut_stack, pose_head
@@ -67,7 +68,7 @@ def prepare(
 
     A scan that cannot be used is skipped with its reason; the reasons stand in
     `about.json`, and who looks like one person under two names (`find_repeats`).
-    Interrupted, the same call goes on where it stopped.
+    `preview.png` shows some slices. Interrupted, the same call goes on where it stopped.
 
     Args:
         scans: A BIDS, BRATS or plain folder of scans.
@@ -139,7 +140,9 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    return finish(slices, about.model_copy(update=update), parts, note_repeats)
+    made = finish(slices, about.model_copy(update=update), parts, note_repeats)
+    draw_preview(made)
+    return made
 
 
 def refuse_other_people(slices: Path, people: Iterable[str]) -> None:

@@ -11,12 +11,10 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Float16
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json
-from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
@@ -47,6 +45,7 @@ from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
+from mrgantry.data.preview import draw_preview
 from mrgantry.data.repeats import note_repeats
 from mrgantry.data.sections import as_text, from_text
 from mrgantry.data.slices import (
@@ -62,7 +61,6 @@ from mrgantry.data.slices import (
     write_part,
 )
 
-SHOWN = 32  # images in preview.png
 BLOCK = 1000  # images a part, where they have no subject
 TUMOUR_MM2 = 50.0  # marked area from which a slice is a tumour slice, as `prepare` has it
 
@@ -121,16 +119,8 @@ def import_slices(
             _write(slices, name, some, known)
             advance(len(some))
     made = finish(slices, about, list(parts), None if known.synthetic else note_repeats)
-    _show(made)
+    draw_preview(made)
     return made
-
-
-def _show(made: SliceSet) -> None:
-    """Draw some images: whether they stand upright and are well lit, only eyes can tell."""
-    rows = np.zeros(len(made), dtype=bool)
-    rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
-    images = torch.from_numpy(made.where(rows).images)
-    save_grid(made.folder / "preview.png", images, min(8, len(images)))
 
 
 def _find_table(folder: Path, plan: ImportPlan) -> ImageTable | None:
