@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrgantry.cli.options import Seed, numbers
+from mrgantry.cli.options import Repeats, Seed, numbers
 from mrgantry.cli.output import recipe_for, say, say_next, say_preview, say_repeats, say_some
 
 
@@ -99,6 +99,7 @@ def import_(
         str, typer.Option(help="Shares of subjects to train, validate and test; with --real.")
     ] = "0.6:0.1:0.3",
     seed: Seed = 0,
+    repeats: Repeats = "keep",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad file.")] = False,
 ) -> None:
     """Take images of other generators, or real slices, into a set of slices.
@@ -125,6 +126,7 @@ def import_(
         "mirror": mirror,
         "splits": numbers(splits, "--splits", 3),
         "seed": seed,
+        "repeats": repeats,
     }
     data = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
     notes = data.about.notes
@@ -133,7 +135,7 @@ def import_(
     say_repeats(
         data,
         "if they are one person, leave out the images of one, or name both alike, in the table or "
-        "by --subject, and import again.",
+        "by --subject, and import again; or say --repeats merge, or drop.",
     )
     say(f"{slices} holds {len(data):,} slices of {data.about.size} pixels ({notes.range}).")
     say_preview(data, "stand upright and are well lit")

@@ -57,6 +57,9 @@ def say_repeats(data: "SliceSet", remedy: str) -> None:
             "A person under two names can stand in two splits, and then every score is too good. "
             f"Look at {data.folder / 'repeats.png'}; {remedy}"
         )
+    if settled := data.about.notes.repeats_settled:
+        say_some("Repeats", settled, data.folder / "about.json")
+        say(f"Look at {data.folder / 'repeats.png'}.")
     if missed := data.about.notes.repeats_missed:
         say(f"Note: {missed}")
 

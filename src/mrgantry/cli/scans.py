@@ -9,6 +9,7 @@ import typer
 from mrgantry.cli.options import (
     Cluster,
     Person,
+    Repeats,
     Seed,
     Sequences,
     Series,
@@ -216,6 +217,7 @@ def prepare(
         str | None, typer.Option(help="Column of the subjects' table that names the split.")
     ] = None,
     seed: Seed = 0,
+    repeats: Repeats = "keep",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
     workers: Workers = None,
     cluster: Cluster = None,
@@ -254,6 +256,7 @@ def prepare(
             "splits": numbers(splits, "--splits", 3),
             "split_column": split_column,
             "seed": seed,
+            "repeats": repeats,
         },
         "plan",
     )
@@ -263,7 +266,7 @@ def prepare(
     say_repeats(
         data,
         "if they are one person, leave out one scan, or name both alike, in their folders or by "
-        "--person, and make the set again.",
+        "--person, and make the set again; or say --repeats merge, or drop.",
     )
     counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]

@@ -20,9 +20,9 @@ from mrgantry.data.formats import SIDELESS
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
-from mrgantry.data.repeats import note_repeats
 from mrgantry.data.scan import read_scan
 from mrgantry.data.sections import cut_stack, pose_head
+from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     SPLITS,
     About,
@@ -114,11 +114,11 @@ def prepare(
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people)
+    return _assemble(scans, slices, about, people, plan)
 
 
 def _assemble(
-    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]]
+    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]], plan: SlicePlan
 ) -> SliceSet:
     """Join the parts of all people, and say what was assumed, skipped and found twice."""
     outcomes = [
@@ -140,7 +140,8 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    made = finish(slices, about.model_copy(update=update), parts, note_repeats)
+    settle = partial(settle_repeats, how=plan.repeats)
+    made = finish(slices, about.model_copy(update=update), parts, settle)
     draw_preview(made)
     return made
 

@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from itertools import groupby
 from pathlib import Path, PurePath
 from typing import Any
@@ -46,8 +47,8 @@ from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
 from mrgantry.data.preview import draw_preview
-from mrgantry.data.repeats import note_repeats
 from mrgantry.data.sections import as_text, from_text
+from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     COLUMNS,
     About,
@@ -118,7 +119,8 @@ def import_slices(
         for name, some in parts.items():
             _write(slices, name, some, known)
             advance(len(some))
-    made = finish(slices, about, list(parts), None if known.synthetic else note_repeats)
+    settle = partial(settle_repeats, how=plan.repeats)
+    made = finish(slices, about, list(parts), None if known.synthetic else settle)
     draw_preview(made)
     return made
 

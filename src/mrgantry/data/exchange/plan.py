@@ -9,7 +9,7 @@ from pydantic import Field, field_validator, model_validator
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.exchange.pictures import Limits
-from mrgantry.data.plan import Plane, SlicePlan
+from mrgantry.data.plan import Plane, Repeats, SlicePlan
 
 
 class ImportPlan(Frozen):
@@ -39,6 +39,7 @@ class ImportPlan(Frozen):
             becomes upright by 270 and mirror, one of an LPS scan by 90 and mirror.
         splits: Shares of subjects for train, validation and test, of real images.
         seed: Seed of the draw of splits.
+        repeats: What becomes of real people who look like one; see `SlicePlan`.
     """
 
     range: str = "auto"
@@ -57,6 +58,7 @@ class ImportPlan(Frozen):
     mirror: bool = False
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
     seed: Annotated[int, Field(ge=0)] = 0
+    repeats: Repeats = "keep"
 
     @field_validator("pixel_mm", mode="before")
     @classmethod
