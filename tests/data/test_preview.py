@@ -13,9 +13,9 @@ from mrgantry.data.preview import draw_preview, tumour_counts
 def test_tumours_are_counted(tmp_path):
     made = write_slices(tmp_path / "set", blobs(5), ["a"] * 5, ["train"] * 5)
     made.table["tumour"] = ["no", "yes", "unclear", "no", "unknown"]
-    assert tumour_counts(made) == "1 yes, 1 unclear, 2 no, 1 not known"
+    assert tumour_counts(made.table) == "1 yes, 1 unclear, 2 no, 1 not known"
     made.table["tumour"] = "unknown"
-    assert tumour_counts(made) == ""
+    assert tumour_counts(made.table) == ""
 
 
 @pytest.mark.parametrize(("count", "shape"), [(5, (16, 80)), (40, (64, 128))])

@@ -35,7 +35,7 @@ def say_preview(data: "SliceSet", what: str) -> None:
     from mrgantry.data.preview import tumour_counts
 
     say(f"See in {data.folder / 'preview.png'} whether they {what}.")
-    say(f"Slices with a tumour: {tumour_counts(data) or 'not known'}.")
+    say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
 
 
 def say_repeats(data: "SliceSet", remedy: str) -> None:

@@ -1,6 +1,7 @@
 """A first look at a set of slices: a picture of some, and how many show a tumour."""
 
 import numpy as np
+import pandas as pd
 import torch
 
 from mrgantry.common.picture import save_grid
@@ -21,8 +22,8 @@ def draw_preview(made: SliceSet) -> None:
     save_grid(made.folder / "preview.png", images, min(8, len(images)))
 
 
-def tumour_counts(made: SliceSet) -> str:
+def tumour_counts(table: pd.DataFrame) -> str:
     """Say how many slices show a tumour, as "12 yes, 3 unclear, 40 no"; "" if nothing is known."""
-    counts = made.table["tumour"].value_counts()
+    counts = table["tumour"].value_counts()
     known = [f"{counts[word]:,} {said}" for word, said in TUMOUR_WORDS.items() if word in counts]
     return "" if set(counts.index) <= {"unknown"} else ", ".join(known)
