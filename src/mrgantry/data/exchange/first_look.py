@@ -22,7 +22,7 @@ from mrgantry.data.exchange.pictures import (
     suffix_of,
     turned,
 )
-from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.exchange.plan import LARGEST, ImportPlan
 from mrgantry.data.sections import from_text
 
 ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
@@ -177,17 +177,18 @@ def refuse_sizes(folder: Path, looks: Sequence[FirstLook]) -> None:
     shapes = Counter(look.shape[2:] for look in looks)
     (height, width), count = shapes.most_common(1)[0]
     other = next((look for look in looks if look.shape[2:] != (height, width)), None)
+    side = min(max(height, width), LARGEST)
     if other:
         h, w = other.shape[2:]
         raise DataError(
             f"The images of {folder} differ in size: {count:,} files are {height} x {width} "
             f"pixels, {other.entry.files[0].name} is {h} x {w}. Bring all to one with --size "
-            f"{max(height, width)}, which pads and resizes them, or take out those that differ."
+            f"{side}, which pads and resizes them, or take out those that differ."
         )
     if height != width:
         raise DataError(
             f"The images of {folder} are {height} x {width} pixels, but must be square; --size "
-            f"{max(height, width)} pads them with background."
+            f"{side} pads them with background."
         )
 
 

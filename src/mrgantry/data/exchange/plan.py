@@ -11,6 +11,8 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.data.exchange.pictures import Limits
 from mrgantry.data.plan import Plane, Repeats, SlicePlan
 
+LARGEST = 1024  # pixels that images can be resized to
+
 
 class ImportPlan(Frozen):
     """What a folder of images does not say of itself.
@@ -43,7 +45,7 @@ class ImportPlan(Frozen):
     """
 
     range: str = "auto"
-    size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    size: Annotated[int, Field(ge=8, le=LARGEST)] | None = None
     channel: tuple[str, ...] = ()
     sequence: str | None = None
     plane: Plane | None = None
