@@ -250,7 +250,7 @@ def test_prepare_notes_them_and_its_fingerprint_stays(doubled, tmp_path):
     assert {note.subject, note.other} == {"BraTS20_Training_003", "BraTS20_Training_099"}
     assert note.id[20:] == note.other_id[20:]  # the same slice of both
     with Image.open(tmp_path / "out/repeats.png") as shown:
-        assert shown.size == (48, 24)
+        assert shown.width > 2 * 256 and shown.height > 256  # and names beside
     again = prepare(doubled, tmp_path / "out", plan, workers=1)
     assert again.about == made.about
     assert find_repeats(again) == find_repeats(made)

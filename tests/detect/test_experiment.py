@@ -265,6 +265,9 @@ def test_every_synthetic_image_has_its_turn(real, count, ratio):
 def test_what_makes_a_gain_doubtful_is_remarked(real, synthetic, tmp_path):
     data, sets = open_real(real), open_synthetic(synthetic, open_real(real))
     assert list(remarks_on(sets, data, [1.0])) == []
+    data.train.table["pixel_mm"] = 0.0  # not known: nothing is compared
+    assert list(remarks_on(sets, data, [1.0])) == []
+    data.train.table["pixel_mm"] = 1.0
     sets[0].table["sequence"], sets[0].table["pixel_mm"] = "t2", 9.0
     facts = {"subject": "p000", "split": "train", "ratio": 0.1, "distance": 0.1}
     facts |= {"id": "", "other_id": ""}

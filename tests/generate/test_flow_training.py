@@ -86,6 +86,7 @@ def test_training_brings_images_near_the_data(data, tmp_path):
 def test_an_image_follows_from_its_seed_alone(data, tmp_path):
     train(data.folder, tmp_path / "run", BRIEF)
     together = sample(tmp_path / "run", tmp_path / "a", 12)
+    assert (tmp_path / "a/preview.png").is_file()
     later = sample(tmp_path / "run", tmp_path / "b", 3, seed=6, batch=2)
     np.testing.assert_allclose(together.images[6:9], later.images, atol=4e-3)
 

@@ -1,9 +1,11 @@
+import json
 import re
 import sys
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
@@ -71,6 +73,31 @@ def test_a_simulated_origin_stands_at_the_top(tmp_path, monkeypatch):
     about.write_text(about.read_text().replace('"source": "real"', '"source": "simulated"'))
     report(tmp_path / "report.html", [real.folder])
     assert "Simulated data." in (tmp_path / "report.html").read_text()
+
+
+def test_what_is_known_of_a_set_stands_on_its_page_once(tmp_path):
+    names = [f"p{number // 4}" for number in range(20)]
+    real = write_slices(tmp_path / "slices", blobs(20, 32), names, ["train"] * 20)
+    about = json.loads((real.folder / "about.json").read_text())
+    about["choices"] = {"size": 32, "seed": 0, "where": [], "table": None, "vouch_sides": False}
+    about["notes"] = {
+        "assumed": ["Folders of classes are labels."],
+        "range": "8-bit pictures: 0 to 255",
+        "repeats": [],
+        "repeats_settled": ["p3 was left out."],
+    }
+    (real.folder / "about.json").write_text(json.dumps(about))
+    Image.new("L", (8, 8)).save(real.folder / "repeats.png")
+    report(tmp_path / "report.html", [real.folder])
+    text = (tmp_path / "report.html").read_text()
+    for words in (
+        "Folders of classes are labels.",
+        "p3 was left out.",
+        "8-bit pictures: 0 to 255.",
+    ):
+        assert text.count(words) == 1
+    assert "Who looks like one person" in text and "Brains were found" not in text
+    assert "vouch_sides" not in text and "<th>where" not in text and "<th>seed" in text
 
 
 def test_other_folders_are_refused(tmp_path):

@@ -5,8 +5,8 @@ from typing import Annotated
 
 import typer
 
-from mrgantry.cli.options import Seed, numbers
-from mrgantry.cli.output import recipe_for, say, say_next, say_repeats
+from mrgantry.cli.options import Repeats, Seed, numbers
+from mrgantry.cli.output import recipe_for, say, say_next, say_preview, say_repeats, say_some
 
 
 def export(
@@ -56,7 +56,7 @@ def import_(
         str | None, typer.Option(help="axial, coronal or sagittal, if the files do not say it.")
     ] = None,
     pixel_mm: Annotated[
-        float | None, typer.Option(help="Side of a pixel, if the files do not say it.")
+        str | None, typer.Option(help="Side of a pixel, if the files do not say it; or unknown.")
     ] = None,
     table: Annotated[
         str | None,
@@ -68,6 +68,13 @@ def import_(
     subject: Annotated[
         str | None,
         typer.Option(help="Regular expression whose group finds the subject: '(OAS1_[0-9]+)_'."),
+    ] = None,
+    tumour_labels: Annotated[
+        str | None,
+        typer.Option(
+            help="Names of masks that mark tumours, as '*_mask.png'; those whose names say so "
+            "unless given."
+        ),
     ] = None,
     real: Annotated[
         bool, typer.Option("--real", help="The images are of people, not of a generator.")
@@ -92,6 +99,7 @@ def import_(
         str, typer.Option(help="Shares of subjects to train, validate and test; with --real.")
     ] = "0.6:0.1:0.3",
     seed: Seed = 0,
+    repeats: Repeats = "keep",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad file.")] = False,
 ) -> None:
     """Take images of other generators, or real slices, into a set of slices.
@@ -110,6 +118,7 @@ def import_(
         "pixel_mm": pixel_mm,
         "table": table,
         "subject": subject,
+        "tumour_labels": tumour_labels,
         "real": real,
         "simulated": simulated,
         "made_by": made_by,
@@ -117,20 +126,19 @@ def import_(
         "mirror": mirror,
         "splits": numbers(splits, "--splits", 3),
         "seed": seed,
+        "repeats": repeats,
     }
     data = import_slices(folder, slices, ImportPlan.of(options, "import"), strict=strict)
     notes = data.about.notes
-    for problem in notes.skipped:
-        say(f"Skipped: {problem}")
-    for remark in notes.assumed:
-        say(f"Note: {remark}")
+    say_some("Skipped", notes.skipped, slices / "skipped.csv")
+    say_some("Note", notes.assumed, slices / "about.json")
     say_repeats(
         data,
         "if they are one person, leave out the images of one, or name both alike, in the table or "
-        "by --subject, and import again.",
+        "by --subject, and import again; or say --repeats merge, or drop.",
     )
     say(f"{slices} holds {len(data):,} slices of {data.about.size} pixels ({notes.range}).")
-    say(f"See in {slices / 'preview.png'} whether they stand upright and are well lit.")
+    say_preview(data, "stand upright and are well lit")
     if data.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrgantry.cli.options import Seed
-from mrgantry.cli.output import print_table, say, say_next
+from mrgantry.cli.output import print_table, say, say_next, say_preview
 
 if TYPE_CHECKING:
     from mrgantry.generate import AnyRecipe
@@ -79,6 +79,7 @@ def sample(
 
     data = sample(run, out, count, seed, labels=label or [], how=changes or [])
     say(f"{out} holds {len(data):,} synthetic slices.")
+    say_preview(data, "look like brains")
     say_next("evaluate", "slices", "scores", "--synthetic", out)
 
 

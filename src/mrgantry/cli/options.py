@@ -41,6 +41,13 @@ Features = Annotated[
         "its weights are fetched once."
     ),
 ]
+Repeats = Annotated[
+    str,
+    typer.Option(
+        help="People who look like one under two names: keep both and warn, drop the later one, or "
+        "merge them."
+    ),
+]
 Seed = Annotated[int, typer.Option(help="Seed of all draws.", min=0)]
 
 

@@ -30,6 +30,14 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
         say(f"{what}: {len(lines) - SAID} more, see {where}.")
 
 
+def say_preview(data: "SliceSet", what: str) -> None:
+    """Name the picture of a set, and say how many of its slices show a tumour."""
+    from mrgantry.data.preview import tumour_counts
+
+    say(f"See in {data.folder / 'preview.png'} whether they {what}.")
+    say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
+
+
 def say_repeats(data: "SliceSet", remedy: str) -> None:
     """Warn of people who look like one person under two names, and of what was not looked for."""
     repeats = data.about.notes.repeats or ()
@@ -49,6 +57,9 @@ def say_repeats(data: "SliceSet", remedy: str) -> None:
             "A person under two names can stand in two splits, and then every score is too good. "
             f"Look at {data.folder / 'repeats.png'}; {remedy}"
         )
+    if settled := data.about.notes.repeats_settled:
+        say_some("Repeats", settled, data.folder / "about.json")
+        say(f"Look at {data.folder / 'repeats.png'}.")
     if missed := data.about.notes.repeats_missed:
         say(f"Note: {missed}")
 

@@ -9,6 +9,7 @@ import typer
 from mrgantry.cli.options import (
     Cluster,
     Person,
+    Repeats,
     Seed,
     Sequences,
     Series,
@@ -16,7 +17,15 @@ from mrgantry.cli.options import (
     Workers,
     numbers,
 )
-from mrgantry.cli.output import print_table, recipe_for, say, say_next, say_repeats, say_some
+from mrgantry.cli.output import (
+    print_table,
+    recipe_for,
+    say,
+    say_next,
+    say_preview,
+    say_repeats,
+    say_some,
+)
 
 if TYPE_CHECKING:
     from mrgantry.data.inspection import Inspection, Seen
@@ -209,6 +218,7 @@ def prepare(
         str | None, typer.Option(help="Column of the subjects' table that names the split.")
     ] = None,
     seed: Seed = 0,
+    repeats: Repeats = "keep",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
     workers: Workers = None,
     cluster: Cluster = None,
@@ -247,6 +257,7 @@ def prepare(
             "splits": numbers(splits, "--splits", 3),
             "split_column": split_column,
             "seed": seed,
+            "repeats": repeats,
         },
         "plan",
     )
@@ -256,11 +267,12 @@ def prepare(
     say_repeats(
         data,
         "if they are one person, leave out one scan, or name both alike, in their folders or by "
-        "--person, and make the set again.",
+        "--person, and make the set again; or say --repeats merge, or drop.",
     )
     counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
     say(f"{slices} holds {len(data):,} slices (subjects): {', '.join(parts)}.")
+    say_preview(data, "stand upright and are well lit")
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
     say_next("train", slices, "run", *recipe_for(data.about.size))

@@ -122,7 +122,12 @@ def mismatches(held: SliceSet, synthetic: SliceSet) -> Iterator[str]:
                 f"too.{advice}"
             )
     sizes = [data.table["pixel_mm"].median() for data in (held, synthetic)]
-    if all(size > 0 for size in sizes) and abs(sizes[1] / sizes[0] - 1) > PIXEL_SHARE:
+    if not all(size > 0 for size in sizes):
+        yield (
+            f"{synthetic.name}: it is not known how large pixels are, so heads of another size "
+            "would not be noticed as such."
+        )
+    elif abs(sizes[1] / sizes[0] - 1) > PIXEL_SHARE:
         yield (
             f"{synthetic.name}: a pixel is {sizes[1]:.3g} mm wide, of the real images "
             f"{sizes[0]:.3g} mm; heads then differ in size."

@@ -45,6 +45,8 @@ class Notes(Frozen):
         range: Of imported files: which stored values became -1 and 1.
         fit: And how images were brought to the size.
         repeats: Subjects who look like one person; None if nobody looked.
+        repeats_settled: Who of them was left out or merged, as the plan asked; `repeats` is
+            then empty.
         repeats_missed: What could not be looked for.
         recipe: Of synthetic images: what drew them.
         trained_on: The fingerprint of its training images.
@@ -59,6 +61,7 @@ class Notes(Frozen):
     range: str = ""
     fit: str = ""
     repeats: tuple[Repeat, ...] | None = None
+    repeats_settled: tuple[str, ...] = ()
     repeats_missed: str = ""
     recipe: str = ""
     trained_on: str = ""

@@ -11,6 +11,7 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.data.names import SEQUENCES
 
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
+Repeats = Literal["keep", "drop", "merge"]
 # The axis of a RAS+ volume that a plane's slices are stacked along.
 NORMAL: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -98,6 +99,8 @@ class SlicePlan(Frozen):
         splits: Shares of subjects for train, validation and test.
         split_column: A column of the subjects' table that names the split instead.
         seed: Seed of the draw of splits.
+        repeats: Of people who look like one under two names: "keep" both and warn, "drop"
+            the later one, or "merge" them into one person, who is then in one split.
     """
 
     sequences: Annotated[tuple[str, ...], Field(min_length=1)] = ("t1",)
@@ -122,6 +125,7 @@ class SlicePlan(Frozen):
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
     split_column: str | None = None
     seed: Annotated[int, Field(ge=0)] = 0
+    repeats: Repeats = "keep"
 
     @field_validator("sequences")
     @classmethod

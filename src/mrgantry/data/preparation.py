@@ -19,9 +19,10 @@ from mrgantry.common.workers import each
 from mrgantry.data.formats import SIDELESS
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.repeats import note_repeats
+from mrgantry.data.preview import draw_preview
 from mrgantry.data.scan import read_scan
 from mrgantry.data.sections import cut_stack, pose_head
+from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     SPLITS,
     About,
@@ -67,7 +68,7 @@ def prepare(
 
     A scan that cannot be used is skipped with its reason; the reasons stand in
     `about.json`, and who looks like one person under two names (`find_repeats`).
-    Interrupted, the same call goes on where it stopped.
+    `preview.png` shows some slices. Interrupted, the same call goes on where it stopped.
 
     Args:
         scans: A BIDS, BRATS or plain folder of scans.
@@ -113,11 +114,11 @@ def prepare(
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people)
+    return _assemble(scans, slices, about, people, plan)
 
 
 def _assemble(
-    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]]
+    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]], plan: SlicePlan
 ) -> SliceSet:
     """Join the parts of all people, and say what was assumed, skipped and found twice."""
     outcomes = [
@@ -139,7 +140,10 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    return finish(slices, about.model_copy(update=update), parts, note_repeats)
+    settle = partial(settle_repeats, how=plan.repeats)
+    made = finish(slices, about.model_copy(update=update), parts, settle)
+    draw_preview(made)
+    return made
 
 
 def refuse_other_people(slices: Path, people: Iterable[str]) -> None:

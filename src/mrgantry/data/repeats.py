@@ -22,9 +22,9 @@ import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped
 from torch import Tensor
 
-from mrgantry.common.picture import save_grid
 from mrgantry.data import oblique
 from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
+from mrgantry.data.repeats_picture import draw_repeats
 from mrgantry.data.slices import SliceSet
 from mrgantry.data.small_images import mirrored, shrink, shrink_tissues
 
@@ -121,10 +121,7 @@ def note_repeats(data: SliceSet) -> Notes:
     path = data.folder / "repeats.png"
     path.unlink(missing_ok=True)
     if repeats:
-        ids = [name for repeat in repeats[:PICTURED] for name in (repeat.id, repeat.other_id)]
-        places = [int(np.argmax(data.table["id"] == name)) for name in ids]
-        images = [data.where(np.arange(len(data)) == place).images for place in places]
-        save_grid(path, torch.from_numpy(np.concatenate(images)), 2)
+        draw_repeats(path, data, repeats[:PICTURED])
     missed = blind_spot(data)
     notes: dict[str, Any] = {"repeats": tuple(repeats)}
     if missed:
@@ -155,6 +152,11 @@ def about_splits(notes: Notes) -> str:
     named = "No subject stands in two splits by name."
     if notes.repeats is None:
         return f"{named} Whether one person has two names was not looked for."
+    if notes.repeats_settled:
+        count = len(notes.repeats_settled)
+        pairs = "One pair of subjects" if count == 1 else f"{count} pairs of subjects"
+        said = f"{pairs} looked like one person, and were merged, or one left out, see repeats.png."
+        return " ".join(filter(None, (named, said, notes.repeats_missed)))
     across = sum(repeat.split != repeat.other_split for repeat in notes.repeats)
     if across:
         pairs = "One pair" if across == 1 else f"{across} pairs"

@@ -286,8 +286,10 @@ def begun(folder: Path, about: About) -> bool:
     """
     if not workfolder.is_begun(folder, "about.json", "a set of slices"):
         return False
+    # What becomes of repeats is decided anew at the end, of the same parts.
     old, new = (
-        one.choices | {"channels": one.channels, "size": one.size}
+        {key: one.choices[key] for key in one.choices if key != "repeats"}
+        | {"channels": one.channels, "size": one.size}
         for one in (read_about(folder), about)
     )
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
@@ -333,7 +335,7 @@ def finish(
     folder: Path,
     about: About,
     parts: Sequence[str],
-    look: Callable[[SliceSet], Notes] | None = None,
+    look: Callable[[SliceSet], SliceSet] | None = None,
 ) -> SliceSet:
     """Assemble the rows of all parts, take the fingerprint and mark the set complete.
 
@@ -341,7 +343,8 @@ def finish(
         folder: Where the set lies.
         about: How it was made.
         parts: Names of its parts, in the order of the rows.
-        look: Gives its notes, of the assembled set, before it is marked complete.
+        look: Gives the set that is kept, with its notes, of the assembled one; the images of
+            a part stay as they are.
 
     Raises:
         DataError: There are no parts, or a subject stands in two splits.
@@ -351,22 +354,23 @@ def finish(
     tables = [_read_table(folder / f"parts/{name}.csv") for name in parts]
     table = pd.concat(tables, ignore_index=True)
     refuse_shared_subjects(table, folder)
-    write_table(folder / "slices.csv", table)
+    about = about.model_copy(update={"parts": tuple(parts), "rows": tuple(map(len, tables))})
+    if look is not None:
+        kept = look(SliceSet(table, about, folder, np.arange(len(table))))
+        table, about = kept.table, kept.about
+        refuse_shared_subjects(table, folder)
     kind = "npz" if about.poses else "npy"
-    files = (folder / f"parts/{name}.{kind}" for name in parts)
+    files = (folder / f"parts/{name}.{kind}" for name in about.parts)
     mark = fingerprint([table.to_csv(index=False), *(_digest(file) for file in files)])
+    if mark != read_about(folder).fingerprint:
+        reopen(folder)  # another table than that of a finished set
+    write_table(folder / "slices.csv", table)
     update = {
         "complete": True,
         "fingerprint": mark,
         "table_fingerprint": _digest(folder / "slices.csv"),
-        "parts": tuple(parts),
-        "rows": tuple(map(len, tables)),
     }
-    about = about.model_copy(update=update)
-    if look is not None:
-        notes = look(SliceSet(table, about, folder, np.arange(len(table))))
-        about = about.model_copy(update={"notes": notes})
-    write_json(folder / "about.json", about.model_dump())
+    write_json(folder / "about.json", about.model_copy(update=update).model_dump())
     return SliceSet.open(folder)
 
 

@@ -238,7 +238,7 @@ def of_another_kind(synthetic: SliceSet, real: Real) -> Iterator[str]:
                 "real training slices have not."
             )
     real_mm, mm = real_table["pixel_mm"].median(), table["pixel_mm"].median()
-    if mm > 0 and not 0.9 < mm / real_mm < 1.1:
+    if mm > 0 and real_mm > 0 and not 0.9 < mm / real_mm < 1.1:
         yield f"Pixels of {synthetic.name} are {mm:.2f} mm wide, real ones {real_mm:.2f} mm."
 
 

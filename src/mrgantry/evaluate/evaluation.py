@@ -227,10 +227,15 @@ def check(held: SliceSet, synthetic: SliceSet) -> None:
 
 
 def too_few(reference: Reference, n: int) -> list[str]:
-    """Say of which extractors a draw has fewer images than features."""
-    return [
-        f"A draw has {n} images, but {extractor.name} has {width} features: its Frechet distance "
-        "is then far too large, and only the one of real images beside it tells what it is worth."
+    """Say in one sentence of which extractors a draw has fewer images than features, if of any."""
+    wide = [
+        f"{extractor.name} has {width} features"
         for extractor in reference.extractors
         if (width := reference.held_cloud.features[extractor.name].shape[1]) >= n
+    ]
+    if not wide:
+        return []
+    return [
+        f"A draw has {n} images, but {', '.join(wide)}: the Frechet distance is then far too "
+        "large, and only the one of real images beside it tells what it is worth."
     ]

@@ -17,6 +17,7 @@ from mrgantry.common.files import fingerprint
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.notes import Notes
+from mrgantry.data.preview import draw_preview
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, has_part, write_part
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.recipe import FlowRecipe
@@ -38,7 +39,8 @@ def sample(
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
     Batch norm uses its running statistics, so an image does not depend on those
-    drawn beside it. Interrupted, the same call goes on where it stopped.
+    drawn beside it. `preview.png` shows some. Interrupted, the same call goes on where it
+    stopped.
 
     Args:
         run: Folder of a trained run.
@@ -94,7 +96,9 @@ def sample(
                 images = draw_images(generator, inputs, batch)
                 write_part(out, name, images, _rows(opened, block, values))
             advance(len(block))
-    return finish(out, about, names)
+    made = finish(out, about, names)
+    draw_preview(made)
+    return made
 
 
 def sampler_of(run: Run, how: Sequence[str]) -> Sampler | None:

@@ -10,6 +10,7 @@ from PIL import Image
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
+from mrgantry.data.preview import tumour_counts
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.findings import read_detection
@@ -218,15 +219,14 @@ def training(run: Run) -> dict[str, Any]:
 
 def dataset(data: SliceSet) -> dict[str, Any]:
     """Count a real set by split."""
-    table = data.table
+    table, mm = data.table, data.table["pixel_mm"].median()
+    notes, alike = data.about.notes, data.folder / "repeats.png"
     splits = [
         {
             "split": split,
             "subjects": part["subject"].nunique(),
             "slices": f"{len(part):,}",
-            "tumour": ", ".join(
-                f"{count:,} {word}" for word, count in part["tumour"].value_counts().items()
-            ),
+            "tumour": tumour_counts(part) or "not known",
         }
         for split in SPLITS
         if len(part := table[table["split"] == split])
@@ -237,12 +237,18 @@ def dataset(data: SliceSet) -> dict[str, Any]:
         "plan": {
             key: value
             for key, value in data.about.choices.items()
-            if value not in (None, ()) and key not in (STACKED if data.about.poses else POSED)
+            if value is not None
+            and value is not False
+            and value not in ((), [], "")
+            and key not in (STACKED if data.about.poses else POSED)
         },
-        "apart": about_splits(data.about.notes),
-        "brain": data.about.notes.brain,
-        "skipped": data.about.notes.skipped,
-        "millimetres": f"{table['pixel_mm'].median():.2f}",
+        "apart": about_splits(notes),
+        "alike": figures.png_file(alike) if alike.is_file() else "",
+        "brain": notes.brain,
+        "skipped": notes.skipped,
+        "assumed": (*notes.repeats_settled, *notes.assumed),
+        "scaled": "; ".join(filter(None, (notes.range, notes.fit))),
+        "pixel": f"is {mm:.2f} mm wide" if mm > 0 else "is of unknown size",
     }
 
 

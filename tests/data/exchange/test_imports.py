@@ -662,7 +662,10 @@ def test_masks_beside_pictures_are_left_out_and_said(tmp_path):
     made = import_slices(tmp_path / "in", tmp_path / "out", MM)
     assert list(made.table["id"]) == ["pat0_20", "pat0_24", "pat0_roi_mask"]
     (said,) = (text for text in made.about.notes.assumed if "masks" in text)
-    assert said == "Left out, as masks of others: 2 (pat0/20_mask.png, ...)."
+    assert said == (
+        "Left out, as masks of others: 2 (pat0/20_mask.png, ...); --tumour-labels takes those that "
+        "mark tumours."
+    )
 
 
 def test_a_table_from_a_german_excel(tmp_path):

@@ -68,13 +68,19 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
         split: A split, or "all".
 
     Raises:
-        DataError: The folder is no complete set of slices, lacks the split, or two ids
-            would give one file.
+        DataError: The folder is no complete set of slices, lacks the split, two ids
+            would give one file, or NIfTI is asked for and pixels are of unknown size.
         RunError: `out` holds other things.
     """
     if format not in FORMATS:
         raise DataError(unknown("format", format, list(FORMATS), "option --format"))
     chosen = SliceSet.open(slices).split(split)
+    lost = (chosen.table["affine"] == "") & ~(chosen.table["pixel_mm"] > 0)
+    if format == "nifti" and lost.any():
+        raise DataError(
+            f"It is not known how large the pixels of {slices} are, and NIfTI must say it; choose "
+            "another format, or import the slices with --pixel-mm."
+        )
     names = _file_names(chosen, format)
     write = FORMATS[format][1]
     _claim(out, _origin_of(chosen, slices, out, format, split))

@@ -13,14 +13,16 @@ from mrgantry.common.progress import progress
 from mrgantry.data.exchange.export import Origin
 from mrgantry.data.exchange.listing import ImageFiles, ImageTable, Listing
 from mrgantry.data.exchange.pictures import (
+    NEAR_GREY,
     PERCENTILES,
     Limits,
     Picture,
     extremes,
     read_picture,
+    suffix_of,
     turned,
 )
-from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.exchange.plan import LARGEST, ImportPlan
 from mrgantry.data.sections import from_text
 
 ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
@@ -38,6 +40,8 @@ class FirstLook:
         high: Highest.
         placed: Whether the files say where they lie.
         simulated: Whether they say that they were simulated.
+        pixel_mm2: Area of a pixel, where they tell it, else 0.
+        marked: How many pixels of each image are marked as tumour; () where nothing marks any.
     """
 
     entry: ImageFiles
@@ -47,6 +51,8 @@ class FirstLook:
     high: float
     placed: bool
     simulated: bool
+    pixel_mm2: float = 0.0
+    marked: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,15 +81,42 @@ def look_at(listing: Listing, channels: int, plan: ImportPlan) -> list[FirstLook
             try:
                 seen = read_entry(entry, channels, plan)
                 low, high = extremes(entry.files, seen.pixels)
-                placed = seen.affine is not None
                 look = FirstLook(
-                    entry, seen.pixels.shape, seen.white, low, high, placed, seen.simulated
+                    entry,
+                    seen.pixels.shape,
+                    seen.white,
+                    low,
+                    high,
+                    seen.affine is not None,
+                    seen.simulated,
+                    _area(seen),
+                    _marked(entry.labels, seen) if entry.labels else (),
                 )
                 looks.append(look)
             except DataError as error:
-                listing.problems.append(f"{entry.name} was skipped: {error}")
+                listing.skip(entry.name, error)
             advance()
     return looks
+
+
+def _area(picture: Picture) -> float:
+    """Give the area of a pixel in mm2, or 0 where it is not told."""
+    if picture.affine is None:
+        return 0.0
+    return float(np.prod(np.linalg.norm(picture.affine[:3, :2], axis=0)))
+
+
+def _marked(labels: Path, picture: Picture) -> tuple[int, ...]:
+    """Count the pixels of each image that a file marks.
+
+    Raises:
+        DataError: It cannot be read, or is of another size.
+    """
+    marks = read_picture([labels], 1).pixels
+    if marks.size != picture.pixels[:, 0].size or marks.shape[2:] != picture.pixels.shape[2:]:
+        raise DataError(f"{labels}: it is not of the size of the picture whose tumour it marks.")
+    noise = NEAR_GREY if suffix_of(labels) in (".jpg", ".jpeg") else 0
+    return tuple(int(count) for count in (marks > noise).sum(axis=(1, 2, 3)))
 
 
 def read_entry(entry: ImageFiles, channels: int, plan: ImportPlan) -> Picture:
@@ -111,8 +144,7 @@ def know(
     """Settle what holds for all images.
 
     Raises:
-        DataError: No file could be read, sizes differ, or it is not clear whether the
-            images are real.
+        DataError: No file could be read, or it is not clear whether the images are real.
     """
     if not looks:
         raise DataError(f"No image of {folder} can be used: {listing.reason}")
@@ -130,14 +162,14 @@ def know(
         channels=channels,
         synthetic=synthetic,
         simulated=plan.simulated or seen_simulated or bool(origin and origin.source == "simulated"),
-        size=plan.size or _one_size(folder, looks),
+        size=plan.size or looks[0].shape[2],
         limits=_choose_limits(plan, looks, listing),
         made_by=(plan.made_by or folder.resolve().name) if synthetic else plan.made_by or "",
     )
 
 
-def _one_size(folder: Path, looks: Sequence[FirstLook]) -> int:
-    """Give the one size of all images.
+def refuse_sizes(folder: Path, looks: Sequence[FirstLook]) -> None:
+    """Refuse images that are not of one size, all of them square.
 
     Raises:
         DataError: They differ, or are not square.
@@ -145,19 +177,19 @@ def _one_size(folder: Path, looks: Sequence[FirstLook]) -> int:
     shapes = Counter(look.shape[2:] for look in looks)
     (height, width), count = shapes.most_common(1)[0]
     other = next((look for look in looks if look.shape[2:] != (height, width)), None)
+    side = min(max(height, width), LARGEST)
     if other:
         h, w = other.shape[2:]
         raise DataError(
             f"The images of {folder} differ in size: {count:,} files are {height} x {width} "
             f"pixels, {other.entry.files[0].name} is {h} x {w}. Bring all to one with --size "
-            f"{max(height, width)}, which pads and resizes them, or take out those that differ."
+            f"{side}, which pads and resizes them, or take out those that differ."
         )
     if height != width:
         raise DataError(
             f"The images of {folder} are {height} x {width} pixels, but must be square; --size "
-            f"{max(height, width)} pads them with background."
+            f"{side} pads them with background."
         )
-    return height
 
 
 def _choose_limits(

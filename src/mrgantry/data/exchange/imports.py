@@ -2,24 +2,35 @@
 
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import replace
+from functools import partial
 from itertools import groupby
-from pathlib import Path
+from pathlib import Path, PurePath
 from typing import Any
 
 import numpy as np
 import pandas as pd
-import torch
 from jaxtyping import Float, Float16
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json
-from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.tables import write_table
 from mrgantry.data.cut import ORDER
 from mrgantry.data.exchange.export import Origin, read_origin
-from mrgantry.data.exchange.first_look import FirstLook, Known, know, look_at, read_entry, rule
+from mrgantry.data.exchange.first_look import (
+    FirstLook,
+    Known,
+    know,
+    look_at,
+    read_entry,
+    refuse_sizes,
+    rule,
+)
+from mrgantry.data.exchange.folders import label_of, person_in, shared_folders
 from mrgantry.data.exchange.listing import (
     ImageTable,
     ImportItem,
@@ -35,8 +46,9 @@ from mrgantry.data.exchange.plan import ImportPlan
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
-from mrgantry.data.repeats import note_repeats
+from mrgantry.data.preview import draw_preview
 from mrgantry.data.sections import as_text, from_text
+from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     COLUMNS,
     About,
@@ -50,10 +62,8 @@ from mrgantry.data.slices import (
     write_part,
 )
 
-SHOWN = 32  # images in preview.png
 BLOCK = 1000  # images a part, where they have no subject
-# Folders that hold images of many people.
-NO_SUBJECTS = {"train", "training", "test", "testing", "val", "valid", "validation", "images"}
+TUMOUR_MM2 = 50.0  # marked area from which a slice is a tumour slice, as `prepare` has it
 
 
 def import_slices(
@@ -62,10 +72,11 @@ def import_slices(
     """Make a set of slices of the images in a folder, and in those below it.
 
     All files are looked at before any is taken, since what their values mean shows
-    only in all of them. Bad ones are skipped with their reasons, which stand in
-    `about.json` beside the rule by which values were scaled, and real people who look
-    like one under two names (`find_repeats`). Interrupted, the same call
-    goes on. What `mrgantry export` wrote comes back as it was. `preview.png` shows some.
+    only in all of them. Bad ones are skipped, each with its reason in `skipped.csv`; their
+    numbers and reasons stand in `about.json` beside the rule by which values were scaled,
+    and real people who look like one under two names (`find_repeats`). Folders of classes,
+    as yes and no, are labels. Interrupted, the same call goes on. What `mrgantry export`
+    wrote comes back as it was. `preview.png` shows some.
 
     Args:
         folder: PNG, JPEG, TIFF, `.npy` or NIfTI files of single slices.
@@ -83,37 +94,35 @@ def import_slices(
         raise DataError(f"{slices} lies in {folder}, which is imported; choose another place.")
     origin, table = read_origin(folder), _find_table(folder, plan)
     channels = _channels(plan, origin, table)
-    found = list_entries(folder, table, channels, joined=bool(plan.channel))
+    labels = plan.tumour_labels
+    found = list_entries(folder, table, channels, labels, joined=bool(plan.channel))
     looks = look_at(found, len(channels), plan)
     known = know(folder, plan, origin, table, channels, looks, found)
-    items = _items(looks, table, known, found)
-    if strict and found.problems:
-        raise DataError(found.problems[0])
+    items = _labelled(_items(looks, table, known, found), looks, folder, plan, found)
+    if strict and found.told:
+        raise DataError(found.told[0])
     if not items:
         raise DataError(f"No image of {folder} can be used: {found.reason}")
-    _refuse_unknown_scale(items, looks, plan)
-    items = _with_subjects(items, folder, plan, found) if not known.synthetic else items
-    if strict and found.problems:
-        raise DataError(found.problems[0])
+    items = _checked(items, looks, folder, known, found)
+    if strict and found.told:
+        raise DataError(found.told[0])
     refuse_shared_subjects(_people(items), folder)
     about = _about(folder, slices, known, origin, found, strict)
     begin_set(slices, about)
+    (slices / "skipped.csv").unlink(missing_ok=True)
+    if found.skipped:
+        write_table(
+            slices / "skipped.csv", pd.DataFrame(found.skipped, columns=["image", "reason"])
+        )
     parts = _parts(items, known)
     with progress("import", len(items)) as advance:
         for name, some in parts.items():
             _write(slices, name, some, known)
             advance(len(some))
-    made = finish(slices, about, list(parts), None if known.synthetic else note_repeats)
-    _show(made)
+    settle = partial(settle_repeats, how=plan.repeats)
+    made = finish(slices, about, list(parts), None if known.synthetic else settle)
+    draw_preview(made)
     return made
-
-
-def _show(made: SliceSet) -> None:
-    """Draw some images: whether they stand upright and are well lit, only eyes can tell."""
-    rows = np.zeros(len(made), dtype=bool)
-    rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
-    images = torch.from_numpy(made.where(rows).images)
-    save_grid(made.folder / "preview.png", images, min(8, len(images)))
 
 
 def _find_table(folder: Path, plan: ImportPlan) -> ImageTable | None:
@@ -144,15 +153,103 @@ def _items(
     items = []
     for look in looks:
         if known.limits[look.white] is None and look.low == look.high:
-            listing.problems.append(
-                f"{look.entry.name} was skipped: it has a single intensity everywhere."
-            )
+            listing.skip(look.entry.name, "it has a single intensity everywhere.")
             continue
         try:
             items += items_of(look.entry, look.shape[0], table)
         except DataError as error:
-            listing.problems.append(f"{look.entry.name} was skipped: {error}")
+            listing.skip(look.entry.name, error)
     listing.problems += check_items(items, table)
+    return items
+
+
+def _labelled(
+    items: Sequence[ImportItem],
+    looks: Sequence[FirstLook],
+    folder: Path,
+    plan: ImportPlan,
+    listing: Listing,
+) -> list[ImportItem]:
+    """Say of images which show a tumour, where a mask or the folder tells and no table does."""
+    look_of = {id(look.entry): look for look in looks}
+    classes: dict[str, str] = {}
+    labelled = []
+    for item in items:
+        look, told = look_of[id(item.entry)], {}
+        name, tumour = label_of(_below(item, folder))
+        if look.marked:
+            told = _of_tumour(look.marked[item.place], look.pixel_mm2 or _side(item, plan) ** 2)
+        elif tumour != "unknown":
+            told = {"tumour": tumour}
+        if name:
+            classes[name] = tumour
+        given = told | {key: value for key, value in item.given.items() if value or key not in told}
+        labelled.append(replace(item, given=given))
+    if classes:
+        words = {"yes": "tumour", "no": "no tumour", "unknown": "tells nothing of a tumour"}
+        said = ", ".join(f"{name} ({words[tumour]})" for name, tumour in classes.items())
+        listing.remarks.append(f"Folders of classes are labels, not people: {said}.")
+    marked = [item.given for item in labelled if look_of[id(item.entry)].marked]
+    if not all(given.get("tumour_mm2") for given in marked):
+        listing.remarks.append(
+            "It is not known how large pixels are, so any marked pixel makes a tumour slice, and "
+            "areas in mm2 are not told."
+        )
+    return labelled
+
+
+def _of_tumour(marked: int, pixel_mm2: float) -> Row:
+    """Describe a tumour by its pixels; of unknown size (0), any is enough."""
+    if not pixel_mm2:
+        return {"tumour": "yes" if marked else "no"}
+    area = round(marked * pixel_mm2, 2)
+    word = "yes" if area >= TUMOUR_MM2 else "unclear" if area else "no"
+    return {"tumour": word, "tumour_mm2": str(area)}
+
+
+def _side(item: ImportItem, plan: ImportPlan) -> float:
+    """Give the side of a pixel in mm by the table or the plan, or 0."""
+    return float(item.given.get("pixel_mm") or 0) or plan.side
+
+
+def _below(item: ImportItem, folder: Path) -> PurePath:
+    """Give the path of an image below the folder that is imported."""
+    path = item.entry.files[0]
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
+
+
+@contextmanager
+def _gathered(complaints: list[str]) -> Iterator[None]:
+    """Keep what is wrong, to tell it with what else is."""
+    try:
+        yield
+    except DataError as error:
+        complaints.append(str(error))
+
+
+def _checked(
+    items: list[ImportItem],
+    looks: Sequence[FirstLook],
+    folder: Path,
+    known: Known,
+    listing: Listing,
+) -> list[ImportItem]:
+    """Check sizes and scale, and give real images their subjects.
+
+    Raises:
+        DataError: Something is not known or does not fit; all that is, in one message.
+    """
+    complaints: list[str] = []
+    if not known.plan.size:
+        with _gathered(complaints):
+            refuse_sizes(folder, looks)
+    with _gathered(complaints):
+        _refuse_unknown_scale(items, looks, known.plan)
+    if not known.synthetic:
+        with _gathered(complaints):
+            items = _with_subjects(items, folder, known.plan, listing)
+    if complaints:
+        raise DataError("\n".join([*complaints, *listing.told]))
     return items
 
 
@@ -170,7 +267,8 @@ def _refuse_unknown_scale(
         if not told and id(item.entry) not in placed:
             raise DataError(
                 f"{item.entry.files[0]} does not tell how large its pixels are. Say --pixel-mm, "
-                "the field of view in mm over the number of pixels, as 240 mm / 240 = 1."
+                "the field of view in mm over the number of pixels, as 240 mm / 240 = 1; or "
+                "--pixel-mm unknown."
             )
 
 
@@ -184,17 +282,19 @@ def _with_subjects(
             table and others do not.
     """
     named = []
+    shared = shared_folders([_below(item, folder) for item in items])
     for item in items:
-        subject = item.given.get("subject") or _subject_of(item, folder, plan)
+        subject, visit = item.given.get("subject"), ""
+        if not subject:
+            subject, visit = _subject_of(item, folder, plan, shared)
         if subject:
-            named.append((item, subject))
+            visit = item.given.get("session") or visit
+            named.append((replace(item, given=item.given | {"session": visit}), subject))
         else:
-            listing.problems.append(
-                f"{item.id} was skipped: --subject {plan.subject!r} is not in it."
-            )
+            listing.skip(item.id, f"--subject {plan.subject!r} is not in it.")
     subjects = dict.fromkeys(subject for _, subject in named)
     if not subjects:
-        raise DataError(f"No image of {folder} can be used: {listing.problems[-1]}")
+        raise DataError(f"No image of {folder} can be used: {listing.reason}")
     refuse_like_names(subjects)
     if not plan.subject and not all(item.given.get("subject") for item in items):
         listing.remarks.append(
@@ -214,23 +314,32 @@ def _with_subjects(
     ]
 
 
-def _subject_of(item: ImportItem, folder: Path, plan: ImportPlan) -> str:
-    """Find whose image this is by its path; "" if it does not match.
+def _subject_of(
+    item: ImportItem, folder: Path, plan: ImportPlan, shared: Sequence[str]
+) -> tuple[str, str]:
+    """Find whose image this is by its path, and of what visit; "" if it does not match.
 
     Raises:
         DataError: Nothing tells.
     """
-    path = item.entry.files[0]
-    path = path.relative_to(folder) if path.is_relative_to(folder) else path
+    path = _below(item, folder)
     if plan.subject:
         match = re.search(plan.subject, path.as_posix())
-        return (match[1] or "") if match else ""
-    if len(path.parts) == 2 and path.parts[0].lower() not in NO_SUBJECTS:
-        return path.parts[0]
+        return (match[1] or "") if match else "", ""
+    person, visit = person_in(path, shared)
+    if person:
+        return person, visit
+    name, _ = label_of(path)
+    alone = (
+        f"The folder {name} is a class, which tells a label and no person; if every picture is "
+        "of another person, say --subject '([^/]+)[.]'. "
+        if name
+        else ""
+    )
     raise DataError(
         f"It is not known whose image {path.as_posix()} is, and images of one person must never "
-        "stand in two splits. Say --subject with a regular expression whose group finds the "
-        "subject in the path, as '(OAS1_[0-9]+)_'; or give a --table with the columns file and "
+        f"stand in two splits. {alone}Say --subject with a regular expression whose group finds "
+        "the subject in the path, as '(OAS1_[0-9]+)_'; or give a --table with the columns file and "
         "subject; or put each subject's images into a folder of its own."
     )
 
@@ -259,7 +368,7 @@ def _about(
         notes=Notes(
             range="; ".join(rule(white, limits) for white, limits in known.limits.items()),
             fit=f"padded to a square and resized to {known.size}" if known.plan.size else "",
-            skipped=tuple(listing.problems),
+            skipped=tuple(listing.told),
             assumed=tuple(listing.remarks),
         ),
         training_subjects=origin.training_subjects if origin else (),
@@ -348,7 +457,7 @@ def _where(
     if not pixel_mm:
         told = from_text(given["affine"]) if given.get("affine") else affine
         pixel_mm = round(float(np.linalg.norm(told[:3, 0])), 4) if told is not None else 0.0
-    pixel_mm = pixel_mm or plan.pixel_mm or 0.0
+    pixel_mm = pixel_mm or plan.side
     if moved[0, 0] != 1:
         pixel_mm = round(pixel_mm * float(moved[0, 0]), 4)
     if "affine" in given:

@@ -1,14 +1,17 @@
 """Which files of a folder make which image, and what a table tells of them."""
 
+import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from fnmatch import fnmatch
 from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.tables import read_foreign_table
 from mrgantry.data.exchange.export import BETWEEN
-from mrgantry.data.exchange.pictures import suffix_of
+from mrgantry.data.exchange.pictures import COLOURS, NIFTI, suffix_of
+from mrgantry.data.names import LABELLED_WORDS, text_words
 from mrgantry.data.sections import from_text
 from mrgantry.data.slices import COLUMNS, NUMBERS, SPLITS
 
@@ -21,8 +24,12 @@ WORDS = {
 YES_NO = dict.fromkeys(("y", "1", "true", "ja", "oui", "si", "sí"), "yes") | dict.fromkeys(
     ("n", "0", "false", "nein", "non"), "no"
 )
-# What the name of a mask ends in, beside the picture that it is of.
-MASK_ENDINGS = ("_mask", "-mask", "_seg", "-seg", "_label", "_labels", "_lesion", "_roi")
+# What the name of a mask ends in, beside the picture that it is of; or the folder it lies in.
+MASK_ENDING = re.compile(r"([-_](mask|seg|labels?|lesion|roi|tumou?r))+$", re.IGNORECASE)
+MASK_FOLDERS = {"mask", "masks", "label", "labels", "seg", "segmentation", "segmentations"}
+# A folder of Kaggle's LGG collection, whose masks mark tumours: TCGA_CS_4941_19960909.
+KAGGLE_LGG = re.compile(r"TCGA_\w{2}_\w{4}_\d{8}")
+NAMED = 3  # files that are named of those that were skipped for one reason
 
 
 @dataclass(frozen=True)
@@ -54,11 +61,13 @@ class ImageFiles:
         name: The image's id, or what the ids of a stack begin with.
         files: One, or one a channel.
         rows: Rows that a table has for these files.
+        labels: Marks their tumours, if there is such a file.
     """
 
     name: str
     files: tuple[Path, ...]
     rows: tuple[Row, ...] = ()
+    labels: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -80,16 +89,55 @@ class ImportItem:
 
 @dataclass
 class Listing:
-    """What was found, what was left out and why, and what was assumed."""
+    """What was found, what was left out and why, and what was assumed.
+
+    Attributes:
+        entries: Files that may hold images.
+        skipped: What was left out, and why.
+        problems: What else is wrong.
+        remarks: What was assumed.
+    """
 
     entries: list[ImageFiles] = field(default_factory=list)
+    skipped: list[tuple[str, str]] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
+
+    def skip(self, name: str, reason: object) -> None:
+        """Leave out a file or an image."""
+        self.skipped.append((name, str(reason)))
+
+    @property
+    def told(self) -> list[str]:
+        """Say what was left out: for each reason how many, and the first of them."""
+        reasons: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for name, reason in self.skipped:
+            reasons[_kind(reason)].append((name, reason))
+        return [*map(_summary, reasons.values()), *self.problems]
 
     @property
     def reason(self) -> str:
         """Say why nothing is left."""
-        return self.problems[0] if self.problems else "the table has no rows."
+        return " ".join(self.told) or "the table has no rows."
+
+
+def _kind(reason: str) -> str:
+    """Give what all reasons of one kind have in common: no file, no number, no detail."""
+    return re.sub(r"\([^)]*\)|\d[\d,.]*", "", _without_file(reason))
+
+
+def _without_file(reason: str) -> str:
+    """Leave out the file that a reason begins with."""
+    return re.sub(r"^\S.*?\.\w+: (?=it )", "", reason)
+
+
+def _summary(alike: Sequence[tuple[str, str]]) -> str:
+    """Say in one sentence what was skipped for one reason."""
+    names, reason = [name for name, _ in alike], alike[0][1]
+    if len(names) == 1:
+        return f"{names[0]} was skipped: {reason}"
+    few = ", ".join(names[:NAMED]) + (", ..." if len(names) > NAMED else "")
+    return f"{len(names):,} were skipped ({few}), the first because {_without_file(reason)}"
 
 
 def find_files(folder: Path) -> list[Path]:
@@ -143,7 +191,12 @@ def read_table(path: Path) -> ImageTable:
 
 
 def list_entries(
-    folder: Path, table: ImageTable | None, channels: Sequence[str], *, joined: bool
+    folder: Path,
+    table: ImageTable | None,
+    channels: Sequence[str],
+    tumour_labels: str | None = None,
+    *,
+    joined: bool,
 ) -> Listing:
     """Group a folder's files into images.
 
@@ -151,6 +204,8 @@ def list_entries(
         folder: What to search.
         table: Rows by file or id, if there is a table.
         channels: Names of the channels.
+        tumour_labels: Pattern of the names of tumour labels; None takes those whose names
+            say so.
         joined: Whether the names of files end in the name of a channel.
 
     Raises:
@@ -162,33 +217,77 @@ def list_entries(
         found.remarks.append(f"{table.path} has columns that are not used: {_some(table.unused)}.")
     if table and table.key == "file":
         _by_table(folder, table, files, channels, found)
-    elif joined:
-        _by_channel(folder, files, channels, found)
     else:
-        masks = _masks_among(files)
-        if masks:
-            names = [_relative(path, folder) for path in sorted(masks)]
-            found.remarks.append(f"Left out, as masks of others: {_some(names)}.")
+        masks = _masks_among(files, tumour_labels)
         left = [file for file in files if file not in masks]
-        found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in left]
+        if joined:
+            _by_channel(folder, left, channels, found)
+        else:
+            found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in left]
+        _use_masks(folder, masks, tumour_labels, found)
     if table and table.key == "id":
         found.entries = [
-            ImageFiles(entry.name, entry.files, tuple(table.rows.get(entry.name, ())))
-            for entry in found.entries
+            replace(entry, rows=tuple(table.rows.get(entry.name, ()))) for entry in found.entries
         ]
     return found
 
 
-def _masks_among(files: Sequence[Path]) -> set[Path]:
-    """Find the files that are named like a mask of another one beside them."""
+def _masks_among(files: Sequence[Path], tumour_labels: str | None) -> dict[Path, Path]:
+    """Find the files that are named like a mask of another one, and that other one.
+
+    It lies beside the mask, or bears the same name in another folder than `masks`.
+    """
     stems = {file: file.name[: -len(suffix_of(file))] for file in files}
-    known = {(file.parent, stem) for file, stem in stems.items()}
-    return {
-        file
+    beside = {(file.parent, stem): file for file, stem in stems.items()}
+    apart = {
+        (file.parent.parent, stem): file
         for file, stem in stems.items()
-        for ending in MASK_ENDINGS
-        if stem.lower().endswith(ending) and (file.parent, stem[: -len(ending)]) in known
+        if file.parent.name.lower() not in MASK_FOLDERS
     }
+    found = {}
+    for file, stem in stems.items():
+        base = MASK_ENDING.sub("", stem)
+        other = beside.get((file.parent, base)) if base != stem else None
+        if file.parent.name.lower() in MASK_FOLDERS and not other:
+            above = file.parent.parent
+            other = apart.get((above, stem)) or apart.get((above, base))
+        if not other and tumour_labels and fnmatch(file.name, tumour_labels):
+            shorter = (stem[:end] for end in range(len(stem) - 1, 0, -1))
+            other = next(
+                (beside[file.parent, s] for s in shorter if (file.parent, s) in beside), None
+            )
+        if other:
+            found[file] = other
+    return found
+
+
+def _use_masks(
+    folder: Path, masks: dict[Path, Path], tumour_labels: str | None, found: Listing
+) -> None:
+    """Give pictures the masks that mark tumours, and say which do and which were left out."""
+    tumours = {mask for mask in masks if _marks_tumour(mask, tumour_labels)}
+    of = {masks[mask]: mask for mask in sorted(tumours)}
+    found.entries = [
+        replace(entry, labels=of.get(entry.files[0])) if len(entry.files) == 1 else entry
+        for entry in found.entries
+    ]
+    if tumours:
+        names = [_relative(path, folder) for path in sorted(tumours)]
+        found.remarks.append(f"Taken for labels of tumours: {_some(names)}.")
+    if others := sorted(masks.keys() - tumours):
+        names = [_relative(path, folder) for path in others]
+        found.remarks.append(
+            f"Left out, as masks of others: {_some(names)}; --tumour-labels takes those that "
+            "mark tumours."
+        )
+
+
+def _marks_tumour(mask: Path, pattern: str | None) -> bool:
+    """Say whether a mask is one of a tumour, by the user's pattern or by its name."""
+    if pattern:
+        return fnmatch(mask.name, pattern)
+    named = bool(LABELLED_WORDS & set(text_words(mask.name)))
+    return named or bool(KAGGLE_LGG.fullmatch(mask.parent.name))
 
 
 def items_of(entry: ImageFiles, count: int, table: ImageTable | None) -> list[ImportItem]:
@@ -248,14 +347,15 @@ def _by_table(
         paths = _ordered(paths, channels)
         absent = [path for path in paths if not path.is_file() or not suffix_of(path)]
         if absent:
-            listing.problems.append(
-                f"{text or 'A row without file'} was skipped: {table.path} names it, but "
-                f"{absent[0]} is no image file."
+            listing.skip(
+                text or "A row without file",
+                f"{table.path} names it, but {absent[0]} is no image file.",
             )
         elif len(paths) not in (1, len(channels)):
-            listing.problems.append(
-                f"{text} was skipped: {len(paths)} files make {len(paths)} channels, "
-                f"{len(channels)} expected; name each with --channel."
+            listing.skip(
+                text,
+                f"{len(paths)} files make {len(paths)} channels, {len(channels)} expected; name "
+                "each with --channel.",
             )
         else:
             listing.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
@@ -278,7 +378,7 @@ def _ordered(paths: tuple[Path, ...], channels: Sequence[str]) -> tuple[Path, ..
 def _by_channel(
     folder: Path, files: Iterable[Path], channels: Sequence[str], listing: Listing
 ) -> None:
-    """Join ID_t1.png and ID_flair.png; an .npy may hold all channels itself."""
+    """Join ID_t1.png and ID_flair.png; an .npy may hold all channels itself, colours three."""
     groups: dict[str, dict[str, Path]] = defaultdict(dict)
     for file in files:
         name = _name_of(file, folder)
@@ -291,15 +391,17 @@ def _by_channel(
                     "Rename one, or give ids in a table."
                 )
             groups[base][channel] = file
-        elif suffix_of(file) == ".npy":
+        elif suffix_of(file) == ".npy" or (
+            len(channels) == COLOURS and suffix_of(file) not in NIFTI
+        ):
             listing.entries.append(ImageFiles(name, (file,)))
         else:
             words = " nor ".join(f"_{word}" for word in channels)
-            listing.problems.append(f"{file} was skipped: its name ends in neither {words}.")
+            listing.skip(str(file), f"its name ends in neither {words}.")
     for base, have in groups.items():
         lacking = [channel for channel in channels if channel not in have]
         if lacking:
-            listing.problems.append(f"{base} was skipped: it lacks its {' and '.join(lacking)}.")
+            listing.skip(base, f"it lacks its {' and '.join(lacking)}.")
         else:
             listing.entries.append(ImageFiles(base, tuple(have[channel] for channel in channels)))
 
@@ -310,6 +412,8 @@ def _as_ours(column: str, value: str) -> str:
         return value.replace("\\", "/")
     if column == "tumour":
         return YES_NO.get(value.lower(), value.lower())
+    if column == "pixel_mm" and value.lower() == "unknown":
+        return "0"
     if column in NUMBERS and value.count(",") == 1 and "." not in value:
         return value.replace(",", ".")
     return value
@@ -336,7 +440,7 @@ def _check_row(row: Row, where: str) -> None:
             raise DataError(
                 f"{where}: the column {column!r} holds {row[column]!r}; a number is expected."
             )
-    if row.get("pixel_mm") and float(row["pixel_mm"]) <= 0:
+    if row.get("pixel_mm") and float(row["pixel_mm"]) < 0:  # 0 is unknown
         raise DataError(f"{where}: a pixel of {row['pixel_mm']} mm cannot be.")
     try:
         from_text(row.get("affine") or "1 0 0 0 0 1 0 0 0 0 1 0")

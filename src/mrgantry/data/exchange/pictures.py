@@ -17,7 +17,8 @@ Limits = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
 SIDES = (8, 8192)  # pixels; beyond lies no slice
 BRIGHTEST = 1e15
-JPEG_NOISE = 8  # grey values by which the colours of a grey JPEG may differ
+COLOURS = 3
+NEAR_GREY = 8  # values by which the colours of a grey picture may differ once JPEG stored it
 
 
 @dataclass(frozen=True, eq=False)
@@ -203,8 +204,8 @@ def _checked(picture: Picture, channels: int) -> Picture:
     return picture
 
 
-def _read_picture_file(path: Path, _: int) -> Picture:
-    """Read PNG, JPEG or TIFF.
+def _read_picture_file(path: Path, channels: int) -> Picture:
+    """Read PNG, JPEG or TIFF; of three channels, those of a picture in colour.
 
     Pillow gives 8- and 16-bit grey and float32 as they are stored, but of 16-bit
     colours the upper 8 bits only.
@@ -218,22 +219,22 @@ def _read_picture_file(path: Path, _: int) -> Picture:
                 raise DataError(
                     f"it holds {pages} pages; save one image a file, or an .npy (n, h, w)"
                 )
-            noise = JPEG_NOISE if image.format == "JPEG" else 0
-            array = _grey(ImageOps.exif_transpose(image), noise, image.format)
+            array = _without_alpha(ImageOps.exif_transpose(image), image.format)
     white = {"uint8": 255, "uint16": 65535}.get(array.dtype.name)
-    return Picture(array[None, None], white)
+    if array.ndim == 3 and channels == COLOURS:
+        return Picture(array.transpose(2, 0, 1)[None], white)
+    return Picture(_grey(array)[None, None], white)
 
 
-def _grey(image: Image.Image, noise: int, form: str | None) -> Real[np.ndarray, "h w"]:
-    """Give the one intensity of a pixel.
+def _without_alpha(image: Image.Image, form: str | None) -> Real[np.ndarray, "h w *colours"]:
+    """Give the intensities of a pixel: one, or those of its colours.
 
     Args:
         image: The right way up.
-        noise: Grey values by which its colours may differ.
         form: Of the file.
 
     Raises:
-        DataError: It is in colour, or partly transparent.
+        DataError: It is partly transparent, or has colours other than red, green and blue.
     """
     if image.mode == "1":
         image = image.convert("L")
@@ -245,15 +246,26 @@ def _grey(image: Image.Image, noise: int, form: str | None) -> Real[np.ndarray, 
     if image.mode in ("LA", "RGBA"):
         if array[..., -1].min() < 255:
             raise DataError("it is partly transparent; save it without an alpha channel")
-        array = array[..., :-1]
-    elif image.mode not in ("L", "RGB", "F", "I") and not image.mode.startswith("I;16"):
+        return array[..., 0] if image.mode == "LA" else array[..., :-1]
+    if image.mode not in ("L", "RGB", "F", "I") and not image.mode.startswith("I;16"):
         raise DataError(f"it is in colour ({image.mode}); a slice has one intensity a pixel")
+    return array
+
+
+def _grey(array: Real[np.ndarray, "h w *colours"]) -> Real[np.ndarray, "h w"]:
+    """Give the one intensity of a pixel.
+
+    Raises:
+        DataError: It is in colour.
+    """
     if array.ndim == 2:
         return array
-    if (array.max(2).astype(int) - array.min(2)).max() > noise:
+    if (array.max(2).astype(int) - array.min(2)).max() > NEAR_GREY:
         raise DataError(
             "it is in colour (its red, green and blue differ); a slice has one intensity a pixel. "
-            "Save it in grey, without colour map or drawings"
+            "Save it in grey, without colour map or drawings; or, if the colours are three "
+            "sequences, name them in the order of red, green and blue, as --channel t1 --channel "
+            "flair --channel t1c"
         )
     return array[..., array.shape[2] // 2]
 

@@ -9,7 +9,9 @@ from pydantic import Field, field_validator, model_validator
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.exchange.pictures import Limits
-from mrgantry.data.plan import Plane, SlicePlan
+from mrgantry.data.plan import Plane, Repeats, SlicePlan
+
+LARGEST = 1024  # pixels that images can be resized to
 
 
 class ImportPlan(Frozen):
@@ -24,10 +26,12 @@ class ImportPlan(Frozen):
             `.npy` holds.
         sequence: What single-channel images show; None is "unknown".
         plane: The plane of files that do not tell it; None is "unknown".
-        pixel_mm: Side of a pixel, as stored, of files that do not tell it.
+        pixel_mm: Side of a pixel, as stored, of files that do not tell it; or "unknown".
         table: A table with the columns of `slices.csv`, by `file` or `id`; None takes
             a `slices.csv` in the folder, if there is one.
         subject: A regular expression, whose first group in a file's path is the subject.
+        tumour_labels: Pattern of the names of masks that mark tumours, as "*_mask.png"; None
+            takes those whose names say so.
         real: The images are of people, not from a generator.
         simulated: They stem from simulated scans.
         made_by: The generator; None is the folder's name.
@@ -37,16 +41,18 @@ class ImportPlan(Frozen):
             becomes upright by 270 and mirror, one of an LPS scan by 90 and mirror.
         splits: Shares of subjects for train, validation and test, of real images.
         seed: Seed of the draw of splits.
+        repeats: What becomes of real people who look like one; see `SlicePlan`.
     """
 
     range: str = "auto"
-    size: Annotated[int, Field(ge=8, le=1024)] | None = None
+    size: Annotated[int, Field(ge=8, le=LARGEST)] | None = None
     channel: tuple[str, ...] = ()
     sequence: str | None = None
     plane: Plane | None = None
-    pixel_mm: Annotated[float, Field(gt=0)] | None = None
+    pixel_mm: Annotated[float, Field(gt=0)] | Literal["unknown"] | None = None
     table: str | None = None
     subject: str | None = None
+    tumour_labels: str | None = None
     real: bool = False
     simulated: bool = False
     made_by: str | None = None
@@ -54,6 +60,17 @@ class ImportPlan(Frozen):
     mirror: bool = False
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
     seed: Annotated[int, Field(ge=0)] = 0
+    repeats: Repeats = "keep"
+
+    @field_validator("pixel_mm", mode="before")
+    @classmethod
+    def _in_mm(cls, told: object) -> object:
+        try:
+            return float(told) if isinstance(told, str) and told != "unknown" else told
+        except ValueError as error:
+            raise RecipeError(
+                f"--pixel-mm takes a number of mm, as 0.94, or unknown; not {told!r}."
+            ) from error
 
     @field_validator("subject")
     @classmethod
@@ -80,6 +97,11 @@ class ImportPlan(Frozen):
         if len(set(self.channel)) != len(self.channel):
             raise RecipeError(f"A channel is named twice: {', '.join(self.channel)}.")
         return self
+
+    @property
+    def side(self) -> float:
+        """Give the side of a pixel in mm of files that do not tell it; 0 if it is not known."""
+        return self.pixel_mm if isinstance(self.pixel_mm, float) else 0.0
 
     @property
     def limits(self) -> Limits | None:
