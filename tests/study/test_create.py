@@ -18,7 +18,9 @@ from mrgantry.study.database import tables
 from mrgantry.study.database.backup import backup
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.statistics import score as scoring
 from mrgantry.study.statistics.readings import read_answers, read_key
+from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Reader, Study, read_readers
 
 PROTOCOL = Protocol(name="small", cases=20, practice=4)
@@ -220,6 +222,44 @@ def test_answers_are_joined_with_their_truth(tmp_path, sources):
     truths = dict(zip(key["case"], key["truth"]))
     assert all(truths[row["case"]] == row["truth"] for _, row in found.iterrows())
     store.engine.dispose()
+
+
+def test_what_was_drawn_can_be_scored(tmp_path, sources):
+    labels = [("yes", "unclear", "no")[i % 3] for i in range(80)]
+    people = [f"person{i // 4:02d}" for i in range(80)]
+    unclear = tmp_path / "unclear"
+    write_slices(unclear, blobs(80, 16), people, ["test"] * 80, tumour=labels)
+    study = make(tmp_path, Sources("T1", unclear, sources.synthetic))
+    assert "unclear" in set(read_key(study)["tumour"])
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    assert score(study.folder, tmp_path / "scored").analysis.trials == 20
+
+
+def test_a_study_is_rehearsed_before_it_is_there(tmp_path, sources, monkeypatch):
+    asks = ['questions=["truth","tumour"]', "confidence=true", "unknown=true", "reason=true"]
+    late = ["seconds=5", "late=no answer", "share=[0.01, 0.01]", "same_cases=false", "practice=0"]
+    for number, changes in enumerate(([], asks, [*asks, *late])):
+        study = make(tmp_path, sources, PROTOCOL.set(changes), name=f"study{number}")
+        store = study.store()
+        assert not rows_of(store, tables.answers) and not rows_of(store, tables.displays)
+        store.engine.dispose()
+    make(tmp_path, sources, kind="teaching", name="taught")
+
+    def unscorable(answers, **_):
+        assert Counter(answers["reader"]) == {"AB": 20, "CD": 20}
+        raise DataError("The tumour of an image is odd.")
+
+    monkeypatch.setattr(scoring, "analyse", unscorable)
+    with pytest.raises(DataError, match=r"rehearsal.*could not be scored.*tumour of an image"):
+        make(tmp_path, sources)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_margin_that_score_would_refuse_is_refused_at_once():
+    with pytest.raises(RecipeError, match="margin"):
+        PROTOCOL.set(["margin=0.001"])
 
 
 def test_a_backup_is_the_study(tmp_path, sources):

@@ -19,6 +19,7 @@ from mrgantry.study.cases.cases import KEY, Cases, Parts, pixels, trials_of, tru
 from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
+from mrgantry.study.cases.rehearsal import rehearse
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
@@ -47,6 +48,8 @@ def create(
 ) -> Study:
     """Draw the cases of a study and write its folder, whole or not at all.
 
+    Before that, simulated readers answer it, and it is scored: what cannot be is not made.
+
     Args:
         out: The folder; it must not exist yet, since a study is never made over.
         protocol: What is asked, and how.
@@ -63,7 +66,8 @@ def create(
         url: Address that readers will find the server at, for their links.
 
     Raises:
-        DataError: A set will not do, there are too few images, or the folder exists.
+        DataError: A set will not do, there are too few images, what readers answer could not be
+            scored, or the folder exists.
         RunError: The address will not do.
     """
     check_names([block.name for block in blocks], "block", "--block NAME=REAL,SYNTHETIC")
@@ -177,6 +181,8 @@ def _write(
         "trials": trials_of(people, drawn, cases.ids),
         "truths": truths_of(cases.key) if about.kind == "teaching" else [],
     }
+    if about.kind == "blinded":
+        rehearse(folder, about, rows)
     fill(database or folder / "study.sqlite", about.id, rows)
     if database is None:
         protect(folder / "study.sqlite")

@@ -27,9 +27,11 @@ from mrgantry.study.statistics.results import (
 )
 from mrgantry.study.statistics.signal_detection import detection, roc
 
+DRAWS = 2000  # bootstrap samples
+
 
 def analyse(
-    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = 2000
+    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = DRAWS
 ) -> Analysis:
     """Analyse the answers of a reader study.
 

@@ -12,7 +12,7 @@ from mrgantry.common.files import write_text
 from mrgantry.common.tables import write_table
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
-from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.analysis import DRAWS, analyse
 from mrgantry.study.statistics.imrmc import imrmc
 from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.statistics.results import Analysis
@@ -39,6 +39,7 @@ def score(
     key: Path | None = None,
     database: str | Path | None = None,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> ScoredStudy:
     """Score what has been answered so far, and write answers, statistics and the iMRMC export.
 
@@ -48,6 +49,7 @@ def score(
         key: Where the key is kept, if not in the study's folder.
         database: URL of the study's PostgreSQL server, or the path of a backup.
         seed: Of the bootstraps.
+        draws: Bootstrap samples.
 
     Raises:
         DataError: There are no answers, the key is another study's, or it is a teaching study.
@@ -60,7 +62,7 @@ def score(
         pictures = _pictures(store, set(answers["case"]))
     finally:
         store.engine.dispose()
-    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
+    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed, draws=draws)
     harmless = {name: answers[name].map(_harmless) for name in WRITTEN}
     write_table(out / "answers.csv", answers.assign(**harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
