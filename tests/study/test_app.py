@@ -3,7 +3,7 @@
 import io
 import re
 import socket
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -26,18 +26,8 @@ DROPPED = Protocol(name="dropped", seconds=10, late="no answer", questions=("tru
 def clock(monkeypatch):
     """A clock that a test sets; it stands still otherwise."""
 
-    class Clock:
-        now = 1_800_000_000.0
-
-        def time(self):
-            return self.now
-
-        def __getattr__(self, name):
-            return getattr(time, name)
-
-    one = Clock()
-    monkeypatch.setattr(stores, "time", one)
-    monkeypatch.setattr("mrgantry.study.server.app.time", one)
+    one = SimpleNamespace(now=1_800_000_000.0)
+    monkeypatch.setattr(stores.Clock, "now", lambda _: one.now)
     return one
 
 

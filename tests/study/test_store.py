@@ -105,7 +105,7 @@ def test_no_answer_without_a_display_and_none_twice(store, reader):
 
 def test_the_time_begins_once_and_the_image_goes(store, reader, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+    monkeypatch.setattr(stores.Clock, "now", lambda _: clock[0])
     store.image(reader, "p0t0", 10)
     clock[0] += 1
     assert store.display(reader, "p0t0").started == 1001
@@ -121,7 +121,7 @@ def test_the_time_begins_once_and_the_image_goes(store, reader, monkeypatch):
 
 def test_an_answer_after_the_time_is_late(store, reader, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+    monkeypatch.setattr(stores.Clock, "now", lambda _: clock[0])
     store.image(reader, "p0t0", 10)
     store.display(reader, "p0t0")
     clock[0] += 12
@@ -132,11 +132,26 @@ def test_an_answer_after_the_time_is_late(store, reader, monkeypatch):
 
 def test_a_display_that_is_reported_late_began_before(store, reader, monkeypatch):
     clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+    monkeypatch.setattr(stores.Clock, "now", lambda _: clock[0])
     store.image(reader, "p0t0", 10)
     clock[0] += 60  # looked at it for a minute, then says that it begins now
     assert store.display(reader, "p0t0").started == 1000 + stores.TRAVEL
     assert store.image(reader, "p0t0", 10) is None
+
+
+def test_times_never_run_backwards(database, store, reader, monkeypatch):
+    """Somebody sets the machine's clock back, while the server runs and while it does not."""
+    read(store, reader)
+    wall = time.time()
+    monkeypatch.setattr("time.time", lambda: wall - 3600)
+    read(store, reader)
+    again = Store.open(database, "me")
+    read(again, reader)
+    with again.reading() as connection:
+        times = [row.at for row in connection.execute(select(tables.answers.c.at))]
+        started = [row.started for row in connection.execute(select(tables.answers.c.started))]
+    again.engine.dispose()
+    assert times == sorted(times) and all(s <= a < s + 60 for s, a in zip(started, times))
 
 
 @pytest.mark.parametrize("name", ["answers", "trials", "cases", "people", "events", "facts"])
@@ -163,7 +178,7 @@ def test_tokens_and_sessions_are_kept_hashed(on_sqlite, tmp_path):
 def test_a_session_runs_out(store, reader, monkeypatch):
     secret = store.begin_session(reader)
     later = time.time() + stores.SESSION + 1
-    monkeypatch.setattr(stores.time, "time", lambda: later)
+    monkeypatch.setattr(stores.Clock, "now", lambda _: later)
     assert store.person_in(secret) is None
 
 

@@ -26,6 +26,9 @@ IN_SESSION = _person.join(sessions, sessions.c.person == people.c.id).where(
 READERS = _person.where(people.c.role == "reader").order_by(people.c.name)
 EVENTS = select(events).where(events.c.person == bindparam("person")).order_by(events.c.id)
 
+# The latest time that each table knows.
+LAST = [select(func.max(table.c.at)) for table in (answers, displays, events, sendings, sessions)]
+
 # Each part of a reader, in order: its number, its answers, its trials.
 PARTS = (
     select(trials.c.part, func.count(answers.c.trial), func.count())

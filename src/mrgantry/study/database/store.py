@@ -8,10 +8,9 @@ refresh, a second tab or a killed server changes nothing: what is next follows f
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
@@ -22,11 +21,13 @@ from sqlalchemy import Connection, Engine, Select, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mrgantry.common.errors import DataError
+from mrgantry.study.database.clock import Clock
 from mrgantry.study.database.queries import (
     ANSWERED,
     CURRENT,
     EVENTS,
     IN_SESSION,
+    LAST,
     OF_TOKEN,
     PARTS,
     PIXELS,
@@ -115,6 +116,7 @@ class Store:
     """The database of one study, open."""
 
     engine: Engine
+    clock: Clock = field(default_factory=Clock, compare=False)
     _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
@@ -132,7 +134,9 @@ class Store:
         except DataError:
             store.engine.dispose()
             raise
-        return store
+        with store.reading() as connection:
+            last = [connection.execute(mark).scalar() or 0.0 for mark in LAST]
+        return replace(store, clock=Clock(max(last)))
 
     def _check(self, study: str) -> None:
         """Refuse a database that cannot be read, is of another version, or of another study."""
@@ -175,7 +179,7 @@ class Store:
 
     def person_in(self, secret: str) -> Person | None:
         """Find who is in a session that has not run out."""
-        return self._person(IN_SESSION, secret=hashed(secret), since=time.time() - SESSION)
+        return self._person(IN_SESSION, secret=hashed(secret), since=self.clock.now() - SESSION)
 
     def _person(self, wanted: Select[Any], **values: Any) -> Person | None:
         with self.reading() as connection:
@@ -186,7 +190,7 @@ class Store:
         """Begin a session; give the secret for the person's cookie."""
         secret = secrets.token_urlsafe(32)
         with self.writing() as connection:
-            values = {"secret_hash": hashed(secret), "person": person.id, "at": time.time()}
+            values = {"secret_hash": hashed(secret), "person": person.id, "at": self.clock.now()}
             connection.execute(insert(sessions), values)
         self.record(person, "entered")
         return secret
@@ -198,7 +202,7 @@ class Store:
         values = {
             "person": person.id if person else None,
             "kind": kind,
-            "at": time.time(),
+            "at": self.clock.now(),
             "detail": json.dumps(detail),
         }
         with self.writing() as connection:
@@ -231,7 +235,7 @@ class Store:
             seconds: The time limit.
         """
         with self.writing() as connection:
-            now, current = time.time(), _current(connection, reader)
+            now, current = self.clock.now(), _current(connection, reader)
             if current is None or current.id != trial:
                 return None
             started = current.started
@@ -248,7 +252,7 @@ class Store:
                 return None
             if current.displayed or not connection.execute(SENT, {"trial": trial}).first():
                 return current
-            connection.execute(insert(displays), {"trial": trial, "at": time.time()})
+            connection.execute(insert(displays), {"trial": trial, "at": self.clock.now()})
             return _current(connection, reader)
 
     def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
@@ -258,7 +262,7 @@ class Store:
         """
         try:
             with self.writing() as connection:
-                now, current = time.time(), _current(connection, reader)
+                now, current = self.clock.now(), _current(connection, reader)
                 if current is None or current.id != trial or current.started is None:
                     mine = {"trial": trial, "reader": reader.id}
                     return "already" if connection.execute(ANSWERED, mine).first() else "refused"

@@ -14,7 +14,6 @@ GET  /progress         how far the readers are, for the investigator
 GET  /pages/{name}     scripts and styles
 """
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -222,17 +221,17 @@ def next_trial(desk: AtDesk, reader: Reader) -> dict[str, Any]:
         return {"page": place.page}
     reply: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
     reply |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
-    reply |= {"remaining": _remaining(trial, desk.seconds), "displayed": trial.displayed}
+    reply |= {"remaining": _remaining(trial, desk), "displayed": trial.displayed}
     if desk.teaching:
         reply["score"] = _score(taught(desk.store, reader))
     return reply
 
 
-def _remaining(trial: Trial, seconds: float | None) -> float | None:
+def _remaining(trial: Trial, desk: Desk) -> float | None:
     """Give the seconds for which the image may still be seen."""
-    if seconds is None or trial.started is None:
-        return seconds
-    return round(max(0.0, trial.started + seconds - time.time()), 3)
+    if desk.seconds is None or trial.started is None:
+        return desk.seconds
+    return round(max(0.0, trial.started + desk.seconds - desk.store.clock.now()), 3)
 
 
 @router.get("/image/{trial}")
@@ -252,7 +251,7 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
     trial = desk.store.display(reader, displayed.trial)
     if trial is None or not trial.displayed:
         raise RefusedError(409, "Another image is the current one.")
-    return {"remaining": _remaining(trial, desk.seconds)}
+    return {"remaining": _remaining(trial, desk)}
 
 
 @router.post("/answer")
@@ -288,4 +287,4 @@ def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) 
     """Tell the investigator how far the readers are; not what they answered."""
     readers = desk.store.readers()
     rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
-    return {"now": time.time(), "readers": rows}
+    return {"now": desk.store.clock.now(), "readers": rows}
