@@ -179,6 +179,45 @@ def test_an_image_that_is_hoarded_runs_out_of_time(tmp_path, clock):
     assert kept(made)[0].late
 
 
+def test_an_image_that_never_came_to_the_screen_runs_out_of_time(tmp_path, clock):
+    made = make_study(tmp_path / "s", protocol=TIMED)
+    reader = made.enter("anna").start()
+    trial = reader.get("/next").json()["trial"]
+    assert reader.get(f"/image/{trial}").status_code == 200
+    clock.now += 9
+    assert reader.get("/next").json()["remaining"] == 6
+    clock.now += 7
+    assert reader.get(f"/image/{trial}").status_code == 404
+    assert reader.get("/next").json()["remaining"] == 0  # so the page asks without it
+    assert reader.post("/display", {"trial": trial}).json() == {"remaining": 0}
+    assert reader.answer(trial).json() == {"kept": "kept"}
+
+
+@pytest.mark.parametrize("place", ["document", "iframe", "empty", "script"])
+def test_an_image_is_had_by_the_page_alone(tmp_path, place):
+    made = make_study(tmp_path / "s", protocol=TIMED)
+    reader = made.enter("anna").start()
+    trial = reader.get("/next").json()["trial"]
+    alone = reader.client.get(f"/image/{trial}", headers={"Sec-Fetch-Dest": place})
+    assert alone.status_code == 403 and "page" in alone.text
+    assert made.enter("anna").get("/next").json()["remaining"] == 10  # nothing was sent
+    shown = reader.client.get(f"/image/{trial}", headers={"Sec-Fetch-Dest": "image"})
+    assert shown.status_code == 200
+
+
+def test_reasons_may_take_their_time(tmp_path, clock):
+    made = make_study(tmp_path / "s", protocol=TIMED.set(["reason=true"]))
+    reader = made.enter("anna").start()
+    trial = reader.show()
+    clock.now += 9
+    assert reader.post("/chosen", {"trial": trial, "truth": "real"}).json() == {"kept": "kept"}
+    clock.now += 60
+    reader.answer(trial, "real", reason="edges")
+    assert reader.post("/chosen", {"trial": trial, "truth": "real"}).status_code == 409
+    assert reader.post("/chosen", {"trial": trial, "truth": "none"}).status_code == 422
+    assert [(row.truth, row.late) for row in kept(made)] == [("real", False)]
+
+
 def test_no_answer_comes_with_the_end_of_the_time(tmp_path, clock):
     made = make_study(tmp_path / "s", protocol=DROPPED)
     reader = made.enter("anna").start()

@@ -24,6 +24,8 @@ from mrgantry.common.errors import DataError
 from mrgantry.study.database.clock import Clock
 from mrgantry.study.database.queries import (
     ANSWERED,
+    BETWEEN,
+    CHOSEN,
     CURRENT,
     EVENTS,
     IN_SESSION,
@@ -74,7 +76,8 @@ class Trial:
         place: Its place in the part, from 1.
         of: Trials of the part.
         displayed: Whether the reader has been shown it before.
-        started: When its time began; None if it did not.
+        started: When its time began, by its display or some seconds after it was first sent;
+            None if it did not.
     """
 
     id: str
@@ -84,6 +87,12 @@ class Trial:
     of: int
     displayed: bool
     started: float | None
+
+    def end(self, seconds: float | None) -> float:
+        """Tell when its time is over; never, without a limit or before it began."""
+        if seconds is None or self.started is None:
+            return float("inf")
+        return self.started + seconds
 
 
 @dataclass(frozen=True)
@@ -224,7 +233,7 @@ class Store:
     def current(self, reader: Person) -> Trial | None:
         """Give the first trial without an answer; None when all have one."""
         with self.reading() as connection:
-            return _current(connection, reader)
+            return _current(connection, reader, self.clock.now())
 
     def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
         """Give the image of the current trial, while its time lasts.
@@ -235,11 +244,9 @@ class Store:
             seconds: The time limit.
         """
         with self.writing() as connection:
-            now, current = self.clock.now(), _current(connection, reader)
-            if current is None or current.id != trial:
-                return None
-            started = current.started
-            if seconds is not None and started is not None and now > started + seconds:
+            now = self.clock.now()
+            current = _current(connection, reader, now)
+            if current is None or current.id != trial or now > current.end(seconds):
                 return None
             connection.execute(insert(sendings), {"trial": trial, "at": now})
             return _pixels(connection, trial)
@@ -247,13 +254,29 @@ class Store:
     def display(self, reader: Person, trial: str) -> Trial | None:
         """Note that the current trial's image stands on the screen: its time begins, once."""
         with self.writing() as connection:
-            current = _current(connection, reader)
+            now = self.clock.now()
+            current = _current(connection, reader, now)
             if current is None or current.id != trial:
                 return None
             if current.displayed or not connection.execute(SENT, {"trial": trial}).first():
                 return current
-            connection.execute(insert(displays), {"trial": trial, "at": self.clock.now()})
-            return _current(connection, reader)
+            connection.execute(insert(displays), {"trial": trial, "at": now})
+            return _current(connection, reader, now)
+
+    def choose(self, reader: Person, trial: str, truth: str) -> bool:
+        """Note what the first question is answered by, if the trial is the current one.
+
+        Its answer is kept when all questions have one; a time limit is on the first alone.
+        """
+        with self.writing() as connection:
+            now = self.clock.now()
+            current = _current(connection, reader, now)
+            if current is None or current.id != trial or not current.displayed:
+                return False
+            detail = json.dumps({"trial": trial, "truth": truth})
+            row = {"person": reader.id, "kind": "chosen", "at": now, "detail": detail}
+            connection.execute(insert(events), row)
+            return True
 
     def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
         """Keep an answer to the current trial, if it has been displayed; never change one.
@@ -262,14 +285,18 @@ class Store:
         """
         try:
             with self.writing() as connection:
-                now, current = self.clock.now(), _current(connection, reader)
-                if current is None or current.id != trial or current.started is None:
+                now = self.clock.now()
+                current = _current(connection, reader, now)
+                if current is None or current.id != trial or not current.displayed:
                     mine = {"trial": trial, "reader": reader.id}
                     return "already" if connection.execute(ANSWERED, mine).first() else "refused"
-                end = float("inf") if seconds is None else current.started + seconds
-                if given.truth == "none" and now < end - GRACE:
+                end = current.end(seconds)
+                none = given.truth == "none"
+                if none and now < end - GRACE:
                     return "refused"
-                late = given.truth == "none" or now > end + GRACE
+                late = none or (
+                    now > end + GRACE and not _chosen_by(connection, reader, current, given, end)
+                )
                 row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
                 row |= {"started": current.started, "at": now}
                 connection.execute(insert(answers), row)
@@ -289,16 +316,42 @@ class Store:
             return [Person(*row) for row in connection.execute(READERS)]
 
 
-def _current(connection: Connection, reader: Person) -> Trial | None:
+def _current(connection: Connection, reader: Person, now: float) -> Trial | None:
     row = connection.execute(CURRENT, {"reader": reader.id}).first()
     if row is None:
         return None
+    displayed = row.displayed is not None
+    end = row.displayed if displayed else now
     started = None
-    if row.displayed is not None:
+    if row.sent is not None:
         # An image that was sent long before its display was reported has been seen meanwhile.
-        started = min(row.displayed, row.sent + TRAVEL)
+        latest = row.sent + TRAVEL + _paused(connection, reader, row.sent, end)
+        started = min(end, latest) if displayed or latest <= now else None
     place = row.number - row.first + 1
-    return Trial(row.id, row.number, row.part, place, row.of, row.displayed is not None, started)
+    return Trial(row.id, row.number, row.part, place, row.of, displayed, started)
+
+
+def _paused(connection: Connection, reader: Person, begin: float, end: float) -> float:
+    """Give the seconds of pauses in a time, in which the page shows no image.
+
+    A pause lasts until something else happens: a page that was closed under one says no more.
+    """
+    during = {"reader": reader.id, "begin": begin, "end": end}
+    happened = connection.execute(BETWEEN, during).all()
+    ends = [row.at for row in happened[1:]] + [end]
+    return sum(
+        after - row.at for row, after in zip(happened, ends, strict=False) if row.kind == "pause"
+    )
+
+
+def _chosen_by(
+    connection: Connection, reader: Person, trial: Trial, given: Given, end: float
+) -> bool:
+    """Say whether the first question had this answer in time, whatever the others took."""
+    since = {"reader": reader.id, "begin": trial.started}
+    row = connection.execute(CHOSEN, since).first()
+    wanted = {"trial": trial.id, "truth": given.truth}
+    return row is not None and row.at <= end + GRACE and json.loads(row.detail) == wanted
 
 
 def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:

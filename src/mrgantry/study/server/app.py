@@ -7,6 +7,7 @@ POST /step             a step is taken: welcome, consent, decline, reconsider, .
 GET  /next             the current trial, and what is left of its time
 GET  /image/{trial}    its image, while the time lasts
 POST /display          the image stands on the screen: its time begins
+POST /chosen           notes when the first of several questions was answered
 POST /answer           keeps an answer
 POST /event            notes a pause, its end, or the screen
 GET  /response/{trial} the truth about an answered trial of a teaching study
@@ -30,6 +31,7 @@ from mrgantry.study.server.asked import (
     LIGHT,
     TRIAL,
     Answered,
+    Chosen,
     Displayed,
     Happened,
     LinkToken,
@@ -42,6 +44,7 @@ from mrgantry.study.study import Study
 
 NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
 UNREAD = "This cannot be taken: something is missing or out of range."
+ANOTHER = "Another image is the current one."
 GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
 
 router = APIRouter()
@@ -231,12 +234,15 @@ def _remaining(trial: Trial, desk: Desk) -> float | None:
     """Give the seconds for which the image may still be seen."""
     if desk.seconds is None or trial.started is None:
         return desk.seconds
-    return round(max(0.0, trial.started + desk.seconds - desk.store.clock.now()), 3)
+    return round(max(0.0, trial.end(desk.seconds) - desk.store.clock.now()), 3)
 
 
 @router.get("/image/{trial}")
-def image(trial: TrialId, desk: AtDesk, reader: Reader) -> Response:
+def image(request: Request, trial: TrialId, desk: AtDesk, reader: Reader) -> Response:
     """Give the image of the current trial: the same work and the same headers for each."""
+    # In a tab of its own it would stay when its time is over. Old browsers do not say where.
+    if request.headers.get("sec-fetch-dest", "image") != "image":
+        raise RefusedError(403, "An image is shown by the study's page alone.")
     if desk.place(reader).page != "reading":
         raise RefusedError(404, NOWHERE)
     grey = desk.store.image(reader, trial, desk.seconds)
@@ -250,8 +256,16 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
     """Note that an image stands on the screen."""
     trial = desk.store.display(reader, displayed.trial)
     if trial is None or not trial.displayed:
-        raise RefusedError(409, "Another image is the current one.")
+        raise RefusedError(409, ANOTHER)
     return {"remaining": _remaining(trial, desk)}
+
+
+@router.post("/chosen")
+def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
+    """Note when the first of several questions was answered: a time limit is on it alone."""
+    if not desk.store.choose(reader, chosen.trial, chosen.truth):
+        raise RefusedError(409, ANOTHER)
+    return {"kept": "kept"}
 
 
 @router.post("/answer")
@@ -261,7 +275,7 @@ def answer(answered: Answered, desk: AtDesk, reader: Reader) -> dict[str, str]:
         raise RefusedError(422, "This is not an answer to what is asked.")
     kept = desk.store.answer(reader, answered.trial, answered.given, desk.seconds)
     if kept == "refused":
-        raise RefusedError(409, "Another image is the current one.")
+        raise RefusedError(409, ANOTHER)
     return {"kept": kept}
 
 
