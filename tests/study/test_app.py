@@ -8,13 +8,14 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.study.database import store as stores
 from mrgantry.study.database.tables import answers, events, sendings
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.server.app import NOTED
 from mrgantry.study.server.serve import serve
 from reading import BOSS, SCREEN, make_study
 
@@ -386,17 +387,40 @@ def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
     assert "without https" in said[-2] and "stopped" in said[-1]
 
 
-def test_a_database_that_does_not_answer_is_asked_again(tmp_path, monkeypatch):
+def test_a_database_that_does_not_answer_is_asked_again(tmp_path, monkeypatch, caplog):
     made = make_study(tmp_path / "s")
     reader = made.enter("anna").start()
     trial = reader.show()
 
     def locked(*_):
-        raise OperationalError("INSERT", {}, Exception("database is locked"))
+        lines = Exception("database is locked\nand more of it")
+        raise OperationalError("INSERT", {"reason": "what anna wrote"}, lines)
 
     monkeypatch.setattr(stores, "_current", locked)
     failed = reader.answer(trial)
     assert (failed.status_code, failed.headers["retry-after"]) == (503, "2")
     assert "locked" not in failed.text and "Nothing is lost" in failed.json()["say"]
+    [line] = caplog.text.splitlines()  # an outage fills no disk, and tells of nobody
+    assert "POST /answer" in line and "database is locked" in line and "anna" not in line
     monkeypatch.undo()
     assert reader.answer(trial).json() == {"kept": "kept"}
+
+
+def test_what_one_reader_makes_happen_fills_no_disk(tmp_path):
+    made = make_study(tmp_path / "s")
+    anna, bo = made.enter("anna").start(), made.enter("bo").start()
+    got = [anna.post("/event", {"kind": "pause"}) for _ in range(NOTED + 5)]
+    assert {one.status_code for one in got[:60]} == {200}
+    assert got[-1].status_code == 429 and int(got[-1].headers["retry-after"]) <= 61
+    trial = anna.get("/next").json()["trial"]
+    assert anna.post("/chosen", {"trial": trial, "truth": "real"}).status_code == 429
+    assert bo.post("/event", {"kind": "pause"}).status_code == 200
+    assert anna.answer(anna.show()).json() == {"kept": "kept"}  # answers are no events
+    assert len(kept(made, events.c.id)) <= NOTED + 20
+
+
+def test_parameters_are_in_no_message(tmp_path):
+    store = make_study(tmp_path / "s").store
+    with pytest.raises(DBAPIError) as found, store.writing() as connection:
+        connection.execute(insert(answers), {"trial": "x", "reader": "anna", "reason": "edges"})
+    assert "edges" not in str(found.value)

@@ -3,11 +3,13 @@
 import http.client
 import socket
 import threading
-from contextlib import contextmanager
+import time
+from contextlib import ExitStack
 
 import pytest
 import uvicorn
 
+from mrgantry.study.server import connections
 from mrgantry.study.server.serve import serve
 from reading import make_study
 
@@ -35,10 +37,18 @@ def serving(tmp_path, monkeypatch):
     thread.join(30)
 
 
-@contextmanager
+@pytest.fixture
+def few_files():
+    """Give this process as few open files as systems do that were not told otherwise."""
+    resource = pytest.importorskip("resource")
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (1024, before[1]))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+
+
 def connected(port):
-    with socket.create_connection(("127.0.0.1", port), timeout=30) as one:
-        yield one
+    return socket.create_connection(("127.0.0.1", port), timeout=30)
 
 
 def test_no_answer_waits_for_the_one_before_to_be_acknowledged(serving):
@@ -50,3 +60,53 @@ def test_no_answer_waits_for_the_one_before_to_be_acknowledged(serving):
     far = connection.transport.get_extra_info("socket")
     assert far.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
     client.close()
+
+
+def drip(line, seconds):
+    """Send the head of a request a byte at a time; give the seconds until the line is cut."""
+    begun = time.monotonic()
+    while time.monotonic() < begun + seconds:
+        try:
+            line.sendall(b"x")
+            line.settimeout(0.1)
+            if line.recv(1) == b"":
+                break
+        except TimeoutError:
+            continue
+        except OSError:
+            break
+    return time.monotonic() - begun
+
+
+def test_a_head_that_does_not_arrive_is_waited_for_no_longer(serving, monkeypatch):
+    monkeypatch.setattr(connections, "PATIENCE", 1.0)
+    _, port = serving
+    with connected(port) as silent, connected(port) as slow:
+        slow.sendall(b"GET /enter HTTP/1.1\r\nHost: 127.0.0.1\r\nX-")
+        assert drip(slow, 20) < 10  # a byte now and then buys no time
+        assert silent.recv(1) == b""
+
+
+def test_a_line_that_is_used_again_is_not_cut(serving, monkeypatch):
+    monkeypatch.setattr(connections, "PATIENCE", 1.0)
+    client = http.client.HTTPConnection("127.0.0.1", serving[1], timeout=30)
+    client.connect()
+    line = client.sock
+    for _ in range(4):
+        time.sleep(0.5)
+        client.request("GET", "/enter")
+        assert client.getresponse().read() and client.sock is line
+    line.sendall(b"GET /ent")  # the next head, too, must arrive
+    assert line.recv(1) == b""
+    client.close()
+
+
+def test_half_open_lines_shut_nobody_out(few_files, serving):
+    """More of them than a process may have files open, unless it asks for more."""
+    with ExitStack() as lines:
+        for _ in range(1030):
+            lines.enter_context(connected(serving[1])).sendall(b"GET / HTTP/1.1\r\n")
+        client = http.client.HTTPConnection("127.0.0.1", serving[1], timeout=10)
+        client.request("GET", "/enter")
+        assert client.getresponse().read()
+        client.close()

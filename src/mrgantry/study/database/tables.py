@@ -165,7 +165,8 @@ def connect(database: str | Path) -> Engine:
         url = _server(database)
     try:
         busy = {"connect_args": {"timeout": BUSY}} if url.drivername == "sqlite" else {}
-        engine = create_engine(url, pool_size=AT_ONCE, max_overflow=0, **busy)
+        # What a reader wrote stands in no message.
+        engine = create_engine(url, pool_size=AT_ONCE, max_overflow=0, hide_parameters=True, **busy)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise DataError(
             f"The database {url.render_as_string()} needs a driver that is not installed "

@@ -44,6 +44,8 @@ from mrgantry.study.study import Study
 
 NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
 UNREAD = "This cannot be taken: something is missing or out of range."
+NOTED = 120  # events a minute that one person can add to the log
+ALL_NOTED = 6000
 ANOTHER = "Another image is the current one."
 GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
 
@@ -58,6 +60,7 @@ class Desk:
     store: Store
     pages: Pages
     attempts: Attempts
+    noted: Attempts
     consent: str
     canvas: tuple[int, int]
 
@@ -75,6 +78,17 @@ class Desk:
         """Find where a reader is."""
         return place_of(self.store, reader, bool(self.consent))
 
+    def note(self, person: Person) -> None:
+        """Count an event that a person adds to the log.
+
+        Raises:
+            RefusedError: There were too many of late: nobody may fill the disk.
+        """
+        if wait := self.noted.wait(person.id):
+            say = f"Too much happened at once. Please wait {wait} seconds."
+            raise RefusedError(429, say, Retry_After=str(wait))
+        self.noted.count(person.id)
+
 
 def make_app(study: Study, store: Store, origins: Origins | None = None) -> FastAPI:
     """Make the application that serves one study.
@@ -86,7 +100,10 @@ def make_app(study: Study, store: Store, origins: Origins | None = None) -> Fast
     """
     pages = Pages(study.about)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.desk = Desk(study, store, pages, Attempts(), study.consent.strip(), canvas(store))
+    # Wrong tokens count; right ones do not: a class opens its links at once, from one address.
+    noted = Attempts(each=NOTED, together=ALL_NOTED)
+    consent = study.consent.strip()
+    app.state.desk = Desk(study, store, pages, Attempts(), noted, consent, canvas(store))
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.include_router(router)
@@ -156,9 +173,10 @@ def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
         if wait := desk.attempts.wait(client):
             say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
             raise RefusedError(429, say, Retry_After=str(wait))
-        desk.attempts.failed(client)
+        desk.attempts.count(client)
         desk.store.record(None, "wrong token")
         raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")
+    desk.note(person)
     secret = desk.store.begin_session(person)
     https = request.state.https
     name = cookie_name(desk.study.about.id, https)
@@ -208,6 +226,7 @@ def step(stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
     wrong_part = stepped.part is not None and stepped.part != place.part
     if stepped.step not in STEPS[place.page] or wrong_part:
         raise RefusedError(409, "The study is at another page by now.")
+    desk.note(reader)
     detail = stepped.detail
     if stepped.step in ("consent", "decline"):
         detail = {"text": hashed(desk.consent)}  # which text it was, should it ever change
@@ -263,6 +282,7 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
 @router.post("/chosen")
 def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Note when the first of several questions was answered: a time limit is on it alone."""
+    desk.note(reader)
     if not desk.store.choose(reader, chosen.trial, chosen.truth):
         raise RefusedError(409, ANOTHER)
     return {"kept": "kept"}
@@ -282,6 +302,7 @@ def answer(answered: Answered, desk: AtDesk, reader: Reader) -> dict[str, str]:
 @router.post("/event")
 def event(happened: Happened, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Note a pause, its end, or the screen."""
+    desk.note(reader)
     detail = happened.screen.model_dump() if happened.screen else {}
     desk.store.record(reader, happened.kind, **detail)
     return {"kept": "kept"}
