@@ -106,6 +106,15 @@ def cues(low, p):
             "method": "trees"}  # fmt: skip
 
 
+def test_what_was_changed_after_the_draw_stands_at_the_top(tmp_path):
+    table = answers({("Dr A", "T1"): (30, 20, 20, 30)})
+    found, about = analyse(table, draws=20), study(table, Protocol(name="han2018"))
+    write_study(tmp_path, Study(tmp_path, about), table, found, changed=["cues.json was <gone>."])
+    page = (tmp_path / "study.html").read_text(encoding="utf-8")
+    assert page.index("Changed after the draw") < page.index("<section>")
+    assert "cues.json was &lt;gone&gt;." in page
+
+
 ROWS = {row.label: row.counts for row in han2018.PRINTED.rows}
 
 

@@ -231,6 +231,28 @@ def test_rows_are_never_changed_or_removed(store, reader, name):
             connection.execute(change)
 
 
+@pytest.mark.parametrize("name", ["answers", "trials", "cases", "people", "displays", "facts"])
+def test_rows_are_never_replaced(on_sqlite, tmp_path, name):
+    """SQLite takes REPLACE for an insertion, and asks no trigger that forbids to delete."""
+    read(on_sqlite, on_sqlite.person_of("token0"))
+    raw = sqlite3.connect(tmp_path / "s.sqlite")
+    before = raw.execute(f"SELECT * FROM {name}").fetchall()
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        raw.execute(f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}")
+    assert raw.execute(f"SELECT * FROM {name}").fetchall() == before
+    raw.close()
+
+
+def test_a_row_is_not_replaced_by_one_of_another_key(on_sqlite, tmp_path):
+    raw = sqlite3.connect(tmp_path / "s.sqlite")
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        raw.execute(
+            "INSERT OR REPLACE INTO trials SELECT 'new', reader, number, part, block, case_id "
+            "FROM trials"
+        )
+    raw.close()
+
+
 def test_tokens_and_sessions_are_kept_hashed(on_sqlite, tmp_path):
     store, reader = on_sqlite, on_sqlite.person_of("token0")
     secret = store.begin_session(reader)

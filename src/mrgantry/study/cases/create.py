@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -23,6 +23,7 @@ from mrgantry.study.cases.rehearsal import rehearse
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.seal import seals
 from mrgantry.study.study import Reader, Study, StudyFacts, checked_url
 
 Kind = Literal["blinded", "teaching"]
@@ -79,6 +80,7 @@ def create(
     pools = [open_pool(block, protocol, against, only) for block in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
+    cues = {pool.name: audit_of(pool, protocol, seed).model_dump() for pool in pools}
     about = StudyFacts(
         id=secrets.token_hex(8),
         kind=kind,
@@ -91,13 +93,18 @@ def create(
         created=datetime.date.today().isoformat(),
         command=_command(out, protocol, blocks, readers, kind, against, only, seed),
         versions=versions(),
-        key_fingerprint=fingerprint([as_csv(KEY, cases.key)]),
+        key_fingerprint="",
         url=url,
         server=database is not None,
     )
+    sealed: dict[str, Any] = {"study.json": about.model_dump(), "cues.json": cues}
+    sealed |= {} if agreement is None else {"consent.md": agreement}
+    key = as_csv(KEY, [*cases.key, *seals(sealed)])
+    about = about.model_copy(update={"key_fingerprint": fingerprint([key])})
     aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
-        _write(aside, about, cases, drawn, pools, agreement, database, url)
+        files = {**sealed, "study.json": about.model_dump(), "key.csv": key}
+        _write(aside, about, files, cases, drawn, database)
         if out.exists():
             out.rmdir()
         aside.rename(out)
@@ -158,22 +165,21 @@ def audit_of(pool: Pool, protocol: Protocol, seed: int) -> CueAudit:
 def _write(
     folder: Path,
     about: StudyFacts,
+    files: Mapping[str, Any],
     cases: Cases,
     drawn: Sequence[Parts],
-    pools: Sequence[Pool],
-    consent: str | None,
     database: str | None,
-    url: str,
 ) -> None:
     """Write all files of a study; the database last, since a server's cannot be taken back."""
     folder.mkdir(parents=True)
-    cues = {p.name: audit_of(p, about.protocol, about.seed).model_dump() for p in pools}
-    write_json(folder / "cues.json", cues)
-    write_json(folder / "study.json", about.model_dump())
-    if consent is not None:
-        write_text(folder / "consent.md", consent)
-    _write_secret(folder / "key.csv", as_csv(KEY, cases.key))
-    people, links = _people(about.readers, url)
+    for name, content in files.items():
+        if name == "key.csv":
+            _write_secret(folder / name, content)
+        elif isinstance(content, str):
+            write_text(folder / name, content)
+        else:
+            write_json(folder / name, content)
+    people, links = _people(about.readers, about.url)
     _write_secret(folder / "links.csv", as_csv(LINKS, links))
     rows = {
         "people": people,

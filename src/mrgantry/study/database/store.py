@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import UInt8
@@ -129,15 +130,21 @@ class Store:
     _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
-    def open(cls, database: str | Path, study: str) -> "Store":
+    def open(cls, database: str | Path, study: str, *, to_read: bool = False) -> "Store":
         """Open the database of a study and check that it is that of this one.
 
+        Args:
+            database: Path of an SQLite file, or a PostgreSQL URL.
+            study: Its id.
+            to_read: Whether it is only read: an SQLite file is then not changed, and may lie
+                where nothing can be written.
+
         Raises:
-            DataError: It cannot be reached, is of another version, or of another study.
+            DataError: It cannot be reached, is damaged, of another version, or of another study.
         """
         if isinstance(database, Path) and not database.is_file():
             raise DataError(f"{database} does not exist; a study keeps its answers there.")
-        store = cls(connect(database))
+        store = cls(connect(database, to_read=to_read))
         try:
             store._check(study)
         except DataError:
@@ -153,8 +160,12 @@ class Store:
             with self.reading() as connection:
                 exists = inspect(connection).has_table("facts")
                 rows = connection.execute(select(facts)).all() if exists else []
+                if connection.dialect.name == "sqlite":
+                    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+                    if found != "ok":
+                        raise DataError(self._unreadable(found))
         except DBAPIError as error:
-            raise DataError(f"The study's database cannot be read: {error.orig}.") from error
+            raise DataError(self._unreadable(str(error.orig))) from error
         stored = {row.key: row.value for row in rows}
         if stored.get("version") != str(VERSION):
             raise DataError(
@@ -166,6 +177,16 @@ class Store:
                 "The database holds another study; each needs a database of its own. "
                 f"Expected {study}, found {stored['study']}."
             )
+
+    def _unreadable(self, why: str) -> str:
+        said = f"The study's database cannot be read: {' '.join(why.split())}."
+        if self.engine.dialect.name != "sqlite":
+            return said
+        path = unquote(str(self.engine.url.database)).removeprefix("file:")
+        return (
+            f"{said} If {path} is damaged, take a backup of it, as `mrgantry "
+            "study backup` writes them: `score --database BACKUP`, or serve it as study.sqlite."
+        )
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Begin to read."""

@@ -14,7 +14,7 @@ from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
 from mrgantry.study.statistics.analysis import DRAWS, analyse
 from mrgantry.study.statistics.imrmc import imrmc
-from mrgantry.study.statistics.readings import read_answers, read_key
+from mrgantry.study.statistics.readings import changed_since, read_answers, read_key
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import Study
 
@@ -24,12 +24,21 @@ FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the be
 
 @dataclass(frozen=True, eq=False)
 class ScoredStudy:
-    """A study, its answers with their truths, what they say, and the images they are of."""
+    """A study, its answers with their truths, what they say, and the images they are of.
+
+    Attributes:
+        study: The study.
+        answers: With the columns of `readings.COLUMNS`.
+        analysis: Of the answers.
+        pictures: Of the cases, as readers saw them.
+        changed: Sentences on files that are not as they were when the study was made.
+    """
 
     study: Study
     answers: pd.DataFrame
     analysis: Analysis
     pictures: dict[str, UInt8[np.ndarray, "h w"]]
+    changed: tuple[str, ...] = ()
 
 
 def score(
@@ -56,7 +65,7 @@ def score(
     """
     study = Study.open(folder)
     answer_key = read_key(study, key)
-    store = study.store(database)
+    store = study.store(database, to_read=True)
     try:
         answers = read_answers(study, store, answer_key)
         pictures = _pictures(store, set(answers["case"]))
@@ -67,7 +76,7 @@ def score(
     write_table(out / "answers.csv", answers.assign(**harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
-    return ScoredStudy(study, answers, analysis, pictures)
+    return ScoredStudy(study, answers, analysis, pictures, changed_since(study, key))
 
 
 def has_answers(study: Study) -> bool:
@@ -75,7 +84,7 @@ def has_answers(study: Study) -> bool:
     given = select(tables.answers.c.trial).join(
         tables.trials, tables.trials.c.id == tables.answers.c.trial
     )
-    store = study.store()
+    store = study.store(to_read=True)
     try:
         with store.reading() as connection:
             return (
