@@ -11,7 +11,7 @@ from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.statistics.measured import Confusion, Estimate, TumourTable
-from mrgantry.study.statistics.proportions import balanced_accuracy, chance_test, equivalence
+from mrgantry.study.statistics.proportions import chance_test, equivalence
 from mrgantry.study.statistics.results import ALL, Analysis, Reading
 from mrgantry.study.statistics.signal_detection import detection
 
@@ -156,7 +156,7 @@ def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dic
     counts = Confusion(rr=rr, rs=rs, sr=sr, ss=ss)
     detected = detection(counts)
     equal = equivalence(counts.right, counts.n, margin)
-    said = words.finding_of(balanced_accuracy(counts).value, chance_test(counts), equal)
+    said = words.finding_of(counts, chance_test(counts), equal)
     return values | {
         "d_prime": words.figure(detected.d_prime),
         "criterion": words.figure(detected.criterion),

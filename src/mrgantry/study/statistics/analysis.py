@@ -130,7 +130,7 @@ def _readers(
         for group in (ALL, *(there if len(groups) > 1 else ())):
             means.append(many_readers(rows, drawn, group, block, seed))
         for first, second in combinations(there, 2):
-            difference = group_difference(drawn, first, second, block, seed)
+            difference = group_difference(drawn, first, second, block)
             differences += [difference] if difference else []
     return means, differences
 
