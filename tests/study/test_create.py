@@ -13,6 +13,7 @@ from sqlalchemy import select
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.files import fingerprint
+from mrgantry.report.study import write_study
 from mrgantry.study.cases import create as creating
 from mrgantry.study.cases.create import audited, create
 from mrgantry.study.cases.pools import Sources
@@ -360,6 +361,33 @@ def test_a_full_disk_is_told(tmp_path, sources):
 
 def change(path, **values):
     path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_no_table_holds_a_formula(tmp_path, sources):
+    write_slices(tmp_path / "@set", blobs(80, 16), ["-p"] * 80, ["test"] * 80)
+    block = Sources("=cmd|' /C calc'!A0", tmp_path / "@set", sources.synthetic)
+    readers = [Reader(name="=1+1", group="@x"), Reader(name="＝2")]
+    study = create(tmp_path / "study", PROTOCOL, [block], readers)
+    store = study.store()
+    answer(store, "=1+1", ["real"] * 24)
+    store.engine.dispose()
+    scored = score(study.folder, tmp_path / "scored")
+    write_study(tmp_path / "scored", study, scored.answers, scored.analysis)
+    written = [study.folder / "key.csv", study.folder / "links.csv"]
+    for path in [*written, *(tmp_path / "scored").glob("*.csv")]:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        numbers = [
+            value for row in rows for value in row.values() if value and value[0] in "=+-@\t\r＝"
+        ]
+        assert all(number_of(value) is not None for value in numbers), path
+
+
+def number_of(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
 
 
 def test_what_was_changed_since_the_draw_is_told(tmp_path, sources):

@@ -6,6 +6,7 @@ from typing import Any, Literal
 import pandas as pd
 from scipy.stats import norm
 
+from mrgantry.common.tables import harmless
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed, PrintedRow
@@ -319,7 +320,7 @@ def pair_rows(analysis: Analysis) -> list[dict[str, Any]]:
 def readings_csv(analysis: Analysis) -> str:
     """Write one row for each reading, with all its numbers and methods."""
     table = pd.json_normalize(list(map(_flat, analysis.readings)), sep="_")
-    return table.to_csv(index=False, lineterminator="\n")
+    return table.map(harmless).to_csv(index=False, lineterminator="\n")
 
 
 def _flat(reading: Reading) -> dict[str, Any]:

@@ -15,6 +15,7 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json, write_text
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.tables import harmless
 from mrgantry.study.cases.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
@@ -210,11 +211,11 @@ def _people(
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """Write a table as text."""
+    """Write a table as text, in which a spreadsheet finds no formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

@@ -9,7 +9,7 @@ from jaxtyping import UInt8
 from sqlalchemy import select
 
 from mrgantry.common.files import write_text
-from mrgantry.common.tables import write_table
+from mrgantry.common.tables import harmless, write_table
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
 from mrgantry.study.statistics.analysis import DRAWS, analyse
@@ -17,9 +17,6 @@ from mrgantry.study.statistics.imrmc import imrmc
 from mrgantry.study.statistics.readings import changed_since, read_answers, read_key
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import Study
-
-WRITTEN = ["reader", "group", "reason"]  # columns in which people's own words stand
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,8 +69,7 @@ def score(
     finally:
         store.engine.dispose()
     analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed, draws=draws)
-    harmless = {name: answers[name].map(_harmless) for name in WRITTEN}
-    write_table(out / "answers.csv", answers.assign(**harmless))
+    write_table(out / "answers.csv", answers.map(harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
     return ScoredStudy(study, answers, analysis, pictures, changed_since(study, key))
@@ -93,11 +89,6 @@ def has_answers(study: Study) -> bool:
             )
     finally:
         store.engine.dispose()
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from running what a reader wrote as a formula."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h w"]]:
