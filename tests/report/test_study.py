@@ -106,6 +106,15 @@ def cues(low, p):
             "method": "trees"}  # fmt: skip
 
 
+def test_what_was_changed_after_the_draw_stands_at_the_top(tmp_path):
+    table = answers({("Dr A", "T1"): (30, 20, 20, 30)})
+    found, about = analyse(table, draws=20), study(table, Protocol(name="han2018"))
+    write_study(tmp_path, Study(tmp_path, about), table, found, changed=["cues.json was <gone>."])
+    page = (tmp_path / "study.html").read_text(encoding="utf-8")
+    assert page.index("Changed after the draw") < page.index("<section>")
+    assert "cues.json was &lt;gone&gt;." in page
+
+
 ROWS = {row.label: row.counts for row in han2018.PRINTED.rows}
 
 
@@ -249,7 +258,8 @@ def test_printed_rates_of_unknown_n_get_no_interval_and_no_test():
         ((45, 5, 10, 40), "told"),
         ((15, 35, 35, 15), "inverted"),
         ((125, 125, 125, 125), "guessing"),
-        ((0, 250, 0, 250), "guessing"),  # all called synthetic
+        ((0, 250, 0, 250), "open"),  # all called synthetic
+        ((12, 238, 12, 238), "open"),  # nearly all: no answer could leave the margin
         ((13, 12, 12, 13), "open"),
         ((170, 130, 135, 165), "told"),  # slightly: equivalent and yet not independent
         ((0, 20, 0, 300), "open"),  # far from 1/2 because classes are unequal
@@ -261,18 +271,41 @@ def test_what_is_said_of_one_reader(counts, kind):
     assert finding(found.readings[0]).kind == kind
 
 
+ALONE, NONE, SAME = (1, 0, 0, 0), (0, 0, 0, 0), (0, 150, 0, 150)
+HALF = (75, 75, 75, 75)
+
+
+@pytest.mark.parametrize(
+    ("counts", "kind"),
+    [
+        ([(120, 0, 0, 120), ALONE], "told"),  # one perfect, one with a single answer
+        ([(120, 0, 0, 120), SAME], "told"),
+        ([(40, 10, 10, 40), (28, 22, 23, 27)], "told"),  # 80 and 55 of 100
+        ([(40, 10, 10, 40), (10, 40, 40, 10)], "told"),  # on both sides of chance
+        ([(10, 40, 40, 10), (12, 38, 36, 14)], "inverted"),
+        ([(29, 21, 21, 29)] * 6, "told"),  # none by oneself
+        ([SAME, SAME], "open"),  # all called synthetic
+        ([HALF] * 6, "guessing"),
+        ([*[HALF] * 6, SAME], "open"),
+        ([*[HALF] * 6, ALONE], "open"),
+        ([(13, 12, 12, 13)] * 2, "open"),
+        ([ALONE, ALONE], "open"),
+    ],
+)
+def test_what_is_said_of_several_readers(counts, kind):
+    table = answers({(f"R{i}", "x"): some for i, some in enumerate(counts)})
+    random = np.random.default_rng(0)  # readers mistake other images
+    table["case"] = table.groupby(["reader", "truth"])["case"].transform(random.permutation)
+    found = analyse(table, draws=300)
+    assert finding_of_many(found.means[0], found.readings, 0.1).kind == kind
+
+
 def test_a_mean_does_not_hide_readers_on_both_sides_of_chance():
     both = {("A", "x"): (40, 10, 10, 40), ("B", "x"): (10, 40, 40, 10)}
-    found = analyse(answers(both), draws=20)
+    found = analyse(answers(both), draws=200)
     said = finding_of_many(found.means[0], found.readings, 0.1)
     assert (said.kind, said.word) == ("told", "told apart by some")
-    assert "2 of 2" in said.sentence
-
-
-@pytest.mark.parametrize(("each", "kind"), [(10, "open"), (125, "guessing")])
-def test_a_few_answers_that_are_all_the_same_are_no_proof_of_guessing(each, kind):
-    found = analyse(answers({("A", "x"): (0, each, 0, each)}), draws=20)
-    assert finding_of_many(found.means[0], found.readings, 0.1).kind == kind
+    assert "2 of 2" in said.sentence and "1 the wrong way round" in said.sentence
 
 
 def test_images_most_often_mistaken_come_first():

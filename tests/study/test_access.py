@@ -228,7 +228,7 @@ def test_attempts_are_forgotten_after_a_while(monkeypatch):
     waits = []
     for client in "aaab":
         waits.append(attempts.wait(client))
-        attempts.failed(client)
+        attempts.count(client)
     assert waits == [0, 0, 61, 61]  # "b": all of them together
     assert attempts.wait("c") == 61
     now[0] = 59.0

@@ -3,18 +3,19 @@
 import io
 import re
 import socket
-import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
 from PIL import Image
-from sqlalchemy import func, select
-from sqlalchemy.exc import OperationalError
+from sqlalchemy import func, insert, select
+from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.study.database import store as stores
 from mrgantry.study.database.tables import answers, events, sendings
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.server.app import NOTED
 from mrgantry.study.server.serve import serve
 from reading import BOSS, SCREEN, make_study
 
@@ -26,18 +27,8 @@ DROPPED = Protocol(name="dropped", seconds=10, late="no answer", questions=("tru
 def clock(monkeypatch):
     """A clock that a test sets; it stands still otherwise."""
 
-    class Clock:
-        now = 1_800_000_000.0
-
-        def time(self):
-            return self.now
-
-        def __getattr__(self, name):
-            return getattr(time, name)
-
-    one = Clock()
-    monkeypatch.setattr(stores, "time", one)
-    monkeypatch.setattr("mrgantry.study.server.app.time", one)
+    one = SimpleNamespace(now=1_800_000_000.0)
+    monkeypatch.setattr(stores.Clock, "now", lambda _: one.now)
     return one
 
 
@@ -187,6 +178,45 @@ def test_an_image_that_is_hoarded_runs_out_of_time(tmp_path, clock):
     assert reader.post("/display", {"trial": trial}).json() == {"remaining": 0}
     reader.answer(trial)
     assert kept(made)[0].late
+
+
+def test_an_image_that_never_came_to_the_screen_runs_out_of_time(tmp_path, clock):
+    made = make_study(tmp_path / "s", protocol=TIMED)
+    reader = made.enter("anna").start()
+    trial = reader.get("/next").json()["trial"]
+    assert reader.get(f"/image/{trial}").status_code == 200
+    clock.now += 9
+    assert reader.get("/next").json()["remaining"] == 6
+    clock.now += 7
+    assert reader.get(f"/image/{trial}").status_code == 404
+    assert reader.get("/next").json()["remaining"] == 0  # so the page asks without it
+    assert reader.post("/display", {"trial": trial}).json() == {"remaining": 0}
+    assert reader.answer(trial).json() == {"kept": "kept"}
+
+
+@pytest.mark.parametrize("place", ["document", "iframe", "empty", "script"])
+def test_an_image_is_had_by_the_page_alone(tmp_path, place):
+    made = make_study(tmp_path / "s", protocol=TIMED)
+    reader = made.enter("anna").start()
+    trial = reader.get("/next").json()["trial"]
+    alone = reader.client.get(f"/image/{trial}", headers={"Sec-Fetch-Dest": place})
+    assert alone.status_code == 403 and "page" in alone.text
+    assert made.enter("anna").get("/next").json()["remaining"] == 10  # nothing was sent
+    shown = reader.client.get(f"/image/{trial}", headers={"Sec-Fetch-Dest": "image"})
+    assert shown.status_code == 200
+
+
+def test_reasons_may_take_their_time(tmp_path, clock):
+    made = make_study(tmp_path / "s", protocol=TIMED.set(["reason=true"]))
+    reader = made.enter("anna").start()
+    trial = reader.show()
+    clock.now += 9
+    assert reader.post("/chosen", {"trial": trial, "truth": "real"}).json() == {"kept": "kept"}
+    clock.now += 60
+    reader.answer(trial, "real", reason="edges")
+    assert reader.post("/chosen", {"trial": trial, "truth": "real"}).status_code == 409
+    assert reader.post("/chosen", {"trial": trial, "truth": "none"}).status_code == 422
+    assert [(row.truth, row.late) for row in kept(made)] == [("real", False)]
 
 
 def test_no_answer_comes_with_the_end_of_the_time(tmp_path, clock):
@@ -357,17 +387,40 @@ def test_serve_says_where_and_warns_of_an_open_network(tmp_path, monkeypatch):
     assert "without https" in said[-2] and "stopped" in said[-1]
 
 
-def test_a_database_that_does_not_answer_is_asked_again(tmp_path, monkeypatch):
+def test_a_database_that_does_not_answer_is_asked_again(tmp_path, monkeypatch, caplog):
     made = make_study(tmp_path / "s")
     reader = made.enter("anna").start()
     trial = reader.show()
 
     def locked(*_):
-        raise OperationalError("INSERT", {}, Exception("database is locked"))
+        lines = Exception("database is locked\nand more of it")
+        raise OperationalError("INSERT", {"reason": "what anna wrote"}, lines)
 
     monkeypatch.setattr(stores, "_current", locked)
     failed = reader.answer(trial)
     assert (failed.status_code, failed.headers["retry-after"]) == (503, "2")
     assert "locked" not in failed.text and "Nothing is lost" in failed.json()["say"]
+    [line] = caplog.text.splitlines()  # an outage fills no disk, and tells of nobody
+    assert "POST /answer" in line and "database is locked" in line and "anna" not in line
     monkeypatch.undo()
     assert reader.answer(trial).json() == {"kept": "kept"}
+
+
+def test_what_one_reader_makes_happen_fills_no_disk(tmp_path):
+    made = make_study(tmp_path / "s")
+    anna, bo = made.enter("anna").start(), made.enter("bo").start()
+    got = [anna.post("/event", {"kind": "pause"}) for _ in range(NOTED + 5)]
+    assert {one.status_code for one in got[:60]} == {200}
+    assert got[-1].status_code == 429 and int(got[-1].headers["retry-after"]) <= 61
+    trial = anna.get("/next").json()["trial"]
+    assert anna.post("/chosen", {"trial": trial, "truth": "real"}).status_code == 429
+    assert bo.post("/event", {"kind": "pause"}).status_code == 200
+    assert anna.answer(anna.show()).json() == {"kept": "kept"}  # answers are no events
+    assert len(kept(made, events.c.id)) <= NOTED + 20
+
+
+def test_parameters_are_in_no_message(tmp_path):
+    store = make_study(tmp_path / "s").store
+    with pytest.raises(DBAPIError) as found, store.writing() as connection:
+        connection.execute(insert(answers), {"trial": "x", "reader": "anna", "reason": "edges"})
+    assert "edges" not in str(found.value)

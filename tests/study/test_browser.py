@@ -381,6 +381,62 @@ def test_no_answer_in_time(tmp_path, chromium):
         sitting.check()
 
 
+def test_a_reason_may_take_its_time(tmp_path, chromium):
+    changes = ["late=no answer", "seconds=3", "cases=4", "practice=0", "reason=true"]
+    study = make(tmp_path, find_protocol("kazuhiro2018").set([*changes, "share=[0.5,0.5]"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+
+        def slowly(sitting, number):
+            sitting.press("1")
+            sitting.page.locator("#reason:focus").wait_for()
+            sitting.page.get_by_text("The image is gone").wait_for(timeout=6_000)
+            assert sitting.page.locator("#frame img").count() == 0
+            assert sitting.page.locator("#take-back").is_hidden()
+            sitting.page.keyboard.type("12 edges")
+            sitting.press("Enter")
+            sitting.said.append("real")
+
+        def typing_on(sitting, number):
+            slowly(sitting, number)
+            for _ in range(12):  # the keys go on when the next image is there
+                sitting.press("2", "1")
+                sitting.page.wait_for_timeout(100)
+
+        def quickly(sitting, number):
+            sitting.press("2")
+            sitting.page.locator("#reason:focus").wait_for()
+            sitting.press("Enter")
+            sitting.said.append("synthetic")
+
+        held = []
+
+        def paused_while_it_loads(sitting, number):
+            """The server has sent the next image; the browser has it after the pause only."""
+            hold = lambda route: held.append((route, route.fetch()))  # noqa: E731
+            sitting.page.route("**/image/*", hold)
+            quickly(sitting, number)
+            while not held:
+                sitting.page.wait_for_timeout(100)
+            sitting.press("p")
+            sitting.page.locator("#paused").wait_for()
+            sitting.page.wait_for_timeout(9_000)
+            (route, response), *_ = held
+            route.fulfill(response=response)
+            sitting.page.unroute("**/image/*")
+            sitting.press("1")
+
+        ways = {1: slowly, 2: typing_on, 3: paused_while_it_loads, 4: quickly}
+        sitting.read(ways)
+        sitting.heading("Thank you")
+        sitting.check()
+    rows = sitting.answers()
+    assert [row["reason"] for row in rows] == ["12 edges", "12 edges", "", ""]
+    assert not any(row["late"] for row in rows)
+
+
 def test_a_lesson(tmp_path, chromium):
     changes = ["cases=4", "practice=0", "seconds=null"]
     study = make(tmp_path, find_protocol("han2018").set(changes), kind="teaching")

@@ -2,6 +2,7 @@
 
 import csv
 import json
+import sqlite3
 import stat
 from collections import Counter
 
@@ -11,6 +12,8 @@ from sqlalchemy import select
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.common.files import fingerprint
+from mrgantry.report.study import write_study
 from mrgantry.study.cases import create as creating
 from mrgantry.study.cases.create import audited, create
 from mrgantry.study.cases.pools import Sources
@@ -18,7 +21,9 @@ from mrgantry.study.database import tables
 from mrgantry.study.database.backup import backup
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.statistics import score as scoring
 from mrgantry.study.statistics.readings import read_answers, read_key
+from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Reader, Study, read_readers
 
 PROTOCOL = Protocol(name="small", cases=20, practice=4)
@@ -222,6 +227,44 @@ def test_answers_are_joined_with_their_truth(tmp_path, sources):
     store.engine.dispose()
 
 
+def test_what_was_drawn_can_be_scored(tmp_path, sources):
+    labels = [("yes", "unclear", "no")[i % 3] for i in range(80)]
+    people = [f"person{i // 4:02d}" for i in range(80)]
+    unclear = tmp_path / "unclear"
+    write_slices(unclear, blobs(80, 16), people, ["test"] * 80, tumour=labels)
+    study = make(tmp_path, Sources("T1", unclear, sources.synthetic))
+    assert "unclear" in set(read_key(study)["tumour"])
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    assert score(study.folder, tmp_path / "scored").analysis.trials == 20
+
+
+def test_a_study_is_rehearsed_before_it_is_there(tmp_path, sources, monkeypatch):
+    asks = ['questions=["truth","tumour"]', "confidence=true", "unknown=true", "reason=true"]
+    late = ["seconds=5", "late=no answer", "share=[0.01, 0.01]", "same_cases=false", "practice=0"]
+    for number, changes in enumerate(([], asks, [*asks, *late])):
+        study = make(tmp_path, sources, PROTOCOL.set(changes), name=f"study{number}")
+        store = study.store()
+        assert not rows_of(store, tables.answers) and not rows_of(store, tables.displays)
+        store.engine.dispose()
+    make(tmp_path, sources, kind="teaching", name="taught")
+
+    def unscorable(answers, **_):
+        assert Counter(answers["reader"]) == {"AB": 20, "CD": 20}
+        raise DataError("The tumour of an image is odd.")
+
+    monkeypatch.setattr(scoring, "analyse", unscorable)
+    with pytest.raises(DataError, match=r"rehearsal.*could not be scored.*tumour of an image"):
+        make(tmp_path, sources)
+    assert not (tmp_path / "study").exists()
+
+
+def test_a_margin_that_score_would_refuse_is_refused_at_once():
+    with pytest.raises(RecipeError, match="margin"):
+        PROTOCOL.set(["margin=0.001"])
+
+
 def test_a_backup_is_the_study(tmp_path, sources):
     study = make(tmp_path, sources)
     store = study.store()
@@ -237,6 +280,179 @@ def test_a_backup_is_the_study(tmp_path, sources):
     store.engine.dispose()
     with pytest.raises(DataError, match="never written over"):
         backup(study.folder, tmp_path / "copy.sqlite")
+
+
+def folder_of(path):
+    return {one.name: one.read_bytes() for one in path.iterdir()}
+
+
+@pytest.mark.parametrize("place", ["a folder", "read-only", "another name"])
+def test_a_backup_is_scored_and_not_changed(tmp_path, sources, place, monkeypatch):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    copies = tmp_path / ("a?b%20#c" if place == "another name" else "copies")
+    copies.mkdir()
+    backup(study.folder, copies / "monday.sqlite")
+    (copies / "monday.sqlite").chmod(0o400)
+    before = folder_of(copies)
+    if place == "read-only":
+        copies.chmod(0o500)
+        disk = type("Disk", (), {"mountpoint": str(copies), "fstype": "nfs4"})  # reading is safe
+        monkeypatch.setattr(tables.psutil, "disk_partitions", lambda all: [disk])
+    found = score(study.folder, tmp_path / "scored", database=copies / "monday.sqlite")
+    copies.chmod(0o700)
+    assert found.analysis.trials == 20 and folder_of(copies) == before
+
+
+def test_a_study_on_a_disk_that_cannot_be_written_is_scored(tmp_path, sources, monkeypatch):
+    """SQLite makes files beside a database that it reads, unless it is told that it cannot."""
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    assert not list(study.folder.glob("study.sqlite-*"))
+
+    def unwritable(*_, **__):
+        raise sqlite3.OperationalError("unable to open database file")
+
+    monkeypatch.setattr(tables.sqlite3, "connect", unwritable)
+    assert score(study.folder, tmp_path / "scored").analysis.trials == 20
+    (study.folder / "study.sqlite-wal").write_bytes(b"answers that are not in it yet")
+    with pytest.raises(DataError, match=r"study\.sqlite-wal.*disk that can be written"):
+        score(study.folder, tmp_path / "again")
+
+
+def test_a_corrupt_database_is_told(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    path = study.folder / "study.sqlite"
+    data = bytearray(path.read_bytes())
+    for start in range(3 * 4096, len(data), 2 * 4096):
+        data[start : start + 2048] = b"\x5a" * 2048
+    path.write_bytes(data)
+    for use in (
+        lambda: score(study.folder, tmp_path / "scored"),
+        lambda: backup(study.folder, tmp_path / "copy.sqlite"),
+    ):
+        with pytest.raises(DataError, match=r"study\.sqlite is damaged, take a backup"):
+            use()
+    assert not (tmp_path / "copy.sqlite").exists()
+
+
+def test_a_full_disk_is_told(tmp_path, sources):
+    resource = pytest.importorskip("resource")
+    study = make(tmp_path, sources)
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, before[1]))
+    try:
+        with pytest.raises(DataError, match=r"copy\.sqlite cannot be written"):
+            backup(study.folder, tmp_path / "copy.sqlite")
+        with pytest.raises(DataError, match="cannot be written"):
+            make(tmp_path, sources, name="other")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert not (tmp_path / "copy.sqlite").exists() and not (tmp_path / "other").exists()
+    assert backup(study.folder, tmp_path / "copy.sqlite") == 0
+
+
+def change(path, **values):
+    path.write_text(json.dumps(json.loads(path.read_text()) | values))
+
+
+def test_no_table_holds_a_formula(tmp_path, sources):
+    write_slices(tmp_path / "@set", blobs(80, 16), ["-p"] * 80, ["test"] * 80)
+    block = Sources("=cmd|' /C calc'!A0", tmp_path / "@set", sources.synthetic)
+    readers = [Reader(name="=1+1", group="@x"), Reader(name="＝2")]
+    study = create(tmp_path / "study", PROTOCOL, [block], readers)
+    store = study.store()
+    answer(store, "=1+1", ["real"] * 24)
+    store.engine.dispose()
+    scored = score(study.folder, tmp_path / "scored")
+    write_study(tmp_path / "scored", study, scored.answers, scored.analysis)
+    written = [study.folder / "key.csv", study.folder / "links.csv"]
+    for path in [*written, *(tmp_path / "scored").glob("*.csv")]:
+        with path.open(newline="") as file:
+            rows = list(csv.DictReader(file))
+        numbers = [
+            value for row in rows for value in row.values() if value and value[0] in "=+-@\t\r＝"
+        ]
+        assert all(number_of(value) is not None for value in numbers), path
+
+
+def number_of(text):
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def test_what_was_changed_since_the_draw_is_told(tmp_path, sources):
+    (tmp_path / "consent.md").write_text("# Agree\n")
+    study = make(tmp_path, sources, consent=tmp_path / "consent.md")
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+
+    def changed():
+        return score(study.folder, tmp_path / "scored").changed
+
+    assert changed() == ()
+    about = json.loads((study.folder / "study.json").read_text())
+    (study.folder / "study.json").write_text(json.dumps(about))  # laid out anew, nothing more
+    assert changed() == ()
+    change(study.folder / "study.json", protocol=about["protocol"] | {"margin": 0.2})
+    [sentence] = changed()
+    assert "study.json" in sentence and "margin" in sentence
+    (study.folder / "cues.json").unlink()
+    (study.folder / "consent.md").write_text("# Agree to more\n")
+    assert [one.split()[0] for one in changed()] == ["study.json", "cues.json", "consent.md"]
+
+
+def test_a_study_that_was_made_before_seals_is_scored(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    lines = (study.folder / "key.csv").read_text().splitlines(keepends=True)
+    text = "".join(line for line in lines if "seal" not in line)
+    (study.folder / "key.csv").write_text(text)
+    change(study.folder / "study.json", key_fingerprint=fingerprint([text]))
+    assert score(study.folder, tmp_path / "scored").changed == ()
+
+
+def test_a_renamed_reader_is_told(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    change(study.folder / "study.json", readers=[{"name": "Anna B"}, {"name": "CD"}])
+    with pytest.raises(DataError, match=r"answers of AB.*study\.json.*Anna B, CD"):
+        score(study.folder, tmp_path / "scored")
+
+
+def test_a_key_that_a_spreadsheet_saved(tmp_path, sources):
+    study = make(tmp_path, sources)
+    path, key = study.folder / "key.csv", read_key(study)
+    text = path.read_text()
+    for saved in (
+        "\ufeff" + text.replace(",", ";").replace("\n", "\r\n"),
+        text.replace("\n", "\r\n"),
+    ):
+        path.write_bytes(saved.encode())
+        assert read_key(study).equals(key)
+    path.write_bytes(("\ufeff" + text.replace(",", "\t")).encode("utf-16"))
+    assert read_key(study).equals(key)
+    case = key["case"].iloc[0]
+    path.write_text(text.replace(case, "1.23457E+15"))
+    with pytest.raises(DataError, match="is not the key.*spreadsheet"):
+        read_key(study)
+    path.write_bytes(b"\xff\x00\xd0\xcf" * 99)
+    with pytest.raises(DataError, match="is not the key"):
+        read_key(study)
 
 
 def test_a_key_of_another_study_is_refused(tmp_path, sources):

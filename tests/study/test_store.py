@@ -3,6 +3,7 @@
 import sqlite3
 import threading
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -65,6 +66,14 @@ def reader(store):
     return store.person_of("token0")
 
 
+@pytest.fixture
+def clock(monkeypatch):
+    """A clock that a test sets."""
+    one = SimpleNamespace(now=1000.0)
+    monkeypatch.setattr(stores.Clock, "now", lambda _: one.now)
+    return one
+
+
 def read(store, reader, seconds=None):
     """Read the current trial as a browser does."""
     trial = store.current(reader).id
@@ -103,40 +112,112 @@ def test_no_answer_without_a_display_and_none_twice(store, reader):
     assert rows == [("real",)]
 
 
-def test_the_time_begins_once_and_the_image_goes(store, reader, monkeypatch):
-    clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+def test_the_time_begins_once_and_the_image_goes(store, reader, clock):
     store.image(reader, "p0t0", 10)
-    clock[0] += 1
+    clock.now += 1
     assert store.display(reader, "p0t0").started == 1001
-    clock[0] += 5
+    clock.now += 5
     assert store.display(reader, "p0t0").started == 1001  # a refresh begins nothing anew
     assert store.image(reader, "p0t0", 10) is not None
-    clock[0] += 5.5
+    clock.now += 5.5
     assert store.image(reader, "p0t0", 10) is None
     assert store.answer(reader, "p0t0", Given("real"), 10) == "kept"
     with store.reading() as connection:
         assert not connection.execute(select(tables.answers.c.late)).scalar_one()  # on its way
 
 
-def test_an_answer_after_the_time_is_late(store, reader, monkeypatch):
-    clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+def test_an_answer_after_the_time_is_late(store, reader, clock):
     store.image(reader, "p0t0", 10)
     store.display(reader, "p0t0")
-    clock[0] += 12
+    clock.now += 12
     store.answer(reader, "p0t0", Given("real"), 10)
     with store.reading() as connection:
         assert connection.execute(select(tables.answers.c.late)).scalar_one()
 
 
-def test_a_display_that_is_reported_late_began_before(store, reader, monkeypatch):
-    clock = [1000.0]
-    monkeypatch.setattr(stores.time, "time", lambda: clock[0])
+def test_a_display_that_is_reported_late_began_before(store, reader, clock):
     store.image(reader, "p0t0", 10)
-    clock[0] += 60  # looked at it for a minute, then says that it begins now
+    clock.now += 60  # looked at it for a minute, then says that it begins now
     assert store.display(reader, "p0t0").started == 1000 + stores.TRAVEL
     assert store.image(reader, "p0t0", 10) is None
+
+
+def test_the_first_sending_counts(store, reader, clock):
+    """Whoever has the image sent again and again has no more time for it."""
+    for _ in range(4):
+        assert store.image(reader, "p0t0", 10) is not None
+        clock.now += 4.9
+    assert store.image(reader, "p0t0", 10) is None  # 19.6 s after the first
+    assert store.current(reader).started == 1000 + stores.TRAVEL
+    assert store.display(reader, "p0t0").started == 1000 + stores.TRAVEL
+    store.answer(reader, "p0t0", Given("real"), 10)
+    with store.reading() as connection:
+        assert connection.execute(select(tables.answers.c.late)).scalar_one()
+
+
+def test_a_pause_while_an_image_loads_costs_nothing(store, reader, clock):
+    store.image(reader, "p0t0", 10)
+    clock.now += 2
+    store.record(reader, "pause")
+    clock.now += 600
+    assert store.current(reader).started is None  # it has not run out, and has not begun
+    store.record(reader, "resume")
+    clock.now += 1
+    assert store.display(reader, "p0t0").started == clock.now
+    store.record(reader, "pause")
+    clock.now += 60  # once it stands on the screen, its time goes on
+    assert store.image(reader, "p0t0", 10) is None
+
+
+def test_a_pause_that_never_ended_lasts_until_the_page_is_loaded_again(store, reader, clock):
+    store.image(reader, "p0t0", 10)
+    store.record(reader, "pause")
+    clock.now += 3600
+    store.record(reader, "screen")
+    clock.now += 3
+    assert store.image(reader, "p0t0", 10) is not None
+    clock.now += 10
+    assert store.display(reader, "p0t0").started == 1000 + 3600 + stores.TRAVEL
+
+
+@pytest.mark.parametrize(
+    ("chosen", "given", "late"),
+    [
+        ([("real", 4)], "real", False),  # the rest took a minute
+        ([("synthetic", 4)], "real", True),  # changed after the time
+        ([("synthetic", 4), ("real", 2)], "real", False),
+        ([("real", 4), ("synthetic", 1)], "real", True),
+        ([("real", 20)], "real", True),
+        ([], "real", True),
+    ],
+)
+def test_only_the_first_question_has_a_limit(store, reader, clock, chosen, given, late):
+    assert not store.choose(reader, "p0t0", "real")  # it has not been displayed
+    store.image(reader, "p0t0", 10)
+    store.display(reader, "p0t0")
+    for word, after in chosen:
+        clock.now += after
+        assert store.choose(reader, "p0t0", word)
+    clock.now += 60
+    assert store.answer(reader, "p0t0", Given(given), 10) == "kept"
+    assert not store.choose(reader, "p0t0", "real")  # it is not the current one any more
+    with store.reading() as connection:
+        assert connection.execute(select(tables.answers.c.late)).scalar_one() is late
+
+
+def test_times_never_run_backwards(database, store, reader, monkeypatch):
+    """Somebody sets the machine's clock back, while the server runs and while it does not."""
+    read(store, reader)
+    wall = time.time()
+    monkeypatch.setattr("time.time", lambda: wall - 3600)
+    read(store, reader)
+    again = Store.open(database, "me")
+    read(again, reader)
+    with again.reading() as connection:
+        times = [row.at for row in connection.execute(select(tables.answers.c.at))]
+        started = [row.started for row in connection.execute(select(tables.answers.c.started))]
+    again.engine.dispose()
+    assert times == sorted(times) and all(s <= a < s + 60 for s, a in zip(started, times))
 
 
 @pytest.mark.parametrize("name", ["answers", "trials", "cases", "people", "events", "facts"])
@@ -148,6 +229,28 @@ def test_rows_are_never_changed_or_removed(store, reader, name):
     for change in (delete(table), update(table).values({column.name: column})):
         with pytest.raises(DBAPIError, match="only grow"), store.writing() as connection:
             connection.execute(change)
+
+
+@pytest.mark.parametrize("name", ["answers", "trials", "cases", "people", "displays", "facts"])
+def test_rows_are_never_replaced(on_sqlite, tmp_path, name):
+    """SQLite takes REPLACE for an insertion, and asks no trigger that forbids to delete."""
+    read(on_sqlite, on_sqlite.person_of("token0"))
+    raw = sqlite3.connect(tmp_path / "s.sqlite")
+    before = raw.execute(f"SELECT * FROM {name}").fetchall()
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        raw.execute(f"INSERT OR REPLACE INTO {name} SELECT * FROM {name}")
+    assert raw.execute(f"SELECT * FROM {name}").fetchall() == before
+    raw.close()
+
+
+def test_a_row_is_not_replaced_by_one_of_another_key(on_sqlite, tmp_path):
+    raw = sqlite3.connect(tmp_path / "s.sqlite")
+    with pytest.raises(sqlite3.IntegrityError, match="only grows"):
+        raw.execute(
+            "INSERT OR REPLACE INTO trials SELECT 'new', reader, number, part, block, case_id "
+            "FROM trials"
+        )
+    raw.close()
 
 
 def test_tokens_and_sessions_are_kept_hashed(on_sqlite, tmp_path):
@@ -163,7 +266,7 @@ def test_tokens_and_sessions_are_kept_hashed(on_sqlite, tmp_path):
 def test_a_session_runs_out(store, reader, monkeypatch):
     secret = store.begin_session(reader)
     later = time.time() + stores.SESSION + 1
-    monkeypatch.setattr(stores.time, "time", lambda: later)
+    monkeypatch.setattr(stores.Clock, "now", lambda _: later)
     assert store.person_in(secret) is None
 
 

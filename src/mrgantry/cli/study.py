@@ -177,8 +177,11 @@ def score(
             scored.analysis,
             printed(scored.study.about.protocol.name),
             pictures=scored.pictures,
+            changed=scored.changed,
             command=command_line("study score", study, out, key=key, seed=seed),
         )
+    for sentence in scored.changed:
+        say(f"Warning: {sentence}")
     head, rows = _summary(scored.analysis)
     print_table(head, rows)
     say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")

@@ -13,6 +13,15 @@ from mrgantry.common.files import whole
 Rows = Iterable[Mapping[str, Any]]
 
 
+# What spreadsheets take for the beginning of a formula; those for Japanese also the wide signs.
+FORMULAS = ("=", "+", "-", "@", "\t", "\r", "\n", "＝", "＋", "－", "＠")
+
+
+def harmless(value: Any) -> Any:
+    """Keep a spreadsheet from running what somebody wrote as a formula: it becomes text."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULAS) else value
+
+
 def write_table(
     path: Path,
     rows: pd.DataFrame | Rows,

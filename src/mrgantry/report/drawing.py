@@ -10,7 +10,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator, NullLocator, StrMethodFormatter
 
-REAL, SYNTHETIC = "#2f6f9f", "#d1662c"  # the same two colours throughout
+REAL, SYNTHETIC = "#2f6f9f", "#b4511b"  # the same two colours throughout
 TRAINING = "#8fb3cc"  # real images that a generator has seen
 INK, FAINT = "#333a40", "#d8dde1"
 WIDE = 20  # a ratio of values from which they are drawn on a logarithmic scale

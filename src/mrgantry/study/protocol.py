@@ -43,7 +43,8 @@ class Protocol(Frozen):
         zoom: Whether readers may enlarge the image.
         floor: Intensity, in [-1, 1], at and below which all images are black: a generator's
             background is never exactly so.
-        margin: How far from 1/2 an accuracy may be and still count as guessing.
+        margin: How far from 1/2 an accuracy may be and still count as guessing; below 0.005
+            more than 80,000 answers would be needed to show it.
         table: How its answers are laid out, as its paper does: a row a block with whole words,
             or with initials, or a row a reader with rates.
         source: Where the protocol is from.
@@ -67,7 +68,7 @@ class Protocol(Frozen):
     window: bool = False
     zoom: bool = False
     floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
-    margin: Annotated[float, Field(gt=0, lt=0.5)] = 0.10
+    margin: Annotated[float, Field(ge=0.005, lt=0.5)] = 0.10
     # Studies that were made before there was this field are known by name.
     table: Table = Field(default_factory=lambda values: TABLES.get(values["name"], "blocks"))
     source: str = ""

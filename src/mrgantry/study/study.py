@@ -5,7 +5,8 @@ study.sqlite people, images, answers (or a PostgreSQL server has them)
 consent.md   the investigator's text, if there is one
 cues.json    whether trivial cues tell real images from synthetic ones
 links.csv    the personal links: secrets, to be sent one by one
-key.csv      which image is real: to be kept from the readers and from the server
+key.csv      which image is real, and seals on study.json, cues.json and consent.md: to be kept
+             from the readers and from the server
 """
 
 from dataclasses import dataclass
@@ -206,13 +207,17 @@ class Study:
             )
         return self.folder / "study.sqlite"
 
-    def store(self, url: str | Path | None = None) -> Store:
+    def store(self, url: str | Path | None = None, *, to_read: bool = False) -> Store:
         """Open the database.
+
+        Args:
+            url: As for `database`.
+            to_read: Whether it is only read: then nothing of it changes.
 
         Raises:
             DataError: It cannot be opened, or is another study's.
         """
-        return Store.open(self.database(url), self.about.id)
+        return Store.open(self.database(url), self.about.id, to_read=to_read)
 
     @property
     def consent(self) -> str:

@@ -336,6 +336,7 @@ def score_answers(work: Work) -> None:
         scored.analysis,
         work.study.reading.printed,
         pictures=scored.pictures,
+        changed=scored.changed,
         command=command_line("study score", folder, work.scored, key=work.key),
     )
 

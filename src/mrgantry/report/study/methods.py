@@ -154,8 +154,12 @@ def statistics(analysis: Analysis) -> Iterator[str]:
         yield "Areas under the ROC curve are of signed confidence."
     if len(analysis.readers) > 1:
         yield (
-            "Means over readers have percentile intervals from a bootstrap over readers and images "
-            f"({analysis.draws:,} samples, seed {analysis.seed})."
+            "Whether readers taken together tell images apart was tested by a permutation of the "
+            f"truth over the images of each block ({analysis.draws:,} times). Means over readers, "
+            "each weighted by the number of answers, have 95 % intervals for other readers and "
+            "images by the method of Obuchowski and Rockette with Hillis' degrees of freedom, with "
+            f"covariances from a bootstrap over images ({analysis.draws:,} samples, seed "
+            f"{analysis.seed})."
         )
     if analysis.concordances:
         yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
@@ -166,7 +170,7 @@ def statistics(analysis: Analysis) -> Iterator[str]:
             "Readers of the same images were compared by McNemar's exact test (Holm's correction)."
         )
     if analysis.group_differences:
-        yield "Groups of readers were compared by their mean accuracies, with bootstrap intervals."
+        yield "Groups of readers were compared by their mean accuracies, by the same method."
     if any(reading.confusion.undecided for reading in analysis.readings):
         yield (
             "“Unknown” and missing answers were left out of all shares; the accuracy that counts "

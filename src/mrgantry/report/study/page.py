@@ -32,6 +32,7 @@ def write_study(
     cues: Mapping[str, dict[str, Any]] | None = None,
     pictures: Pictures | None = None,
     command: str = "",
+    changed: Sequence[str] = (),
 ) -> None:
     """Write `study.html` for people, `readings.csv` for spreadsheets, charts for a paper.
 
@@ -44,6 +45,7 @@ def write_study(
         cues: The audit of trivial cues of each block; unless given, the study's cues.json.
         pictures: Of the cases, as readers saw them.
         command: The shell command that writes this page.
+        changed: Sentences on files that are not as they were when the study was made.
     """
     about, cues = study.about, read_cues(study) if cues is None else cues
     drawn = charts(about, answers, analysis)
@@ -57,6 +59,7 @@ def write_study(
         about=about,
         analysis=analysis,
         command=command,
+        changed=changed,
         word=about.protocol.synthetic_word,
         **head(about, answers, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),

@@ -6,12 +6,13 @@ from typing import Any, Literal
 import pandas as pd
 from scipy.stats import norm
 
+from mrgantry.common.tables import harmless
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.statistics.measured import Confusion, Estimate, TumourTable
-from mrgantry.study.statistics.proportions import balanced_accuracy, chance_test, equivalence
+from mrgantry.study.statistics.proportions import chance_test, equivalence
 from mrgantry.study.statistics.results import ALL, Analysis, Reading
 from mrgantry.study.statistics.signal_detection import detection
 
@@ -156,7 +157,7 @@ def _printed_row(row: PrintedRow, printed: Printed, margin: float | None) -> dic
     counts = Confusion(rr=rr, rs=rs, sr=sr, ss=ss)
     detected = detection(counts)
     equal = equivalence(counts.right, counts.n, margin)
-    said = words.finding_of(balanced_accuracy(counts).value, chance_test(counts), equal)
+    said = words.finding_of(counts, chance_test(counts), equal)
     return values | {
         "d_prime": words.figure(detected.d_prime),
         "criterion": words.figure(detected.criterion),
@@ -319,7 +320,7 @@ def pair_rows(analysis: Analysis) -> list[dict[str, Any]]:
 def readings_csv(analysis: Analysis) -> str:
     """Write one row for each reading, with all its numbers and methods."""
     table = pd.json_normalize(list(map(_flat, analysis.readings)), sep="_")
-    return table.to_csv(index=False, lineterminator="\n")
+    return table.map(harmless).to_csv(index=False, lineterminator="\n")
 
 
 def _flat(reading: Reading) -> dict[str, Any]:

@@ -4,16 +4,16 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from scipy.stats import binom
-
 from mrgantry.study.statistics.measured import (
     ChanceTest,
+    Confusion,
     Equivalence,
     Estimate,
     Interval,
     Proportion,
+    Verdict,
 )
-from mrgantry.study.statistics.proportions import equivalence
+from mrgantry.study.statistics.proportions import balanced_accuracy, equivalence
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
@@ -136,68 +136,101 @@ def block_name(block: str) -> str:
 
 def finding(reading: Reading) -> Finding:
     """Say whether a reader can tell, from the tests of one reading."""
-    return finding_of(reading.balanced_accuracy.value, reading.chance, reading.equivalence)
+    return finding_of(reading.confusion, reading.chance, reading.equivalence)
 
 
-def finding_of(balanced: float | None, chance: ChanceTest, equal: Equivalence) -> Finding:
-    """Say whether somebody can tell, from balanced accuracy and tests."""
+HOW_FAR: dict[Verdict, tuple[str, str]] = {
+    "fail": ("told apart", "; the accuracy is not within {} of 1/2"),
+    "pass": ("told apart, slightly", ", although the accuracy is within {} of 1/2"),
+    "inconclusive": ("told apart", "; whether the accuracy is within {} of 1/2 is open"),
+}
+
+
+def finding_of(counts: Confusion, chance: ChanceTest, equal: Equivalence) -> Finding:
+    """Say whether somebody can tell, from counts and their tests."""
     margin, p = points(equal.margin), chance.p_independent
+    balanced = balanced_accuracy(counts).value
     if balanced is None:
         return _nothing()
     # The accuracy also leaves 1/2 where classes are unequal: only p says that they are told apart.
     apart = p is not None and p < LEVEL
     if chance.below_chance or (apart and balanced < 0.5):
         return _inverted()
-    if apart and equal.verdict == "fail":
-        return _told("told apart", f"; the accuracy is not within {margin} of 1/2")
-    if apart and equal.verdict == "pass":
-        return _told("told apart, slightly", f", although the accuracy is within {margin} of 1/2")
     if apart:
-        return _told("told apart", f"; whether the accuracy is within {margin} of 1/2 is open")
+        word, how = HOW_FAR[equal.verdict]
+        return _told(word, how.format(margin))
+    if one_answer(counts, equal.margin):
+        return _one_answer()
     return _guessing(margin) if equal.verdict == "pass" else _open(margin)
+
+
+def one_answer(counts: Confusion, margin: float) -> bool:
+    """Say whether somebody gives one answer so often that nothing shows whether they guess.
+
+    Were even all of the rarer answers right, the accuracy would be within the margin of 1/2.
+    """
+    return counts.rarer <= margin
 
 
 def finding_of_many(
     many_readers: ManyReaders, readings: Sequence[Reading], margin: float
 ) -> Finding:
-    """Say whether readers can tell on average, from the interval of their balanced accuracy.
+    """Say whether readers can tell, from the one test of all of them together.
 
-    Where the mean does not say so, but more readers tell than chance would give, these are
-    what is said: some above and some below chance have a mean that looks like guessing.
+    That alone says whether images were told apart; which way round, and by how much, follows from
+    the interval of the mean and, where that leaves it open, from the readers one by one. That
+    readers guess is shown by the interval, if all of them give both answers.
 
     Args:
         many_readers: The means over readers.
         readings: Of these readers.
         margin: Of equivalence.
     """
-    interval = many_readers.balanced_accuracy.interval
-    if many_readers.balanced_accuracy.value is None:
+    mean = many_readers.balanced_accuracy
+    low, high = mean.interval.low, mean.interval.high
+    p = many_readers.together.p if many_readers.together else None
+    if mean.value is None:
         return _nothing()
-    low, high = interval.low, interval.high
-    if high is not None and high < 0.5:
+    if p is None or p >= LEVEL:
+        return _not_told(many_readers, readings, margin)
+    if low is not None and high is not None and (high < 0.5 or low > 0.5):
+        return _inverted() if high < 0.5 else _told_by_many(low, high, margin)
+    return _told_by_some([finding(reading).kind for reading in readings], mean.value)
+
+
+def _told_by_some(kinds: Sequence[str], mean: float) -> Finding:
+    """Say who tells, where the mean does not say it of other readers."""
+    told_apart, inverted = kinds.count("told"), kinds.count("inverted")
+    if not told_apart and (inverted or mean < 0.5):
         return _inverted()
-    if low is not None and high is not None and low > 0.5:
-        return _told_by_many(low, high, margin)
-    return _finding_of_few(many_readers, [finding(reading) for reading in readings], margin)
-
-
-def _finding_of_few(many_readers: ManyReaders, own: Sequence[Finding], margin: float) -> Finding:
-    """Say what readers show, each for themselves, where their mean does not tell."""
-    interval = many_readers.balanced_accuracy.interval
-    low, high, n = interval.low, interval.high, interval.n or 0
-    told_apart = sum(each.kind in ("told", "inverted") for each in own)
-    if low is None or high is None:  # readers who answer alike have no interval, but themselves
-        return own[0] if len({each.kind for each in own}) == 1 else _open(points(margin), "")
-    if binom.sf(told_apart - 1, len(own), LEVEL) < LEVEL:
+    if told_apart and inverted:
         sentence = (
-            f"Readers differ: {told_apart} of {len(own)} told images apart, more than by chance, "
-            "while the mean over readers does not show it."
+            f"Readers differ: {told_apart + inverted} of {len(kinds)} told images apart, of them "
+            f"{inverted} the wrong way round."
         )
-        return Finding("told", "−", "told apart by some", sentence)
+    else:
+        who = f"{told_apart} of {len(kinds)} did so by themselves" if told_apart else "together"
+        sentence = (
+            f"These readers told real and synthetic images apart ({who}); that other readers "
+            "would, on average, is not shown."
+        )
+    return Finding("told", "−", "told apart by some", sentence)
+
+
+def _not_told(many_readers: ManyReaders, readings: Sequence[Reading], margin: float) -> Finding:
+    interval = many_readers.balanced_accuracy.interval
+    if any(one_answer(reading.confusion, margin) for reading in readings):
+        return _one_answer(" by some readers")
     # From few answers, an interval can be narrow by luck: at least as many are asked for as let
     # a half of them right pass the exact test.
-    enough = equivalence(n // 2, n, margin).verdict == "pass"
-    if enough and low >= 0.5 - margin and high <= 0.5 + margin:
+    enough = equivalence(interval.n // 2, interval.n, margin).verdict == "pass"
+    within = (
+        interval.low is not None
+        and interval.high is not None
+        and interval.low >= 0.5 - margin
+        and interval.high <= 0.5 + margin
+    )
+    if enough and within:
         return _guessing(points(margin) + " on average")
     return _open(points(margin), " on average")
 
@@ -242,6 +275,16 @@ def _open(margin: str, average: str = "") -> Finding:
         "not shown to be guessing",
         f"Images were not shown to be told apart{average}, and answers not shown to be guesses to "
         f"within {margin}.",
+    )
+
+
+def _one_answer(whom: str = "") -> Finding:
+    return Finding(
+        "open",
+        "?",
+        "one answer nearly always",
+        f"Images were not shown to be told apart, and one answer was given nearly always{whom}: "
+        "that shows nothing of whether it was a guess.",
     )
 
 

@@ -6,7 +6,7 @@ import io
 import os
 import secrets
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,13 +15,16 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json, write_text
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.tables import harmless
 from mrgantry.study.cases.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
+from mrgantry.study.cases.rehearsal import rehearse
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.seal import seals
 from mrgantry.study.study import Reader, Study, StudyFacts, checked_url
 
 Kind = Literal["blinded", "teaching"]
@@ -47,6 +50,8 @@ def create(
 ) -> Study:
     """Draw the cases of a study and write its folder, whole or not at all.
 
+    Before that, simulated readers answer it, and it is scored: what cannot be is not made.
+
     Args:
         out: The folder; it must not exist yet, since a study is never made over.
         protocol: What is asked, and how.
@@ -63,7 +68,8 @@ def create(
         url: Address that readers will find the server at, for their links.
 
     Raises:
-        DataError: A set will not do, there are too few images, or the folder exists.
+        DataError: A set will not do, there are too few images, what readers answer could not be
+            scored, or the folder exists.
         RunError: The address will not do.
     """
     check_names([block.name for block in blocks], "block", "--block NAME=REAL,SYNTHETIC")
@@ -75,6 +81,7 @@ def create(
     pools = [open_pool(block, protocol, against, only) for block in blocks]
     drawn = _draw_all(pools, protocol, len(readers), seed)
     cases = Cases.of(pools, drawn, protocol)
+    cues = {pool.name: audit_of(pool, protocol, seed).model_dump() for pool in pools}
     about = StudyFacts(
         id=secrets.token_hex(8),
         kind=kind,
@@ -87,13 +94,18 @@ def create(
         created=datetime.date.today().isoformat(),
         command=_command(out, protocol, blocks, readers, kind, against, only, seed),
         versions=versions(),
-        key_fingerprint=fingerprint([as_csv(KEY, cases.key)]),
+        key_fingerprint="",
         url=url,
         server=database is not None,
     )
+    sealed: dict[str, Any] = {"study.json": about.model_dump(), "cues.json": cues}
+    sealed |= {} if agreement is None else {"consent.md": agreement}
+    key = as_csv(KEY, [*cases.key, *seals(sealed)])
+    about = about.model_copy(update={"key_fingerprint": fingerprint([key])})
     aside = out.with_name(f".{os.getpid()}.{out.name}")
     try:
-        _write(aside, about, cases, drawn, pools, agreement, database, url)
+        files = {**sealed, "study.json": about.model_dump(), "key.csv": key}
+        _write(aside, about, files, cases, drawn, database)
         if out.exists():
             out.rmdir()
         aside.rename(out)
@@ -154,22 +166,21 @@ def audit_of(pool: Pool, protocol: Protocol, seed: int) -> CueAudit:
 def _write(
     folder: Path,
     about: StudyFacts,
+    files: Mapping[str, Any],
     cases: Cases,
     drawn: Sequence[Parts],
-    pools: Sequence[Pool],
-    consent: str | None,
     database: str | None,
-    url: str,
 ) -> None:
     """Write all files of a study; the database last, since a server's cannot be taken back."""
     folder.mkdir(parents=True)
-    cues = {p.name: audit_of(p, about.protocol, about.seed).model_dump() for p in pools}
-    write_json(folder / "cues.json", cues)
-    write_json(folder / "study.json", about.model_dump())
-    if consent is not None:
-        write_text(folder / "consent.md", consent)
-    _write_secret(folder / "key.csv", as_csv(KEY, cases.key))
-    people, links = _people(about.readers, url)
+    for name, content in files.items():
+        if name == "key.csv":
+            _write_secret(folder / name, content)
+        elif isinstance(content, str):
+            write_text(folder / name, content)
+        else:
+            write_json(folder / name, content)
+    people, links = _people(about.readers, about.url)
     _write_secret(folder / "links.csv", as_csv(LINKS, links))
     rows = {
         "people": people,
@@ -177,6 +188,8 @@ def _write(
         "trials": trials_of(people, drawn, cases.ids),
         "truths": truths_of(cases.key) if about.kind == "teaching" else [],
     }
+    if about.kind == "blinded":
+        rehearse(folder, about, rows)
     fill(database or folder / "study.sqlite", about.id, rows)
     if database is None:
         protect(folder / "study.sqlite")
@@ -198,11 +211,11 @@ def _people(
 
 
 def as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """Write a table as text."""
+    """Write a table as text, in which a spreadsheet finds no formula."""
     text = io.StringIO()
     writer = csv.DictWriter(text, columns, lineterminator="\n")
     writer.writeheader()
-    writer.writerows(rows)
+    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
     return text.getvalue()
 
 

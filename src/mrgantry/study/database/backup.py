@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from sqlalchemy import insert, select
+from sqlalchemy.exc import DBAPIError
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import whole
@@ -29,13 +30,18 @@ def backup(folder: Path, out: Path, database: str | None = None) -> int:
     """
     if out.exists():
         raise DataError(f"{out} exists; a backup is never written over. Choose another name.")
-    store = Study.open(folder).store(database)
-    with whole(out) as aside:
-        aside.touch(mode=0o600)
-        protect(aside)
-        count = _copy(store, aside)
-    store.engine.dispose()
-    return count
+    store = Study.open(folder).store(database, to_read=True)
+    try:
+        with whole(out) as aside:
+            aside.touch(mode=0o600)
+            protect(aside)
+            return _copy(store, aside)
+    except DBAPIError as error:
+        raise DataError(
+            f"{out} cannot be written, or the study's database not be read: {error.orig}."
+        ) from error
+    finally:
+        store.engine.dispose()
 
 
 def _copy(store: Store, out: Path) -> int:
@@ -45,14 +51,16 @@ def _copy(store: Store, out: Path) -> int:
     if source.dialect.name == "postgresql":
         source = source.execution_options(isolation_level="REPEATABLE READ")
     count = 0
-    with source.begin() as reading, target.writing() as writing:
-        tables.create_all(writing)
-        for table in tables.sorted_tables:
-            for partition in reading.execute(select(table)).mappings().partitions(AT_ONCE):
-                writing.execute(insert(table), [dict(row) for row in partition])
-                count += len(partition) if table.name == "answers" else 0
-    with target.engine.connect() as connection:  # all into one file, which can be carried away
-        connection.exec_driver_sql("COMMIT")
-        connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
-    target.engine.dispose()
+    try:
+        with source.begin() as reading, target.writing() as writing:
+            tables.create_all(writing)
+            for table in tables.sorted_tables:
+                for partition in reading.execute(select(table)).mappings().partitions(AT_ONCE):
+                    writing.execute(insert(table), [dict(row) for row in partition])
+                    count += len(partition) if table.name == "answers" else 0
+        with target.engine.connect() as connection:  # all into one file, to be carried away
+            connection.exec_driver_sql("COMMIT")
+            connection.exec_driver_sql("PRAGMA journal_mode=DELETE")
+    finally:
+        target.engine.dispose()
     return count

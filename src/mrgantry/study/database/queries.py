@@ -1,6 +1,6 @@
 """What the server asks its database: to put a question together costs more than to ask it."""
 
-from sqlalchemy import String, bindparam, func, select
+from sqlalchemy import Float, String, bindparam, func, select
 
 from mrgantry.study.database.tables import (
     answers,
@@ -26,6 +26,9 @@ IN_SESSION = _person.join(sessions, sessions.c.person == people.c.id).where(
 READERS = _person.where(people.c.role == "reader").order_by(people.c.name)
 EVENTS = select(events).where(events.c.person == bindparam("person")).order_by(events.c.id)
 
+# The latest time that each table knows.
+LAST = [select(func.max(table.c.at)) for table in (answers, displays, events, sendings, sessions)]
+
 # Each part of a reader, in order: its number, its answers, its trials.
 PARTS = (
     select(trials.c.part, func.count(answers.c.trial), func.count())
@@ -34,7 +37,8 @@ PARTS = (
     .group_by(trials.c.part)
     .order_by(trials.c.part)
 )
-# A reader's first trial without an answer, and the last sending before its display.
+# A reader's first trial without an answer, and its first sending: who has it sent again has no
+# more time for it.
 CURRENT = (
     select(
         trials.c.id,
@@ -43,8 +47,8 @@ CURRENT = (
         displays.c.at.label("displayed"),
         select(func.min(_same.c.number)).where(_part).scalar_subquery().label("first"),
         select(func.count(_same.c.id)).where(_part).scalar_subquery().label("of"),
-        select(func.max(sendings.c.at))
-        .where(sendings.c.trial == trials.c.id, sendings.c.at <= displays.c.at)
+        select(func.min(sendings.c.at))
+        .where(sendings.c.trial == trials.c.id)
         .scalar_subquery()
         .label("sent"),
     )
@@ -53,6 +57,26 @@ CURRENT = (
     .outerjoin(answers, answers.c.trial == trials.c.id)
     .where(trials.c.reader == _reader, answers.c.trial.is_(None))
     .order_by(trials.c.number)
+    .limit(1)
+)
+# What happened to a reader between two times, and the last answer to a first question since one.
+BETWEEN = (
+    select(events.c.kind, events.c.at)
+    .where(
+        events.c.person == _reader,
+        events.c.at >= bindparam("begin", type_=Float),
+        events.c.at <= bindparam("end", type_=Float),
+    )
+    .order_by(events.c.id)
+)
+CHOSEN = (
+    select(events.c.detail, events.c.at)
+    .where(
+        events.c.person == _reader,
+        events.c.kind == "chosen",
+        events.c.at >= bindparam("begin", type_=Float),
+    )
+    .order_by(events.c.id.desc())
     .limit(1)
 )
 PIXELS = (

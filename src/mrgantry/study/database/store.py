@@ -8,13 +8,13 @@ refresh, a second tab or a killed server changes nothing: what is next follows f
 import hashlib
 import json
 import secrets
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from threading import Lock
 from typing import Any, Literal
+from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import UInt8
@@ -22,11 +22,15 @@ from sqlalchemy import Connection, Engine, Select, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mrgantry.common.errors import DataError
+from mrgantry.study.database.clock import Clock
 from mrgantry.study.database.queries import (
     ANSWERED,
+    BETWEEN,
+    CHOSEN,
     CURRENT,
     EVENTS,
     IN_SESSION,
+    LAST,
     OF_TOKEN,
     PARTS,
     PIXELS,
@@ -73,7 +77,8 @@ class Trial:
         place: Its place in the part, from 1.
         of: Trials of the part.
         displayed: Whether the reader has been shown it before.
-        started: When its time began; None if it did not.
+        started: When its time began, by its display or some seconds after it was first sent;
+            None if it did not.
     """
 
     id: str
@@ -83,6 +88,12 @@ class Trial:
     of: int
     displayed: bool
     started: float | None
+
+    def end(self, seconds: float | None) -> float:
+        """Tell when its time is over; never, without a limit or before it began."""
+        if seconds is None or self.started is None:
+            return float("inf")
+        return self.started + seconds
 
 
 @dataclass(frozen=True)
@@ -115,24 +126,33 @@ class Store:
     """The database of one study, open."""
 
     engine: Engine
+    clock: Clock = field(default_factory=Clock, compare=False)
     _turn: Lock = field(default_factory=Lock, repr=False, compare=False)
 
     @classmethod
-    def open(cls, database: str | Path, study: str) -> "Store":
+    def open(cls, database: str | Path, study: str, *, to_read: bool = False) -> "Store":
         """Open the database of a study and check that it is that of this one.
 
+        Args:
+            database: Path of an SQLite file, or a PostgreSQL URL.
+            study: Its id.
+            to_read: Whether it is only read: an SQLite file is then not changed, and may lie
+                where nothing can be written.
+
         Raises:
-            DataError: It cannot be reached, is of another version, or of another study.
+            DataError: It cannot be reached, is damaged, of another version, or of another study.
         """
         if isinstance(database, Path) and not database.is_file():
             raise DataError(f"{database} does not exist; a study keeps its answers there.")
-        store = cls(connect(database))
+        store = cls(connect(database, to_read=to_read))
         try:
             store._check(study)
         except DataError:
             store.engine.dispose()
             raise
-        return store
+        with store.reading() as connection:
+            last = [connection.execute(mark).scalar() or 0.0 for mark in LAST]
+        return replace(store, clock=Clock(max(last)))
 
     def _check(self, study: str) -> None:
         """Refuse a database that cannot be read, is of another version, or of another study."""
@@ -140,8 +160,12 @@ class Store:
             with self.reading() as connection:
                 exists = inspect(connection).has_table("facts")
                 rows = connection.execute(select(facts)).all() if exists else []
+                if connection.dialect.name == "sqlite":
+                    found = connection.exec_driver_sql("PRAGMA quick_check(1)").scalar_one()
+                    if found != "ok":
+                        raise DataError(self._unreadable(found))
         except DBAPIError as error:
-            raise DataError(f"The study's database cannot be read: {error.orig}.") from error
+            raise DataError(self._unreadable(str(error.orig))) from error
         stored = {row.key: row.value for row in rows}
         if stored.get("version") != str(VERSION):
             raise DataError(
@@ -153,6 +177,16 @@ class Store:
                 "The database holds another study; each needs a database of its own. "
                 f"Expected {study}, found {stored['study']}."
             )
+
+    def _unreadable(self, why: str) -> str:
+        said = f"The study's database cannot be read: {' '.join(why.split())}."
+        if self.engine.dialect.name != "sqlite":
+            return said
+        path = unquote(str(self.engine.url.database)).removeprefix("file:")
+        return (
+            f"{said} If {path} is damaged, take a backup of it, as `mrgantry "
+            "study backup` writes them: `score --database BACKUP`, or serve it as study.sqlite."
+        )
 
     def reading(self) -> AbstractContextManager[Connection]:
         """Begin to read."""
@@ -175,7 +209,7 @@ class Store:
 
     def person_in(self, secret: str) -> Person | None:
         """Find who is in a session that has not run out."""
-        return self._person(IN_SESSION, secret=hashed(secret), since=time.time() - SESSION)
+        return self._person(IN_SESSION, secret=hashed(secret), since=self.clock.now() - SESSION)
 
     def _person(self, wanted: Select[Any], **values: Any) -> Person | None:
         with self.reading() as connection:
@@ -186,7 +220,7 @@ class Store:
         """Begin a session; give the secret for the person's cookie."""
         secret = secrets.token_urlsafe(32)
         with self.writing() as connection:
-            values = {"secret_hash": hashed(secret), "person": person.id, "at": time.time()}
+            values = {"secret_hash": hashed(secret), "person": person.id, "at": self.clock.now()}
             connection.execute(insert(sessions), values)
         self.record(person, "entered")
         return secret
@@ -198,7 +232,7 @@ class Store:
         values = {
             "person": person.id if person else None,
             "kind": kind,
-            "at": time.time(),
+            "at": self.clock.now(),
             "detail": json.dumps(detail),
         }
         with self.writing() as connection:
@@ -220,7 +254,7 @@ class Store:
     def current(self, reader: Person) -> Trial | None:
         """Give the first trial without an answer; None when all have one."""
         with self.reading() as connection:
-            return _current(connection, reader)
+            return _current(connection, reader, self.clock.now())
 
     def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
         """Give the image of the current trial, while its time lasts.
@@ -231,11 +265,9 @@ class Store:
             seconds: The time limit.
         """
         with self.writing() as connection:
-            now, current = time.time(), _current(connection, reader)
-            if current is None or current.id != trial:
-                return None
-            started = current.started
-            if seconds is not None and started is not None and now > started + seconds:
+            now = self.clock.now()
+            current = _current(connection, reader, now)
+            if current is None or current.id != trial or now > current.end(seconds):
                 return None
             connection.execute(insert(sendings), {"trial": trial, "at": now})
             return _pixels(connection, trial)
@@ -243,13 +275,29 @@ class Store:
     def display(self, reader: Person, trial: str) -> Trial | None:
         """Note that the current trial's image stands on the screen: its time begins, once."""
         with self.writing() as connection:
-            current = _current(connection, reader)
+            now = self.clock.now()
+            current = _current(connection, reader, now)
             if current is None or current.id != trial:
                 return None
             if current.displayed or not connection.execute(SENT, {"trial": trial}).first():
                 return current
-            connection.execute(insert(displays), {"trial": trial, "at": time.time()})
-            return _current(connection, reader)
+            connection.execute(insert(displays), {"trial": trial, "at": now})
+            return _current(connection, reader, now)
+
+    def choose(self, reader: Person, trial: str, truth: str) -> bool:
+        """Note what the first question is answered by, if the trial is the current one.
+
+        Its answer is kept when all questions have one; a time limit is on the first alone.
+        """
+        with self.writing() as connection:
+            now = self.clock.now()
+            current = _current(connection, reader, now)
+            if current is None or current.id != trial or not current.displayed:
+                return False
+            detail = json.dumps({"trial": trial, "truth": truth})
+            row = {"person": reader.id, "kind": "chosen", "at": now, "detail": detail}
+            connection.execute(insert(events), row)
+            return True
 
     def answer(self, reader: Person, trial: str, given: Given, seconds: float | None) -> Kept:
         """Keep an answer to the current trial, if it has been displayed; never change one.
@@ -258,14 +306,18 @@ class Store:
         """
         try:
             with self.writing() as connection:
-                now, current = time.time(), _current(connection, reader)
-                if current is None or current.id != trial or current.started is None:
+                now = self.clock.now()
+                current = _current(connection, reader, now)
+                if current is None or current.id != trial or not current.displayed:
                     mine = {"trial": trial, "reader": reader.id}
                     return "already" if connection.execute(ANSWERED, mine).first() else "refused"
-                end = float("inf") if seconds is None else current.started + seconds
-                if given.truth == "none" and now < end - GRACE:
+                end = current.end(seconds)
+                none = given.truth == "none"
+                if none and now < end - GRACE:
                     return "refused"
-                late = given.truth == "none" or now > end + GRACE
+                late = none or (
+                    now > end + GRACE and not _chosen_by(connection, reader, current, given, end)
+                )
                 row = vars(given) | {"trial": trial, "reader": reader.id, "late": late}
                 row |= {"started": current.started, "at": now}
                 connection.execute(insert(answers), row)
@@ -285,16 +337,42 @@ class Store:
             return [Person(*row) for row in connection.execute(READERS)]
 
 
-def _current(connection: Connection, reader: Person) -> Trial | None:
+def _current(connection: Connection, reader: Person, now: float) -> Trial | None:
     row = connection.execute(CURRENT, {"reader": reader.id}).first()
     if row is None:
         return None
+    displayed = row.displayed is not None
+    end = row.displayed if displayed else now
     started = None
-    if row.displayed is not None:
+    if row.sent is not None:
         # An image that was sent long before its display was reported has been seen meanwhile.
-        started = min(row.displayed, row.sent + TRAVEL)
+        latest = row.sent + TRAVEL + _paused(connection, reader, row.sent, end)
+        started = min(end, latest) if displayed or latest <= now else None
     place = row.number - row.first + 1
-    return Trial(row.id, row.number, row.part, place, row.of, row.displayed is not None, started)
+    return Trial(row.id, row.number, row.part, place, row.of, displayed, started)
+
+
+def _paused(connection: Connection, reader: Person, begin: float, end: float) -> float:
+    """Give the seconds of pauses in a time, in which the page shows no image.
+
+    A pause lasts until something else happens: a page that was closed under one says no more.
+    """
+    during = {"reader": reader.id, "begin": begin, "end": end}
+    happened = connection.execute(BETWEEN, during).all()
+    ends = [row.at for row in happened[1:]] + [end]
+    return sum(
+        after - row.at for row, after in zip(happened, ends, strict=False) if row.kind == "pause"
+    )
+
+
+def _chosen_by(
+    connection: Connection, reader: Person, trial: Trial, given: Given, end: float
+) -> bool:
+    """Say whether the first question had this answer in time, whatever the others took."""
+    since = {"reader": reader.id, "begin": trial.started}
+    row = connection.execute(CHOSEN, since).first()
+    wanted = {"trial": trial.id, "truth": given.truth}
+    return row is not None and row.at <= end + GRACE and json.loads(row.detail) == wanted
 
 
 def _pixels(connection: Connection, trial: str) -> UInt8[np.ndarray, "h w"]:

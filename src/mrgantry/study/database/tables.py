@@ -6,7 +6,10 @@ Nothing here says which image is real, except `truths`, which only a teaching st
 """
 
 import os
+import sqlite3
+from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import psutil
 from sqlalchemy import (
@@ -20,6 +23,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -124,7 +128,27 @@ truths = Table(
     Column("tumour", String(20), nullable=False),
 )
 
+
+def _as_new(table: Table) -> str:
+    """Write that a row has a key of a new one, in any way in which the table's keys are unique."""
+    keys = [c for c in table.constraints if isinstance(c, PrimaryKeyConstraint | UniqueConstraint)]
+    alike = (
+        " AND ".join(f"{column.name} = NEW.{column.name}" for column in key.columns) for key in keys
+    )
+    return " OR ".join(f"({each})" for each in alike)
+
+
 for _table in tables.sorted_tables:
+    # INSERT OR REPLACE deletes a row without asking the trigger that forbids it.
+    event.listen(
+        _table,
+        "after_create",
+        DDL(
+            f"CREATE TRIGGER {_table.name}_no_replace BEFORE INSERT ON {_table.name} "
+            f"WHEN EXISTS (SELECT 1 FROM {_table.name} WHERE {_as_new(_table)}) "
+            f"BEGIN SELECT RAISE(ABORT, '{_table.name} only grows'); END"
+        ).execute_if(dialect="sqlite"),
+    )
     for _verb in ("UPDATE", "DELETE"):
         event.listen(
             _table,
@@ -152,29 +176,62 @@ event.listen(
 )
 
 
-def connect(database: str | Path) -> Engine:
+def connect(database: str | Path, *, to_read: bool = False) -> Engine:
     """Open a database: the path of an SQLite file, or the URL of a PostgreSQL server.
 
+    Args:
+        database: Which.
+        to_read: Whether it is only read.
+
     Raises:
-        DataError: The URL is none, its driver is missing, or the file lies on a network disk.
+        DataError: The URL is none, its driver is missing, or the file lies on a network disk
+            and would be written.
     """
-    if isinstance(database, Path):
+    if not isinstance(database, Path):
+        url = _server(database)
+    elif to_read:
+        url = _unchanged(database.resolve())
+    else:
         refuse_network_disk(database)
         url = URL.create("sqlite", database=str(database.resolve()))
-    else:
-        url = _server(database)
     try:
         busy = {"connect_args": {"timeout": BUSY}} if url.drivername == "sqlite" else {}
-        engine = create_engine(url, pool_size=AT_ONCE, max_overflow=0, **busy)
+        # What a reader wrote stands in no message.
+        engine = create_engine(url, pool_size=AT_ONCE, max_overflow=0, hide_parameters=True, **busy)
     except (ModuleNotFoundError, NoSuchModuleError) as error:
         raise DataError(
             f"The database {url.render_as_string()} needs a driver that is not installed "
             f"({error}). Run: pip install 'mrgantry[postgresql]'."
         ) from error
     if engine.dialect.name == "sqlite":
-        event.listen(engine, "connect", _settle)
         event.listen(engine, "begin", _begin)
+        if not to_read:
+            event.listen(engine, "connect", _settle)
     return engine
+
+
+def _unchanged(path: Path) -> URL:
+    """Give the URL by which an SQLite file is read and stays as it is.
+
+    Raises:
+        DataError: It cannot be read without its log, which cannot be read where it lies.
+    """
+    name, query = f"file:{quote(str(path))}", {"mode": "ro", "uri": "true"}
+    try:
+        with closing(sqlite3.connect(f"{name}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master")
+    except sqlite3.OperationalError as error:
+        # SQLite makes files beside one that was served, and cannot do so everywhere.
+        log = path.with_name(f"{path.name}-wal")
+        if log.is_file() and log.stat().st_size:
+            raise DataError(
+                f"{path} cannot be read ({error}), and answers that are not in it yet stand in "
+                f"{log}. Copy both to a disk that can be written, and score the copy."
+            ) from error
+        query["immutable"] = "1"
+    except sqlite3.DatabaseError:
+        pass  # it is none, or damaged: whoever opens it says so
+    return URL.create("sqlite", database=name, query=query)
 
 
 def _server(text: str) -> URL:

@@ -17,6 +17,7 @@ from threading import Lock
 from urllib.parse import urlsplit
 
 from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
@@ -110,37 +111,35 @@ class Origins:
 
 @dataclass
 class Attempts:
-    """Limits how often wrong tokens are tried, by each client and by all.
-
-    Right ones do not count: a class of students opens its links at once, from one address.
+    """Limits how often something is done, by each client and by all.
 
     Attributes:
-        each: Wrong tokens of one client within `seconds`.
-        together: Wrong tokens of all clients.
+        each: Attempts of one client within `seconds`.
+        together: Attempts of all clients.
         seconds: How long an attempt counts.
     """
 
     each: int = 30
     together: int = 300
     seconds: float = 60.0
-    _failed: deque[tuple[float, str]] = field(default_factory=deque)
+    _made: deque[tuple[float, str]] = field(default_factory=deque)
     _lock: Lock = field(default_factory=Lock)
 
-    def failed(self, client: str) -> None:
-        """Count a wrong token."""
+    def count(self, client: str) -> None:
+        """Count an attempt."""
         with self._lock:
-            self._failed.append((time.monotonic(), client))
+            self._made.append((time.monotonic(), client))
 
     def wait(self, client: str) -> int:
         """Give the seconds that a client has to wait before another attempt; 0 if none."""
         now = time.monotonic()
         with self._lock:
-            while self._failed and self._failed[0][0] <= now - self.seconds:
-                self._failed.popleft()
-            mine = [at for at, who in self._failed if who == client]
-            if len(mine) < self.each and len(self._failed) < self.together:
+            while self._made and self._made[0][0] <= now - self.seconds:
+                self._made.popleft()
+            mine = [at for at, who in self._made if who == client]
+            if len(mine) < self.each and len(self._made) < self.together:
                 return 0
-            first = mine[0] if len(mine) >= self.each else self._failed[0][0]
+            first = mine[0] if len(mine) >= self.each else self._made[0][0]
         return max(1, int(first + self.seconds - now) + 1)
 
 
@@ -178,8 +177,8 @@ class Gate:
         except RefusedError as refused:
             await _refusal(self.pages, request, refused)(scope, receive, leaving)
         except Exception as error:
-            database = isinstance(error, DBAPIError)
-            log.error("%s %s failed", scope["method"], scope["path"], exc_info=error)
+            database = isinstance(error, (DBAPIError, PoolTimeoutError))
+            _log(request, error, database)
             if not leaving.begun:
                 wrong = RefusedError(503, BUSY, Retry_After="2") if database else None
                 wrong = wrong or RefusedError(500, FAILED)
@@ -221,6 +220,16 @@ class Gate:
         foreign = origin is not None and origin.lower() not in self.origins.own(request)
         if foreign or (origin is None and site != "same-origin"):
             raise RefusedError(403, "This was sent from a page of elsewhere, and is not taken.")
+
+
+def _log(request: Request, error: Exception, database: bool) -> None:
+    """Write down what failed: an outage in a line, since it fails for everybody all the time."""
+    asked = f"{request.method} {request.scope['path']}"
+    if database:
+        said = str(getattr(error, "orig", error)).partition("\n")[0]
+        log.error("%s failed, as the study's database does: %s", asked, said)
+    else:
+        log.error("%s failed", asked, exc_info=error)
 
 
 def _check_site(request: Request) -> None:

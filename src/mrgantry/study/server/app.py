@@ -7,6 +7,7 @@ POST /step             a step is taken: welcome, consent, decline, reconsider, .
 GET  /next             the current trial, and what is left of its time
 GET  /image/{trial}    its image, while the time lasts
 POST /display          the image stands on the screen: its time begins
+POST /chosen           notes when the first of several questions was answered
 POST /answer           keeps an answer
 POST /event            notes a pause, its end, or the screen
 GET  /response/{trial} the truth about an answered trial of a teaching study
@@ -14,7 +15,6 @@ GET  /progress         how far the readers are, for the investigator
 GET  /pages/{name}     scripts and styles
 """
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Annotated, Any
 
@@ -31,6 +31,7 @@ from mrgantry.study.server.asked import (
     LIGHT,
     TRIAL,
     Answered,
+    Chosen,
     Displayed,
     Happened,
     LinkToken,
@@ -43,6 +44,9 @@ from mrgantry.study.study import Study
 
 NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
 UNREAD = "This cannot be taken: something is missing or out of range."
+NOTED = 120  # events a minute that one person can add to the log
+ALL_NOTED = 6000
+ANOTHER = "Another image is the current one."
 GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
 
 router = APIRouter()
@@ -56,6 +60,7 @@ class Desk:
     store: Store
     pages: Pages
     attempts: Attempts
+    noted: Attempts
     consent: str
     canvas: tuple[int, int]
 
@@ -73,6 +78,17 @@ class Desk:
         """Find where a reader is."""
         return place_of(self.store, reader, bool(self.consent))
 
+    def note(self, person: Person) -> None:
+        """Count an event that a person adds to the log.
+
+        Raises:
+            RefusedError: There were too many of late: nobody may fill the disk.
+        """
+        if wait := self.noted.wait(person.id):
+            say = f"Too much happened at once. Please wait {wait} seconds."
+            raise RefusedError(429, say, Retry_After=str(wait))
+        self.noted.count(person.id)
+
 
 def make_app(study: Study, store: Store, origins: Origins | None = None) -> FastAPI:
     """Make the application that serves one study.
@@ -84,7 +100,10 @@ def make_app(study: Study, store: Store, origins: Origins | None = None) -> Fast
     """
     pages = Pages(study.about)
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None, redirect_slashes=False)
-    app.state.desk = Desk(study, store, pages, Attempts(), study.consent.strip(), canvas(store))
+    # Wrong tokens count; right ones do not: a class opens its links at once, from one address.
+    noted = Attempts(each=NOTED, together=ALL_NOTED)
+    consent = study.consent.strip()
+    app.state.desk = Desk(study, store, pages, Attempts(), noted, consent, canvas(store))
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.include_router(router)
@@ -154,9 +173,10 @@ def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
         if wait := desk.attempts.wait(client):
             say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
             raise RefusedError(429, say, Retry_After=str(wait))
-        desk.attempts.failed(client)
+        desk.attempts.count(client)
         desk.store.record(None, "wrong token")
         raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")
+    desk.note(person)
     secret = desk.store.begin_session(person)
     https = request.state.https
     name = cookie_name(desk.study.about.id, https)
@@ -206,6 +226,7 @@ def step(stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
     wrong_part = stepped.part is not None and stepped.part != place.part
     if stepped.step not in STEPS[place.page] or wrong_part:
         raise RefusedError(409, "The study is at another page by now.")
+    desk.note(reader)
     detail = stepped.detail
     if stepped.step in ("consent", "decline"):
         detail = {"text": hashed(desk.consent)}  # which text it was, should it ever change
@@ -222,22 +243,25 @@ def next_trial(desk: AtDesk, reader: Reader) -> dict[str, Any]:
         return {"page": place.page}
     reply: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
     reply |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
-    reply |= {"remaining": _remaining(trial, desk.seconds), "displayed": trial.displayed}
+    reply |= {"remaining": _remaining(trial, desk), "displayed": trial.displayed}
     if desk.teaching:
         reply["score"] = _score(taught(desk.store, reader))
     return reply
 
 
-def _remaining(trial: Trial, seconds: float | None) -> float | None:
+def _remaining(trial: Trial, desk: Desk) -> float | None:
     """Give the seconds for which the image may still be seen."""
-    if seconds is None or trial.started is None:
-        return seconds
-    return round(max(0.0, trial.started + seconds - time.time()), 3)
+    if desk.seconds is None or trial.started is None:
+        return desk.seconds
+    return round(max(0.0, trial.end(desk.seconds) - desk.store.clock.now()), 3)
 
 
 @router.get("/image/{trial}")
-def image(trial: TrialId, desk: AtDesk, reader: Reader) -> Response:
+def image(request: Request, trial: TrialId, desk: AtDesk, reader: Reader) -> Response:
     """Give the image of the current trial: the same work and the same headers for each."""
+    # In a tab of its own it would stay when its time is over. Old browsers do not say where.
+    if request.headers.get("sec-fetch-dest", "image") != "image":
+        raise RefusedError(403, "An image is shown by the study's page alone.")
     if desk.place(reader).page != "reading":
         raise RefusedError(404, NOWHERE)
     grey = desk.store.image(reader, trial, desk.seconds)
@@ -251,8 +275,17 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
     """Note that an image stands on the screen."""
     trial = desk.store.display(reader, displayed.trial)
     if trial is None or not trial.displayed:
-        raise RefusedError(409, "Another image is the current one.")
-    return {"remaining": _remaining(trial, desk.seconds)}
+        raise RefusedError(409, ANOTHER)
+    return {"remaining": _remaining(trial, desk)}
+
+
+@router.post("/chosen")
+def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
+    """Note when the first of several questions was answered: a time limit is on it alone."""
+    desk.note(reader)
+    if not desk.store.choose(reader, chosen.trial, chosen.truth):
+        raise RefusedError(409, ANOTHER)
+    return {"kept": "kept"}
 
 
 @router.post("/answer")
@@ -262,13 +295,14 @@ def answer(answered: Answered, desk: AtDesk, reader: Reader) -> dict[str, str]:
         raise RefusedError(422, "This is not an answer to what is asked.")
     kept = desk.store.answer(reader, answered.trial, answered.given, desk.seconds)
     if kept == "refused":
-        raise RefusedError(409, "Another image is the current one.")
+        raise RefusedError(409, ANOTHER)
     return {"kept": kept}
 
 
 @router.post("/event")
 def event(happened: Happened, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Note a pause, its end, or the screen."""
+    desk.note(reader)
     detail = happened.screen.model_dump() if happened.screen else {}
     desk.store.record(reader, happened.kind, **detail)
     return {"kept": "kept"}
@@ -288,4 +322,4 @@ def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) 
     """Tell the investigator how far the readers are; not what they answered."""
     readers = desk.store.readers()
     rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
-    return {"now": time.time(), "readers": rows}
+    return {"now": desk.store.clock.now(), "readers": rows}

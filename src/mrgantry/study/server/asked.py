@@ -95,6 +95,13 @@ class Displayed(Frozen):
     trial: Trial
 
 
+class Chosen(Frozen):
+    """The first of several questions is answered; the answer may still be taken back."""
+
+    trial: Trial
+    truth: Literal["real", "synthetic", "unknown"]
+
+
 class Happened(Frozen):
     """Something to note: a pause, its end, or how the page is shown."""
 

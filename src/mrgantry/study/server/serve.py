@@ -13,6 +13,7 @@ import uvicorn
 from mrgantry.common.errors import RunError
 from mrgantry.study.server.access import Origins
 from mrgantry.study.server.app import make_app
+from mrgantry.study.server.connections import Connection, allow_many
 from mrgantry.study.study import Study, checked_url
 
 GOODBYE = 5  # seconds that requests have to end when the server is stopped
@@ -51,10 +52,12 @@ def serve(
     study = Study.open(folder)
     origins = Origins(checked_url(url or study.about.url), frozenset({host.lower()}))
     store = study.store(database)
+    allow_many()
     listening = _listen(host, port)
     port = listening.getsockname()[1]  # where it was 0, the system has chosen one
     config = uvicorn.Config(
         make_app(study, store, origins),
+        http=Connection,
         access_log=False,
         log_level="warning",
         server_header=False,

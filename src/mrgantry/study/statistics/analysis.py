@@ -27,9 +27,11 @@ from mrgantry.study.statistics.results import (
 )
 from mrgantry.study.statistics.signal_detection import detection, roc
 
+DRAWS = 2000  # bootstrap samples
+
 
 def analyse(
-    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = 2000
+    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = DRAWS
 ) -> Analysis:
     """Analyse the answers of a reader study.
 
@@ -128,7 +130,7 @@ def _readers(
         for group in (ALL, *(there if len(groups) > 1 else ())):
             means.append(many_readers(rows, drawn, group, block, seed))
         for first, second in combinations(there, 2):
-            difference = group_difference(drawn, first, second, block, seed)
+            difference = group_difference(drawn, first, second, block)
             differences += [difference] if difference else []
     return means, differences
 

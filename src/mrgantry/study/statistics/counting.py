@@ -17,7 +17,7 @@ DECIDED = TRUTHS  # an answer that is right or wrong
 ALLOWED = {
     "truth": TRUTHS,
     "answer": ANSWERS,
-    "tumour": ("yes", "no", ""),
+    "tumour": ("yes", "no", "unclear", ""),  # "unclear": too small to count as one
     "tumour_answer": ("yes", "no", "unknown", "none", ""),
 }
 EMPTY = {"answer": "none", "late": False}  # what a missing value means; elsewhere ""
@@ -112,13 +112,13 @@ def confusion(rows: pd.DataFrame) -> Confusion:
 def tumour_tables(rows: pd.DataFrame) -> tuple[TumourTable, ...]:
     """Count answers to "tumour or not" of all, of real and of synthetic images.
 
-    Rows without a known tumour state or without that question are left out; none are
+    Rows without a clear tumour state or without that question are left out; none are
     given where it was not asked at all.
 
     Args:
         rows: As `checked` gives them.
     """
-    asked = rows[(rows["tumour"] != "") & (rows["tumour_answer"] != "")]
+    asked = rows[rows["tumour"].isin(("yes", "no")) & (rows["tumour_answer"] != "")]
     if asked.empty:
         return ()
     return (

@@ -106,6 +106,12 @@ class Confusion(Frozen):
         return self.rr + self.ss
 
     @property
+    def rarer(self) -> float:
+        """Give the share of the answer that was given more rarely; 0 without any."""
+        real = self.rr + self.sr
+        return min(real, self.n - real) / self.n if self.n else 0.0
+
+    @property
     def undecided(self) -> int:
         """Count the images answered "unknown" or not in time."""
         return self.unknown_real + self.unknown_synthetic + self.none_real + self.none_synthetic
@@ -163,6 +169,19 @@ class ChanceTest(Frozen):
     below_chance: bool
     rule: str
     note: str = ""
+
+
+class TogetherTest(Frozen):
+    """Whether several readers, taken together, tell real from synthetic images.
+
+    Attributes:
+        p: That answers fit the truth so well if no reader tells; None if all answers or all
+            images are of one kind.
+        method: Of the test.
+    """
+
+    p: float | None
+    method: str
 
 
 class SignalDetection(Frozen):

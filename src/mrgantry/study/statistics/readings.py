@@ -1,6 +1,7 @@
 """Join answers and key: the one place where they meet, after the reading."""
 
 import io
+from contextlib import suppress
 from pathlib import Path
 
 import pandas as pd
@@ -8,8 +9,10 @@ from sqlalchemy import func, select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
+from mrgantry.common.tables import read_foreign_table
 from mrgantry.study.database.store import GRACE, Store
 from mrgantry.study.database.tables import answers, displays, people, sendings, trials
+from mrgantry.study.seal import SEAL, broken
 from mrgantry.study.study import Study
 
 COLUMNS = (
@@ -44,7 +47,7 @@ SENDINGS = select(sendings.c.trial, func.min(sendings.c.at), func.count()).group
 
 
 def read_key(study: Study, path: Path | None = None) -> pd.DataFrame:
-    """Read the key of a study.
+    """Read the key of a study, without its seals.
 
     Args:
         study: Whose key.
@@ -53,19 +56,55 @@ def read_key(study: Study, path: Path | None = None) -> pd.DataFrame:
     Raises:
         DataError: It is not there, was changed, or is another study's.
     """
+    table = _read_key(study, path)
+    return table[table["set"] != SEAL].reset_index(drop=True)
+
+
+def changed_since(study: Study, path: Path | None = None) -> tuple[str, ...]:
+    """Say which of the files that the key seals were changed since the study was made.
+
+    Args:
+        study: Whose files.
+        path: Where the key is kept; unless given, in the study's folder.
+
+    Raises:
+        DataError: The key is not there, was changed, or is another study's.
+    """
+    table = _read_key(study, path)
+    sealed = table[table["set"] == SEAL]
+    return broken(study.folder, dict(zip(sealed["case"], sealed["slice"], strict=True)))
+
+
+def _read_key(study: Study, path: Path | None) -> pd.DataFrame:
     path = path or study.folder / "key.csv"
     try:
-        text = path.read_text(encoding="utf-8")
+        data = path.read_bytes()
     except OSError as error:
         raise DataError(
             f"The key {path} cannot be read ({error.strerror}). Say where it is kept with --key."
         ) from error
-    if fingerprint([text]) != study.about.key_fingerprint:
+    table = _as_made(path, data, study.about.key_fingerprint)
+    if table is None:
         raise DataError(
             f"{path} is not the key that {study.folder} was made with: it was changed, or it is "
-            "another study's."
+            "another study's. A spreadsheet that saves a key can change ids that look like "
+            "numbers: take a copy that none has saved."
         )
-    return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    return table
+
+
+def _as_made(path: Path, data: bytes, mark: str) -> pd.DataFrame | None:
+    """Read a key if it says what it said when the study was made, as its fingerprint tells."""
+    with suppress(UnicodeDecodeError):
+        text = data.decode("utf-8")
+        if fingerprint([text]) == mark:
+            return pd.read_csv(io.StringIO(text), dtype=str, keep_default_na=False)
+    with suppress(DataError):
+        # Spreadsheets change the signs between columns and the ends of lines: that is no change.
+        table = read_foreign_table(path)
+        if fingerprint([table.to_csv(index=False, lineterminator="\n")]) == mark:
+            return table
+    return None
 
 
 def read_answers(study: Study, store: Store, key: pd.DataFrame) -> pd.DataFrame:
@@ -85,6 +124,13 @@ def read_answers(study: Study, store: Store, key: pd.DataFrame) -> pd.DataFrame:
         raise DataError(f"The key does not know the case {min(lost)}, so it is not this study's.")
     table = answered.merge(key.drop(columns=["block"]), on="case", how="left")
     about = {reader.name: reader for reader in study.about.readers}
+    renamed = sorted(set(table["reader"]) - set(about))
+    if renamed:
+        raise DataError(
+            f"The database has answers of {', '.join(renamed)}, and study.json of {study.folder} "
+            f"names no such reader; it names {', '.join(about)}. Give readers the names there that "
+            "they had when the study was made."
+        )
     names = [block.name for block in study.about.blocks]
     table["group"] = [about[name].group for name in table["reader"]]
     table["years"] = [about[name].years for name in table["reader"]]

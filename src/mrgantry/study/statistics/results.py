@@ -20,6 +20,7 @@ from mrgantry.study.statistics.measured import (
     RocPoint,
     SignalDetection,
     Times,
+    TogetherTest,
     Truth,
     TumourTable,
     Verdict,
@@ -46,6 +47,7 @@ __all__ = [
     "RocPoint",
     "SignalDetection",
     "Times",
+    "TogetherTest",
     "Truth",
     "TumourTable",
     "Verdict",
@@ -100,8 +102,8 @@ class Reading(Frozen):
 class ManyReaders(Frozen):
     """Several readers' means in one block, or in all blocks.
 
-    Each reader counts alike. The intervals speak of other readers like these and other
-    images like these, unless there is one reader only.
+    Each reader counts for what was answered. The intervals speak of other readers like these and
+    other images like these, unless there is one reader only.
 
     Attributes:
         group: Of readers; "" for all.
@@ -114,6 +116,8 @@ class ManyReaders(Frozen):
         fool_rate: Mean over the readers.
         real_recall: Mean over the readers.
         auc: Mean over the readers; None if no confidence was asked.
+        together: Test that none of these readers tells real from synthetic images; None in
+            analyses that were written before there was one.
         notes: Sentences on what the numbers cannot say.
     """
 
@@ -127,6 +131,7 @@ class ManyReaders(Frozen):
     fool_rate: Estimate
     real_recall: Estimate
     auc: Estimate | None
+    together: TogetherTest | None = None
     notes: tuple[str, ...] = ()
 
 

@@ -9,27 +9,33 @@ from jaxtyping import UInt8
 from sqlalchemy import select
 
 from mrgantry.common.files import write_text
-from mrgantry.common.tables import write_table
+from mrgantry.common.tables import harmless, write_table
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
-from mrgantry.study.statistics.analysis import analyse
+from mrgantry.study.statistics.analysis import DRAWS, analyse
 from mrgantry.study.statistics.imrmc import imrmc
-from mrgantry.study.statistics.readings import read_answers, read_key
+from mrgantry.study.statistics.readings import changed_since, read_answers, read_key
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import Study
-
-WRITTEN = ["reader", "group", "reason"]  # columns in which people's own words stand
-FORMULAS = ("=", "+", "-", "@", "\t", "\r")  # what spreadsheets take for the beginning of one
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredStudy:
-    """A study, its answers with their truths, what they say, and the images they are of."""
+    """A study, its answers with their truths, what they say, and the images they are of.
+
+    Attributes:
+        study: The study.
+        answers: With the columns of `readings.COLUMNS`.
+        analysis: Of the answers.
+        pictures: Of the cases, as readers saw them.
+        changed: Sentences on files that are not as they were when the study was made.
+    """
 
     study: Study
     answers: pd.DataFrame
     analysis: Analysis
     pictures: dict[str, UInt8[np.ndarray, "h w"]]
+    changed: tuple[str, ...] = ()
 
 
 def score(
@@ -39,6 +45,7 @@ def score(
     key: Path | None = None,
     database: str | Path | None = None,
     seed: int = 0,
+    draws: int = DRAWS,
 ) -> ScoredStudy:
     """Score what has been answered so far, and write answers, statistics and the iMRMC export.
 
@@ -48,24 +55,24 @@ def score(
         key: Where the key is kept, if not in the study's folder.
         database: URL of the study's PostgreSQL server, or the path of a backup.
         seed: Of the bootstraps.
+        draws: Bootstrap samples.
 
     Raises:
         DataError: There are no answers, the key is another study's, or it is a teaching study.
     """
     study = Study.open(folder)
     answer_key = read_key(study, key)
-    store = study.store(database)
+    store = study.store(database, to_read=True)
     try:
         answers = read_answers(study, store, answer_key)
         pictures = _pictures(store, set(answers["case"]))
     finally:
         store.engine.dispose()
-    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed)
-    harmless = {name: answers[name].map(_harmless) for name in WRITTEN}
-    write_table(out / "answers.csv", answers.assign(**harmless))
+    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed, draws=draws)
+    write_table(out / "answers.csv", answers.map(harmless))
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
-    return ScoredStudy(study, answers, analysis, pictures)
+    return ScoredStudy(study, answers, analysis, pictures, changed_since(study, key))
 
 
 def has_answers(study: Study) -> bool:
@@ -73,7 +80,7 @@ def has_answers(study: Study) -> bool:
     given = select(tables.answers.c.trial).join(
         tables.trials, tables.trials.c.id == tables.answers.c.trial
     )
-    store = study.store()
+    store = study.store(to_read=True)
     try:
         with store.reading() as connection:
             return (
@@ -82,11 +89,6 @@ def has_answers(study: Study) -> bool:
             )
     finally:
         store.engine.dispose()
-
-
-def _harmless(text: str) -> str:
-    """Keep a spreadsheet from running what a reader wrote as a formula."""
-    return f"'{text}" if text.startswith(FORMULAS) else text
 
 
 def _pictures(store: Store, wanted: set[str]) -> dict[str, UInt8[np.ndarray, "h w"]]:

@@ -8,7 +8,7 @@ const all = Number(document.body.dataset.seconds);
 const EARLY = 500; // milliseconds before the server's end at which "no answer" may be sent
 
 export class Clock {
-  // remaining: seconds, or null without a limit; ends: whether the end is an answer, "none".
+  // remaining: seconds, or null without a limit; ends: says whether the end is an answer, "none".
   constructor(remaining, ends) {
     this.limited = remaining !== null;
     this.left = remaining * 1000;
@@ -16,7 +16,7 @@ export class Clock {
     this.end = Infinity;
     this.serverEnd = Infinity;
     this.none = new Promise((done) => {
-      this.finish = () => { if (ends) done({ truth: "none", ...(tumourAsked() ? { tumour: "none" } : {}) }); };
+      this.finish = () => { if (ends()) done({ truth: "none", ...(tumourAsked() ? { tumour: "none" } : {}) }); };
     });
   }
 

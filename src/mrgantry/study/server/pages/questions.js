@@ -2,11 +2,11 @@
 import { isPaused } from "/pages/pause.js";
 
 const asked = document.body.dataset;
-const CALM = 300; // milliseconds after an image appears in which a key still meant the last one
+const CALM = 300; // milliseconds without a key after an image appears: until then, keys meant the last one
 const TWICE = 250; // in which the same key again is a slip
 
 const element = (id) => document.getElementById(id);
-let open = null; // what is being asked: {given, order, done, since}
+let open = null; // what is being asked: {given, done, chosen, since, fixed}
 let waiting = null; // a key that is waited for: {key, done}
 let last = { key: "", at: -Infinity };
 
@@ -25,7 +25,7 @@ function current() {
 function show() {
   const name = open ? current() : "";
   for (const one of document.querySelectorAll("footer fieldset")) one.hidden = one.id !== `ask-${name}`;
-  element("take-back").hidden = !open || !Object.keys(open.given).length;
+  element("take-back").hidden = !open || taken().length === 0;
   if (name === "confidence") {
     element("chosen").textContent = open.given.truth === "synthetic" ? asked.word : open.given.truth;
   }
@@ -35,12 +35,25 @@ function show() {
   }
 }
 
-// Opens the questions; gives all answers together.
-export function openQuestions(fresh) {
+// Lists the answers that can be taken back.
+function taken() {
+  return Object.keys(open.given).slice(open.fixed ? 1 : 0);
+}
+
+// Opens the questions; gives all answers together. Where more follow, `chosen` is told the first.
+export function openQuestions(chosen) {
   return new Promise((done) => {
-    open = { given: {}, done, since: fresh ? performance.now() : -Infinity };
+    open = { given: {}, done, chosen, since: performance.now(), fixed: false };
     show();
   });
+}
+
+export const firstAnswered = () => open !== null && "truth" in open.given;
+
+// From now on the first answer stands.
+export function fixFirst() {
+  open.fixed = true;
+  element("take-back").hidden = taken().length === 0;
 }
 
 export function closeQuestions() {
@@ -52,13 +65,17 @@ export function closeQuestions() {
 function choose(name, value) {
   if (!open || isPaused() || name !== current() || performance.now() < open.since + CALM) return;
   open.given[name] = value;
-  if (current()) show();
-  else open.done(open.given);
+  if (!current()) {
+    open.done(open.given);
+    return;
+  }
+  if (name === "truth") open.chosen(value);
+  show();
 }
 
 function takeBack() {
   if (!open || isPaused()) return;
-  const named = Object.keys(open.given);
+  const named = taken();
   if (named.length) delete open.given[named[named.length - 1]];
   show();
 }
@@ -90,6 +107,8 @@ function press(event) {
   } else if (event.key === "Escape" || (event.key === "Backspace" && !typing)) {
     event.preventDefault();
     takeBack();
+  } else if (open && performance.now() < open.since + CALM) {
+    open.since = performance.now(); // somebody who types on has not seen this image yet
   } else if (!typing && open && !isPaused()) {
     const digit = /^(Digit|Numpad)([1-9])$/.exec(event.code);
     const name = current();

@@ -3,12 +3,13 @@
 import { ask, sleep } from "/pages/send.js";
 import { screenNow } from "/pages/screen.js";
 import { clear, place, reset } from "/pages/view.js";
-import { answerKeys, closeQuestions, openQuestions } from "/pages/questions.js";
+import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "/pages/questions.js";
 import { pausedFor, resumed } from "/pages/pause.js";
 import { Clock } from "/pages/clock.js";
 
 const asked = document.body.dataset;
 const limited = asked.seconds !== "";
+const dropped = asked.late === "no answer"; // whether an image without an answer in time has none
 const KEPT = "mrgantry-answer"; // in sessionStorage: an answer that was not acknowledged yet
 const LOADING = 15000; // milliseconds that an image may take
 
@@ -58,7 +59,7 @@ function score({ right, of }) {
 }
 
 // Gives the answer to an image, or null if the trial is not the current one any more.
-async function judged(told, image, clock) {
+async function judged(told, clock) {
   const shown = performance.now();
   const paused = pausedFor();
   const displayed = ask("/display", { trial: told.trial }).then((answer) => {
@@ -67,7 +68,8 @@ async function judged(told, image, clock) {
     return true;
   });
   const moved = displayed.then((current) => (current ? new Promise(() => {}) : null));
-  const given = await Promise.race([openQuestions(image !== null), clock.none, moved]);
+  const chosen = (truth) => { if (limited) ask("/chosen", { trial: told.trial, truth }); };
+  const given = await Promise.race([openQuestions(chosen), clock.none, moved]);
   const seconds = (performance.now() - shown - (pausedFor() - paused)) / 1000;
   closeQuestions();
   if (given === null) return null;
@@ -99,10 +101,17 @@ async function feedback(trial, given) {
   element("feedback").hidden = true;
 }
 
+// The image goes. The limit is on the first question: if that has an answer, it stands.
+function timeIsUp() {
+  clear();
+  if (dropped && firstAnswered()) fixFirst();
+  say(firstAnswered() ? "The image is gone; please go on" : dropped ? "Time is up" : "Time is up: please answer");
+}
+
 async function read(told) {
   tell(told);
   reset();
-  const clock = new Clock(limited ? told.remaining : null, asked.late === "no answer");
+  const clock = new Clock(limited ? told.remaining : null, () => dropped && !firstAnswered());
   const gone = limited && told.remaining <= 0;
   const image = gone ? null : await fetched(told.trial);
   if (!image && !gone) return sleep(500); // the loop asks what is current, once the server answers
@@ -111,11 +120,8 @@ async function read(told) {
     place(image);
     await painted();
   }
-  clock.start(told.displayed, () => {
-    clear();
-    say(asked.late === "no answer" ? "Time is up" : "Time is up: please answer");
-  });
-  const answer = await judged(told, image, clock);
+  clock.start(told.displayed, timeIsUp);
+  const answer = await judged(told, clock);
   clock.stop();
   say("");
   if (!asked.teaching) clear();
