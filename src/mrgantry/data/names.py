@@ -58,7 +58,7 @@ VISIT = re.compile(
     r"(ses|session|visit|tp|time|timepoint|scan|exam|study|mr|followup|follow-up|fu|baseline|bl|pre"
     r"|post|before|after|preop|postop|pre-op|post-op|screening|day|week|month|year)[-_ ]?\d*"
     r"|[vmytw]\d+|ses-\w+|(exam|study|session|visit|scan)[-_ ]\w|week-\d+(-\d+)?"
-    rf"|{DATE}|\d{{4}}[-_]\d\d?[-_]\d\d?|\d\d?[-_.]\d\d?[-_.]\d{{4}}|{DATE}[-_T]?\d{{4,6}}"
+    rf"|{DATE}|(19|20)\d\d[-_][01]?\d[-_][0-3]?\d|[0-3]?\d[-_.][01]?\d[-_.](19|20)\d\d|{DATE}[-_T]?\d{{4,6}}"
     r"|\d{4}-\d\d-\d\d_\d+_\d\d_\d\d(\.\d+)?"  # a date and a time, as ADNI has them
     r"|\d\d-\d\d-\d{4}-.*",  # a date and what the study is called, as TCIA has them
     re.IGNORECASE,
@@ -76,7 +76,7 @@ NAMES_WITH_VISIT = [
         r"(?P<person>oas\d+)_(?:mr_)?(?P<visit>d\d+)",
         r"(?P<person>upenn-gbm-\d+)_(?P<visit>\d+)",
         r"(?P<person>ucsf-pdgm-\d+)_(?P<visit>fu\w+)",
-        r"(?P<person>sim-[\d-]+)_(?P<visit>\w+)",
+        r"(?P<person>sim(?:-\d+)+)(?:_(?P<visit>\w+))?",
         rf"(?P<visit>{DATE})[-_ ](?P<person>.+)",
         rf"(?P<person>.+?)[-_ ](?P<visit>(?!t[12]$)(?:{VISIT.pattern}))",
     )
@@ -225,7 +225,7 @@ def split_visit(name: str) -> tuple[str, str]:
     name = re.sub(r"[-_](nifti|nii|dicom)$", "", name, flags=re.IGNORECASE)
     for pattern in NAMES_WITH_VISIT:
         if match := pattern.fullmatch(name):
-            return match["person"], match["visit"]
+            return match["person"], match["visit"] or ""
     return name, ""
 
 
