@@ -164,11 +164,12 @@ def test_series_in_one_folder_are_told_apart(tmp_path):
     assert chosen.scans["t1"].name == "4-000.dcm"
 
 
-def test_people_in_one_folder_get_numbers(tmp_path):
+@pytest.mark.parametrize("below", ["", "DICOM", "patients"])
+def test_people_in_one_folder_get_numbers(tmp_path, below):
     for series, patient in ((1, "Miller"), (2, "Jones"), (3, "Miller")):
         names = f"{series}-{{:03d}}.dcm"
         told = {DESCRIPTION: "t1" if series < 3 else "flair"}
-        write_dicom(phantom(), tmp_path, str(series), names, patient, **told)
+        write_dicom(phantom(), tmp_path / below, str(series), names, patient, **told)
     assert visits(tmp_path) == {("person1", ""): ["t1", "flair"], ("person2", ""): ["t1"]}
 
 

@@ -119,13 +119,13 @@ def _by_name(place: Path, files: list[NamedScan], tree: Tree) -> dict[str, list[
     # Maps may lie in a folder of their own.
     scans = [scan for scan in files if is_sequence(scan.role)] or files
     rests = {rest_of(scan.label) for scan in scans}
+    once = len({scan.role for scan in scans}) == len(scans)
+    if len(rests) == 1 and tree.is_shared(place) and not once:
+        return _by_patient_id(scans, files)
     if place != tree.root and all(_begins(place.name.lower(), rest.lower()) for rest in rests):
         # patient01/patient01_t1_5.nii.gz: one person, scanned twice, maybe in several visits
         visits = {rest: without_number(rest[len(place.name) :].strip("-_. ")) for rest in rests}
         return _grouped(files, visits) if all(map(tells_visit, visits.values())) else {"": files}
-    once = len({scan.role for scan in scans}) == len(scans)
-    if len(rests) == 1 and place == tree.root and not once:
-        return _by_patient_id(scans, files)
     numbered = all(rest.isdigit() for rest in rests) and len(rests) == len(scans)  # of series
     by_names = tree.tells_nobody(place) and "" not in rests
     if not by_names and (len(rests) < 2 or (place != tree.root and (once or numbered))):

@@ -108,6 +108,10 @@ class Tree:
         name = self._telling(place)[0].name
         return place != self.root and bool(_is_group_name(name) or VISIT.fullmatch(name))
 
+    def is_shared(self, place: Path) -> bool:
+        """Say whether a folder is nobody's: the one that was searched, DICOM, or a group's."""
+        return place == self.root or not self._tells(place) or self.tells_nobody(place)
+
     def names_person(self, place: Path) -> bool:
         """Say whether a folder, or one above it, is surely called after a person."""
         names = [folder.name for folder in self._telling(place)]
