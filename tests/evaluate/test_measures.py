@@ -264,15 +264,31 @@ def test_variation_and_diversity_by_hand():
     for wide in (random.standard_normal((60, 90)), random.standard_normal((90, 60))):
         values = np.linalg.eigvalsh(np.cov(wide, rowvar=False))
         assert delplace.diversity(wide) == (values > 0.01 * values.sum()).sum() > 32
-        coded = np.linalg.eigvalsh(np.cov(wide))  # images as variables
-        assert delplace.diversity_coded(wide) == (coded > 0.01 * coded.sum()).sum()
 
 
-def test_variation_as_coded_grows_with_the_number_of_images():
-    rows = np.random.default_rng(0).standard_normal((20, 30))
-    twice = np.concatenate([rows, rows])
-    assert delplace.variation_coded(twice) == pytest.approx(2 * delplace.variation_coded(rows))
-    assert delplace.variation_coded(rows) == pytest.approx(np.trace(np.cov(rows)))
+def eigenvalues_as_coded(images):
+    """Give the eigenvalues that the published program sees: images as variables."""
+    return np.linalg.eigvalsh(np.cov(images - images.mean(axis=0)))
+
+
+def test_diversity_as_coded_takes_the_mean_image_away():
+    random = np.random.default_rng(0)
+    for wide in (random.standard_normal((60, 90)), random.standard_normal((90, 60))):
+        wide = wide + 40 * random.standard_normal(wide.shape[1])  # what all images have in common
+        coded = eigenvalues_as_coded(wide)
+        assert delplace.diversity_coded(wide) == (coded > 0.01 * coded.sum()).sum() > 32
+
+
+def test_variation_as_coded_is_given_at_the_papers_number_of_images():
+    images = np.random.default_rng(0).standard_normal((20, 30)) + 5 * np.arange(30)
+    coded = eigenvalues_as_coded(images).sum()
+    assert delplace.variation_coded(images, at=20) == pytest.approx(coded)
+    assert delplace.variation_coded(images) == pytest.approx(coded * 11_327 / 19)
+    many = np.random.default_rng(1).standard_normal((400, 30)) + 5 * np.arange(30)
+    # Of the same population, more images score the same, which the program's number does not.
+    assert delplace.variation_coded(many) == pytest.approx(
+        delplace.variation_coded(images), rel=0.15
+    )
 
 
 # --- draws, features, neighbours ------------------------------------------------------

@@ -153,9 +153,10 @@ MEASURES = PrintedValues(
     ),
     notes=(
         "Rho fits the form that the program has: centred and normalised, which the text is not.",
-        "Sigma as coded takes images as variables, so it grows with their number (11,328 in the "
-        "paper) and with their size; the corrected form is the trace of the covariance of pixels.",
-        "Delta as coded counts the mean image too, and stops at the first small eigenvalue.",
+        "Sigma as coded takes the mean image away and then images as variables, so the program's "
+        "number grows with that of the images; ours are brought to the paper's 11,328. The "
+        "corrected form is the trace of the covariance of pixels, which grows with their number.",
+        "Delta as coded is of the same matrix, and stops at the first small eigenvalue.",
     ),
 )
 

@@ -16,6 +16,7 @@ from mrgantry.evaluate.measures.measure import COSTLY_DRAWS, Explanation, Kind, 
 
 Rows = Float[np.ndarray, "n d"]
 LEADING = 16  # principal directions of the real data that realism looks along
+IMAGES = 11_328  # in the paper; the total variance as coded grows with their number
 SHARE = 0.01  # of the total variance, above which an eigenvalue counts for diversity
 
 
@@ -45,12 +46,21 @@ def variation(rows: Rows) -> float:
     return float(rows.var(axis=0, ddof=1, dtype=np.float64).sum())
 
 
-def variation_coded(rows: Rows) -> float:
-    """Give sigma as coded: images stand as variables, so it grows with their number.
+def variation_coded(rows: Rows, at: int = IMAGES) -> float:
+    """Give sigma as coded: the trace of a covariance with images as variables.
 
-    It is the trace of an n x n covariance: the sum of the images' own variances.
+    The program subtracts the mean image and then takes each image's own variance, so that the
+    sum grows with the number of images. It is brought to the paper's number here, by which it
+    can be compared with the printed values and between sets of different sizes.
+
+    Args:
+        rows: Images, a row each; at least two.
+        at: Number of images that the sum is brought to; as many as there are rows give what the
+            program gives.
     """
-    return float(rows.astype(np.float64).var(axis=1, ddof=1).sum())
+    rest = rows.astype(np.float64) - rows.mean(axis=0, dtype=np.float64)
+    # The deviations from a mean of n images have n - 1 degrees of freedom.
+    return float(rest.var(axis=1, ddof=1).sum() * (at - 1) / (len(rows) - 1))
 
 
 def diversity(rows: Rows) -> float:
@@ -61,11 +71,12 @@ def diversity(rows: Rows) -> float:
 def diversity_coded(rows: Rows) -> float:
     """Give delta as coded: the same of the covariance with images as variables.
 
-    The program counts up to the first eigenvalue that is too small, in the order in which
-    the solver gives them; here that order is falling, so that it counts all large ones. The mean
-    image, which no pixel's mean takes away, is the first of them.
+    The program subtracts the mean image first, as for sigma. It counts up to the first
+    eigenvalue that is too small, in the order in which the solver gives them; here that order
+    is falling, so that it counts all large ones.
     """
-    return float(_large(rows - rows.mean(1, keepdims=True)))
+    rest = rows - rows.mean(0)
+    return float(_large(rest - rest.mean(1, keepdims=True)))
 
 
 def _large(centred: Rows) -> int:
@@ -100,7 +111,7 @@ def delplace_measure(directions: Any) -> Measure:
         "rho_formula": "mean norm of products with 16 leading directions, as printed",
         "rho_coded": "the same, centred and normalised, as coded",
         "sigma": "trace of the covariance of pixels, corrected",
-        "sigma_coded": "sum of the images' own variances, as coded; grows with n",
+        "sigma_coded": f"trace of the covariance of images, as coded, at {IMAGES:,} images",
         "delta": "eigenvalues above 1 % of sigma, corrected",
         "delta_coded": "the same of the covariance of images, as coded",
     }
@@ -136,13 +147,14 @@ EXPLANATIONS = (
         answers="Do the images vary as much as real ones?",
         how=(
             "σ is the trace of the covariance of pixels: the summed variance over images. Coded: "
-            "his program takes images for variables, which sums the variances within images "
-            "instead."
+            "his program takes the mean image away and then images for variables, which sums the "
+            "variances within images instead. That sum grows with the number of images, so it is "
+            "brought to the 11,328 of the paper."
         ),
         good="As real images.",
         blind=(
-            "Noise is variance too. The coded form measures contrast, not variety, and grows with "
-            "n."
+            "Noise is variance too. The coded form leaves out what makes whole images brighter or "
+            "darker."
         ),
         source="Delplace 2020, arXiv:2002.02527; σ is corrected.",
     ),
@@ -154,12 +166,13 @@ EXPLANATIONS = (
         answers="In how many directions do the images vary?",
         how=(
             "The number of eigenvalues of the covariance of pixels above 1 % of σ. Coded: of the "
-            "covariance of images, as in his program."
+            "covariance of images, the mean image taken away, as in his program."
         ),
         good="As real images.",
         blind=(
             "It cannot exceed 99, counts whole numbers and knows no directions: another variety of "
-            "the same number scores the same. The coded form counts the mean image too."
+            "the same number scores the same. The coded form leaves out what makes whole images "
+            "brighter or darker."
         ),
         source="Delplace 2020, arXiv:2002.02527; δ is corrected.",
     ),
