@@ -273,10 +273,11 @@ def eigenvalues_as_coded(images):
 
 def test_diversity_as_coded_takes_the_mean_image_away():
     random = np.random.default_rng(0)
-    for wide in (random.standard_normal((60, 90)), random.standard_normal((90, 60))):
-        wide = wide + 40 * random.standard_normal(wide.shape[1])  # what all images have in common
-        coded = eigenvalues_as_coded(wide)
-        assert delplace.diversity_coded(wide) == (coded > 0.01 * coded.sum()).sum() > 32
+    for shape in ((60, 90), (90, 60)):
+        common = 40 * random.standard_normal(shape[1])
+        images = random.standard_normal(shape) + common
+        coded = eigenvalues_as_coded(images)
+        assert delplace.diversity_coded(images) == (coded > 0.01 * coded.sum()).sum() > 32
 
 
 def test_variation_as_coded_is_given_at_the_papers_number_of_images():

@@ -42,6 +42,9 @@ def test_dcgan_has_the_published_parameters():
     assert count(generator(DelplaceDcgan())) == 15_072_385
     assert count(critic(DelplaceDcgan())) == 84_657_475
     assert count(critic(DelplaceDcgan(minibatch_std=False))) == 84_526_337
+    # The table's dense layer of 1024 after the map, of which the table knows nothing.
+    printed = 84_526_337 + 64 * 1024
+    assert count(critic(DelplaceDcgan(dense="table"))) == printed
 
 
 def test_dcgans_generator_is_the_papers_table():

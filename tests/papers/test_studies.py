@@ -1,6 +1,7 @@
 """The recipes have what the papers and the authors' programs say."""
 
 import pytest
+import torch
 
 from mrgantry.detect.effects import unpaired
 from mrgantry.generate.losses import Dragan, Original, WassersteinPenalty
@@ -47,6 +48,22 @@ class TestDelplace2020:
         assert recipe.optimiser == adam
         assert recipe.images == epochs * SLICES and recipe.batch == 64
         assert recipe.ema is None and recipe.labels == ()
+
+    def test_the_dense_layer_has_1024_outputs_as_published_and_1025_as_coded(self):
+        outputs = {}
+        for variant in ("", "-coded", "-corrected"):
+            recipe = find_recipe(f"delplace2020-dcgan-dragan-256{variant}")
+            with torch.device("meta"):
+                dense = recipe.network.critic(256, 1)[-3]
+            outputs[variant] = (dense.in_features, dense.out_features)
+        assert outputs == {
+            "": (1025 * 64, 1024),
+            "-coded": (1025 * 64, 1025),
+            "-corrected": (1025 * 64, 1025),
+        }
+
+    def test_png_is_the_programs(self):
+        assert "8-bit PNG in the program" in find_study("delplace2020").said.slices
 
     def test_labels_are_smoothed_for_both_networks(self):
         assert find_recipe("delplace2020-progan-original-256").loss == Original(
@@ -133,6 +150,26 @@ def test_han2018_pggan():
     assert find_recipe("han2018-pggan-256-original").images == 13 * 600_000
     plan = han2018_pggan.plan()
     assert (plan.size, plan.field_mm, plan.slices) == (256, 256, "30:131")
+
+
+def sentences(study):
+    """Give all that the page of a study says of its paper."""
+    texts = [*study.notes, *study.said.model_dump().values()]
+    for table in study.reading.printed:
+        texts += [table.title, *table.notes]
+    return " ".join([*texts, *study.detection.printed.notes])
+
+
+def test_what_han2018_pggan_says_of_discarding_and_of_its_reader():
+    text = sentences(find_study("han2018-pggan"))
+    # A quarter failed by eye; how many were discarded is unsaid.
+    assert "additional to the real" in text and "is unsaid" in text
+    assert "25 % failed" in text and "share of quality" in text
+    for false in ("about 25 %, were discarded", "a quarter discarded", "in their place is unsaid"):
+        assert false not in text
+    assert "whose tumour is too small" not in text and "too small or too big" in text
+    assert "one expert physician" in text
+    assert find_study("han2018-pggan").reading.seats[0].paper == "an expert physician"
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)

@@ -1,8 +1,8 @@
 """Delplace, synthetic MR images with GANs (arXiv:2002.02527): 3 architectures x 5 losses.
 
-11,328 slices of OASIS, 256x256, as 8-bit PNG (`mrgantry import` takes them). The paper finds
-that DCGAN is best under DRAGAN, that SRResNet trains only under DRAGAN and ProGAN only under
-WGAN-GP; these three are also given as the author's published programs have them ("coded"),
+11,328 slices of OASIS, 256x256; the published program reads them from 8-bit PNG, which
+`mrgantry import` takes. The paper finds that DCGAN is best under DRAGAN, that SRResNet trains
+only under DRAGAN and ProGAN only under WGAN-GP; these three are also given as the author's published programs have them ("coded"),
 and as those would be without their mistakes ("corrected").
 """
 
@@ -68,7 +68,12 @@ def _dcgan(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
         name=_name("dcgan", loss, size, variant),
         variant=variant,
         size=size,
-        network=DelplaceDcgan(latent=256, prior="uniform", minibatch_std=True),
+        network=DelplaceDcgan(
+            latent=256,
+            prior="uniform",
+            minibatch_std=True,  # the text has it, the table does not
+            dense="table" if variant == "published" else "maps",
+        ),
         loss=_final("dcgan", LOSSES[loss], variant),
         optimiser=Adam(lr=2e-4, beta1=0.5),
         # As coded, the three generator steps have the latents of the critic step.
@@ -207,7 +212,7 @@ STUDY = Reproduction(
     values=MEASURES,
     said=Said(
         scans="OASIS",
-        slices="11,328 of 256 pixels, as 8-bit PNG",
+        slices="11,328 of 256 pixels, scaled to [-1, 1]; from 8-bit PNG in the program",
         training="60 epochs in batches of 64; ProGAN 20 in each of 13 stages",
         time="45 h (DCGAN), 30 h (SRResNet), 58 h (ProGAN), K80",
         samples="11,328 of each model",
@@ -221,7 +226,7 @@ STUDY = Reproduction(
         "Adam at every stage, of which the paper says nothing.",
         "The paper trains DCGAN and SRResNet for 60 epochs, its program for 20. What the paper "
         "calls a minibatch similarity layer is, as coded, a map of standard deviations over groups "
-        "of 4 images.",
+        "of 4 images. Its table gives the dense layer after it 1024 outputs, the program 1025.",
         "Delta as coded stops at the first failure over unsorted eigenvalues. Sixteen directions, "
         "on which rho rests, explain 55 % of the variance of the paper's data.",
         "The paper prints three of its fifteen models, and no interval. It finds that DCGAN is "

@@ -36,8 +36,10 @@ class DelplaceDcgan(Frozen):
         critic_width: Channels of the discriminator at half the size; they double at every
             halving.
         minibatch_std: Whether a map of the minibatch's spread stands before the dense
-            layers, as in the published code and the paper's text; its table has none. The
-            first dense layer has as many outputs as there are maps.
+            layers, as in the published code and the paper's text; its table has none.
+        dense: Outputs of the first dense layer. "table": as many as the last convolution has,
+            1024 in the paper's table. "maps": one more where the map of the minibatch's
+            spread stands before it, 1025 in the published code.
     """
 
     kind: Literal["delplace-dcgan"] = "delplace-dcgan"
@@ -46,6 +48,7 @@ class DelplaceDcgan(Frozen):
     width: Annotated[int, Field(ge=4)] = 256
     critic_width: Annotated[int, Field(ge=1)] = 64
     minibatch_std: bool = True
+    dense: Literal["table", "maps"] = "maps"
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
@@ -78,11 +81,12 @@ class DelplaceDcgan(Frozen):
         if self.minibatch_std:
             layers.append(MinibatchStd(4))
             maps += 1
+        dense = widths[-1] if self.dense == "table" else maps
         layers += [
             nn.Flatten(),
-            nn.Linear(maps * START**2, maps),
+            nn.Linear(maps * START**2, dense),
             Leaky(),
-            nn.Linear(maps, 1 + labels),
+            nn.Linear(dense, 1 + labels),
         ]
         return nn.Sequential(*layers).apply(radford_init)
 
