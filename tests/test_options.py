@@ -41,7 +41,12 @@ PLANS = {
         "plan",
     ),
     "import": ("data.exchange.imports.import_slices", ImportPlan, {"values": "range"}, "plan"),
-    "reproduce": ("workflows.reproduce.reproduce", UserChanges, {"scale": "study"}, "study"),
+    "reproduce": (
+        "workflows.reproduce.reproduce",
+        UserChanges,
+        {"scale": "study", "alternative": "study"},
+        "study",
+    ),
 }
 
 

@@ -108,6 +108,17 @@ def test_slices_with_little_brain_are_left_out():
     brain[0, 0, 0] = True
     plan = SlicePlan(slices="0:4", min_brain=0.1)
     assert cut.chosen_slices(volume(brain), brain, plan) == [1, 2]
+    every = SlicePlan(slices="0:4", min_brain=0)
+    assert cut.chosen_slices(volume(brain), brain, every) == [0, 1, 2, 3]
+
+
+def test_a_field_lies_on_the_brain_or_on_the_image():
+    padded = SlicePlan(field_mm=256, field_on="image")
+    assert cut.frame_of((240, 240), (1, 1), (100, 130), padded) == cut.Frame((-8, 256), (-8, 256))
+    on_brain = SlicePlan(field_mm=256)
+    assert cut.frame_of((240, 240), (1, 1), (100, 130), on_brain) == cut.Frame((-28, 256), (2, 256))
+    with pytest.raises(RecipeError, match="give that too"):
+        SlicePlan(field_on="image")
 
 
 def test_the_scale_comes_from_the_brain_alone():

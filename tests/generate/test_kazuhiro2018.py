@@ -76,6 +76,17 @@ def test_so_can_the_critics_first_convolution():
     assert critic[0].bias is not None and critic[2].bias is None
 
 
+def test_filters_can_be_what_the_convolutions_give():
+    with torch.device("meta"):
+        generator = KazuhiroDcgan(filters="outputs").generator(256, 1)
+    convolutions = [m for m in generator if isinstance(m, nn.ConvTranspose2d)]
+    assert [m.out_channels for m in convolutions] == [256, 128, 64, 32, 1]
+    assert [m.stride[0] for m in convolutions] == [2, 2, 2, 2, 1]
+    assert generator[1].unflattened_size == (512, 16, 16)
+    small = KazuhiroDcgan(width=8, filters="outputs").generator(32, 1)
+    assert small(torch.zeros(2, 100)).shape == (2, 1, 32, 32)
+
+
 def test_weights_start_at_two_hundredths():
     torch.manual_seed(0)
     generator = KazuhiroDcgan().generator(32, 1)

@@ -85,6 +85,34 @@ def test_least_squares():
     assert gradient(loss, FAKE) == pytest.approx([-0.5, -1])
 
 
+def test_least_squares_with_targets_of_nine_tenths():
+    loss = LeastSquares(real_target=0.9, fake_target=0.9)
+    assert loss.critic(REAL, FAKE).item() == pytest.approx((1.1**2 + 1.9**2) / 2 + 0.25 / 2)
+    assert loss.generator(None, FAKE).item() == pytest.approx((0.4**2 + 0.9**2) / 2)
+    assert loss.lead(REAL, FAKE).tolist() == pytest.approx([1.55, -1.45])
+
+
+def test_least_squares_of_probabilities():
+    loss = LeastSquares(sigmoid=True)
+    right = [(sigmoid(2) - 1) ** 2 + sigmoid(0.5) ** 2, (sigmoid(-1) - 1) ** 2 + 0.25]
+    assert loss.critic(REAL, FAKE).item() == pytest.approx(sum(right) / 2)
+    number = loss.generator(None, FAKE)
+    slopes = [(sigmoid(x) - 1) * sigmoid(x) * (1 - sigmoid(x)) for x in (0.5, 0)]
+    assert gradient(number, FAKE) == pytest.approx(slopes)
+
+
+def test_the_minimax_loss_saturates():
+    loss = Original(saturating=True)
+    number = loss.generator(None, FAKE)
+    chance = [1 - sigmoid(0.5), 1 - sigmoid(0)]
+    assert number.item() == pytest.approx(sum(map(math.log, chance)) / 2)
+    assert gradient(number, FAKE) == pytest.approx([-sigmoid(0.5) / 2, -sigmoid(0) / 2])
+    sure = torch.tensor([-20.0], requires_grad=True)  # the discriminator knows a synthetic image
+    assert abs(gradient(loss.generator(None, sure), sure)[0]) < 1e-8
+    assert gradient(Original().generator(None, sure), sure) == pytest.approx([-1])
+    assert loss.critic(REAL, FAKE).item() == Original().critic(REAL, FAKE).item()
+
+
 @pytest.mark.parametrize("loss", [Wasserstein(), WassersteinPenalty()])
 def test_wasserstein_is_a_difference_of_means(loss):
     number = loss.critic(REAL, FAKE)

@@ -3,15 +3,18 @@
 import pytest
 import torch
 
+from mrgantry.common.errors import RecipeError
 from mrgantry.detect.effects import unpaired
-from mrgantry.generate.losses import Dragan, Original, WassersteinPenalty
+from mrgantry.generate.losses import Dragan, LeastSquares, Original, WassersteinPenalty
 from mrgantry.generate.recipe import Adam
 from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.papers import (
     RECIPES,
+    STUDIES,
     delplace2020,
     find_recipe,
     find_study,
+    han2018,
     han2018_pggan,
     kazuhiro2018,
 )
@@ -170,6 +173,68 @@ def test_what_han2018_pggan_says_of_discarding_and_of_its_reader():
     assert "whose tumour is too small" not in text and "too small or too big" in text
     assert "one expert physician" in text
     assert find_study("han2018-pggan").reading.seats[0].paper == "an expert physician"
+
+
+class TestAlternatives:
+    @pytest.mark.parametrize(
+        ("study", "alternative"),
+        [
+            (study.study, alternative.name)
+            for study in STUDIES.values()
+            for alternative in study.alternatives
+        ],
+    )
+    def test_each_changes_what_it_says_and_fits_at_every_scale(self, study, alternative):
+        published = find_study(study)
+        taken = published.read_as([alternative])
+        meant = next(other for other in published.alternatives if other.name == alternative)
+        if not meant.own_epochs:
+            types = zip(taken.image_types, published.image_types)
+            recipes = zip(taken.models(), published.models())
+            assert any(now.plan != before.plan for now, before in types) or any(
+                now.trained.differences(before.trained) for (_, now), (_, before) in recipes
+            )
+        for scale in SCALES:
+            if meant.own_epochs and scale != "paper":
+                with pytest.raises(RecipeError, match="is for --scale paper"):
+                    taken.at(scale)
+                continue
+            for image_type, model in taken.at(scale).models():
+                assert model.trained.size == image_type.plan.size
+
+    def test_the_values(self):
+        def recipe(study, alternative, model):
+            models = find_study(study).read_as([alternative]).models()
+            return next(found.trained for _, found in models if found.name == model)
+
+        plain = recipe("han2018", "plain-wgan", "t1-128-wgan").network
+        assert (plain.width, plain.critic_activation, plain.output) == (1024, "leaky", "tanh")
+        elu = recipe("han2018", "plain-wgan", "t1-128-dcgan").network
+        assert (elu.width, elu.critic_activation, elu.output) == (512, "elu", "linear")
+        assert recipe("han2018", "uniform-latents", "t1-128-dcgan").prior == "uniform"
+        assert recipe("han2018", "saturating-loss", "t1-128-dcgan").loss.saturating
+        outputs = recipe("kazuhiro2018", "filters-as-outputs", "dcgan").network
+        assert outputs.filters == "outputs"
+        assert recipe("kazuhiro2018", "size-256", "dcgan").size == 256
+        smooth = recipe("delplace2020", "lsgan-smoothed", "srresnet-lsgan").loss
+        assert smooth == LeastSquares(real_target=0.9, fake_target=0.9)
+        sigmoid = recipe("delplace2020", "lsgan-sigmoid", "srresnet-lsgan").loss
+        assert sigmoid == LeastSquares(sigmoid=True)
+        assert recipe("delplace2020", "no-drift", "progan-wgangp").loss.drift == 0
+        assert find_recipe("delplace2020-progan-wgangp-256").loss.drift == 0.001
+        assert recipe("delplace2020", "lambda-as-coded", "dcgan-dragan").loss.weight == 0.25
+        assert not recipe("delplace2020", "no-minibatch-layer", "dcgan-wgan").network.minibatch_std
+
+    def test_fixed_ranges_lose_no_slice_and_padding_lies_on_the_image(self):
+        assert han2018.plan("t1-128").min_brain == 0 == han2018_pggan.plan().min_brain
+        assert han2018_pggan.plan().field_on == "image"
+        other = find_study("han2018-pggan").read_as(["padded-round-the-brain", "drop-small-slices"])
+        assert other.image_types[0].plan.field_on == "brain"
+        assert other.image_types[0].plan.min_brain == 0.1
+
+    def test_unknown_ones_are_refused(self):
+        with pytest.raises(RecipeError, match="Did you mean 'uniform-latents'"):
+            find_study("han2018").read_as(["uniform-latent"])
 
 
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)

@@ -117,6 +117,18 @@ def test_readers_are_listed_with_their_groups(folders):
     assert cells(page, "NR2")[:6] == ["neuroradiologists", "30 %", "30", "70", "71", "29"]
 
 
+def test_what_is_taken_of_two_readings_is_bold(folders):
+    alternatives = han2018.ALTERNATIVES
+    latents = next(other for other in alternatives if other.name == "uniform-latents")
+    for taken, bold in (((), latents.here), (("uniform-latents",), latents.other)):
+        found = reproduced(folders, "DCGAN", [], alternatives=alternatives, taken=taken)
+        page = page_of(folders, found)
+        row = page[page.index("Distribution of latents") :]
+        row = row[: row.index("</tr>")]
+        assert re.findall("<b>(.*?)</b>", row) == [bold]
+        assert "<code>uniform-latents</code>" in row
+
+
 def test_the_scale_and_the_simulation_are_said_first(folders):
     found = reproduced(folders, "DCGAN", [score("c2st_cnn", 0.9)], remarks=("It diverged.",))
     page = page_of(folders, found)

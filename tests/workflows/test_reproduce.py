@@ -4,12 +4,13 @@ from itertools import groupby
 
 import pytest
 
+from conftest import blobs, write_slices
 from mrgantry.common.errors import RecipeError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
 from mrgantry.papers.reproduction import SCALES
 from mrgantry.workflows.begin import claim_folder
-from mrgantry.workflows.reproduce import reproduce, steps
+from mrgantry.workflows.reproduce import amount, reproduce, steps
 from mrgantry.workflows.results import plan_changes
 from mrgantry.workflows.work import Work, blocks_of
 from verbs import Verbs, made, quiet, smoke
@@ -184,6 +185,27 @@ def test_where_a_rule_leaves_too_few_all_images_are_used(tmp_path, monkeypatch):
     assert [work.used(one, model).name for model in one.models] == ["tumour", "non-tumour-selected"]
     reason = "The rule has left 11 images, and 12 are needed."
     assert [work.unselected(one, model) for model in one.models] == [reason, ""]
+
+
+def test_own_epochs_are_passes_over_the_slices_trained_on(tmp_path):
+    study = find_study("han2018-pggan").read_as(["own-epochs"])
+    work = Work(study, tmp_path, None)
+    (one,) = study.image_types
+    people = [f"s{number // 4}" for number in range(24)]
+    splits = ["train"] * 16 + ["test"] * 8
+    tumour = ["yes", "no", "no", "no"] * 6
+    write_slices(work.slices(one), blobs(24), people, splits, tumour=tumour)
+    lengths = [work.recipe(one, model).images for model in one.models]
+    assert lengths == [100 * 4, 100 * 12]
+    assert amount(study).startswith("2 networks to train on 100 epochs each")
+    # Of volumes that training draws poses from, an epoch is as many as the paper counts of each.
+    posed = find_study("kazuhiro2018").read_as(["own-epochs"])
+    (kind,) = posed.image_types
+    volumes = Work(posed, tmp_path / "posed", None)
+    write_slices(volumes.slices(kind), blobs(24), people, splits)
+    assert volumes.recipe(kind, kind.models[0]).images == 35 * 4 * 24_255
+    paper = Work(find_study("han2018-pggan"), tmp_path, None)
+    assert [paper.recipe(one, model).images for model in one.models] == [503_600, 385_300]
 
 
 def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):

@@ -37,6 +37,13 @@ def reproduce(
             help="What classifiers of tumours begin with: imagenet, fetched once, or scratch."
         ),
     ] = None,
+    alternative: Annotated[
+        list[str] | None,
+        typer.Option(
+            help="Where the paper can be read in two ways, the other one, by its name on the page, "
+            "as uniform-latents; repeat for several."
+        ),
+    ] = None,
     key: Annotated[
         Path | None,
         typer.Option(help="Where the key of the reader study is kept; unless given, OUT/study."),
@@ -69,6 +76,6 @@ def reproduce(
             },
             "reproduction",
         )
-        repeated = find_study(study).at(scale).changed(changes)
+        repeated = find_study(study).read_as(alternative or ()).at(scale).changed(changes)
         page = reproduce(repeated, out, scans=scans, key=key, say=say)
     say(f"Open {page} in a browser.")

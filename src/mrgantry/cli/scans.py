@@ -180,8 +180,11 @@ def prepare(
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
     fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
     field_mm: Annotated[
-        float | None, typer.Option(help="Side of the square in mm, centred on the brain.")
+        float | None, typer.Option(help="Side of the square in mm, as 192.")
     ] = None,
+    field_on: Annotated[
+        str, typer.Option(help="Where that square is centred: brain or image.")
+    ] = "brain",
     percentiles: Annotated[
         str, typer.Option(help="Percentiles of the brain that become black and white.")
     ] = "0.5:99.5",
@@ -190,7 +193,10 @@ def prepare(
         typer.Option(help="Intensities that become black and white instead, as 0:80 for CT."),
     ] = None,
     min_brain: Annotated[
-        float, typer.Option(help="Leave out slices with less than this share of brain.")
+        float,
+        typer.Option(
+            help="Leave out slices with less than this share of brain; 0 leaves none out."
+        ),
     ] = 0.1,
     resample_to: Annotated[
         str | None,
@@ -244,6 +250,7 @@ def prepare(
             "size": size,
             "fit": fit,
             "field_mm": field_mm,
+            "field_on": field_on,
             "percentiles": numbers(percentiles, "--percentiles", 2),
             "window": numbers(window, "--window", 2) if window else None,
             "min_brain": min_brain,

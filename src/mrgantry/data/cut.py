@@ -139,7 +139,7 @@ def chosen_slices(volume: Volume, brain: Bool[np.ndarray, "x y z"], plan: SliceP
         place = (np.arange(count) - first + 0.5) / (last + 1 - first)
     inside = np.flatnonzero((place >= extent.low) & (place < extent.high))
     inside = inside[np.argsort(place[inside])][:: extent.step]
-    enough = area[inside] >= max(1, plan.min_brain * area.max())
+    enough = area[inside] >= plan.min_brain * area.max()
     return [int(index) for index in np.sort(inside[enough])]
 
 
@@ -196,8 +196,8 @@ def frame_of(
     Args:
         shape: Rows and columns of the upright slices.
         pixel_mm: Height and width of a pixel.
-        centre: Row and column of the brain's middle; used if the plan names a field.
-        plan: Its fit and field.
+        centre: Row and column of the brain's middle; used if the plan has a field round it.
+        plan: Its fit, its field and where that lies.
 
     Returns:
         A part as high as wide in mm, unless slices are squashed. Cutting at whole
@@ -207,7 +207,8 @@ def frame_of(
         return Frame((0, shape[0]), (0, shape[1]))
     sides = [count * mm for count, mm in zip(shape, pixel_mm, strict=True)]
     side = plan.field_mm or (max(sides) if plan.fit == "pad" else min(sides))
-    middle = centre if plan.field_mm else ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
+    on_brain = plan.field_mm and plan.field_on == "brain"
+    middle = centre if on_brain else ((shape[0] - 1) / 2, (shape[1] - 1) / 2)
     counts = [max(1, round(side / mm)) for mm in pixel_mm]
     starts = [round(m - (count - 1) / 2) for m, count in zip(middle, counts, strict=True)]
     return Frame((starts[0], counts[0]), (starts[1], counts[1]))

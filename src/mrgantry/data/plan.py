@@ -78,12 +78,12 @@ class SlicePlan(Frozen):
         size: Height and width of the images in pixels.
         fit: How a rectangle becomes a square: "pad" with background, "crop" the
             longer side, or "squash" (han2018 squashed 240 x 155).
-        field_mm: Side of the square in mm, centred on the brain; None takes the
-            whole slice.
+        field_mm: Side of the square in mm; None takes the whole slice.
+        field_on: Where that square is centred: the middle of the "brain" or of the "image".
         percentiles: Percentiles of the brain's intensities that become -1 and 1.
         window: Intensities that become -1 and 1 in all scans instead, as 0:80 HU for CT.
         min_brain: Slices with less brain than this share of the fullest slice of
-            the volume are left out.
+            the volume are left out; 0 leaves none out.
         resample_to: A sequence, whose grid the others are read on, or the side of cubic
             voxels in mm; None takes scans as they are.
         tumour_labels: Pattern of the names of tumour label maps, as "*lesion*"; None
@@ -112,6 +112,7 @@ class SlicePlan(Frozen):
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
+    field_on: Literal["brain", "image"] = "brain"
     percentiles: tuple[float, float] = (0.5, 99.5)
     window: tuple[float, float] | None = None
     min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
@@ -171,6 +172,11 @@ class SlicePlan(Frozen):
             raise RecipeError("An oblique pose names its own section; leave out --slices.")
         if self.plane != "oblique" and (self.poses != 50 or self.centre_mm):
             raise RecipeError("--poses and --centre-mm are for --plane oblique alone.")
+        if self.field_on == "image" and (self.plane == "oblique" or not self.field_mm):
+            raise RecipeError(
+                "--field-on image says where the square of --field-mm lies: give that too. "
+                "Oblique poses have a centre of their own, --centre-mm."
+            )
         if self.field_mm and self.fit != "pad":
             raise RecipeError(f"--field-mm names the square itself; leave out --fit {self.fit}.")
         return self

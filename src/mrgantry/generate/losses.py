@@ -101,11 +101,19 @@ class Original(Logistic):
     Attributes:
         r1: Weight of half the squared gradient at real images, gamma in the paper; 0 is none.
         every: Penalty at every so many-th critic step, weighted as much more.
+        saturating: Whether the generator minimises log(1 - D(G(z))), the minimax loss of
+            Goodfellow et al. (2014, equation 1), whose gradient vanishes where the discriminator
+            is sure; there is no target of the generator then.
     """
 
     kind: Literal["original"] = "original"
     r1: Weight = 0.0
     every: Interval = 1
+    saturating: bool = False
+
+    def generator(self, real: Logits | None, fake: Logits) -> Number:
+        """Give -log D(G(z)), or log(1 - D(G(z))) where it is to saturate, averaged."""
+        return -F.softplus(fake).mean() if self.saturating else super().generator(real, fake)
 
     @property
     def interval(self) -> int:
@@ -155,21 +163,34 @@ class Dragan(Logistic):
 
 
 class LeastSquares(Plain):
-    """LSGAN (Mao et al. 2017) with targets 1 and 0, without factors of 1/2 (Delplace 2020)."""
+    """LSGAN (Mao et al. 2017) without factors of 1/2 (Delplace 2020).
+
+    Attributes:
+        real_target: What the critic should say of real images; of synthetic ones it is 0.
+        fake_target: What the generator wants it to say of synthetic ones.
+        sigmoid: Whether the critic's outputs are probabilities, as under the original loss.
+    """
 
     kind: Literal["lsgan"] = "lsgan"
+    real_target: Share = 1.0
+    fake_target: Share = 1.0
+    sigmoid: bool = False
 
     def critic(self, real: Logits, fake: Logits) -> Number:
-        """Give (c(x) - 1)^2 + c(G(z))^2, averaged."""
-        return (real - 1).square().mean() + fake.square().mean()
+        """Give (c(x) - 1)^2 + c(G(z))^2, averaged; 1 is the target of real images."""
+        real, fake = self._outputs(real), self._outputs(fake)
+        return (real - self.real_target).square().mean() + fake.square().mean()
 
     def generator(self, real: Logits | None, fake: Logits) -> Number:
-        """Give (c(G(z)) - 1)^2, averaged."""
-        return (fake - 1).square().mean()
+        """Give (c(G(z)) - 1)^2, averaged; 1 is the generator's target."""
+        return (self._outputs(fake) - self.fake_target).square().mean()
 
     def lead(self, real: Logits, fake: Logits) -> Logits:
         """Count from the middle of both targets."""
-        return real - 0.5
+        return self._outputs(real) - self.real_target / 2
+
+    def _outputs(self, logits: Logits) -> Logits:
+        return logits.sigmoid() if self.sigmoid else logits
 
 
 class EarthMover(Plain):

@@ -2,8 +2,9 @@
 
 11,328 slices of OASIS, 256x256; the published program reads them from 8-bit PNG, which
 `mrgantry import` takes. The paper finds that DCGAN is best under DRAGAN, that SRResNet trains
-only under DRAGAN and ProGAN only under WGAN-GP; these three are also given as the author's published programs have them ("coded"),
-and as those would be without their mistakes ("corrected").
+only under DRAGAN and ProGAN only under WGAN-GP; these three are also given as the author's
+published programs have them ("coded"), and as those would be without their mistakes
+("corrected").
 """
 
 from typing import Literal
@@ -20,6 +21,7 @@ from mrgantry.generate.losses import (
 from mrgantry.generate.networks import DelplaceDcgan, Progressive, SrResNet
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.generate.schedule import Growing, Steps
+from mrgantry.papers.alternative import Alternative, own_epochs
 from mrgantry.papers.gantry import style_recipe
 from mrgantry.papers.reproduction import Cohort, ImageType, Model, Reproduction, Said, Scale
 from mrgantry.study.printed import PrintedValues
@@ -170,6 +172,8 @@ ARCHITECTURES = {
     "srresnet": ("SRResNet", _srresnet),
     "progan": ("ProGAN", _progan),
 }
+# 60; and 20 in each of 13 stages of ProGAN.
+EPOCHS = {"dcgan": 60, "srresnet": 60, "progan": 20 * 13}
 LOSS_NAMES = {
     "original": "original",
     "lsgan": "LSGAN",
@@ -200,6 +204,7 @@ STUDY = Reproduction(
                         name=f"{architecture}-{loss}",
                         label=f"{words}, {LOSS_NAMES[loss]}",
                         recipe=make(loss, 256),
+                        epochs=EPOCHS[architecture],
                     )
                     for architecture, (words, make) in ARCHITECTURES.items()
                     for loss in LOSSES
@@ -216,6 +221,50 @@ STUDY = Reproduction(
         training="60 epochs in batches of 64; ProGAN 20 in each of 13 stages",
         time="45 h (DCGAN), 30 h (SRResNet), 58 h (ProGAN), K80",
         samples="11,328 of each model",
+    ),
+    alternatives=(
+        Alternative(
+            name="lsgan-smoothed",
+            about="Targets of LSGAN, where the text smooths labels",
+            here="1 and 0, as its equation has them; 0.9 is of the original loss",
+            other="0.9 and 0 for the discriminator, 0.9 for the generator",
+            recipe={"loss.real_target": "0.9", "loss.fake_target": "0.9"},
+            losses=("lsgan",),
+        ),
+        Alternative(
+            name="lsgan-sigmoid",
+            about="Output of the discriminator under LSGAN",
+            here="a number without bounds, as Mao et al. have it",
+            other="a probability, as its table with a sigmoid says",
+            recipe={"loss.sigmoid": "true"},
+            losses=("lsgan",),
+        ),
+        Alternative(
+            name="no-drift",
+            about="Drift of ProGAN's critic, which equation 4 does not have",
+            here="0.001 c(x)², as in Karras et al. and in the program",
+            other="none",
+            recipe={"loss.drift": "0"},
+            networks=("progressive",),
+            losses=("wgangp",),
+        ),
+        Alternative(
+            name="lambda-as-coded",
+            about="Weight λ of the penalties of WGAN-GP and DRAGAN",
+            here="10, as in the papers that they are from",
+            other="0.25, as in the program",
+            recipe={"loss.weight": "0.25"},
+            losses=("wgangp", "dragan"),
+        ),
+        Alternative(
+            name="no-minibatch-layer",
+            about="Minibatch layer of DCGAN's discriminator, which Table 2 does not have",
+            here="there, as in the text and in the program",
+            other="left out",
+            recipe={"network.minibatch_std": "false"},
+            networks=("delplace-dcgan",),
+        ),
+        own_epochs("60 epochs, and 20 of each stage of ProGAN", "the paper's 11,328 slices"),
     ),
     notes=(
         "The text and the published program differ in the penalty points and weights of DRAGAN "

@@ -17,6 +17,7 @@ from mrgantry.generate.losses import WassersteinPenalty
 from mrgantry.generate.networks import Progressive
 from mrgantry.generate.recipe import Adam, GanRecipe
 from mrgantry.generate.schedule import Growing
+from mrgantry.papers.alternative import Alternative, own_epochs
 from mrgantry.papers.reproduction import (
     Cohort,
     Experiment,
@@ -42,7 +43,7 @@ RATIO = 22.5  # 200,000 synthetic images beside 8,889 real slices
 def plan(size: int = 256) -> SlicePlan:
     """Give the paper's slices; 154, 44 and 22 patients are its splits.
 
-    A field of 256 mm pads slices of 240 mm as the paper does, but centred on the brain.
+    A field of 256 mm pads slices of 240 mm as the paper does, with as much on all sides.
     """
     return SlicePlan(
         sequences=("t1c",),
@@ -50,6 +51,8 @@ def plan(size: int = 256) -> SlicePlan:
         slices="30:131",
         size=size,
         field_mm=256,
+        field_on="image",
+        min_brain=0,  # a fixed range: none is left out
         where=("grade=HGG",),
         splits=(0.7, 0.2, 0.1),
     )
@@ -210,6 +213,7 @@ STUDY = Reproduction(
                     label="PGGAN, tumour",
                     recipe=_pggan(256, "published"),
                     only=("tumour=yes",),
+                    epochs=100,
                 ),
                 Model(
                     name="non-tumour",
@@ -217,6 +221,7 @@ STUDY = Reproduction(
                     recipe=_pggan(256, "published"),
                     only=("tumour=no",),
                     changes={"images": str(100 * OTHER_SLICES)},
+                    epochs=100,
                 ),
             ),
         ),
@@ -249,6 +254,30 @@ STUDY = Reproduction(
         "many is unsaid; 50 and 50 shown, successful ones alone",
         readers="one expert physician, 100 real and 100 synthetic images, half of each with a "
         "tumour",
+    ),
+    alternatives=(
+        Alternative(
+            name="padded-round-the-brain",
+            about="Zero-padding from 240 to 256",
+            here="as much on all sides of the slice",
+            other="round the middle of the brain",
+            plan={"field_on": "brain"},
+        ),
+        Alternative(
+            name="drop-small-slices",
+            about="Slices 30 to 130 with little brain",
+            here="all stay",
+            other="those with less than a tenth of the fullest slice's brain are left out",
+            plan={"min_brain": 0.1},
+        ),
+        Alternative(
+            name="long-training",
+            about="Length of training",
+            here="100 epochs in 13 equal phases",
+            other="600,000 images in each phase, as Karras et al. have it",
+            recipe={"images": str(Growing().phases(256) * A_PHASE)},
+        ),
+        own_epochs("100 epochs", "the 5,036 and 3,853 slices of the paper's training patients"),
     ),
     notes=(
         "The paper discards real slices that are mislabelled, unclear at the border of the tumour, "

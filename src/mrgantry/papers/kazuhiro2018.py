@@ -12,6 +12,7 @@ from mrgantry.data.plan import SlicePlan
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import KazuhiroDcgan
 from mrgantry.generate.recipe import Adam, GanRecipe
+from mrgantry.papers.alternative import Alternative, own_epochs
 from mrgantry.papers.reproduction import (
     Cohort,
     ImageType,
@@ -27,7 +28,8 @@ from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
 
 # 96 volumes of 24,255 poses: the total that the paper states leaves the mirror out.
-POSES = 2_328_480
+POSES_OF_VOLUME = 24_255
+POSES = 96 * POSES_OF_VOLUME
 SPLITS = (0.8, 0.0, 0.2)  # nothing here needs people for validation
 
 
@@ -117,9 +119,15 @@ STUDY = Reproduction(
             label="T1",
             plan=plan(),
             models=(
-                Model(name="dcgan", label="DCGAN", recipe=_dcgan(128)),
-                Model(name="dcgan-stable", label="Stable DCGAN", recipe=_dcgan(128, "stable")),
+                Model(name="dcgan", label="DCGAN", recipe=_dcgan(128), epochs=35),
+                Model(
+                    name="dcgan-stable",
+                    label="Stable DCGAN",
+                    recipe=_dcgan(128, "stable"),
+                    epochs=35,
+                ),
             ),
+            poses=POSES_OF_VOLUME,
         ),
     ),
     samples=2000,
@@ -142,6 +150,24 @@ STUDY = Reproduction(
         samples="20 to 30 for each reader",
         readers="2 neuroradiologists, 2 body radiologists and a resident; 50 images each, 10 s an "
         "image, after 10 for practice",
+    ),
+    alternatives=(
+        Alternative(
+            name="size-256",
+            about="Size of the images, which is unsaid",
+            here="128 pixels",
+            other="256 pixels, as the scans have",
+            plan={"size": 256},
+            recipe={"size": "256"},
+        ),
+        Alternative(
+            name="filters-as-outputs",
+            about="“256-128-64-32 filters” of the generator's four convolutions",
+            here="what they take: the fourth makes the image",
+            other="what they give: a layer after them makes the image",
+            recipe={"network.filters": "outputs"},
+        ),
+        own_epochs("35 epochs", "the 2,328,480 images that the paper states"),
     ),
     notes=(
         "The total of 2,328,480 images that the paper states is 96 x 24,255: it leaves the mirror "
@@ -167,7 +193,7 @@ STUDY = Reproduction(
             "draws noise: the run shows that every step works, and no number on this page says "
             "anything about the paper's method.",
             subjects=8,
-            sizes={128: 64},
+            sizes={128: 64, 256: 128},
             plan={"poses": 12, "splits": (0.5, 0.0, 0.5)},
             images=640,
             recipe={"batch": "16", "precision": "fp32"},
@@ -181,7 +207,7 @@ STUDY = Reproduction(
             "a thousandth of the paper's training: readers can be tried on it, the paper's rates "
             "cannot be compared.",
             subjects=40,
-            sizes={128: 64},
+            sizes={128: 64, 256: 128},
             images=80_000,
             recipe={"batch": "16"},
             samples=1000,

@@ -3,6 +3,7 @@
 Each paper's file holds its own, at the numbers of the paper; a scale makes it smaller.
 """
 
+from collections.abc import Sequence
 from typing import Any, Literal
 
 from mrgantry.common.errors import RecipeError, unknown
@@ -11,6 +12,7 @@ from mrgantry.data.plan import SlicePlan
 from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.printed import PrintedDetection
 from mrgantry.generate.recipe import GanRecipe
+from mrgantry.papers.alternative import Alternative
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.protocol import Protocol
 
@@ -47,6 +49,8 @@ class Model(Frozen):
         recipe: As the paper has it.
         only: Conditions on the training slices.
         changes: What the paper changes in the recipe, by key.
+        epochs: Passes over its slices in the paper, or in our reading of it; 0 if it is not of
+            the paper.
     """
 
     name: str
@@ -54,6 +58,7 @@ class Model(Frozen):
     recipe: GanRecipe
     only: tuple[str, ...] = ()
     changes: dict[str, str] = {}
+    epochs: int = 0
 
     @property
     def trained(self) -> GanRecipe:
@@ -70,12 +75,14 @@ class ImageType(Frozen):
         label: In tables.
         plan: Its slices.
         models: Trained on it.
+        poses: Images of a volume as the paper counts them, where none are stored.
     """
 
     name: str
     label: str
     plan: SlicePlan
     models: tuple[Model, ...]
+    poses: int = 0
 
 
 class StudyBlock(Frozen):
@@ -252,6 +259,8 @@ class Reproduction(Frozen):
         scale: Which this is.
         draws: Half-samples of each measure at most; None takes each measure's own number.
         changes: What a user has changed in it.
+        alternatives: Where the paper can be read in two ways.
+        taken: Names of the alternatives that are taken.
     """
 
     study: str
@@ -270,6 +279,27 @@ class Reproduction(Frozen):
     scale: ScaleName = "paper"
     draws: int | None = None
     changes: UserChanges = UserChanges()
+    alternatives: tuple[Alternative, ...] = ()
+    taken: tuple[str, ...] = ()
+
+    @property
+    def own_epochs(self) -> bool:
+        """Say whether epochs are counted over the slices that are really trained on."""
+        return any(other.own_epochs for other in self.alternatives if other.name in self.taken)
+
+    def read_as(self, names: Sequence[str]) -> "Reproduction":
+        """Give the same study with some of its alternatives taken; before it is made smaller.
+
+        Raises:
+            RecipeError: There is none of a name, or two of them cannot be had together.
+        """
+        types = self.image_types
+        known = {alternative.name: alternative for alternative in self.alternatives}
+        for name in names:
+            if name not in known:
+                raise RecipeError(unknown("alternative", name, list(known), self.study))
+            types = tuple(_read_as(image_type, known[name]) for image_type in types)
+        return self.model_copy(update={"image_types": types, "taken": tuple(dict.fromkeys(names))})
 
     def scale_of(self, name: str) -> Scale:
         """Look a scale up.
@@ -289,6 +319,11 @@ class Reproduction(Frozen):
             RecipeError: There is none of that name, or a change does not fit a recipe.
         """
         scale = self.scale_of(name)
+        if scale.images is not None and self.own_epochs:
+            raise RecipeError(
+                f"The scale {name} has a length of training of its own; the alternative own-epochs "
+                "is for --scale paper."
+            )
         types = tuple(
             _smaller(image_type, scale)
             for image_type in self.image_types
@@ -349,6 +384,20 @@ class Reproduction(Frozen):
         ]
 
 
+def _read_as(image_type: ImageType, alternative: Alternative) -> ImageType:
+    """Change a plan and the recipes that an alternative concerns."""
+    plan = SlicePlan.of(
+        image_type.plan.model_dump() | alternative.plan, f"plan of {image_type.name}"
+    )
+    models = tuple(
+        model.model_copy(update={"changes": model.changes | alternative.recipe})
+        if alternative.concerns(model.recipe.network.kind, model.recipe.loss.kind)
+        else model
+        for model in image_type.models
+    )
+    return image_type.model_copy(update={"plan": plan, "models": models})
+
+
 def _smaller(image_type: ImageType, scale: Scale) -> ImageType:
     size = {"size": scale.size(image_type.plan.size)}
     plan = SlicePlan.of(
@@ -360,7 +409,7 @@ def _smaller(image_type: ImageType, scale: Scale) -> ImageType:
 
 def _shorter(model: Model, scale: Scale) -> Model:
     """Change a model's recipe as the scale says: its size, its length, its widths."""
-    recipe, changes = model.recipe, dict(model.changes)
+    recipe, changes = model.trained, dict(model.changes)
     if scale.size(recipe.size) != recipe.size:
         changes["size"] = str(scale.size(recipe.size))
     if scale.images is not None:

@@ -23,7 +23,7 @@ from mrgantry.report.rendering import render
 from mrgantry.report.scores import evaluation, glossary
 
 # What a plan says of stacks of slices alone, and of oblique poses alone.
-STACKED, POSED = {"slices", "fit", "min_brain"}, {"poses", "centre_mm"}
+STACKED, POSED = {"slices", "fit", "min_brain", "field_on"}, {"poses", "centre_mm"}
 SHOWN = 36  # images in a grid
 LISTED = 8  # entries of a list that are printed
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from mrgantry.common.score import Score
 from mrgantry.detect.findings import Detection
 from mrgantry.detect.printed import PrintedDetection
+from mrgantry.papers.alternative import Alternative
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.statistics.results import Analysis
 
@@ -121,6 +122,8 @@ class Reproduced:
         detected: What it has found.
         printed_detection: What the paper prints of its own.
         draws: Half-samples of each measure, where they are fewer than usual.
+        alternatives: Where the paper can be read in two ways.
+        taken: Names of the alternatives that this run has taken.
     """
 
     study: str
@@ -142,6 +145,8 @@ class Reproduced:
     detected: Detection | None = None
     printed_detection: PrintedDetection | None = None
     draws: int | None = None
+    alternatives: tuple[Alternative, ...] = ()
+    taken: tuple[str, ...] = ()
 
     @property
     def models(self) -> list[ModelResult]:

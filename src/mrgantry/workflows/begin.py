@@ -18,7 +18,9 @@ from mrgantry.workflows.work import Work, complete
 
 # What stands on the page alone: mending a sentence leaves a run in progress valid.
 WORDS: dict[str, Any] = {
-    **dict.fromkeys(("title", "citation", "said", "notes", "scales", "values", "changes"), True),
+    **dict.fromkeys(
+        ("title", "citation", "said", "notes", "scales", "values", "changes", "alternatives"), True
+    ),
     "image_types": {"__all__": {"label": True, "models": {"__all__": {"label"}}}},
     "reading": {"printed": True, "protocol": {"source"}, "seats": {"__all__": {"paper"}}},
     "detection": {"printed": True},

@@ -95,15 +95,23 @@ def reproduce(
 def amount(study: Reproduction) -> str:
     """Say how much is going to be trained and drawn, before it is."""
     models = study.models()
-    lengths = sorted({model.trained.images for _, model in models})
-    each = " to ".join(f"{length:,}" for length in dict.fromkeys((lengths[0], lengths[-1])))
+    ordered = sorted((model for _, model in models), key=lambda model: model.trained.images)
+    ends = (ordered[0], ordered[-1])
+    each = " to ".join(dict.fromkeys(length_of(study, model) for model in ends))
     plans = [image_type.plan for image_type, _ in models]
     pixels = study.samples * sum(len(plan.channels) * plan.size**2 for plan in plans)
     few, size = counted(len(models), "network"), pixels * BYTES / 1e9
     return (
-        f"{few} to train on {each} images{' each' if len(models) > 1 else ''}, and "
+        f"{few} to train on {each}{' each' if len(models) > 1 else ''}, and "
         f"{f'{size:.1f}' if size >= 0.1 else 'less than 0.1'} GB of images to draw"
     )
+
+
+def length_of(study: Reproduction, model: Model) -> str:
+    """Say how long a model is trained, before its slices are cut."""
+    if study.own_epochs and model.epochs:
+        return f"{model.epochs} epochs"
+    return f"{model.trained.images:,} images"
 
 
 # --- steps ----------------------------------------------------------------------------
@@ -174,7 +182,7 @@ def steps_of(work: Work, image_type: ImageType, model: Model) -> Iterator[Step]:
     """List what is to be done for one model."""
     run, synthetic = work.run(image_type, model), work.synthetic(image_type, model)
     yield Step(
-        f"Training {model.label}: {model.trained.images:,} images",
+        f"Training {model.label}: {length_of(work.study, model)}",
         lambda: complete(synthetic) or bool(work.failed(image_type, model)),
         partial(train_model, work, image_type, model),
     )
@@ -204,7 +212,8 @@ def simulate_scans(work: Work) -> None:
 def train_model(work: Work, image_type: ImageType, model: Model) -> None:
     """Train a model; one that diverges is noted and not tried again."""
     with noted(work.failure(image_type, model), DivergedError):
-        train(work.slices(image_type), work.run(image_type, model), model.trained, only=model.only)
+        recipe = work.recipe(image_type, model)
+        train(work.slices(image_type), work.run(image_type, model), recipe, only=model.only)
 
 
 def select_images(work: Work, image_type: ImageType, model: Model) -> None:

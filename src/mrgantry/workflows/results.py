@@ -50,6 +50,8 @@ def gather_results(work: Work) -> Reproduced:
         reading=reading,
         values=study.values,
         notes=study.notes,
+        alternatives=study.alternatives,
+        taken=study.taken,
         remarks=tuple(remarks(work)),
         command=command_line(
             "reproduce",
@@ -58,6 +60,7 @@ def gather_results(work: Work) -> Reproduced:
             scans=work.scans,
             scale=study.scale,
             **study.changes.options(),
+            alternative=study.taken,
             key=work.key,
         ),
         commands=tuple(commands_of(work, reading, detected)),
@@ -90,7 +93,7 @@ def facts(work: Work) -> Iterator[Fact]:
     if study.detection:
         data = sets[study.detection.image_type]
         yield Fact("Slices by label", said.labels, (labelled(data),))
-    lengths = dict.fromkeys(f"{model.trained.images:,} images" for _, model in study.models())
+    lengths = dict.fromkeys(f"{work.recipe(*pair).images:,} images" for pair in study.models())
     yield Fact("Training of each network", said.training, tuple(lengths))
     spent = sum(seconds(work, *pair) for pair in study.models())
     yield Fact("Time of training", said.time, (f"{lasting(spent)} in all",), timed=True)
@@ -190,7 +193,7 @@ def model_result(
         sets=sets,
         scores={place.name: scores.get(place.name, []) for _, place in sets},
         failed=work.failed(image_type, model),
-        changes=tuple(model.trained.differences(published.trained)),
+        changes=tuple(work.recipe(image_type, model).differences(published.trained)),
     )
 
 

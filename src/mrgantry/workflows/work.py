@@ -19,8 +19,10 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_json
-from mrgantry.data.slices import read_about
+from mrgantry.data.rows import choose_rows
+from mrgantry.data.slices import SliceSet, read_about
 from mrgantry.evaluate.evaluation import FEWEST_IMAGES
+from mrgantry.generate.recipe import GanRecipe
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.study.cases.draw import draw_cases
 from mrgantry.study.cases.pools import Sources, open_pool
@@ -57,6 +59,22 @@ class Work:
     def run(self, image_type: ImageType, model: Model) -> Path:
         """Give the folder of a run."""
         return self.out / image_type.name / "runs" / model.name
+
+    def recipe(self, image_type: ImageType, model: Model) -> GanRecipe:
+        """Give the recipe that a model is trained by; its slices must be cut.
+
+        Its length is the paper's; where epochs are counted over the slices that are really
+        trained on, it is as many passes over these.
+        """
+        if not (self.study.own_epochs and model.epochs):
+            return model.trained
+        data = SliceSet.open(self.slices(image_type)).split("train")
+        if image_type.poses:
+            volumes = len(data.table[["subject", "session"]].drop_duplicates())
+            count = volumes * image_type.poses
+        else:
+            count = len(choose_rows(data, model.only))
+        return model.trained.set([f"images={model.epochs * count}"])
 
     def failure(self, image_type: ImageType, model: Model) -> Path:
         """Give the file that says why a run diverged."""

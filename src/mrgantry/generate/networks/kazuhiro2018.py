@@ -28,6 +28,9 @@ class KazuhiroDcgan(Frozen):
     the first convolution has. Convolutions and dense layers have no bias where batch norm
     follows, which takes it away.
 
+    "256-128-64-32 filters" of the generator's four convolutions can be read as what they take,
+    so that the fourth makes the image, or as what they give, so that a layer after them does.
+
     Attributes:
         latent: Length of the latent vector.
         prior: Distribution of latents.
@@ -35,6 +38,9 @@ class KazuhiroDcgan(Frozen):
             doubling.
         output_norm: Whether the generator has batch norm before its tanh.
         input_norm: Whether the critic has it after its first convolution.
+        filters: What the printed numbers of filters are. "inputs" of the generator's four
+            convolutions; or their "outputs", and then the projection has twice as many, and a
+            fifth convolution, at the full size, makes the image.
     """
 
     kind: Literal["kazuhiro-dcgan"] = "kazuhiro-dcgan"
@@ -43,10 +49,14 @@ class KazuhiroDcgan(Frozen):
     width: Annotated[int, Field(ge=8)] = 256
     output_norm: bool = True
     input_norm: bool = True
+    filters: Literal["inputs", "outputs"] = "inputs"
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
         side, widths = self._start(size)
+        last = 2, 2, 1  # stride, padding and output padding of what makes the image
+        if self.filters == "outputs":
+            widths, last = [2 * self.width, *widths], (1, 2, 0)
         layers: list[nn.Module] = [
             nn.Linear(self.latent + labels, widths[0] * side**2, bias=False),
             nn.Unflatten(1, (widths[0], side, side)),
@@ -60,7 +70,7 @@ class KazuhiroDcgan(Frozen):
                 nn.ReLU(inplace=True),
             ]
         bias = not self.output_norm
-        layers.append(nn.ConvTranspose2d(widths[-1], channels, 5, 2, 2, 1, bias=bias))
+        layers.append(nn.ConvTranspose2d(widths[-1], channels, 5, *last, bias=bias))
         if self.output_norm:
             layers.append(nn.BatchNorm2d(channels))
         layers.append(nn.Tanh())
