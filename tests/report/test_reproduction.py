@@ -280,6 +280,29 @@ def test_a_block_is_found_by_its_name(folders):
     assert row[:5] == ["58 %", "19", "31", "11", "39"] and row[6:10] == ["8", "2", "3", "7"]
 
 
+def test_what_the_paper_concludes_of_two_networks_is_tested_by_itself(folders):
+    reading = ReaderStudy(
+        folders / "study", True, (han2018.PRINTED,), None, folders / "scored/study.html", ()
+    )
+    page = page_of(folders, reproduced(folders, "T1 DCGAN 128", [], reading=reading))
+    row = cells(page, "T1c DCGAN 128, T1c WGAN 128")
+    assert row[0] == "71 of 100, 55 of 100" and row[1].startswith("+16.0")
+    assert row[2:] == ["0.028", "0.166", "not read yet"]  # Holm: six times
+    pooled = cells(page, "All DCGAN, all WGAN")
+    assert pooled[0] == "390 of 600, 358 of 600" and pooled[2:4] == ["0.065", "–"]
+    said = pd.concat(
+        [answers_of((9, 1, 1, 9), reader="R1", block="T1 DCGAN 128"),
+         answers_of((5, 5, 4, 6), reader="R1", block="T1 WGAN 128"),
+         answers_of((5, 5, 4, 6), reader="R1", block="T2 WGAN 128")]
+    )  # fmt: skip
+    read = replace(reading, analysis=analyse(said, draws=20))
+    page = page_of(folders, reproduced(folders, "T1 DCGAN 128", [], reading=read))
+    row = cells(page, "T1 DCGAN 128, T1 WGAN 128")[4:]
+    assert row[0] == "18 of 20, 11 of 20" and row[2] == row[3] == "0.031"  # a family of one pair
+    assert cells(page, "T2 DCGAN 128, T2 WGAN 128")[4] == "not read"
+    assert cells(page, "All DCGAN, all WGAN")[4] == "18 of 20, 11 of 20"  # where both were read
+
+
 def test_the_other_question_has_its_own_table(folders):
     said = pd.concat(
         [tumour_answers((8, 2, 1, 9), "real"), tumour_answers((6, 4, 0, 10), "synthetic")]

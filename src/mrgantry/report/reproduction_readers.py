@@ -1,6 +1,6 @@
 """The readers' part of a repeated study's page: printed tables, and this run's answers beside."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean
 from typing import Any
 
@@ -9,8 +9,9 @@ from mrgantry.report.reproduced import ModelResult, Reproduced
 from mrgantry.report.scores import cell
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
-from mrgantry.study.printed import Printed, PrintedRow
-from mrgantry.study.statistics.results import ALL, Analysis, Reading
+from mrgantry.study.printed import PlannedContrast, Printed, PrintedRow
+from mrgantry.study.statistics.contrasts import POOLED, compare_blocks
+from mrgantry.study.statistics.results import ALL, Analysis, BlockDifference, Reading
 
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 
@@ -38,6 +39,7 @@ def readers(printed: Printed, reproduced: Reproduced) -> dict[str, Any]:
         "columns": printed.columns,
         "unit": printed.unit,
         "groups": any(row.group for row in printed.rows),
+        "contrast": contrast(printed, analysis),
         "means": group_means(printed, analysis),
         "classifier": printed.rows_are == "block" and not tumour,
         "read": analysis is not None,
@@ -58,6 +60,68 @@ def answers(analysis: Analysis, printed: Printed, place: int, *, tumour: bool) -
         k = reading.confusion
         return {"counts": [k.rr, k.rs, k.sr, k.ss], "accuracy": words.share(reading.accuracy)}
     return {"counts": [words.NOTHING] * 4, "accuracy": TableCell(words.NOTHING)}
+
+
+def contrast(printed: Printed, analysis: Analysis | None) -> dict[str, Any] | None:
+    """Lay the comparison out that the paper concludes from: of its counts, and of this run's."""
+    planned = printed.contrast
+    if planned is None:
+        return None
+    theirs = {row.label: (row.counts[0] + row.counts[3], sum(row.counts)) for row in printed.rows}
+    ours: dict[str, tuple[int, int]] = {}
+    if analysis:
+        ours = {
+            mean.block: (mean.confusion.right, mean.confusion.n)
+            for mean in analysis.means
+            if mean.group == ALL
+        }
+    sides = [compared(planned, counts) for counts in (theirs, ours)]
+    names = [f"{first}, {second}" for first, second in planned.pairs]
+    names.append(f"All {planned.first}, all {planned.second}")
+    several = analysis is not None and len(analysis.readers) > 1
+    return {
+        "planned": planned,
+        "rows": [
+            {"label": name, "printed": sides[0].get(name), "ours": sides[1].get(name)}
+            for name in names
+        ],
+        "note": POOLED if several else "",
+    }
+
+
+def compared(
+    planned: PlannedContrast, counts: Mapping[str, tuple[int, int]]
+) -> dict[str, dict[str, Any]]:
+    """Test each pair of which both blocks were read, and all of these pooled, by themselves."""
+    pairs = [pair for pair in planned.pairs if counts.keys() >= set(pair)]
+    if not pairs:
+        return {}
+    found = {
+        f"{test.first}, {test.second}": contrasted(test)
+        for test in compare_blocks(ALL, counts, pairs)
+    }
+    sums = [
+        (sum(counts[pair[side]][0] for pair in pairs), sum(counts[pair[side]][1] for pair in pairs))
+        for side in (0, 1)
+    ]
+    names = (planned.first, planned.second)
+    (pooled,) = compare_blocks(ALL, dict(zip(names, sums, strict=True)), [names])
+    return found | {f"All {names[0]}, all {names[1]}": contrasted(pooled) | {"corrected": "–"}}
+
+
+def contrasted(test: BlockDifference) -> dict[str, Any]:
+    """Write a comparison of two blocks: counts, difference in points with interval, p values."""
+    value, interval = test.difference.value, test.difference.interval
+    if value is None or interval.low is None or interval.high is None:
+        return {"counts": words.NOTHING, "points": TableCell(words.NOTHING), "p": words.NOTHING}
+    return {
+        "counts": f"{test.first_k} of {test.first_n}, {test.second_k} of {test.second_n}",
+        "points": TableCell(
+            in_points(value), f"{in_points(interval.low)} to {in_points(interval.high)}"
+        ),
+        "p": words.probability(test.p),
+        "corrected": words.probability(test.p_holm),
+    }
 
 
 def group_means(printed: Printed, analysis: Analysis | None) -> list[dict[str, Any]]:

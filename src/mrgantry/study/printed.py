@@ -22,6 +22,24 @@ class PrintedRow(Frozen):
     group: str = ""
 
 
+class PlannedContrast(Frozen):
+    """A comparison that a paper draws its conclusion from, to be tested by itself.
+
+    Attributes:
+        claim: What the paper concludes, in a sentence.
+        found: What its printed counts say of that, recomputed, in a sentence.
+        first: What the first blocks of the pairs have in common.
+        second: What the second ones have in common.
+        pairs: Labels of two printed rows each.
+    """
+
+    claim: str
+    found: str
+    first: str
+    second: str
+    pairs: tuple[tuple[str, str], ...]
+
+
 class Printed(Frozen):
     """A table of a reader study as its paper prints it.
 
@@ -35,6 +53,7 @@ class Printed(Frozen):
         unit: Whether counts are images or percent of the images of their class.
         rows: The rows, in the paper's order.
         notes: What is wrong or unsaid in it.
+        contrast: What the paper concludes from comparing its rows, if it does.
     """
 
     study: str
@@ -46,6 +65,7 @@ class Printed(Frozen):
     unit: Literal["images", "percent"]
     rows: tuple[PrintedRow, ...]
     notes: tuple[str, ...] = ()
+    contrast: PlannedContrast | None = None
 
 
 class PrintedValues(Frozen):

@@ -1,6 +1,6 @@
 """Differences of accuracies: between blocks, and between readers of the same images."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from math import sqrt
 
@@ -51,6 +51,23 @@ def _blocks_of(reader: str, rows: pd.DataFrame) -> list[BlockDifference]:
         )
     }
     pairs = list(combinations(counts, 2))
+    return compare_blocks(reader, counts, pairs, note=POOLED if reader == ALL else "")
+
+
+def compare_blocks(
+    reader: str,
+    counts: Mapping[str, tuple[int, int]],
+    pairs: Sequence[tuple[str, str]],
+    note: str = "",
+) -> list[BlockDifference]:
+    """Compare pairs of blocks by Fisher's exact test, corrected by Holm over these pairs.
+
+    Args:
+        reader: Name; "" for all readers pooled.
+        counts: Right answers and answers of each block.
+        pairs: Names of the two blocks of each comparison: the family that is corrected for.
+        note: What the numbers take for granted.
+    """
     tests = [_fisher(*counts[first], *counts[second]) for first, second in pairs]
     family = sum(p is not None for p in tests)
     return [
@@ -66,7 +83,7 @@ def _blocks_of(reader: str, rows: pd.DataFrame) -> list[BlockDifference]:
             p=p,
             p_holm=corrected,
             family=family,
-            note=POOLED if reader == ALL else "",
+            note=note,
         )
         for (first, second), p, corrected in zip(pairs, tests, holm(tests), strict=True)
     ]
