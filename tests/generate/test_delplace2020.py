@@ -148,6 +148,12 @@ def test_srresnets_critic_has_no_batch_norm():
     assert not [m for m in critic(SrResNet()).modules() if isinstance(m, nn.BatchNorm2d)]
 
 
+def test_srresnets_critic_can_have_a_map_of_the_minibatchs_spread():
+    layers = kinds(critic(SrResNet(minibatch_std=True)))
+    assert layers[-4:] == [Leaky, MinibatchStd, nn.Flatten, nn.Linear]
+    assert critic(SrResNet(minibatch_std=True))[-1].in_features == 2 * 2 * 2049
+
+
 def test_small_srresnets_leave_out_stages():
     least = SrResNet(width=4, blocks=3)
     assert not [m for m in generator(least, 16) if isinstance(m, nn.PixelShuffle)]

@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from mrgantry.generate.latents import draw_latents, onto_prior
+from mrgantry.generate.latents import draw_latents, normal, onto_prior
 
 
 def drawn(prior):
@@ -11,6 +11,15 @@ def drawn(prior):
 def test_normal():
     assert drawn("normal").mean().item() == pytest.approx(0, abs=0.05)
     assert drawn("normal").std().item() == pytest.approx(1, abs=0.05)
+
+
+def test_normal_numbers_out_of_uniform_ones():
+    random = torch.Generator().manual_seed(0)
+    numbers = normal(lambda shape: torch.rand((2000, *shape), generator=random), (8,))
+    assert numbers.mean().item() == pytest.approx(0, abs=0.05)
+    assert numbers.std().item() == pytest.approx(1, abs=0.05)
+    ends = normal(lambda shape: torch.tensor([0.0, 0.5, 1.0]), ())
+    assert ends.isfinite().all() and ends[1] == 0
 
 
 def test_uniform():

@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from conftest import blobs, write_slices
 from mrgantry.common.errors import RecipeError
 from mrgantry.generate import Run, sample, train
+from mrgantry.generate.layers import MinibatchStd
 from mrgantry.generate.losses import WassersteinPenalty
 from mrgantry.generate.networks import Progressive
 from mrgantry.generate.recipe import Adam
@@ -29,6 +30,14 @@ GROWING = SMALL.model_copy(
 
 def count(network):
     return sum(parameter.numel() for parameter in network.parameters())
+
+
+def test_the_map_of_the_minibatchs_spread_can_be_left_out():
+    for there in (True, False):
+        critic = Progressive(base=128, widest=16, minibatch_std=there).critic(16, 1)
+        maps = [m for m in critic.modules() if isinstance(m, MinibatchStd)]
+        assert len(maps) == there
+        assert critic(torch.zeros(4, 1, 16, 16)).shape == (4, 1)
 
 
 def test_original_widths():

@@ -11,6 +11,7 @@ from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.rows import choose_rows
 from mrgantry.generate import Run, sample, train
+from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.losses import Original, Wasserstein
 from mrgantry.generate.networks import Dcgan
 from mrgantry.generate.recipe import RmsProp
@@ -186,6 +187,27 @@ def test_a_log_that_a_kill_cut_short_is_read_up_to_there(slices, tmp_path):
 def test_what_was_changed_stands_in_the_command(slices, tmp_path):
     run = train(slices.folder, tmp_path / "run", BRIEF)
     assert run.facts.command.endswith("run --recipe small --set images=64")
+
+
+def test_the_critic_alone_sees_noise(tmp_path, monkeypatch):
+    black = np.full((16, 1, 16, 16), -1, np.float16)
+    data = write_slices(tmp_path / "slices", black, ["a"] * 16, ["train"] * 16)
+    seen, judge = [], GanTraining.judge
+
+    def watched(training, images, *others, **options):
+        seen.append(images.detach())
+        return judge(training, images, *others, **options)
+
+    monkeypatch.setattr(GanTraining, "judge", watched)
+    recipe = SMALL.set(["images=16", "noise=0.5"])
+    train(data.folder, tmp_path / "run", recipe)
+    real, fake, to_fool = seen[:3]
+    noise = real + 1  # the images themselves are black
+    assert noise.std().item() == pytest.approx(0.5, rel=0.1) and abs(noise.mean().item()) < 0.1
+    assert not torch.equal(fake, to_fool)  # the generator's step has noise of its own
+    seen.clear()
+    train(data.folder, tmp_path / "plain", SMALL.set(["images=16"]))
+    assert (seen[0] == -1).all() and torch.equal(seen[1], seen[2])
 
 
 def test_random_streams_are_apart():

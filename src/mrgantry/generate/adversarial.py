@@ -6,11 +6,11 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from mrgantry.generate.latents import draw_latents
+from mrgantry.generate.latents import draw_latents, normal
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.generate.schedule import Stage, shrink
 from mrgantry.generate.state import optimisers_of, update_ema
-from mrgantry.generate.training import AUGMENT, LATENTS, PENALTY, Training, stream_of
+from mrgantry.generate.training import AUGMENT, LATENTS, NOISE, PENALTY, Training, stream_of
 
 
 class GanTraining(Training):
@@ -143,11 +143,13 @@ class GanTraining(Training):
         return self.generate(torch.cat([latents, labels], 1))
 
     def augment(self, images: Float[Tensor, "n c h w"], turn: int) -> Float[Tensor, "n c h w"]:
-        """Change images at random as the recipe says."""
-        augment = self.recipe.augment
-        if augment is None:
-            return images
-        return augment.apply(images, self.state.p, self.uniform(AUGMENT, turn))
+        """Change images at random as the recipe says, and lay its noise over them."""
+        augment, noise = self.recipe.augment, self.recipe.noise
+        if augment is not None:
+            images = augment.apply(images, self.state.p, self.uniform(AUGMENT, turn))
+        if noise:
+            images = images + noise * normal(self.uniform(NOISE, turn), tuple(images.shape[1:]))
+        return images
 
     def _stage_at(self, images: int) -> Stage:
         """Say at which stage of growing the training is after so many images."""

@@ -29,6 +29,14 @@ def draw_latents(
     return onto_prior(torch.randn(shape, generator=random), prior)
 
 
+def normal(uniform: Uniform, shape: tuple[int, ...]) -> Tensor:
+    """Draw (n, *shape) numbers from N(0, 1) out of those from U(0, 1).
+
+    Source: the inverse of the normal distribution function, kept from its ends.
+    """
+    return 2**0.5 * torch.erfinv((2 * uniform(shape) - 1).clamp(-1 + 1e-6, 1 - 1e-6))
+
+
 def onto_prior(latents: Float[Tensor, "... z"], prior: Prior) -> Float[Tensor, "... z"]:
     """Bring vectors back to where a prior has its mass: onto its sphere, or into its cube."""
     if prior == "normal":

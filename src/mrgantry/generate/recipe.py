@@ -25,6 +25,18 @@ FIXED = ("name", "variant", "changes", "kind")  # and what it cannot
 LEAST_RATE = 0.05  # of learning when it has fallen, as a share of the optimiser's
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Kind = TypeVar("Kind", bound="Recipe")
+Variant = Literal[
+    "published",
+    "coded",
+    "corrected",
+    "original",
+    "stable",
+    "noise",
+    "minibatch",
+    "no-minibatch",
+    "uniform",
+    "normal",
+]
 
 
 class Adam(Frozen):
@@ -76,7 +88,9 @@ class Recipe(Frozen):
         name: What it is called.
         variant: Of a published recipe: as "published"; as "coded" by its authors where that
             differs; "corrected", as coded without its mistakes; "original", as long as in
-            the paper that it follows; or "stable", without what keeps it from learning.
+            the paper that it follows; "stable", without what keeps it from learning; or what
+            an ablation of the paper changes in the published one: "noise", "minibatch",
+            "no-minibatch", "uniform" or "normal".
         size: Height and width of the images in pixels.
         labels: Columns of the rows that the networks are told; those with a single value
             in the training set are left out.
@@ -92,7 +106,7 @@ class Recipe(Frozen):
     """
 
     name: str
-    variant: Literal["published", "coded", "corrected", "original", "stable"] | None = None
+    variant: Variant | None = None
     size: Annotated[int, Field(ge=8)]
     labels: tuple[Column, ...] = ()
     start: str | None = None
@@ -163,6 +177,8 @@ class GanRecipe(Recipe):
         steps: Critic steps and generator steps of a round.
         schedule: Progressive growing, for networks that can; None trains at full size.
         augment: What the critic sees is changed at random; None shows images as they are.
+        noise: Standard deviation of the normal noise that is laid over all images before the
+            critic sees them; 0 is none.
     """
 
     kind: Literal["gan"] = "gan"
@@ -172,6 +188,7 @@ class GanRecipe(Recipe):
     steps: Steps = Steps()
     schedule: Growing | None = None
     augment: Augment | None = None
+    noise: Annotated[float, Field(ge=0)] = 0.0
 
     @property
     def objective(self) -> str:

@@ -30,6 +30,8 @@ SLICES = 11_328
 SIZES = (64, 128, 256)  # the paper's is 256
 SPLITS = (0.8, 0.0, 0.2)  # nothing here needs people for validation
 Variant = Literal["published", "coded", "corrected"]
+Ablation = Literal["noise", "minibatch", "no-minibatch", "uniform", "normal"]
+NOISE = 0.1  # standard deviation in the discriminator; unsaid
 # "D(y) = 0.9" for both networks: what D should say of real images, and G of its own.
 SMOOTH = 0.9
 Points = Literal["kodali", "delplace", "delplace-coded", "delplace-coded-dcgan"]
@@ -129,6 +131,43 @@ def _progan(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
     )
 
 
+def _ablated(published: GanRecipe, variant: Ablation) -> GanRecipe:
+    """Change one part of a published recipe of which the paper says that it makes no difference."""
+    network: dict[str, object] = {
+        "noise": {},
+        "minibatch": {"minibatch_std": True},
+        "no-minibatch": {"minibatch_std": False},
+        "uniform": {"prior": "uniform"},
+        "normal": {"prior": "normal"},
+    }[variant]
+    return published.model_copy(
+        update={
+            "name": f"{published.name}-{variant}",
+            "variant": variant,
+            "network": published.network.model_copy(update=network),
+            "noise": NOISE if variant == "noise" else 0.0,
+        }
+    )
+
+
+# Each architecture under the loss that the paper finds best for it, and what is changed in it.
+BEST = ((_dcgan, "dragan"), (_srresnet, "dragan"), (_progan, "wgangp"))
+ABLATIONS: tuple[tuple[Ablation, ...], ...] = (
+    ("noise", "no-minibatch", "normal"),
+    ("noise", "minibatch", "uniform"),
+    ("noise", "no-minibatch", "uniform"),
+)
+
+
+def ablations(size: int) -> tuple[GanRecipe, ...]:
+    """List the best recipe of each architecture, each followed by its ablations."""
+    return tuple(
+        recipe
+        for (make, loss), variants in zip(BEST, ABLATIONS, strict=True)
+        for recipe in (make(loss, size), *(_ablated(make(loss, size), v) for v in variants))
+    )
+
+
 RECIPES = (
     *(
         make(loss, size)
@@ -138,10 +177,11 @@ RECIPES = (
     ),
     *(
         make(loss, size, variant)
-        for make, loss in ((_dcgan, "dragan"), (_srresnet, "dragan"), (_progan, "wgangp"))
+        for make, loss in BEST
         for variant in ("coded", "corrected")
         for size in SIZES
     ),
+    *(recipe for size in SIZES for recipe in ablations(size) if recipe.variant != "published"),
 )
 
 CITATION = "Delplace, Synthetic MR images with generative adversarial networks, arXiv:2002.02527"

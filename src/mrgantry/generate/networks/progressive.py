@@ -37,6 +37,8 @@ class Progressive(Frozen):
         widest: but never more than this.
         kernel: Height and width of the kernels after the first level; 3 in the original.
         pixel_norm: Whether the generator normalises pixels.
+        minibatch_std: Whether a map of the minibatch's spread stands before the critic's last
+            convolution.
         last_gain: Of the layers to pixels and to the logit; 1 in the original.
         output: "linear" in the original, or "tanh".
     """
@@ -48,6 +50,7 @@ class Progressive(Frozen):
     widest: Annotated[int, Field(ge=4)] = 512
     kernel: Literal[3, 5] = 3
     pixel_norm: bool = True
+    minibatch_std: bool = True
     last_gain: Annotated[float, Field(gt=0)] = 1.0
     output: Literal["linear", "tanh"] = "linear"
 
@@ -149,7 +152,9 @@ class Critic(GrowingNetwork):
         self.from_pixels = nn.ModuleList(
             [nn.Sequential(EqualConv2d(channels, width, 1), Leaky()) for width in widths]
         )
-        last = [MinibatchStd(), EqualConv2d(widths[0] + 1, widths[0], 3), Leaky(), nn.Flatten()]
+        spread = [MinibatchStd()] if plan.minibatch_std else []
+        first = EqualConv2d(widths[0] + len(spread), widths[0], 3)
+        last: list[nn.Module] = [*spread, first, Leaky(), nn.Flatten()]
         last += [EqualLinear(widths[0] * START**2, widths[0]), Leaky()]
         last += [EqualLinear(widths[0], outputs, plan.last_gain)]
         self.blocks = nn.ModuleList([nn.Sequential(*last)])

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
 from mrgantry.generate.latents import Prior
-from mrgantry.generate.layers import Leaky, he_init, power_of_two
+from mrgantry.generate.layers import Leaky, MinibatchStd, he_init, power_of_two
 
 START = 16  # height and width at which the generator starts
 END = 4  # height and width of the critic's last residual blocks, before it halves once more
@@ -37,6 +37,8 @@ class SrResNet(Frozen):
             halving.
         down_kernel: Height and width of the discriminator's strided convolutions, but for
             its last: 3 as in the paper, or 4 as in its code.
+        minibatch_std: Whether a map of the minibatch's spread stands before the
+            discriminator's dense layer; the paper has none here.
     """
 
     kind: Literal["srresnet"] = "srresnet"
@@ -46,6 +48,7 @@ class SrResNet(Frozen):
     blocks: Annotated[int, Field(ge=1)] = 16
     critic_width: Annotated[int, Field(ge=1)] = 32
     down_kernel: Literal[3, 4] = 3
+    minibatch_std: bool = False
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the generator: (n, latent + labels) to (n, channels, size, size)."""
@@ -80,8 +83,9 @@ class SrResNet(Frozen):
         layers += [
             nn.Conv2d(widths[-1], last, 3, 2, 1),
             Leaky(),
+            *([MinibatchStd()] if self.minibatch_std else []),
             nn.Flatten(),
-            nn.Linear(last * (END // 2) ** 2, 1 + labels),
+            nn.Linear((last + self.minibatch_std) * (END // 2) ** 2, 1 + labels),
         ]
         return nn.Sequential(*layers).apply(he_init)
 
