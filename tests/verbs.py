@@ -21,7 +21,7 @@ class Verbs:
         self.real, self.diverging, self.picky, self.unfit = real, diverging, picky, unfit
         for name in (
             "simulate", "prepare", "train", "sample", "select", "evaluate", "report", "create",
-            "detect", "make_quiz",
+            "detect", "make_quiz", "walk",
         ):  # fmt: skip
             monkeypatch.setattr(module, name, self.counted(name))
         monkeypatch.setattr(module, "read_detection", self.read_detection)
@@ -56,6 +56,10 @@ class Verbs:
     def sample(self, run, synthetic, count):
         seed = sum(map(ord, synthetic.name))
         made(synthetic, 40, seed, "no" if "non" in synthetic.name else "yes")
+
+    def walk(self, run, out, **options):
+        out.mkdir(parents=True)
+        (out / "strip.png").touch()
 
     def select(self, slices, out, against, *, only):
         if slices.name in self.picky:

@@ -5,11 +5,16 @@ from dataclasses import replace
 
 import pandas as pd
 import pytest
+import torch
 
 from answers import answers_of, tumour_answers
 from conftest import blobs, write_slices
+from mrgantry.common.files import write_json
+from mrgantry.common.picture import save_grid
 from mrgantry.common.score import Score
+from mrgantry.common.tables import write_table
 from mrgantry.detect.findings import Arm, ArmScore, Detection, Effect, Split
+from mrgantry.evaluate.stability import Stability
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
 from mrgantry.report.reproduction import detection, write_reproduction
@@ -115,6 +120,42 @@ def test_readers_are_listed_with_their_groups(folders):
     )
     page = page_of(folders, reproduced(folders, "DCGAN", [], reading=reading))
     assert cells(page, "NR2")[:6] == ["neuroradiologists", "30 %", "30", "70", "71", "29"]
+
+
+def test_what_converges_stands_beside_what_the_paper_says(folders):
+    found = reproduced(folders, "DCGAN, DRAGAN", [])
+    (image_type,) = found.types
+    judged = replace(
+        image_type.models[0], converges=True, stability=Stability("collapsed", "3 directions.")
+    )
+    found = replace(found, types=(replace(image_type, models=(judged,)),))
+    page = page_of(folders, found)
+    assert cells(page, "DCGAN, DRAGAN") == ["converges", "collapsed", "3 directions."]
+    assert "less than half as many directions" in page
+    page = page_of(folders, reproduced(folders, "DCGAN, DRAGAN", []))
+    assert "Which models converge" not in page  # of a paper that does not say
+
+
+def test_walks_and_the_ablations_are_shown(folders):
+    black = torch.full((4, 1, 16, 16), -1.0)
+    save_grid(folders / "t1/walks/net/strip.png", black, 4)
+    write_table(
+        folders / "t1/walks/net/walk.csv",
+        pd.DataFrame({"frame": range(4), "position": [0, 0.3, 0.7, 1], "change": [None, 1, 2, 9]}),
+    )
+    facts = {"complete": True, "labels_of_all_images": {}, "images": 4, "median_change": 2.0}
+    facts |= {"largest_change": 9.0, "largest_over_median": 4.5}
+    facts["choices"] = {"method": "linear", "seeds": [0, 1]}
+    write_json(folders / "t1/walks/net/walk.json", facts)
+    found = reproduced(folders, "DCGAN", [], ablations="mrgantry compare slices ablations")
+    (image_type,) = found.types
+    walked = replace(image_type.models[0], walk=folders / "t1/walks/net")
+    found = replace(found, types=(replace(image_type, models=(walked,)),))
+    page = page_of(folders, found)
+    assert "4 images; median step 2.00, largest 9.00, 4.50 times the median" in page
+    assert "<pre>mrgantry compare slices ablations</pre>" in page and "not run yet" in page
+    there = replace(found, ablated=folders / "ablations/comparison.html")
+    assert 'href="ablations/comparison.html"' in page_of(folders, there)
 
 
 def test_what_is_taken_of_two_readings_is_bold(folders):

@@ -5,13 +5,13 @@ from itertools import groupby
 import pytest
 
 from conftest import blobs, write_slices
-from mrgantry.common.errors import RecipeError, RunError
+from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.papers import STUDIES, delplace2020, find_study, han2018, kazuhiro2018
 from mrgantry.papers.reproduction import SCALES
 from mrgantry.workflows.begin import claim_folder
 from mrgantry.workflows.reproduce import amount, reproduce, steps
-from mrgantry.workflows.results import plan_changes
+from mrgantry.workflows.results import ablation_command, plan_changes
 from mrgantry.workflows.work import Work, blocks_of
 from verbs import Verbs, made, quiet, smoke
 
@@ -215,6 +215,48 @@ def test_readers_get_codes_with_the_groups_of_the_paper(tmp_path, monkeypatch):
     printed = [row.group for row in kazuhiro2018.PRINTED.rows]
     assert [reader.group for reader in verbs.readers] == printed
     assert {reader.years for reader in verbs.readers} == {None}  # theirs are not known yet
+
+
+def imported(folder, size=32, synthetic=False):
+    """Write slices that are a user's own."""
+    people = [f"s{number // 4}" for number in range(96)]
+    splits = ["train"] * 48 + ["test"] * 48
+    return write_slices(folder, blobs(96, size), people, splits, synthetic=synthetic).folder
+
+
+def test_slices_of_ones_own_take_the_place_of_scans(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path)
+    slices = imported(tmp_path / "pictures")
+    reproduce(smoke("delplace2020"), tmp_path / "out", slices=slices, say=quiet)
+    assert not {"simulate", "prepare"} & set(verbs.calls)
+    assert verbs.calls.count("train") == verbs.calls.count("walk") == 16
+    assert not (tmp_path / "out/t1/slices").exists()
+    with pytest.raises(RunError, match="begun otherwise: slices"):
+        reproduce(smoke("delplace2020"), tmp_path / "out", say=quiet)
+
+
+@pytest.mark.parametrize(
+    ("study", "size", "synthetic", "sentence"),
+    [
+        ("delplace2020", 16, False, "has 1 channel.* of 16 pixels, the scale smoke .* has .* 32"),
+        ("delplace2020", 32, True, "A generator drew"),
+        ("han2018", 32, False, "is not of one set of slices"),
+        ("kazuhiro2018", 64, False, "is not of one set of slices"),
+    ],
+)
+def test_slices_that_do_not_fit_are_refused(study, size, synthetic, sentence, tmp_path):
+    slices = imported(tmp_path / "pictures", size, synthetic)
+    with pytest.raises((RecipeError, DataError), match=sentence):
+        reproduce(smoke(study), tmp_path / "out", slices=slices, say=quiet)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_command_of_the_ablations_fits_the_size_of_the_slices(tmp_path):
+    small = ablation_command(Work(smoke("delplace2020"), tmp_path, None))
+    assert "--set size=32" in small and "--recipe delplace2020-dcgan-dragan-64-noise" in small
+    laptop = ablation_command(Work(find_study("delplace2020").at("laptop"), tmp_path, None))
+    assert "--set" not in laptop and laptop.count("--recipe") == 12
+    assert ablation_command(Work(smoke("han2018"), tmp_path, None)) == ""
 
 
 def test_another_study_or_scale_is_refused(tmp_path):

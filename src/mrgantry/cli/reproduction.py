@@ -19,6 +19,13 @@ def reproduce(
         Path | None,
         typer.Option(help="Folder of scans, as the paper's; unless given, some are simulated."),
     ] = None,
+    slices: Annotated[
+        Path | None,
+        typer.Option(
+            help="A set of real slices in place of scans, for instance what `mrgantry import "
+            "--real` makes of a folder of PNG; of its size and splits."
+        ),
+    ] = None,
     where: Annotated[
         list[str] | None,
         typer.Option(
@@ -77,5 +84,5 @@ def reproduce(
             "reproduction",
         )
         repeated = find_study(study).read_as(alternative or ()).at(scale).changed(changes)
-        page = reproduce(repeated, out, scans=scans, key=key, say=say)
+        page = reproduce(repeated, out, scans=scans, slices=slices, key=key, say=say)
     say(f"Open {page} in a browser.")

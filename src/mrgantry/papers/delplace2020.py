@@ -133,18 +133,18 @@ def _progan(loss: str, size: int, variant: Variant = "published") -> GanRecipe:
 
 def _ablated(published: GanRecipe, variant: Ablation) -> GanRecipe:
     """Change one part of a published recipe of which the paper says that it makes no difference."""
-    network: dict[str, object] = {
+    networks: dict[Ablation, dict[str, object]] = {
         "noise": {},
         "minibatch": {"minibatch_std": True},
         "no-minibatch": {"minibatch_std": False},
         "uniform": {"prior": "uniform"},
         "normal": {"prior": "normal"},
-    }[variant]
+    }
     return published.model_copy(
         update={
             "name": f"{published.name}-{variant}",
             "variant": variant,
-            "network": published.network.model_copy(update=network),
+            "network": published.network.model_copy(update=networks[variant]),
             "noise": NOISE if variant == "noise" else 0.0,
         }
     )
@@ -214,6 +214,8 @@ ARCHITECTURES = {
 }
 # 60; and 20 in each of 13 stages of ProGAN.
 EPOCHS = {"dcgan": 60, "srresnet": 60, "progan": 20 * 13}
+# "Only DRAGAN and WGAN-GP" stabilise; SRResNet and ProGAN converge under one of them alone.
+CONVERGING = {"dcgan": ("wgangp", "dragan"), "srresnet": ("dragan",), "progan": ("wgangp",)}
 LOSS_NAMES = {
     "original": "original",
     "lsgan": "LSGAN",
@@ -245,6 +247,8 @@ STUDY = Reproduction(
                         label=f"{words}, {LOSS_NAMES[loss]}",
                         recipe=make(loss, 256),
                         epochs=EPOCHS[architecture],
+                        timed=words,
+                        converges=loss in CONVERGING[architecture],
                     )
                     for architecture, (words, make) in ARCHITECTURES.items()
                     for loss in LOSSES
@@ -255,6 +259,8 @@ STUDY = Reproduction(
     ),
     samples=SLICES,
     values=MEASURES,
+    walks=True,  # as coded, 20 images on a straight line
+    ablations=tuple(recipe.name.replace("-256", "-{size}") for recipe in ablations(256)),
     said=Said(
         scans="OASIS",
         slices="11,328 of 256 pixels, scaled to [-1, 1]; from 8-bit PNG in the program",
@@ -318,6 +324,8 @@ STUDY = Reproduction(
         "of 4 images. Its table gives the dense layer after it 1024 outputs, the program 1025.",
         "Delta as coded stops at the first failure over unsorted eigenvalues. Sixteen directions, "
         "on which rho rests, explain 55 % of the variance of the paper's data.",
+        "It finds that noise in the discriminator and the choice of latents make no difference; "
+        "how much noise, it does not say (0.1 here).",
         "The paper prints three of its fifteen models, and no interval. It finds that DCGAN is "
         "best under DRAGAN, that SRResNet converges only under DRAGAN and ProGAN only under "
         "WGAN-GP.",

@@ -6,6 +6,8 @@ paper's discriminator has ELU, its generator no tanh, both 4x4 kernels and half 
 DCGAN's channels; "the same DCGAN architecture" serves WGAN.
 """
 
+from typing import Any
+
 from mrgantry.data.plan import SlicePlan
 from mrgantry.generate.losses import Original, Wasserstein
 from mrgantry.generate.networks import Dcgan
@@ -152,9 +154,10 @@ def _image_type(name: str) -> ImageType:
     word = name.partition("-")[0]
     label = word.capitalize() if word in ("t1", "t1c", "t2", "concat") else word.upper()
     size = IMAGE_TYPES[name][1]
+    trained: dict[str, Any] = {"epochs": 100, "timed": f"{size} pixels"}
     models = (
-        Model(name=f"{name}-dcgan", label=f"{label} DCGAN {size}", recipe=_dcgan(size), epochs=100),
-        Model(name=f"{name}-wgan", label=f"{label} WGAN {size}", recipe=_wgan(size), epochs=100),
+        Model(name=f"{name}-dcgan", label=f"{label} DCGAN {size}", recipe=_dcgan(size), **trained),
+        Model(name=f"{name}-wgan", label=f"{label} WGAN {size}", recipe=_wgan(size), **trained),
     )
     return ImageType(name=name, label=f"{label} {size}", plan=plan(name), models=models)
 

@@ -51,6 +51,8 @@ class Model(Frozen):
         changes: What the paper changes in the recipe, by key.
         epochs: Passes over its slices in the paper, or in our reading of it; 0 if it is not of
             the paper.
+        timed: Of what the paper gives the time of training, of which this is an instance.
+        converges: Whether it does so in the paper; None if that is unsaid.
     """
 
     name: str
@@ -59,6 +61,8 @@ class Model(Frozen):
     only: tuple[str, ...] = ()
     changes: dict[str, str] = {}
     epochs: int = 0
+    timed: str = ""
+    converges: bool | None = None
 
     @property
     def trained(self) -> GanRecipe:
@@ -261,6 +265,8 @@ class Reproduction(Frozen):
         changes: What a user has changed in it.
         alternatives: Where the paper can be read in two ways.
         taken: Names of the alternatives that are taken.
+        walks: Whether the paper walks between two latents, to look for overfitting.
+        ablations: Recipes whose comparison the paper speaks of, with "{size}" in their names.
     """
 
     study: str
@@ -281,6 +287,8 @@ class Reproduction(Frozen):
     changes: UserChanges = UserChanges()
     alternatives: tuple[Alternative, ...] = ()
     taken: tuple[str, ...] = ()
+    walks: bool = False
+    ablations: tuple[str, ...] = ()
 
     @property
     def own_epochs(self) -> bool:

@@ -7,6 +7,7 @@ from pathlib import Path
 from mrgantry.common.score import Score
 from mrgantry.detect.findings import Detection
 from mrgantry.detect.printed import PrintedDetection
+from mrgantry.evaluate.stability import Stability
 from mrgantry.papers.alternative import Alternative
 from mrgantry.study.printed import Printed, PrintedValues
 from mrgantry.study.statistics.results import Analysis
@@ -40,6 +41,9 @@ class ModelResult:
         scores: Of these sets, by the names of their folders.
         failed: Why it diverged; empty if it did not.
         changes: In what its recipe differs from the published one.
+        converges: Whether it does so in the paper; None if that is unsaid.
+        stability: Whether it does so here.
+        walk: The folder of a walk between two of its images, if there is one.
     """
 
     label: str
@@ -48,6 +52,9 @@ class ModelResult:
     scores: Mapping[str, Sequence[Score]]
     failed: str
     changes: tuple[str, ...]
+    converges: bool | None = None
+    stability: Stability | None = None
+    walk: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -124,6 +131,8 @@ class Reproduced:
         draws: Half-samples of each measure, where they are fewer than usual.
         alternatives: Where the paper can be read in two ways.
         taken: Names of the alternatives that this run has taken.
+        ablations: The command that compares the ablations of the paper; "" if it has none.
+        ablated: The page of that comparison, once it is made.
     """
 
     study: str
@@ -147,6 +156,8 @@ class Reproduced:
     draws: int | None = None
     alternatives: tuple[Alternative, ...] = ()
     taken: tuple[str, ...] = ()
+    ablations: str = ""
+    ablated: Path | None = None
 
     @property
     def models(self) -> list[ModelResult]:

@@ -15,8 +15,10 @@ from mrgantry.detect.findings import Arm, Detection, Effect
 from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
+from mrgantry.evaluate.stability import RULE
 from mrgantry.report import figures
 from mrgantry.report.detection import images_of
+from mrgantry.report.latents import walked
 from mrgantry.report.rendering import between, number, render
 from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
 from mrgantry.report.reproduction_readers import in_points, readers
@@ -50,6 +52,11 @@ def write_reproduction(out: Path, reproduced: Reproduced) -> None:
         values=measures(reproduced.values, reproduced.models) if reproduced.values else None,
         detected=detection(reproduced.printed_detection, reproduced.detected),
         scores=overview(reproduced.types),
+        stability=stability(reproduced.models),
+        rule=RULE,
+        walks=[
+            {"label": model.label} | walked(model.walk) for model in reproduced.models if model.walk
+        ],
         galleries=list(galleries(reproduced)),
         changes=changes(reproduced.types),
         links={path: relative(path, out) for path in linked(reproduced)},
@@ -66,6 +73,8 @@ def linked(reproduced: Reproduced) -> Iterator[Path]:
     yield from (image_type.page for image_type in reproduced.types)
     if reproduced.detection:
         yield reproduced.detection
+    if reproduced.ablated:
+        yield reproduced.ablated
     if reproduced.reading:
         yield reproduced.reading.page
         if reproduced.reading.quiz:
@@ -126,6 +135,23 @@ def by_name(model: ModelResult) -> dict[str, Score]:
 def floor(score: Score) -> dict[str, Any]:
     """Write what real images score."""
     return {"value": number(score.floor), "interval": between(score.floor_low, score.floor_high)}
+
+
+def stability(models: Sequence[ModelResult]) -> list[dict[str, str]]:
+    """Say of each model whether it converges in the paper, where that is said, and here."""
+    if all(model.converges is None for model in models):
+        return []
+    said = {True: "converges", False: "does not", None: "–"}
+    return [
+        {
+            "label": model.label,
+            "paper": said[model.converges],
+            "verdict": model.stability.verdict,
+            "why": model.stability.why,
+        }
+        for model in models
+        if model.stability
+    ]
 
 
 def overview(types: Sequence[TypeResult]) -> dict[str, Any]:

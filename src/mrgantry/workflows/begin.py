@@ -6,6 +6,7 @@ from typing import Any
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.weights import fetched
+from mrgantry.data.fitness import check_shape
 from mrgantry.data.preparation import choose
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SPLITS, SliceSet
@@ -27,7 +28,9 @@ WORDS: dict[str, Any] = {
 }
 
 
-def claim_folder(out: Path, study: Reproduction, scans: Path | None) -> None:
+def claim_folder(
+    out: Path, study: Reproduction, scans: Path | None, slices: Path | None = None
+) -> None:
     """Take the folder for this study, or refuse one that holds something else.
 
     Raises:
@@ -37,6 +40,7 @@ def claim_folder(out: Path, study: Reproduction, scans: Path | None) -> None:
         "study": study.study,
         "scale": study.scale,
         "scans": str(scans.resolve()) if scans else None,
+        "slices": str(slices.resolve()) if slices else None,
         **study.changes.model_dump(mode="json"),
         "plan": study.model_dump(mode="json", exclude=WORDS),
     }
@@ -50,6 +54,8 @@ def check_options(work: Work) -> None:
         RecipeError: One of them.
     """
     study, changes = work.study, work.study.changes
+    if work.given is not None:
+        check_given(work, work.given)
     if work.scans is None and (changes.where is not None or changes.tumour_labels):
         raise RecipeError(
             "--where and --tumour-labels are for scans of your own; name these with --scans."
@@ -63,6 +69,36 @@ def check_options(work: Work) -> None:
         raise RecipeError(f"{study.study} has no detection experiment; leave out --weights.")
     if work.key and not study.reading:
         raise RecipeError(f"{study.study} has no reader study; leave out --key.")
+
+
+def check_given(work: Work, slices: Path) -> None:
+    """Refuse a set of slices that cannot stand in the place of the one that would be cut.
+
+    Raises:
+        DataError: It is no set of slices, or not of people.
+        RecipeError: The study has several sets, or poses of volumes, or another size; or the
+            slices would have to be cut otherwise.
+    """
+    study = work.study
+    if len(study.image_types) > 1 or study.image_types[0].poses:
+        raise RecipeError(
+            f"{study.study} is not of one set of slices, which --slices could name; give --scans."
+        )
+    if work.scans or study.changes.where is not None or study.changes.splits:
+        raise RecipeError(
+            "--slices names slices that are cut already; leave out --scans, --where and --splits."
+        )
+    (plan,), data = [image_type.plan for image_type in study.image_types], SliceSet.open(slices)
+    if data.about.synthetic:
+        raise DataError(
+            f"A generator drew {slices}; --slices takes images of people, as `import --real`."
+        )
+    check_shape(
+        data,
+        (len(plan.channels), plan.size),
+        f"the scale {study.scale} of {study.study}",
+        f"make the set again with --size {plan.size}, or take another --scale",
+    )
 
 
 def look_at_scans(work: Work) -> None:

@@ -17,7 +17,7 @@ from mrgantry.detect import detect
 from mrgantry.detect.findings import read_detection
 from mrgantry.evaluate import evaluate, select
 from mrgantry.evaluate.record import read_evaluation
-from mrgantry.generate import sample, train
+from mrgantry.generate import sample, train, walk
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.report import report, write_detection
 from mrgantry.report.reproduction import write_reproduction
@@ -39,6 +39,7 @@ from mrgantry.workflows.results import gather_results
 from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of, noted
 
 BYTES = 2  # a pixel of a stored set
+WALK = 20  # images of a walk, as Delplace's program has
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,7 @@ def reproduce(
     out: Path,
     *,
     scans: Path | None = None,
+    slices: Path | None = None,
     key: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
@@ -65,6 +67,7 @@ def reproduce(
         study: At the scale that is wanted, as `STUDY.at("smoke")`.
         out: Folder to write everything to.
         scans: A folder of scans; None simulates a cohort.
+        slices: A set of slices in place of scans, such as `import` makes of pictures.
         key: Where the key of the reader study is kept, once it was moved away.
         say: Told what is about to be done, with its number.
 
@@ -73,11 +76,11 @@ def reproduce(
         DataError: The scans cannot be used, or give too few slices for what follows.
         RecipeError: The study has no use for a change.
     """
-    work = Work(study, out, scans, key)
+    work = Work(study, out, scans, key, slices)
     check_options(work)
     look_at_scans(work)  # before anything is written, as the next
     fetch_weights(work)
-    claim_folder(out, study, scans)
+    claim_folder(out, study, scans, slices)
     todo = list(steps(work, say))
     if not todo[0].done():
         say(amount(study))
@@ -119,7 +122,7 @@ def length_of(study: Reproduction, model: Model) -> str:
 
 def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
     """List all that is to be done, in order; long steps say what they are at."""
-    if work.scans is None:
+    if work.scans is None and work.given is None:
         subjects = work.study.cohort.subjects
         yield Step(
             f"Simulating {subjects} subjects in {work.cohort}",
@@ -130,6 +133,7 @@ def steps(work: Work, say: Callable[[str], None]) -> Iterator[Step]:
         slices = work.slices(image_type)
         yield Step(
             f"Cutting {image_type.label} into {slices}",
+            # A user's own set is there, or was refused.
             partial(complete, slices),
             partial(prepare, work.cohort, slices, image_type.plan),
             partial(check_slices, work, image_type),
@@ -191,6 +195,13 @@ def steps_of(work: Work, image_type: ImageType, model: Model) -> Iterator[Step]:
         lambda: complete(synthetic) or bool(work.failed(image_type, model)),
         lambda: sample(run, synthetic, work.study.samples),
     )
+    if work.study.walks:
+        folder = work.walk(image_type, model)
+        yield Step(
+            f"Walking from one image of {model.label} to another",
+            lambda: (folder / "strip.png").is_file() or bool(work.failed(image_type, model)),
+            lambda: walk(run, folder, steps=WALK, method="linear"),
+        )
     if work.study.selected:
         yield Step(
             f"Discarding implausible images of {model.label}",

@@ -11,8 +11,9 @@ from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SPLITS, SliceSet, read_about
 from mrgantry.detect.findings import Detection, read_detection
+from mrgantry.evaluate.stability import judge_stability
 from mrgantry.generate import Run
-from mrgantry.papers import find_study
+from mrgantry.papers import RECIPES, find_study
 from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
 from mrgantry.report.page import commands, find
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
@@ -52,12 +53,15 @@ def gather_results(work: Work) -> Reproduced:
         notes=study.notes,
         alternatives=study.alternatives,
         taken=study.taken,
+        ablations=ablation_command(work),
+        ablated=page if (page := work.ablations / "comparison.html").is_file() else None,
         remarks=tuple(remarks(work)),
         command=command_line(
             "reproduce",
             study.study,
             work.out,
             scans=work.scans,
+            slices=work.given,
             scale=study.scale,
             **study.changes.options(),
             alternative=study.taken,
@@ -68,6 +72,25 @@ def gather_results(work: Work) -> Reproduced:
         detection=work.detection / "detection.html" if detected else None,
         detected=detected,
         printed_detection=study.detection.printed if study.detection else None,
+    )
+
+
+def ablation_command(work: Work) -> str:
+    """Give the command that compares the paper's ablations on the slices of this run.
+
+    Recipes are those of the slices' size, or of the least size there is, made smaller.
+    """
+    if not work.study.ablations:
+        return ""
+    (image_type,) = work.study.image_types
+    size = image_type.plan.size
+    there = all(name.format(size=size) in RECIPES for name in work.study.ablations)
+    return command_line(
+        "compare",
+        work.slices(image_type),
+        work.ablations,
+        recipe=[name.format(size=size if there else 64) for name in work.study.ablations],
+        set=() if there else (f"size={size}",),
     )
 
 
@@ -82,7 +105,8 @@ def facts(work: Work) -> Iterator[Fact]:
     }
     heads = pd.concat([data.table[["subject", "session"]] for data in sets.values()])
     people, visits = heads["subject"].nunique(), len(heads.drop_duplicates())
-    origin = f"from {work.scans}" if work.scans else "simulated, not scanned"
+    own = work.given or work.scans
+    origin = f"from {own}" if own else "simulated, not scanned"
     count = f"{people:,} subjects" + (f", {visits:,} visits" if visits > people else "")
     yield Fact("Scans", said.scans, (f"{count}, {origin}",))
     yield Fact(
@@ -95,11 +119,20 @@ def facts(work: Work) -> Iterator[Fact]:
         yield Fact("Slices by label", said.labels, (labelled(data),))
     lengths = dict.fromkeys(f"{work.recipe(*pair).images:,} images" for pair in study.models())
     yield Fact("Training of each network", said.training, tuple(lengths))
-    spent = sum(seconds(work, *pair) for pair in study.models())
-    yield Fact("Time of training", said.time, (f"{lasting(spent)} in all",), timed=True)
+    yield Fact("Time of training", said.time, tuple(times(work)), timed=True)
     yield Fact("Synthetic images", said.samples, (f"{study.samples:,} of each model",))
     if study.reading:
         yield Fact("Readers", said.readers, (readers_to_come(work.out / "study"),))
+
+
+def times(work: Work) -> Iterator[str]:
+    """Say how long training took: in all, and one network of each kind that the paper times."""
+    spent = {pair[1].name: seconds(work, *pair) for pair in work.study.models()}
+    yield f"{lasting(sum(spent.values()))} in all"
+    models = [model for _, model in work.study.models()]
+    for kind in dict.fromkeys(model.timed for model in models if model.timed):
+        of_kind = [spent[model.name] for model in models if model.timed == kind]
+        yield f"{kind}: {lasting(sum(of_kind) / len(of_kind))} each"
 
 
 def lasting(spent: float) -> str:
@@ -173,7 +206,9 @@ def type_result(work: Work, image_type: ImageType, published: ImageType) -> Type
             for published_model in published.models
             if published_model.name == model.name
         ),
-        changes=plan_changes(image_type.plan, published.plan),
+        changes=(f"a set of a user's own, {work.given}",)
+        if work.given
+        else plan_changes(image_type.plan, published.plan),
     )
 
 
@@ -186,14 +221,22 @@ def model_result(
 ) -> ModelResult:
     """Collect what came of one model."""
     sets = tuple(work.sets(image_type, model))
+    folder = work.walk(image_type, model)
+    of_sets = {place.name: scores.get(place.name, []) for _, place in sets}
+    first = of_sets[sets[0][1].name] if sets else []
+    failed = work.failed(image_type, model)
+    log = [] if failed else Run.open(work.run(image_type, model)).log()
     blocks = work.study.reading.blocks if work.study.reading else ()
     return ModelResult(
         label=model.label,
         block=next((block.name for block in blocks if model.name in block.models), ""),
         sets=sets,
-        scores={place.name: scores.get(place.name, []) for _, place in sets},
-        failed=work.failed(image_type, model),
+        scores=of_sets,
+        failed=failed,
         changes=tuple(work.recipe(image_type, model).differences(published.trained)),
+        converges=model.converges,
+        stability=judge_stability(failed, log, first),
+        walk=folder if (folder / "strip.png").is_file() else None,
     )
 
 

@@ -3,9 +3,11 @@
 cohort/                  simulated scans, unless there are others
 TYPE/slices              one type of images
 TYPE/runs/MODEL          what is trained on them
+TYPE/walks/MODEL         from one of its images to another, if the paper has such walks
 TYPE/synthetic/MODEL     what it draws, and MODEL-selected, what a rule has left
 TYPE/scores              all measures
 TYPE/report.html         all of that
+ablations/               the comparison of ablations, if a user has made it
 detection/               the detection experiment, if the paper has one
 study/                   the reader study, ready to serve; scored/ once somebody has read
 quiz.html                a quiz with its answers, if the paper has one
@@ -40,12 +42,14 @@ class Work:
         out: The folder of all.
         scans: A user's own; None simulates.
         key: Where the key of the reader study is kept, if not in its folder.
+        given: A set of slices of a user's own in place of those that would be cut.
     """
 
     study: Reproduction
     out: Path
     scans: Path | None
     key: Path | None = None
+    given: Path | None = None
 
     @property
     def cohort(self) -> Path:
@@ -54,7 +58,7 @@ class Work:
 
     def slices(self, image_type: ImageType) -> Path:
         """Give the folder of a real set."""
-        return self.out / image_type.name / "slices"
+        return self.given or self.out / image_type.name / "slices"
 
     def run(self, image_type: ImageType, model: Model) -> Path:
         """Give the folder of a run."""
@@ -75,6 +79,10 @@ class Work:
         else:
             count = len(choose_rows(data, model.only))
         return model.trained.set([f"images={model.epochs * count}"])
+
+    def walk(self, image_type: ImageType, model: Model) -> Path:
+        """Give the folder of a walk between two images of a model."""
+        return self.out / image_type.name / "walks" / model.name
 
     def failure(self, image_type: ImageType, model: Model) -> Path:
         """Give the file that says why a run diverged."""
@@ -104,6 +112,11 @@ class Work:
     def page(self, image_type: ImageType) -> Path:
         """Give the page of one type of images."""
         return self.out / image_type.name / "report.html"
+
+    @property
+    def ablations(self) -> Path:
+        """Give the folder of the comparison of ablations."""
+        return self.out / "ablations"
 
     @property
     def detection(self) -> Path:
@@ -186,13 +199,15 @@ def reason_in(path: Path) -> str:
 
 def folders_of(work: Work, image_type: ImageType) -> list[Path]:
     """List what the page of one type of images shows."""
-    cohort = [] if work.scans else [work.cohort]
+    cohort = [] if work.scans or work.given else [work.cohort]
     runs = [work.run(image_type, model) for model in image_type.models]
     sets = [place for model in image_type.models for _, place in work.sets(image_type, model)]
     scores = [
         folder for folder, _, _ in work.scores(image_type) if (folder / "scores.json").is_file()
     ]
-    return [*cohort, work.slices(image_type), *runs, *sets, *scores]
+    walks = [work.walk(image_type, model) for model in image_type.models]
+    walked = [folder for folder in walks if (folder / "walk.json").is_file()]
+    return [*cohort, work.slices(image_type), *runs, *walked, *sets, *scores]
 
 
 def blocks_of(work: Work) -> Iterator[tuple[Sources, str]]:
