@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RunError
+from mrgantry.data.subjects import find_subjects
 from mrgantry.simulate import simulate
 from mrgantry.simulate.anatomy import (
     CANVAS,
@@ -26,7 +27,13 @@ from mrgantry.simulate.anatomy import (
     draw_head,
     place,
 )
-from mrgantry.simulate.cohort import grade_of
+from mrgantry.simulate.cohort import (
+    Design,
+    grade_of,
+    sessions_of,
+    write_brats,
+    write_sagittal,
+)
 from mrgantry.simulate.contrast import (
     AVERAGE,
     SEQUENCES,
@@ -48,6 +55,7 @@ from mrgantry.simulate.fields import (
     stream,
 )
 from mrgantry.simulate.patient import Patient, draw_patient
+from mrgantry.simulate.stroke import TERRITORIES, Stroke, occlude, places_of, territory
 from mrgantry.simulate.template import STEPS, Template, load_template
 from mrgantry.simulate.tumour import TUMOUR_TISSUES, plant
 
@@ -542,10 +550,11 @@ class TestSessions:
         seen = {}
         monkeypatch.setattr("mrgantry.simulate.simulate", lambda *args, **named: seen.update(named))
         words = "--visits 2 --twins --high-grade 0.5 --t1 se --device cpu --workers 1"
+        words += " --disease stroke --healthy-visits 1"
         assert CliRunner().invoke(app, ["simulate", "c", *words.split()]).exit_code == 0
         assert seen == {
             "visits": 2, "twins": True, "high_grade": 0.5, "t1": "se", "device": "cpu",
-            "workers": 1, "cluster": None,
+            "workers": 1, "cluster": None, "disease": "stroke", "healthy_visits": 1,
         }  # fmt: skip
 
     def test_manifest_names_person_and_visit(self, sessions):
@@ -566,6 +575,107 @@ class TestSessions:
             assert words in command
 
 
+@pytest.fixture(scope="module")
+def struck(patient: Patient) -> Patient:
+    return draw_patient(load_template(), seed=0, number=1, grade="stroke")
+
+
+class TestStroke:
+    @pytest.mark.parametrize("artery", TERRITORIES)
+    @pytest.mark.parametrize("age", ["chronic", "acute"])
+    def test_an_infarct_lies_in_its_territory_and_side(self, patient, artery, age):
+        whole = Stroke(patient.anatomy, torch.zeros(len(patient.anatomy.voxels)), ())
+        found = occlude(whole, artery, "right", age, stream(0, 1, "stroke"))
+        (infarct,) = found.infarcts
+        least, greatest = TERRITORIES[artery][1:]
+        assert least <= infarct.radius <= greatest
+        lost = (patient.anatomy.tissues[:2] - found.anatomy.tissues[:2]).sum(0)
+        struck = (lost > 0.3) if age == "chronic" else (found.swollen > 0.3)
+        struck &= patient.anatomy.brain
+        _, places = places_of(patient.anatomy)
+        # Borders of territories are drawn anew for each person, so that some lie beyond.
+        assert (places[0, struck] > -0.25).all()
+        assert territory(artery, places[:, struck]).float().mean() > 0.5
+        assert struck.sum() > 30 and infarct.cm3 > 0.02
+
+    def test_tissues_stay_fractions(self, struck):
+        assert (struck.fractions > -1e-5).all()
+        torch.testing.assert_close(struck.fractions.sum(0), torch.ones(len(struck.fractions[0])))
+
+    def test_the_brain_is_that_of_the_healthy_person_elsewhere(self, struck):
+        healthy = draw_patient(load_template(), seed=0, number=1, grade="healthy")
+        scans = [one.scan("t1").float() for one in (struck, healthy)]
+        changed = (scans[0] != scans[1]).float().mean()
+        assert 0 < changed < 0.1  # of the box, with the noise of both the same
+        assert healthy.infarcts == () and not struck.labels().any()
+
+    def test_cavities_are_dark_and_acute_infarcts_bright_in_flair(self, patient):
+        flair = patient.protocol("flair")
+        white, fluid, infarct = (signal_of(AVERAGE[n], flair) for n in ("white", "csf", "infarct"))
+        assert fluid < 0.2 * white and infarct > 1.3 * white
+
+
+@pytest.fixture(scope="module")
+def spgr(tmp_path_factory) -> Path:
+    folder = tmp_path_factory.mktemp("spgr") / "cohort"
+    return simulate(
+        folder, 1, 3, 0.5, ("t1",), t1="kazuhiro2018", disease="stroke", visits=2,
+        healthy_visits=1, workers=1,
+    )  # fmt: skip
+
+
+class TestPublishedSpgr:
+    def test_patients_are_scanned_twice_and_healthy_people_once(self):
+        design = Design(2, 3, 0.5, ["t1"], 1.0, None, 2, False, "cpu", "stroke", 1)
+        named = [(s.name, s.grade, s.visit) for n in (1, 2) for s in sessions_of(design, n)]
+        assert named == [
+            ("sim-2-3-0001_1", "stroke", 1),
+            ("sim-2-3-0001_2", "stroke", 2),
+            ("sim-2-3-0002", "healthy", 1),
+        ]
+
+    def test_files_name_the_disease(self, spgr):
+        table = pd.read_csv(spgr / "cohort.csv")
+        assert table["grade"].tolist() == ["stroke", "stroke"]
+        assert table["infarcts"].str.contains("cm3").all()
+        subjects = find_subjects(spgr, ("t1",), None)
+        assert [subject.attributes["grade"] for subject in subjects] == ["stroke", "stroke"]
+
+    def test_protocol_and_voxels_are_the_papers(self, spgr):
+        table = pd.read_csv(spgr / "cohort.csv")
+        settings = table[["t1_kind", "t1_tr", "t1_te", "t1_flip"]].drop_duplicates()
+        assert settings.to_numpy().tolist() == [["spgr", 0.0086, 1.8, 8.0]]
+        for file in spgr.rglob("*.nii.gz"):
+            image = nib.load(file)
+            assert image.shape == (124, 256, 256)
+            assert image.header.get_zooms() == pytest.approx((1.5, 0.94, 0.94))
+            assert nib.aff2axcodes(image.affine) == ("R", "A", "S")
+
+    def test_a_part_lies_where_it_lies_in_brats_voxels(self, tmp_path):
+        part = np.zeros((60, 70, 50), np.int16)
+        part[10:40, 20:60, 15:45] = 100
+        middles = []
+        for write in (write_brats, write_sagittal):
+            write(tmp_path / f"{write.__name__}.nii.gz", part, Box((50, 60, 40), part.shape), 0)
+            image = nib.load(tmp_path / f"{write.__name__}.nii.gz")
+            inside = np.argwhere(image.get_fdata() > 0)
+            middles.append(nib.affines.apply_affine(image.affine, inside).mean(0))
+            volume = len(inside) * np.abs(np.linalg.det(image.affine))
+            assert volume == pytest.approx(30 * 40 * 30, rel=0.05)
+        np.testing.assert_allclose(*middles, atol=0.6)
+
+    def test_slices_are_averages_and_nothing_leaks_outside(self, tmp_path):
+        part = np.zeros((60, 70, 50), np.int16)
+        part[20:40] = np.where(np.arange(20) % 2, 300, 100)[:, None, None]
+        write_sagittal(tmp_path / "a.nii.gz", part, Box((50, 60, 40), part.shape), 0)
+        voxels = np.asarray(nib.load(tmp_path / "a.nii.gz").dataobj)
+        inner = voxels[voxels.any((1, 2))][2:-2]
+        inner = inner[inner > 0]
+        assert (
+            inner.min() > 120 and inner.max() < 280 and inner.mean() == pytest.approx(200, abs=15)
+        )
+
+
 class TestRefusals:
     @pytest.mark.parametrize(
         ("arguments", "words"),
@@ -578,8 +688,10 @@ class TestRefusals:
             ({"seed": 1_000_000_000}, "reserved for the weights"),
             ({"workers": 0}, "At least one worker"),
             ({"high_grade": -0.1}, "high-grade fraction must lie between 0 and 1"),
-            ({"t1": "flash"}, "mprage, spgr, se, not by flash"),
+            ({"t1": "flash"}, "mprage, spgr, se, kazuhiro2018, not by flash"),
             ({"visits": 0}, "at least one visit"),
+            ({"healthy_visits": 0}, "at least one visit"),
+            ({"disease": "flu"}, "tumour or stroke, not flu"),
             ({"device": "toaster"}, "Device toaster cannot be used"),
         ],
     )

@@ -88,6 +88,7 @@ class Verbs:
         write_json(out / "detection.json", [read_about(one).fingerprint for one in synthetic])
 
     def make_quiz(self, out, blocks, **options):
+        self.quiz = options
         out.touch()
 
     def write_detection(self, out, found, printed):

@@ -123,6 +123,11 @@ def test_kazuhiro2018():
     assert (recipe.network.latent, recipe.network.prior) == (100, "uniform")
     assert recipe.optimiser == Adam(lr=2e-4, beta1=0.5) and recipe.loss == Original()
     assert kazuhiro2018.plan().plane == "oblique"
+    cohort = kazuhiro2018.STUDY.cohort
+    assert (cohort.disease, cohort.t1) == ("stroke", "kazuhiro2018")
+    healthy = round(cohort.subjects * cohort.healthy)
+    volumes = healthy * cohort.healthy_visits + (cohort.subjects - healthy) * cohort.visits
+    assert (healthy, cohort.subjects - healthy, volumes) == (30, 33, 96)
 
 
 def fits(row, real, of=50):

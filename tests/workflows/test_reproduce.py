@@ -187,6 +187,12 @@ def test_where_a_rule_leaves_too_few_all_images_are_used(tmp_path, monkeypatch):
     assert [work.unselected(one, model) for model in one.models] == [reason, ""]
 
 
+def test_the_quiz_speaks_as_the_paper_does(tmp_path, monkeypatch):
+    verbs = Verbs(monkeypatch, tmp_path)
+    reproduce(smoke("kazuhiro2018"), tmp_path / "out", say=quiet)
+    assert (verbs.quiz["title"], verbs.quiz["synthetic_word"]) == ("Real or created?", "created")
+
+
 def test_own_epochs_are_passes_over_the_slices_trained_on(tmp_path):
     study = find_study("han2018-pggan").read_as(["own-epochs"])
     work = Work(study, tmp_path, None)

@@ -35,7 +35,9 @@ def simulate(
     cohort: Annotated[Path, typer.Argument(help="Folder to write the cohort to.")],
     subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 20,
     seed: Seed = 0,
-    healthy: Annotated[float, typer.Option(help="Share without tumour.", min=0, max=1)] = 0.0,
+    healthy: Annotated[
+        float, typer.Option(help="Share without tumour or stroke.", min=0, max=1)
+    ] = 0.0,
     high_grade: Annotated[
         float, typer.Option(help="Share of the tumours that are high grade.", min=0, max=1)
     ] = 0.75,
@@ -45,7 +47,10 @@ def simulate(
     ] = None,
     t1: Annotated[
         str | None,
-        typer.Option(help="Scan T1 and T1c by mprage, spgr or se. A mixture unless given."),
+        typer.Option(
+            help="Scan T1 and T1c by mprage, spgr or se, or as kazuhiro2018 did, whose voxels all "
+            "files then have. A mixture unless given."
+        ),
     ] = None,
     visits: Annotated[
         int,
@@ -57,6 +62,13 @@ def simulate(
     twins: Annotated[
         bool, typer.Option("--twins", help="Scan each person with a tumour once more, without it.")
     ] = False,
+    disease: Annotated[
+        str,
+        typer.Option(help="What the others have: tumour; or stroke, of which infarcts are left."),
+    ] = "tumour",
+    healthy_visits: Annotated[
+        int | None, typer.Option(help="Scan healthy people so often instead.", min=1)
+    ] = None,
     device: Annotated[str, typer.Option(help="cpu or cuda: the same people.")] = "cpu",
     workers: Workers = None,
     cluster: Cluster = None,
@@ -78,6 +90,8 @@ def simulate(
         t1=t1,
         visits=visits,
         twins=twins,
+        disease=disease,
+        healthy_visits=healthy_visits,
         device=device,
         workers=workers,
         cluster=cluster,

@@ -51,7 +51,14 @@ LABEL_WORDS = {"label", "labels", "seg", "segmentation"}
 LABELLED_WORDS = {"tumour", "tumor"}
 MASK_WORDS = {"mask", "brainmask"}
 OTHER_WORDS = {"lesion", "roi", "label", "probseg", "tumour", "tumor", "wm", "gm", "csf"}
-GRADES = {"hgg": "HGG", "hg": "HGG", "lgg": "LGG", "lg": "LGG", "healthy": "healthy"}
+GRADES = {
+    "hgg": "HGG",
+    "hg": "HGG",
+    "lgg": "LGG",
+    "lg": "LGG",
+    "healthy": "healthy",
+    "stroke": "stroke",
+}
 DATE = r"(?:19|20)\d\d-?[01]\d-?[0-3]\d"
 # The names of visits: folders below a person's, or above those of all people, and ends of names.
 VISIT = re.compile(

@@ -111,8 +111,16 @@ STUDY = Reproduction(
     study="kazuhiro2018",
     title="DCGAN of oblique T1 sections, five radiologists",
     citation=PRINTED.citation,
-    # 30 healthy people and 33 patients; the paper scans only the patients twice.
-    cohort=Cohort(subjects=63, sequences=("t1",), healthy=30 / 63, t1="spgr", visits=2),
+    # 30 healthy people, scanned once, and 33 post-stroke patients, scanned twice: 96 volumes.
+    cohort=Cohort(
+        subjects=63,
+        sequences=("t1",),
+        healthy=30 / 63,
+        disease="stroke",
+        t1="kazuhiro2018",
+        visits=2,
+        healthy_visits=1,
+    ),
     image_types=(
         ImageType(
             name="t1",
@@ -143,7 +151,9 @@ STUDY = Reproduction(
         quiz=20,  # figure 1B; how many images it has is unsaid
     ),
     said=Said(
-        scans="96 T1 volumes of 30 healthy people and 33 patients, who were scanned twice",
+        scans="96 T1 volumes of 30 healthy people and 33 post-stroke patients, who were scanned "
+        "twice; 3 T, sagittal SPGR of TR 8.6 ms, TE 1.8 ms, flip angle 8 degrees, 256 x 256 x 124 "
+        "voxels of 0.94 x 0.94 x 1.5 mm; each reoriented to the AC-PC line by hand",
         slices="48,510 poses of each volume (21 x 21 x 11 turns, five sections, mirrored or not)",
         training="35 epochs",
         time="unsaid, GTX 1080",

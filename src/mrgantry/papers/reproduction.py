@@ -30,6 +30,8 @@ class Cohort(Frozen):
         high_grade: Share of the tumours that are high grade.
         t1: Protocol of T1; None mixes them.
         visits: Times that each is scanned.
+        healthy_visits: Times that each healthy person is; None as the others.
+        disease: What the others have.
     """
 
     subjects: int
@@ -38,6 +40,8 @@ class Cohort(Frozen):
     high_grade: float = 1.0
     t1: str | None = None
     visits: int = 1
+    healthy_visits: int | None = None
+    disease: str = "tumour"
 
 
 class Model(Frozen):

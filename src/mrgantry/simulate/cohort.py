@@ -3,7 +3,7 @@
 import math
 import zlib
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 
 from mrgantry import __version__
 from mrgantry.common import workfolder
@@ -22,7 +23,7 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
 from mrgantry.common.tables import write_table
 from mrgantry.common.workers import cores, each
-from mrgantry.simulate.contrast import SEQUENCES, T1_KINDS
+from mrgantry.simulate.contrast import PUBLISHED_SPGR, SEQUENCES, T1_PROTOCOLS
 from mrgantry.simulate.fields import Box
 from mrgantry.simulate.patient import Patient, draw_patient
 from mrgantry.simulate.preview import write_preview
@@ -40,6 +41,11 @@ STATEMENT = (
 BRATS_SHAPE = (240, 240, 155)
 BRATS_AFFINE = np.array([[-1, 0, 0, 0], [0, -1, 0, 239], [0, 0, 1, 0], [0, 0, 0, 1]], float)
 CORNER = (24, 8, 1)  # of the canvas in a BRATS volume, before it is turned to LPS
+DISEASES = ("tumour", "stroke")
+# Kazuhiro et al. 2018: 124 sagittal slices of 1.5 mm with 256 x 256 pixels of 0.94 mm.
+SAGITTAL_SHAPE = (124, 256, 256)
+SAGITTAL_MM = (1.5, 0.94, 0.94)
+SAGITTAL_MIDDLE = (-119.0, 120.0, 77.0)  # mm of the canvas's middle in a BRATS volume
 
 
 @dataclass(frozen=True)
@@ -55,6 +61,8 @@ class Design:
     visits: int
     twins: bool
     device: str
+    disease: str = "tumour"
+    healthy_visits: int | None = None
 
 
 @dataclass(frozen=True)
@@ -82,6 +90,8 @@ def simulate(
     t1: str | None = None,
     visits: int = 1,
     twins: bool = False,
+    disease: str = "tumour",
+    healthy_visits: int | None = None,
     device: str = "cpu",
     workers: int | None = None,
     cluster: str | None = None,
@@ -96,15 +106,20 @@ def simulate(
         cohort: Folder to write to, as HGG/, LGG/ and healthy/, one folder a session.
         subjects: Size of the cohort, in people.
         seed: Another seed gives other subjects; below 1,000,000,000.
-        healthy: Fraction without a tumour.
+        healthy: Fraction without a disease.
         sequences: Which of "t1", "t1c", "t2" and "flair" to scan.
         high_grade: Fraction of the tumours that are high grade.
         t1: Scan T1 and T1c by "mprage", "spgr" or "se"; None mixes them, as hospitals do.
+            "kazuhiro2018" is that paper's SPGR: TR 8.6 ms, TE 1.8 ms, flip angle 8 degrees, and
+            all files then have its sagittal voxels of 1.5 x 0.94 x 0.94 mm.
         visits: Times that each person is scanned: same anatomy and labels, other protocol
             and noise. With several, sim-2-0-0001 is found in sim-2-0-0001_1, _2 and so on;
-            the first visit is the same as an only one.
+            the first visit is the same as an only infarct.
         twins: Also scan each person with a tumour as if they had none, as
             healthy/sim-2-0-0001_well, by the protocol of the first visit.
+        disease: What the others have: a "tumour", or had: a "stroke", of which infarcts are left
+            (folder stroke/); labels are of tumours alinfarct.
+        healthy_visits: Times that healthy people are scanned; None scans them as the others.
         device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
             but for rounding, so a cohort is continued on the device that it was begun on.
         workers: Processes; by default one a core, and at most four on a GPU.
@@ -121,6 +136,7 @@ def simulate(
     chosen = [name for name in SEQUENCES if name in sequences]
     _check(sequences, workers)
     design = Design(subjects, seed, healthy, chosen, high_grade, t1, visits, twins, device)
+    design = replace(design, disease=disease, healthy_visits=healthy_visits)
     _check_design(design)
     cohort = Path(cohort)
     _claim(cohort, _about(cohort, design))
@@ -169,9 +185,14 @@ def sessions_of(design: Design, number: int) -> list[Session]:
     """List the sessions of one person."""
     person = person_name(design.seed, number)
     grade = grade_of(number, design.healthy, design.high_grade)
+    visits = design.visits
+    if grade == "healthy":
+        visits = design.healthy_visits or visits
+    elif design.disease == "stroke":
+        grade = "stroke"
     sessions = [
-        Session(person, person if design.visits == 1 else f"{person}_{visit}", grade, visit)
-        for visit in range(1, design.visits + 1)
+        Session(person, person if visits == 1 else f"{person}_{visit}", grade, visit)
+        for visit in range(1, visits + 1)
     ]
     if design.twins and grade != "healthy":
         sessions.append(Session(person, f"{person}_well", "healthy", 1))
@@ -200,10 +221,13 @@ def _check_design(design: Design) -> None:
     for name, share in (("healthy", design.healthy), ("high-grade", design.high_grade)):
         if not 0 <= share <= 1:
             raise DataError(f"The {name} fraction must lie between 0 and 1, not be {share}.")
-    if design.t1 is not None and design.t1 not in T1_KINDS:
-        raise DataError(f"T1 is scanned by one of {', '.join(T1_KINDS)}, not by {design.t1}.")
-    if design.visits < 1:
-        raise DataError(f"A person needs at least one visit, not {design.visits}.")
+    if design.t1 is not None and design.t1 not in T1_PROTOCOLS:
+        raise DataError(f"T1 is scanned by one of {', '.join(T1_PROTOCOLS)}, not by {design.t1}.")
+    for visits in (design.visits, design.healthy_visits):
+        if visits is not None and visits < 1:
+            raise DataError(f"A person needs at least one visit, not {visits}.")
+    if design.disease not in DISEASES:
+        raise DataError(f"The disease is {' or '.join(DISEASES)}, not {design.disease}.")
     _check_device(design.device)
 
 
@@ -221,6 +245,10 @@ def _check_device(device: str) -> None:
 def _about(cohort: Path, design: Design) -> dict[str, Any]:
     """Describe a cohort: what it is, whose template it rests on, how to make it again."""
     arguments = asdict(design)
+    # Cohorts that were begun before there were these go on.
+    for name, usual in (("disease", "tumour"), ("healthy_visits", None)):
+        if arguments[name] == usual:
+            del arguments[name]
     options = {"sequence" if key == "sequences" else key: arguments[key] for key in arguments}
     return {
         "simulated": True,
@@ -291,7 +319,8 @@ def _write_session(
         if not file.exists():
             seg = key == "seg"
             volume = patient.labels() if seg else patient.scan(key, session.visit, design.t1)
-            write_brats(file, volume.cpu().numpy(), patient.anatomy.box, design.seed)
+            write = write_sagittal if design.t1 == PUBLISHED_SPGR else write_brats
+            write(file, volume.cpu().numpy(), patient.anatomy.box, design.seed)
     row = _record(patient, session, design)
     write_json(record, row)
     return row
@@ -311,7 +340,46 @@ def write_brats(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
         slice(a + b, a + b + n) for a, b, n in zip(CORNER, box.corner, box.size, strict=True)
     )
     voxels[::-1, ::-1][x, y, z] = part
-    image = nib.Nifti1Image(voxels, BRATS_AFFINE)
+    _write_image(file, voxels, BRATS_AFFINE, seed)
+
+
+def write_sagittal(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
+    """Write a part of the canvas as Kazuhiro et al. scanned: thick sagittal slices, RAS axes.
+
+    Intensities are the mean of three samples through a slice; labels, which are bytes, are those
+    in its middle. What is 0 in the middle stays 0: outside the brain.
+
+    Args:
+        file: A .nii.gz file.
+        part: Voxels of 1 mm in RAS axes; all others are 0.
+        box: Where on the canvas they lie.
+        seed: Named in the header.
+    """
+    spacing = np.array(SAGITTAL_MM)
+    first = np.array(SAGITTAL_MIDDLE) - (np.array(SAGITTAL_SHAPE) - 1) / 2 * spacing
+    # Of the part's voxel 0, in the scanner's mm of a BRATS volume.
+    start = np.array(CORNER) + box.corner - (239, 0, 0)
+
+    def read(part: NDArray[Any], shift: float, order: int) -> NDArray[Any]:
+        offset = first - start + (shift * spacing[0], 0, 0)
+        return np.asarray(
+            ndimage.affine_transform(part, spacing, offset, SAGITTAL_SHAPE, order=order)
+        )
+
+    voxels = read(part, 0.0, 0)
+    if part.dtype != np.uint8:
+        inside = voxels > 0
+        plain = part.astype(np.float32)
+        mean = np.mean([read(plain, shift, 1) for shift in (-1 / 3, 0, 1 / 3)], axis=0)
+        voxels = (mean.round().clip(1) * inside).astype(part.dtype)
+    affine = np.diag([*SAGITTAL_MM, 1.0])
+    affine[:3, 3] = first
+    _write_image(file, voxels, affine, seed)
+
+
+def _write_image(file: Path, voxels: NDArray[Any], affine: NDArray[Any], seed: int) -> None:
+    """Write voxels, marked as simulated, all or nothing."""
+    image = nib.Nifti1Image(voxels, affine)
     image.header["descrip"] = f"simulated by mrgantry {__version__}, seed {seed}"
     image.header.set_xyzt_units("mm", "sec")
     image.header.set_slope_inter(1, 0)
@@ -351,8 +419,20 @@ def _record(patient: Patient, session: Session, design: Design) -> dict[str, Any
         "enhancing_cm3": round(int(counts[4]) / 1000, 3),
         "brain_cm3": round(int(patient.anatomy.brain.sum()) / 1000, 1),
         "least_jacobian": round(patient.anatomy.least_jacobian, 4),
+        **_infarcts(patient),
         **{
             key: patient.protocol(key, session.visit, design.t1).describe()
             for key in design.sequences
         },
     }
+
+
+def _infarcts(patient: Patient) -> dict[str, Any]:
+    """Give what a row of the manifest says of infarcts; nothing of people without."""
+    if not patient.infarcts:
+        return {}
+    words = [
+        f"{infarct.age} {infarct.side} {infarct.artery} {infarct.cm3:g} cm3"
+        for infarct in patient.infarcts
+    ]
+    return {"infarcts": "; ".join(words)}

@@ -24,6 +24,9 @@ from mrgantry.simulate.fields import (
 
 SEQUENCES = ("t1", "t1c", "t2", "flair")
 T1_KINDS = ("mprage", "spgr", "se")
+# Kazuhiro et al. 2018: sagittal SPGR at 3 T, TR 8.6 ms, TE 1.8 ms, flip angle 8 degrees.
+PUBLISHED_SPGR = "kazuhiro2018"
+T1_PROTOCOLS = (*T1_KINDS, PUBLISHED_SPGR)
 R1, R2 = 4.5, 5.5  # relaxivities of gadolinium chelates, per mM and second
 
 
@@ -46,7 +49,7 @@ class Tissue:
     spread: tuple[float, float] = (0.10, 0.15)
 
 
-# In the order of anatomy.TISSUES, then tumour.TUMOUR_TISSUES.
+# In the order of anatomy.TISSUES, then tumour.TUMOUR_TISSUES, then what an acute infarct is.
 AVERAGE = {
     "white": Tissue(0.85, 72.0, 0.70, 0.008, (0.04, 0.04)),
     "grey": Tissue(1.42, 92.0, 0.82, 0.02, (0.04, 0.04)),
@@ -58,6 +61,7 @@ AVERAGE = {
     "non-enhancing": Tissue(1.6, 170.0, 0.87, 0.015),
     "oedema": Tissue(1.45, 175.0, 0.86, 0.018),
     "enhancing": Tissue(1.50, 130.0, 0.86, 0.20),
+    "infarct": Tissue(1.80, 160.0, 0.88, 0.015),  # last, so that all before are drawn as ever
 }
 
 
@@ -123,11 +127,13 @@ def draw_protocol(
         sequence: One of `SEQUENCES`.
         fluid: The subject's fluid, which FLAIR is tuned to null.
         generator: Where the numbers come from.
-        t1_kind: One of `T1_KINDS` for T1 and T1c; None draws one, as between hospitals.
+        t1_kind: One of `T1_PROTOCOLS` for T1 and T1c; None draws one, as between hospitals.
     """
     weighted = sequence in ("t1", "t1c")
     thickest = 3.0 if weighted else 4.5
     slice_mm = uniform(generator, 1.0, thickest)
+    if t1_kind == PUBLISHED_SPGR and weighted:
+        slice_mm = 1.0  # its sagittal slices are averaged when the file is written
     noise = 0.012 * uniform(generator, 0.6, 1.8)
     bias = 0.12 * uniform(generator, 0.5, 1.3)
     gain = uniform(generator, 300.0, 900.0)
@@ -150,6 +156,8 @@ def _timing(
     choice = uniform(generator, 0.0, 1.0)
     # Spin echo is rare after contrast.
     drawn = "mprage" if choice < 0.40 else "se" if choice >= 0.75 and sequence == "t1" else "spgr"
+    if t1_kind == PUBLISHED_SPGR:
+        return "spgr", 0.0086, 1.8, 0.0, 8.0
     kind = t1_kind or drawn
     if kind == "mprage":
         tr, ti = uniform(generator, 2.0, 2.4), uniform(generator, 0.95, 1.1)

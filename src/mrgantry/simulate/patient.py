@@ -9,8 +9,9 @@ from torch import Tensor
 from mrgantry.simulate.anatomy import Anatomy, build_anatomy, draw_head, place
 from mrgantry.simulate.contrast import ScanProtocol, Tissue, acquire, draw_protocol, draw_tissues
 from mrgantry.simulate.fields import stream
+from mrgantry.simulate.stroke import Infarct, strike
 from mrgantry.simulate.template import Template, load_template
-from mrgantry.simulate.tumour import Focus, Tumour, grow, plant
+from mrgantry.simulate.tumour import TUMOUR_TISSUES, Focus, Tumour, grow, plant
 
 
 @dataclass(frozen=True)
@@ -24,7 +25,9 @@ class Patient:
         tissues: The patient's relaxation times.
         focus: Where the tumour started, None for healthy.
         tumour: What grew there, None for healthy.
-        fractions: What each voxel is made of: the brain's tissues, then the tumour's.
+        fractions: What each voxel is made of: the brain's tissues, then the tumour's, then what
+            is acute infarct.
+        infarcts: Of those who had a stroke.
     """
 
     seed: int
@@ -34,6 +37,7 @@ class Patient:
     focus: Focus | None
     tumour: Tumour | None
     fractions: Float[Tensor, "t n"]
+    infarcts: tuple[Infarct, ...] = ()
 
     def labels(self) -> UInt8[Tensor, "x y z"]:
         """Draw the BRATS labels in the anatomy's box."""
@@ -82,13 +86,14 @@ def draw_patient(
         template: The average brain, on the CPU.
         seed: Seed of the cohort.
         number: The patient's number, from 1.
-        grade: "HGG", "LGG" or "healthy"; the brain under the tumour is the same.
+        grade: "HGG", "LGG", "stroke" or "healthy"; the brain under the tumour or the infarct is
+            the same.
         device: Where voxels are drawn, as PyTorch names it.
     """
     head = draw_head(template, stream(seed, number, "head"))
     tissues = draw_tissues(stream(seed, number, "tissues"))
     focus = None
-    if grade != "healthy":
+    if grade in ("HGG", "LGG"):
         focus = plant(template, head, stream(seed, number, "tumour"), grade == "HGG")
     coarse, least = place(template, head, focus.push if focus else None)
     here = template if device == "cpu" else load_template(device)
@@ -99,4 +104,11 @@ def draw_patient(
         fractions = anatomy.tissues
         if tumour is not None:
             fractions = torch.cat([fractions * (1 - tumour.tissues.sum(0)), tumour.tissues])
-    return Patient(seed, number, anatomy, tissues, focus, tumour, fractions)
+        infarcts: tuple[Infarct, ...] = ()
+        if grade == "stroke":
+            struck = strike(anatomy, stream(seed, number, "stroke"))
+            anatomy, infarcts = struck.anatomy, struck.infarcts
+            none = torch.zeros(len(TUMOUR_TISSUES), len(anatomy.voxels))
+            rest = anatomy.tissues * (1 - struck.swollen)
+            fractions = torch.cat([rest, none, struck.swollen[None]])
+    return Patient(seed, number, anatomy, tissues, focus, tumour, fractions, infarcts)

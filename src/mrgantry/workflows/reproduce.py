@@ -363,6 +363,9 @@ def score_answers(work: Work) -> None:
 
 def write_quiz(work: Work, cases: int) -> None:
     """Write a quiz of real images that no reader of the study gets; or note why there is none."""
+    assert work.study.reading is not None
     blocks = [sources for sources, reason in blocks_of(work) if not reason]
     with noted(work.missing(work.quiz), DataError):
-        make_quiz(work.quiz, blocks, cases=cases, against="train")
+        word = work.study.reading.protocol.synthetic_word
+        title = f"Real or {word}?"
+        make_quiz(work.quiz, blocks, cases=cases, against="train", title=title, synthetic_word=word)
