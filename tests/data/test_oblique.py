@@ -9,9 +9,12 @@ from scipy.spatial.transform import Rotation
 from conftest import brain_phantom, tumour_phantom, write_nifti
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.data import SlicePlan, SliceSet, oblique, prepare
-from mrgantry.data.oblique import POSES, Pose, StoredHead, draw_poses
+from mrgantry.data.centres import read_centre
+from mrgantry.data.oblique import POSES, Pose, StoredHead, draw_poses, load_heads
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.sections import from_text
+from mrgantry.data.subjects import find_subjects
+from mrgantry.data.volume import read_volume
 
 PLAN = SlicePlan(plane="oblique", poses=6, size=16, field_mm=24)
 
@@ -165,6 +168,39 @@ def test_tumour_is_measured_in_each_pose(tmp_path):
     assert areas[np.array(sections) == 0].min() > 40
     assert areas.max() < 80
     assert areas[np.array(sections) == 4].max() < 40
+
+
+def test_a_table_names_where_each_head_turns_and_how_it_lies(cohort, tmp_path):
+    subjects = find_subjects(cohort, ("t1",), None)
+    table = tmp_path / "centres.csv"
+    rows = [f"{s.id},{8 + number / 2},14,10,0,{2 * number},0" for number, s in enumerate(subjects)]
+    table.write_text("\n".join(["subject,x,y,z,yaw,pitch,roll", *rows]) + "\n")
+    plan = PLAN.model_copy(update={"centre_mm": str(table)})
+    made = prepare(cohort, tmp_path / "out", plan, workers=1)
+    assert plan.options()["centre_mm"] == str(table)
+    for number, subject in enumerate(subjects):
+        (head,) = load_heads(tmp_path / "out/parts" / f"{subject.id}.npz")
+        np.testing.assert_allclose(head.centre, (8 + number / 2, 14, 10))
+        straight = read_volume(next(iter(subject.scans.values()))).affine
+        turned = head.affine @ np.linalg.inv(straight)
+        np.testing.assert_allclose(turned @ [*head.centre, 1], [*head.centre, 1], atol=1e-9)
+        nose = turned[:3, :3] @ [0, 1, 0]  # a positive pitch lifts it
+        assert np.degrees(np.arcsin(nose[2])) == pytest.approx(2 * number)
+    assert len(made) == len(subjects) * PLAN.poses
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("subject,x,y\na,1,2\n", "lacks the column z"),
+        ("subject,x,y,z\nnobody,1,2,3\n", "has 0 rows of subject"),
+        ("subject,x,y,z\na,1,2,three\n", "no numbers for subject a"),
+    ],
+)
+def test_a_table_that_names_no_centre_is_said(text, sentence, tmp_path):
+    (tmp_path / "centres.csv").write_text(text)
+    with pytest.raises(DataError, match=sentence):
+        read_centre(tmp_path / "centres.csv", "a", "")
 
 
 def test_training_cannot_choose_by_what_differs_between_poses(posed):

@@ -189,7 +189,11 @@ def prepare(
     ] = 50,
     centre_mm: Annotated[
         str | None,
-        typer.Option(help="Oblique: where heads turn, as 0:-12:4; estimated unless given."),
+        typer.Option(
+            help="Oblique: where heads turn, as 0:-12:4, or a table of it (subject, x, y, z; and "
+            "yaw, pitch, roll in degrees that bring a head to the AC-PC line); estimated for each "
+            "head unless given."
+        ),
     ] = None,
     size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
     fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
@@ -260,7 +264,9 @@ def prepare(
             "plane": plane,
             "slices": which,
             "poses": poses,
-            "centre_mm": numbers(centre_mm, "--centre-mm", 3) if centre_mm else None,
+            "centre_mm": centre_mm
+            if centre_mm is None or Path(centre_mm).is_file()
+            else numbers(centre_mm, "--centre-mm", 3),
             "size": size,
             "fit": fit,
             "field_mm": field_mm,

@@ -73,8 +73,9 @@ class SlicePlan(Frozen):
             the 48,510 poses of kazuhiro2018 as it goes; see `oblique.Pose`.
         slices: Which slices; see `Extent.parse`. An oblique pose has its own section.
         poses: Oblique: how many poses a volume shows in `slices.csv`, for measuring.
-        centre_mm: Oblique: where the poses turn, in scanner mm; None estimates the level
-            of the basal ganglia from the brain's extent.
+        centre_mm: Oblique: where the poses turn, in scanner mm, or the path of a table that
+            names it for each head (`centres.py`); None estimates the level of the basal ganglia
+            from each brain's extent.
         size: Height and width of the images in pixels.
         fit: How a rectangle becomes a square: "pad" with background, "crop" the
             longer side, or "squash" (han2018 squashed 240 x 155).
@@ -108,7 +109,7 @@ class SlicePlan(Frozen):
     plane: Plane = "axial"
     slices: str = "0.4:0.6"
     poses: Annotated[int, Field(ge=1, le=48510)] = 50
-    centre_mm: tuple[float, float, float] | None = None
+    centre_mm: tuple[float, float, float] | str | None = None
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
@@ -214,7 +215,7 @@ class SlicePlan(Frozen):
         joined: dict[str, Any] = {
             name: ":".join(f"{share:g}" for share in changed.pop(name))
             for name in ("percentiles", "window", "splits", "centre_mm")
-            if name in changed
+            if name in changed and not isinstance(changed[name], str)
         }
         return {
             "sequence": self.sequences,

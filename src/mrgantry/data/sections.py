@@ -1,6 +1,7 @@
 """From one visit's scan to images and their rows: stacks of slices, or heads to pose."""
 
 from collections.abc import Sequence
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -8,6 +9,7 @@ from jaxtyping import Bool, Float, Float16
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import cut, oblique
+from mrgantry.data.centres import read_centre
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.scan import Scan
 from mrgantry.data.slices import COLUMNS
@@ -67,8 +69,13 @@ def pose_head(
     for volume in scan.volumes:
         limits = cut.plan_limits(volume, scan.brain, plan)
         units.append(cut.to_unit(volume.voxels, scan.brain, limits))
-    centre = np.array(plan.centre_mm or oblique.basal_level(scan.brain, first), dtype=float)
-    stored = oblique.StoredHead(np.stack(units).astype(np.float16), first.affine, centre)
+    affine = first.affine
+    if isinstance(plan.centre_mm, str):
+        centre, turned = read_centre(Path(plan.centre_mm), subject.id, subject.session)
+        affine = turned @ affine
+    else:
+        centre = np.array(plan.centre_mm or oblique.basal_level(scan.brain, first), dtype=float)
+    stored = oblique.StoredHead(np.stack(units).astype(np.float16), affine, centre)
     shared = _shared(scan, subject, sequences, plan)
     pixel_mm = plan.field / plan.size
     shared["pixel_mm"] = round(pixel_mm, 4)
