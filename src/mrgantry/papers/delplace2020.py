@@ -324,8 +324,8 @@ STUDY = Reproduction(
         "of 4 images. Its table gives the dense layer after it 1024 outputs, the program 1025.",
         "Delta as coded stops at the first failure over unsorted eigenvalues. Sixteen directions, "
         "on which rho rests, explain 55 % of the variance of the paper's data.",
-        "The paper finds that noise in the discriminator and the choice of latents make no difference; "
-        "how much noise, it does not say (0.1 here).",
+        "The paper finds that noise in the discriminator and the choice of latents make no "
+        "difference; how much noise, it does not say (0.1 here).",
         "The paper prints three of its fifteen models, and no interval. It finds that DCGAN is "
         "best under DRAGAN, that SRResNet converges only under DRAGAN and ProGAN only under "
         "WGAN-GP.",
