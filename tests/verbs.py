@@ -61,7 +61,8 @@ class Verbs:
         out.mkdir(parents=True)
         (out / "strip.png").touch()
 
-    def select(self, slices, out, against, *, only):
+    def select(self, slices, out, against, *, label, only):
+        self.selected_label = label
         if slices.name in self.picky:
             raise DataError("Not one is plausible.")
         made(out, 38, 0, "no" if "non" in slices.name else "yes")

@@ -17,7 +17,7 @@ from mrgantry.detect.findings import Arm, ArmScore, Detection, Effect, Split
 from mrgantry.evaluate.stability import Stability
 from mrgantry.papers import delplace2020, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
-from mrgantry.report.reproduction import detection, write_reproduction
+from mrgantry.report.reproduction import detection, versions, write_reproduction
 from mrgantry.study.statistics.analysis import analyse
 
 MEASURED = ("rho_coded", "sigma_coded", "delta_coded", "rho_formula", "sigma", "delta")
@@ -156,6 +156,35 @@ def test_walks_and_the_ablations_are_shown(folders):
     assert "<pre>mrgantry compare slices ablations</pre>" in page and "not run yet" in page
     there = replace(found, ablated=folders / "ablations/comparison.html")
     assert 'href="ablations/comparison.html"' in page_of(folders, there)
+
+
+def test_figures_are_those_of_the_paper(folders, tmp_path):
+    people = [f"s{number // 4}" for number in range(16)]
+    write_slices(tmp_path / "real", blobs(16), people, ["train"] * 16, tumour=["yes"] * 16)
+    black = torch.full((4, 1, 16, 16), -1.0)
+    save_grid(folders / "selected/discarded.png", black, 4)
+    groups = [f"{source}, {word}" for source in ("real", "classical", "synthetic")
+              for word in ("tumour", "no tumour")]  # fmt: skip
+    places = pd.DataFrame({"group": groups * 3, "x": range(18), "y": range(18)})
+    write_table(folders / "detection/map.csv", places)
+    found = reproduced(
+        folders, "PGGAN", [], classical=tmp_path / "real",
+        discarded=(("PGGAN, tumour", folders / "selected", "3 of 40: 3 far"),),
+        detection=folders / "detection/detection.html",
+    )  # fmt: skip
+    page = page_of(folders, found)
+    assert "A slice and its classical versions" in page
+    assert "Failed: PGGAN, tumour" in page and "the worst first; 3 of 40: 3 far" in page
+    part = page[page.index("A t-SNE map of up to") :]
+    part = part[: part.index("</section>")]
+    assert part.count("<svg") == 3
+
+
+def test_versions_begin_with_the_slice_itself():
+    real = blobs(1, 32)
+    shown = versions(real, 5)
+    assert shown.shape == (6, 1, 32, 32) and (shown[0] == real[0]).all()
+    assert len({image.tobytes() for image in shown}) == 6
 
 
 def test_what_is_taken_of_two_readings_is_bold(folders):

@@ -172,6 +172,7 @@ def test_where_a_rule_leaves_nothing_all_images_are_used(tmp_path, monkeypatch):
     (one,) = work.study.image_types
     assert [len(work.sets(one, model)) for model in one.models] == [1, 2]
     assert [reader.name for reader in verbs.readers] == ["R1"]
+    assert verbs.selected_label == "tumour"
 
 
 def test_where_a_rule_leaves_too_few_all_images_are_used(tmp_path, monkeypatch):

@@ -263,6 +263,7 @@ class Reproduction(Frozen):
         reading: The reader study, if there was one.
         values: A printed table of measures, if there is one.
         selected: Whether implausible images are discarded by a rule, as the paper did by hand.
+        selected_label: A column whose label images must look like, or be discarded; "" for none.
         detection: The detection experiment, if there was one.
         scale: Which this is.
         draws: Half-samples of each measure at most; None takes each measure's own number.
@@ -285,6 +286,7 @@ class Reproduction(Frozen):
     reading: ReadingPlan | None = None
     values: PrintedValues | None = None
     selected: bool = False
+    selected_label: str = ""
     detection: Experiment | None = None
     scale: ScaleName = "paper"
     draws: int | None = None

@@ -131,6 +131,8 @@ class Reproduced:
         draws: Half-samples of each measure, where they are fewer than usual.
         alternatives: Where the paper can be read in two ways.
         taken: Names of the alternatives that this run has taken.
+        classical: The slices whose classically changed versions are shown, if the paper shows some.
+        discarded: Of each selected set: its model's label, its folder, and what was discarded.
         ablations: The command that compares the ablations of the paper; "" if it has none.
         ablated: The page of that comparison, once it is made.
     """
@@ -156,6 +158,8 @@ class Reproduced:
     draws: int | None = None
     alternatives: tuple[Alternative, ...] = ()
     taken: tuple[str, ...] = ()
+    classical: Path | None = None
+    discarded: tuple[tuple[str, Path, str], ...] = ()
     ablations: str = ""
     ablated: Path | None = None
 

@@ -7,17 +7,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
+from jaxtyping import Float16
 
 from mrgantry.common.files import write_text
 from mrgantry.common.score import Score
 from mrgantry.data.slices import SliceSet
+from mrgantry.detect.classical import Classical
 from mrgantry.detect.findings import Arm, Detection, Effect
+from mrgantry.detect.maps import read_map
 from mrgantry.detect.printed import PrintedCondition, PrintedDetection
 from mrgantry.evaluate.comparison import JUDGED
 from mrgantry.evaluate.explained import title_of
 from mrgantry.evaluate.stability import RULE
 from mrgantry.report import figures
+from mrgantry.report.charts import map_of_images
 from mrgantry.report.detection import images_of
+from mrgantry.report.detection_charts import styles_of_groups
 from mrgantry.report.latents import walked
 from mrgantry.report.rendering import between, number, render
 from mrgantry.report.reproduced import ModelResult, Reproduced, TypeResult
@@ -58,6 +64,8 @@ def write_reproduction(out: Path, reproduced: Reproduced) -> None:
             {"label": model.label} | walked(model.walk) for model in reproduced.models if model.walk
         ],
         galleries=list(galleries(reproduced)),
+        figures=list(figures_of_paper(reproduced)),
+        panels=panels(reproduced.detection.parent) if reproduced.detection else [],
         changes=changes(reproduced.types),
         links={path: relative(path, out) for path in linked(reproduced)},
         glossary=glossary(
@@ -283,6 +291,48 @@ def galleries(reproduced: Reproduced) -> Iterator[dict[str, Any]]:
                     "caption": f"the first {word or 'drawn'} ones of {len(data):,}",
                     "picture": figures.image_grid(images_of(data, shown), COLUMNS),
                 }
+
+
+def figures_of_paper(reproduced: Reproduced) -> Iterator[dict[str, str]]:
+    """Show a real slice with its classical versions, and what was discarded of each model."""
+    if reproduced.classical:
+        train = SliceSet.open(reproduced.classical).split("train")
+        rows = np.flatnonzero((train.table["tumour"] == "yes").to_numpy())
+        if len(rows):
+            real = images_of(train, rows[len(rows) // 2 :][:1])
+            yield {
+                "title": "A slice and its classical versions",
+                "kind": "real",
+                "caption": "first as it is, then flipped, turned, shifted, slanted and zoomed at "
+                "random, as classifiers see it",
+                "picture": figures.image_grid(versions(real, SHOWN - 1), COLUMNS),
+            }
+    for label, folder, words_of in reproduced.discarded:
+        yield {
+            "title": f"Failed: {label}",
+            "kind": "synthetic",
+            "caption": f"discarded by the rule, the worst first; {words_of}",
+            "picture": figures.png_file(folder / "discarded.png"),
+        }
+
+
+def versions(real: Float16[np.ndarray, "1 c h w"], count: int) -> Float16[np.ndarray, "n c h w"]:
+    """Give an image and some of its classical versions, by the published ranges."""
+    images = torch.from_numpy(real).float().expand(count, -1, -1, -1)
+    changed = Classical().draw(images, torch.arange(count), seed=0)
+    return np.concatenate([real, changed.numpy().astype(np.float16)])
+
+
+def panels(folder: Path) -> list[dict[str, str]]:
+    """Draw the map of the detection experiment by source, a panel each, as the paper has it."""
+    groups = read_map(folder)
+    styles = styles_of_groups(list(groups))
+    titles = {"real": "Real", "classical": "Classically changed", "synthetic": "Synthetic"}
+    return [
+        {"title": title, "picture": map_of_images(groups, styles, only=names)}
+        for source, title in titles.items()
+        if (names := [name for name in groups if name.partition(", ")[0] == source])
+    ]
 
 
 def changes(types: Sequence[TypeResult]) -> list[tuple[str, list[str]]]:

@@ -234,6 +234,7 @@ def select_images(work: Work, image_type: ImageType, model: Model) -> None:
             work.synthetic(image_type, model),
             work.selected(image_type, model),
             work.slices(image_type),
+            label=work.study.selected_label,
             only=model.only,
         )
 

@@ -21,7 +21,7 @@ from mrgantry.report.study import words
 from mrgantry.study.cases.create import audited
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import Study
-from mrgantry.workflows.work import Work, blocks_of, folders_of, reason_in
+from mrgantry.workflows.work import Work, blocks_of, complete, detected_with, folders_of, reason_in
 
 
 def gather_results(work: Work) -> Reproduced:
@@ -53,6 +53,8 @@ def gather_results(work: Work) -> Reproduced:
         notes=study.notes,
         alternatives=study.alternatives,
         taken=study.taken,
+        classical=classical_slices(work),
+        discarded=tuple(discarded(work)),
         ablations=ablation_command(work),
         ablated=page if (page := work.ablations / "comparison.html").is_file() else None,
         remarks=tuple(remarks(work)),
@@ -73,6 +75,24 @@ def gather_results(work: Work) -> Reproduced:
         detected=detected,
         printed_detection=study.detection.printed if study.detection else None,
     )
+
+
+def classical_slices(work: Work) -> Path | None:
+    """Give the slices of the detection experiment, if there is one."""
+    return detected_with(work)[0] if work.study.detection else None
+
+
+def discarded(work: Work) -> Iterator[tuple[str, Path, str]]:
+    """Give each selected set that has discarded images, with its model and the counts."""
+    for image_type, model in work.study.models():
+        folder = work.selected(image_type, model)
+        if complete(folder) and (folder / "discarded.png").is_file():
+            facts = read_about(folder).notes.selected
+            yield (
+                model.label,
+                folder,
+                f"{facts['discarded']:,} of {facts['looked_at']:,}: " + str(facts["reasons"]),
+            )
 
 
 def ablation_command(work: Work) -> str:
