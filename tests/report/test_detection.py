@@ -6,6 +6,7 @@ import pytest
 from scipy.stats import norm
 
 from mrgantry.common.files import write_json
+from mrgantry.common.statistics import holm
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
 from mrgantry.detect.findings import Part
@@ -130,6 +131,30 @@ def test_classifiers_of_one_answer_are_told(sets):
 def test_guessing_is_said_to_tell_nothing(sets):
     (remark,) = found_with(sets, EQUAL | {"classical": 0.0}).remarks
     assert remark.startswith("Classifiers with classical changes are not shown to be better")
+
+
+def test_several_experiments_stand_in_one_table_the_best_first(sets, tmp_path):
+    skills = {
+        "worse": EQUAL | {"classical+synthetic": 0.2},
+        "better": EQUAL | {"classical+synthetic": 2.5},
+    }
+    for name, skill in skills.items():
+        found = found_with(sets, skill)
+        write_json(tmp_path / name / "detection.json", found.model_dump())
+        write_detection(tmp_path / name, found)
+    report(tmp_path / "both.html", [tmp_path / name for name in skills])
+    page = (tmp_path / "both.html").read_text()
+    table = page[page.index('<table class="augmented">') :]
+    rows = re.findall(r"<tr><th><a.*?</tr>", table[: table.index("</table>")], re.DOTALL)
+    cells = [re.findall(r"<t[hd][^>]*>(?:<a[^>]*>)?(.*?)</", row) for row in rows]
+    assert [row[0] for row in cells] == ["better", "worse"]
+    assert [row[-1] for row in cells] == ["helps", "hurts"]
+    assert cells[0][6].startswith("+") and cells[1][6].startswith("−")
+    assert cells[0][2] == str(sets[0].whole.about.size)
+    corrected = holm([found_with(sets, skill).answer.p for skill in skills.values()])
+    assert [row[8] for row in cells] == [f"{p:.2g}" for p in corrected[::-1]]
+    report(tmp_path / "one.html", [tmp_path / "better"])
+    assert "Which set augments best" not in (tmp_path / "one.html").read_text()
 
 
 def test_the_common_page_tells_of_it_and_links_to_it(sets, tmp_path):

@@ -64,6 +64,9 @@ def detect(
     generator has seen; a generator that has is refused. So train it on this set's training split,
     and sample it with and without tumour. Interrupted, the same command goes on; seeds, conditions,
     shares and ratios can be added. Without a GPU: --set network=small --set weights=scratch.
+
+    Which resolution or sequence gains most: make the experiment with each set, then
+    `mrgantry report best.html detection-64 detection-128` lays them out in one table.
     """
     from mrgantry.cli.options import some_numbers
     from mrgantry.detect import detect

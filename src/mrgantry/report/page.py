@@ -17,6 +17,7 @@ from mrgantry.detect.findings import read_detection
 from mrgantry.evaluate.record import read_evaluation
 from mrgantry.generate.run import Run
 from mrgantry.report import figures
+from mrgantry.report.augmented import augmented_sets
 from mrgantry.report.detection import summary
 from mrgantry.report.latents import projected, walked
 from mrgantry.report.rendering import render
@@ -76,13 +77,19 @@ def report(out: Path, folders: Sequence[Path]) -> None:
     """
     contents = find(folders)
     evaluations = [evaluation(folder) for folder in contents.scores]
+    experiments = [
+        (summary(found, out, folder), found)
+        for folder in contents.detections
+        for found in [read_detection(folder)]
+    ]
     page = render(
         "page.html",
         simulated=contents.simulated,
         galleries=[gallery(data) for data in (*contents.real, *contents.synthetic)],
         selections=[selection(data) for data in contents.synthetic if data.about.notes.selected],
         evaluations=evaluations,
-        detections=[summary(read_detection(folder), out, folder) for folder in contents.detections],
+        detections=[said for said, _ in experiments],
+        augmented=augmented_sets(experiments),
         walks=[walked(folder) for folder in contents.walks],
         projections=[projected(folder) for folder in contents.projections],
         runs=[training(run) for run in contents.runs],
