@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from mrgantry.cli.options import Seed
-from mrgantry.cli.output import print_table, say
+from mrgantry.cli.output import print_table, say, say_next
 
 
 def detect(
@@ -57,6 +57,13 @@ def detect(
         list[str] | None, typer.Option(help="Only real slices with column=value: sequence=t1c.")
     ] = None,
     seed: Seed = 0,
+    keep: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder to keep the best classifier in, by its loss on validation people; "
+            "`mrgantry prepare --tumour-by` labels slices by it that nobody has mapped."
+        ),
+    ] = None,
 ) -> None:
     """Train tumour classifiers with and without synthetic images, and see whether these help.
 
@@ -90,6 +97,7 @@ def detect(
         real_share=real_share,
         only=only or [],
         seed=seed,
+        keep=keep,
         say=say,
     )
     printed = printed_detection(synthetic_set.recipe for synthetic_set in detection.synthetic)
@@ -115,4 +123,6 @@ def detect(
     for remark in detection.remarks:
         say(f"Warning: {remark}")
     say(f"{answer}.")
+    if keep:
+        say_next("prepare", "SCANS", "SLICES", "--tumour-by", keep)
     say(f"Look at {out / 'detection.html'}.")

@@ -221,6 +221,13 @@ def prepare(
         typer.Option(help="Read all on one grid: a sequence's, as t1, or cubes, as 1mm."),
     ] = None,
     tumour_labels: TumourLabels = None,
+    tumour_by: Annotated[
+        Path | None,
+        typer.Option(
+            help="Folder of a classifier kept by `mrgantry detect --keep`: it says which slices of "
+            "scans without a label map show a tumour, which do not, and which are unclear."
+        ),
+    ] = None,
     person: Person = None,
     series: Series = None,
     vouch_sides: Annotated[
@@ -276,6 +283,7 @@ def prepare(
             "min_brain": min_brain,
             "resample_to": resample_to,
             "tumour_labels": tumour_labels,
+            "tumour_by": str(tumour_by) if tumour_by else None,
             "person": person,
             "series": tuple(series or ()),
             "vouch_sides": vouch_sides,
@@ -288,7 +296,14 @@ def prepare(
         },
         "plan",
     )
-    data = prepare(scans, slices, plan, strict=strict, workers=workers, cluster=cluster)
+    label = None
+    if tumour_by:
+        from mrgantry.detect import Labeller
+
+        label = Labeller.open(tumour_by).label
+    data = prepare(
+        scans, slices, plan, strict=strict, label=label, workers=workers, cluster=cluster
+    )
     say_some("Assumed", data.about.notes.assumed, slices / "about.json")
     say_some("Skipped", data.about.notes.skipped, slices / "about.json")
     say_repeats(

@@ -89,6 +89,8 @@ class SlicePlan(Frozen):
             voxels in mm; None takes scans as they are.
         tumour_labels: Pattern of the names of tumour label maps, as "*lesion*"; None
             takes those that the layout or their names declare.
+        tumour_by: Folder of a classifier that `detect --keep` has kept, which labels the slices
+            of scans without a label map; `prepare` is given it as `label`.
         person: Regular expression whose group finds the person in a scan's path, where
             the folders' names do not tell.
         series: Patterns of names or series descriptions: of two scans of one sequence in a
@@ -119,6 +121,7 @@ class SlicePlan(Frozen):
     min_brain: Annotated[float, Field(ge=0, lt=1)] = 0.1
     resample_to: str | None = None
     tumour_labels: str | None = None
+    tumour_by: str | None = None
     person: str | None = None
     series: tuple[str, ...] = ()
     vouch_sides: bool = False

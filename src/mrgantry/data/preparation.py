@@ -1,7 +1,7 @@
 """Cut a folder of scans into a set of slices."""
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -61,6 +61,7 @@ def prepare(
     plan: SlicePlan,
     *,
     strict: bool = False,
+    label: Callable[[SliceSet], SliceSet] | None = None,
     workers: int | None = None,
     cluster: str | None = None,
 ) -> SliceSet:
@@ -75,6 +76,8 @@ def prepare(
         slices: Folder to write the set to.
         plan: What to cut and how.
         strict: Stop at the first bad scan instead of skipping it.
+        label: Labels slices that have no label, as `Labeller.label` of `detect`; the plan then
+            says by `tumour_by` where that comes from.
         workers: Processes; defaults to one a core.
         cluster: Address of a Dask scheduler whose workers do the work instead.
 
@@ -114,11 +117,16 @@ def prepare(
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people, plan)
+    return _assemble(scans, slices, about, people, plan, label)
 
 
 def _assemble(
-    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]], plan: SlicePlan
+    scans: Path,
+    slices: Path,
+    about: About,
+    people: dict[str, list[Subject]],
+    plan: SlicePlan,
+    label: Callable[[SliceSet], SliceSet] | None,
 ) -> SliceSet:
     """Join the parts of all people, and say what was assumed, skipped and found twice."""
     outcomes = [
@@ -140,7 +148,10 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    settle = partial(settle_repeats, how=plan.repeats)
+
+    def settle(data: SliceSet) -> SliceSet:
+        return settle_repeats(label(data) if label else data, how=plan.repeats)
+
     made = finish(slices, about.model_copy(update=update), parts, settle)
     draw_preview(made)
     return made

@@ -1,5 +1,6 @@
 """Tumour detection: whether synthetic images help a classifier."""
 
 from mrgantry.detect.experiment import detect
+from mrgantry.detect.kept import Labeller
 
-__all__ = ["detect"]
+__all__ = ["Labeller", "detect"]

@@ -34,6 +34,7 @@ from mrgantry.detect.classifier import ClassifierTraining, choose_precision, jud
 from mrgantry.detect.effects import youden
 from mrgantry.detect.findings import ClassifierRun, Detection, Part
 from mrgantry.detect.gather import gather_detection, write_tables
+from mrgantry.detect.kept import best_of, check_free, write_kept
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written
 from mrgantry.detect.resnet import fetch_published
@@ -99,6 +100,7 @@ def detect(
     real_share: float = 0.5,
     only: Sequence[str] = (),
     seed: int = 0,
+    keep: Path | None = None,
     say: Callable[[str], None] = print,
 ) -> Detection:
     """Train classifiers under several conditions, and find out which differ.
@@ -121,6 +123,8 @@ def detect(
         real_share: Share of unchanged images beside classically changed ones, in [0, 1].
         only: Conditions on the real rows, such as "sequence=t1c".
         seed: Of the first classifier; the others have the following ones.
+        keep: Folder to keep the classifier in that has the lowest validation loss, trained once
+            more as it was; see `kept.py`. None keeps none.
         say: Told which classifier is about to be trained.
 
     Raises:
@@ -129,6 +133,8 @@ def detect(
         RunError: The folder holds an experiment on other terms, or more than is asked for.
         DivergedError: A classifier's loss became NaN or infinite.
     """
+    if keep is not None:
+        check_free(keep)
     chosen = conditions_of(conditions, bool(synthetic))
     check(seeds, shares, ratios, real_share, training)
     cells = cells_of(chosen, seeds, shares, ratios, seed)
@@ -166,12 +172,38 @@ def detect(
         real_share=f"{real_share:g}",
         only=tuple(only),
         seed=seed,
+        keep=keep,
     )
     choices = terms.model_dump(mode="json") | {"precision": begun.precision}
     detection = gather_detection(data, sets, parts, command, begun.device, choices)
     write_tables(out, detection, data, parts)
     write_map(out, data, sets, classical, seed)
+    if keep is not None:
+        best = parts[best_of([part.losses for part in parts])].cell
+        say(f"Training the classifier to keep once more: {best}")
+        keep_classifier(keep, best, data, sets, begun)
     return detection
+
+
+def keep_classifier(
+    folder: Path, cell: ClassifierRun, data: Real, sets: Sequence[SliceSet], begun: Begun
+) -> None:
+    """Train one of the classifiers again, as it was trained, and write it to a folder."""
+    where = best_device()
+    synthetic = joined(sets, where, begun.terms.seed) if sets else None
+    source = source_of(
+        cell, Images.of(data.at(cell.share, cell.seed), where), synthetic, begun.terms
+    )
+    training = training_of(cell, data, begun)
+    trained = train_classifier(source, Images.of(data.validation, where), training, where)
+    write_kept(folder, trained, training, data, str(cell))
+
+
+def training_of(cell: ClassifierRun, data: Real, begun: Begun) -> ClassifierTraining:
+    """Give how a classifier is trained: with its seed, in epochs as long as the training split."""
+    return begun.training.model_copy(
+        update={"seed": cell.seed, "epoch": begun.training.epoch or len(data.train)}
+    )
 
 
 def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
@@ -240,10 +272,7 @@ def run_cells(
         what = "no real slices" if alone else f"{subjects} subjects, {len(real)} slices"
         say(f"{number}/{len(cells)}  {cell}: {what}")
         source = source_of(cell, real, synthetic, begun.terms)
-        training = begun.training.model_copy(
-            update={"seed": cell.seed, "epoch": begun.training.epoch or len(data.train)}
-        )
-        trained = train_classifier(source, validation, training, where)
+        trained = train_classifier(source, validation, training_of(cell, data, begun), where)
         threshold = youden(*(tensor.numpy() for tensor in judge(trained.classifier, validation)))
         probability, _ = judge(trained.classifier, test)
         part = Part(
