@@ -23,8 +23,8 @@ def kept(tmp_path_factory):
     real = write(folder / "real", 20, 6, (10, 5, 5)).folder
     said = []
     detect(
-        real, folder / "out", conditions=("none", "classical"), seeds=1, training=QUICK, keep=folder / "kept",
-        say=said.append,
+        real, folder / "out", conditions=("none", "classical"), seeds=1, training=QUICK,
+        keep=folder / "kept", say=said.append,
     )  # fmt: skip
     assert said[-1].startswith("Training the classifier to keep once more: ")
     return folder / "kept"
