@@ -114,13 +114,27 @@ def prepare(
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people, plan)
+    return _assemble(scans, slices, about, people, plan, workers)
 
 
 def _assemble(
-    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]], plan: SlicePlan
+    scans: Path,
+    slices: Path,
+    about: About,
+    people: dict[str, list[Subject]],
+    plan: SlicePlan,
+    threads: int | None,
 ) -> SliceSet:
-    """Join the parts of all people, and say what was assumed, skipped and found twice."""
+    """Join the parts of all people, and say what was assumed, skipped and found twice.
+
+    Args:
+        scans: Where the scans lie.
+        slices: The set's folder.
+        about: How the set is made.
+        people: The visits of each.
+        plan: What was cut and how.
+        threads: How many look for repeats; defaults to one a core.
+    """
     outcomes = [
         PersonOutcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
         for person in sorted(people)
@@ -140,7 +154,7 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    settle = partial(settle_repeats, how=plan.repeats)
+    settle = partial(settle_repeats, how=plan.repeats, threads=threads)
     made = finish(slices, about.model_copy(update=update), parts, settle)
     draw_preview(made)
     return made

@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped
 from torch import Tensor
 
+from mrgantry.common.progress import progress
+from mrgantry.common.workers import in_threads
 from mrgantry.data import oblique
 from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
 from mrgantry.data.repeats_picture import draw_repeats
@@ -92,7 +94,7 @@ class Small(NamedTuple):
     asked: Int[np.ndarray, " q"]
 
 
-def find_repeats(data: SliceSet) -> list[Repeat]:
+def find_repeats(data: SliceSet, threads: int | None = None) -> list[Repeat]:
     """Find pairs of subjects who look like one person, the most suspicious first.
 
     Slices are compared within one plane, by their first channel: intensities within one
@@ -104,20 +106,26 @@ def find_repeats(data: SliceSet) -> list[Repeat]:
 
     Args:
         data: A set of slices; rows without a subject are left out.
+        threads: How many look at slices; defaults to one a core.
     """
     people = _people(data)
     if len(people) < 2:
         return []
     told: dict[tuple[int, int], PairDistances] = {}
-    for found in _compared(data, people):
+    for found in _compared(data, people, threads):
         for first, second in np.argwhere(np.triu(found.alike, 1)):
             told.setdefault((int(first), int(second)), found)
     return [_told(data, people, pair, told[pair]) for pair in sorted(told, key=_rank(told))]
 
 
-def note_repeats(data: SliceSet) -> Notes:
-    """Add a set's repeats to its notes, and draw them as `repeats.png`, if any."""
-    repeats = find_repeats(data)
+def note_repeats(data: SliceSet, threads: int | None = None) -> Notes:
+    """Add a set's repeats to its notes, and draw them as `repeats.png`, if any.
+
+    Args:
+        data: A set of slices.
+        threads: How many look at slices; defaults to one a core.
+    """
+    repeats = find_repeats(data, threads)
     path = data.folder / "repeats.png"
     path.unlink(missing_ok=True)
     if repeats:
@@ -168,12 +176,12 @@ def about_splits(notes: Notes) -> str:
     return " ".join(filter(None, (named, said, notes.repeats_missed)))
 
 
-def _compared(data: SliceSet, people: list[str]) -> Iterator[PairDistances]:
+def _compared(data: SliceSet, people: list[str], threads: int | None) -> Iterator[PairDistances]:
     """Compare any two people by the intensities, and then by the tissue, of their slices."""
-    small = _small_images(data, people, shrink)
+    small = _small_images(data, people, shrink, threads)
     apart, slices = _apart(small, len(people))
     yield _judged(INTENSITIES, apart, slices, BY_INTENSITIES)
-    seen = _small_images(data, people, shrink_tissues, _most_seen(data))
+    seen = _small_images(data, people, shrink_tissues, threads, _most_seen(data))
     apart, slices = _apart(seen, len(people), mirror=True)
     yield _judged(TISSUE, apart, slices, BY_TISSUE)
     comparable = np.isfinite(apart) | np.eye(len(people), dtype=bool)
@@ -340,26 +348,39 @@ def _usual(
     return np.where(third[:, None] > 0, usual, np.nan), third
 
 
-def _small_images(data: SliceSet, people: list[str], describe: Describe, most: int = 0) -> Small:
+def _small_images(
+    data: SliceSet, people: list[str], describe: Describe, threads: int | None, most: int = 0
+) -> Small:
     """Give small images of all people, one after the other.
 
     Args:
         data: A set of slices.
         people: Its subjects.
         describe: What gives small images.
+        threads: How many people are worked on at once; defaults to one a core.
         most: How many slices of a subject and kind are taken, or all.
     """
     kinds = _kinds(data)
-    pieces, owners, of_kind = [], [], []
-    for person, name in enumerate(people):
+
+    def described(name: str) -> tuple[Float16[Tensor, "k d"], Shaped[np.ndarray, " k"]]:
         rows = _rows_of(data, name)
         if most and not data.about.poses:
             rows = _middle(data, rows, most)
-        for images, some in _images(data.where(rows), kinds[rows]):
-            pieces.append(describe(images).half())  # enough for a correlation, and half the memory
-            of_kind.append(some)
-            owners.append(np.full(len(some), person))
-    whose, which = np.concatenate(owners), np.concatenate(of_kind)
+        blocks = list(_images(data.where(rows), kinds[rows]))
+        # Halves are enough for a correlation, and take half the memory.
+        images = torch.cat([describe(images).half() for images, _ in blocks])
+        return images, np.concatenate([of_block for _, of_block in blocks])
+
+    pieces, of_kind = [], []
+    with progress("compare", len(people)) as advance:
+        for images, kinds_of_person in in_threads(described, people, threads):
+            pieces.append(images)
+            of_kind.append(kinds_of_person)
+            advance()
+    whose, which = (
+        np.repeat(np.arange(len(people)), list(map(len, pieces))),
+        np.concatenate(of_kind),
+    )
     return Small(torch.cat(pieces), whose, which, _asked(whose, which))
 
 
