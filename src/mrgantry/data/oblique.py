@@ -248,11 +248,11 @@ def draw_poses(
     for number, places in of_head.items():
         head = heads[number]
         for start in range(0, len(places), at_once):
-            some = places[start : start + at_once]
-            poses = [drawn[place][1] for place in some]
+            block = places[start : start + at_once]
+            poses = [drawn[place][1] for place in block]
             maps = [placed(pose, pixel_mm / points, side, head.centre) for pose in poses]
             read = head.read(np.stack(maps), side)
-            images[some] = F.avg_pool2d(read, points) if points > 1 else read
+            images[block] = F.avg_pool2d(read, points) if points > 1 else read
     return images.sub_(1).clamp_(-1, 1)
 
 

@@ -82,8 +82,10 @@ def prepare(
         DataError: No subject can be used.
         RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
-    found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person, plan.series)
-    subjects = choose(found, plan, scans)
+    subjects_of_folder = find_subjects(
+        scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
+    )
+    subjects = choose(subjects_of_folder, plan, scans)
     about = About(
         channels=plan.channels,
         size=plan.size,
@@ -166,11 +168,15 @@ def refuse_other_people(slices: Path, people: Iterable[str]) -> None:
     Raises:
         DataError: None of the set's people is among those of the scans.
     """
-    before, now = set(read_about(slices).parts), {safe_name(person) for person in people}
-    if before and not before & now:
+    people_of_set, people_of_scans = (
+        set(read_about(slices).parts),
+        {safe_name(person) for person in people},
+    )
+    if people_of_set and not people_of_set & people_of_scans:
         raise DataError(
-            f"{slices} holds slices of other subjects ({', '.join(sorted(before)[:3])}, ...). "
-            "Choose another folder, or delete this one."
+            f"{slices} holds slices of other subjects "
+            f"({', '.join(sorted(people_of_set)[:3])}, ...). Choose another folder, or "
+            "delete this one."
         )
 
 
@@ -203,13 +209,13 @@ def choose(subjects: list[Subject], plan: SlicePlan, scans: Path) -> list[Subjec
         for subject in subjects:
             for name, value in subject.attributes.items():
                 known.setdefault(name, set()).add(value)
-        told = [
+        known_values = [
             f"{name} ({', '.join(sorted(values))})" if len(values) < 6 else name
             for name, values in sorted(known.items())
         ]
         raise DataError(
             f"No subject of {scans} meets {' and '.join(plan.where)}. "
-            f"Known attributes: {', '.join(told) or 'none'}."
+            f"Known attributes: {', '.join(known_values) or 'none'}."
         )
     kept = [subject for subject in met if set(subject.scans) & set(plan.sequences)]
     if not kept:

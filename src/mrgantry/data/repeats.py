@@ -111,11 +111,13 @@ def find_repeats(data: SliceSet, threads: int | None = None) -> list[Repeat]:
     people = _people(data)
     if len(people) < 2:
         return []
-    told: dict[tuple[int, int], PairDistances] = {}
-    for found in _compared(data, people, threads):
-        for first, second in np.argwhere(np.triu(found.alike, 1)):
-            told.setdefault((int(first), int(second)), found)
-    return [_told(data, people, pair, told[pair]) for pair in sorted(told, key=_rank(told))]
+    pairs: dict[tuple[int, int], PairDistances] = {}
+    for distances in _compared(data, people, threads):
+        for first, second in np.argwhere(np.triu(distances.alike, 1)):
+            pairs.setdefault((int(first), int(second)), distances)
+    return [
+        _described_pair(data, people, pair, pairs[pair]) for pair in sorted(pairs, key=_rank(pairs))
+    ]
 
 
 def note_repeats(data: SliceSet, threads: int | None = None) -> Notes:
@@ -228,20 +230,20 @@ def _apart(
 def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[PairDistances]:
     """Compare people who share no sequence by two sequences of one plane, two after the other."""
     count = len(comparable)
-    for one, two in combinations(np.unique(small.kinds), 2):
-        if one.split("/")[-1] != two.split("/")[-1]:
+    for kind, other_kind in combinations(np.unique(small.kinds), 2):
+        if kind.split("/")[-1] != other_kind.split("/")[-1]:
             continue
-        there, asked = _one_way(small, [(one, two)], count, mirror=True)
-        back, asked_back = _one_way(small, [(two, one)], count, mirror=True)
+        there, asked = _one_way(small, [(kind, other_kind)], count, mirror=True)
+        back, asked_back = _one_way(small, [(other_kind, kind)], count, mirror=True)
         apart = np.maximum((there + back.T) / 2, 0)
         slices = np.maximum(asked, asked_back)
-        found = _judged(TISSUE, apart, slices, ACROSS)
-        alike = found.alike & ~comparable
+        judged = _judged(TISSUE, apart, slices, ACROSS)
+        alike = judged.alike & ~comparable
         # Rows are people of the one sequence, columns those of the other: a pair stands in either.
         yield PairDistances(
             TISSUE,
             np.fmin(apart, apart.T),
-            np.fmin(found.ratios, found.ratios.T),
+            np.fmin(judged.ratios, judged.ratios.T),
             alike | alike.T,
         )
 
@@ -320,8 +322,8 @@ def _ratios(
     compared with at all.
     """
     others = np.where(np.eye(len(apart), dtype=bool), np.inf, apart)
-    (mine, many), (theirs, more) = _usual(others), _usual(others.T)
-    least = np.fmin(mine, theirs.T)
+    (of_rows, many), (of_columns, more) = _typical(others), _typical(others.T)
+    least = np.fmin(of_rows, of_columns.T)
     third = np.maximum(many[:, None], more)
     known = (least > 0) & np.isfinite(apart)
     ratios = np.divide(apart, least, out=np.full_like(apart, np.inf), where=known)
@@ -329,7 +331,7 @@ def _ratios(
     return ratios, third
 
 
-def _usual(
+def _typical(
     others: Float[np.ndarray, "n n"],
 ) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, " n"]]:
     """Give distances to third people, for each row without each column, and how many they are.
@@ -344,8 +346,8 @@ def _usual(
     at = np.take_along_axis(ordered, rank, 1)
     after = np.take_along_axis(ordered, np.minimum(rank + 1, len(others) - 1), 1)
     # Without the other member, all who are farther away move up by one.
-    usual = np.where(others <= at, after, at)
-    return np.where(third[:, None] > 0, usual, np.nan), third
+    typical = np.where(others <= at, after, at)
+    return np.where(third[:, None] > 0, typical, np.nan), third
 
 
 def _small_images(
@@ -419,8 +421,8 @@ def _images(
     if not data.about.poses:
         images = data.images[:, :1]
         for start in range(0, len(images), BLOCK):
-            some = slice(start, start + BLOCK)
-            yield torch.from_numpy(images[some]).float(), kinds[some]
+            block = slice(start, start + BLOCK)
+            yield torch.from_numpy(images[block]).float(), kinds[block]
         return
     _, first = np.unique(data.places // data.about.poses, return_index=True)
     sections = [oblique.Pose(section=height).index for height in oblique.SECTIONS]
@@ -434,57 +436,57 @@ def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> In
     """Choose up to `ASKED` small images of each person and kind, evenly spread."""
     groups = pd.Series(np.arange(len(owners))).groupby([owners, kinds]).indices.values()
     spread = [np.linspace(0, len(group) - 1, min(len(group), ASKED)).round() for group in groups]
-    chosen = [one[places.astype(int)] for one, places in zip(groups, spread, strict=True)]
+    chosen = [group[places.astype(int)] for group, places in zip(groups, spread, strict=True)]
     return np.sort(np.concatenate(chosen))
 
 
-def _told(
+def _described_pair(
     data: SliceSet, people: list[str], pair: tuple[int, int], pair_distances: PairDistances
 ) -> Repeat:
     """Describe a pair by its most alike slices."""
-    mine, theirs = (data.where(_rows_of(data, people[person])) for person in pair)
-    alike = _alike(mine, theirs, pair_distances.by)
+    slices, others = (data.where(_rows_of(data, people[person])) for person in pair)
+    alike = _alike(slices, others, pair_distances.by)
     row, other_row = np.unravel_index(alike.argmax(), alike.shape)
-    one, two = mine.table.iloc[int(row)], theirs.table.iloc[int(other_row)]
+    first, second = slices.table.iloc[int(row)], others.table.iloc[int(other_row)]
     ratio = float(pair_distances.ratios[pair])
     return Repeat(
         subject=people[pair[0]],
         other=people[pair[1]],
-        split=str(one["split"]),
-        other_split=str(two["split"]),
+        split=str(first["split"]),
+        other_split=str(second["split"]),
         ratio=round(ratio, 3) if np.isfinite(ratio) else None,
         distance=round(float(pair_distances.apart[pair]), 4),
-        id=str(one["id"]),
-        other_id=str(two["id"]),
+        id=str(first["id"]),
+        other_id=str(second["id"]),
         by=pair_distances.by,
     )
 
 
-def _alike(mine: SliceSet, theirs: SliceSet, by: str) -> Float32[np.ndarray, "m n"]:
+def _alike(data: SliceSet, other: SliceSet, by: str) -> Float32[np.ndarray, "m n"]:
     """Give how alike any two slices of two people are, or -2 where they are not compared."""
-    kinds, other_kinds = _kinds(mine), _kinds(theirs)
+    kinds, other_kinds = _kinds(data), _kinds(other)
     if by == INTENSITIES:
-        alike = _described(mine, shrink) @ _described(theirs, shrink).T
+        alike = _described(data, shrink) @ _described(other, shrink).T
     else:
-        one, two = (_described(of, shrink_tissues) for of in (mine, theirs))
-        alike = torch.maximum(one @ two.T, mirrored(one) @ two.T)
+        seen, other_seen = (_described(of, shrink_tissues) for of in (data, other))
+        alike = torch.maximum(seen @ other_seen.T, mirrored(seen) @ other_seen.T)
         if not set(kinds) & set(other_kinds):
-            kinds, other_kinds = (of.table["plane"].to_numpy() for of in (mine, theirs))
+            kinds, other_kinds = (of.table["plane"].to_numpy() for of in (data, other))
     return np.where(kinds[:, None] == other_kinds, alike.numpy(), np.float32(-2))
 
 
 def _described(data: SliceSet, describe: Describe) -> Float32[Tensor, "n d"]:
     images = torch.from_numpy(data.images[:, :1])
-    return torch.cat([describe(some.float()) for some in images.split(BLOCK)])
+    return torch.cat([describe(block.float()) for block in images.split(BLOCK)])
 
 
 def _rank(
-    told: dict[tuple[int, int], PairDistances],
+    pairs: dict[tuple[int, int], PairDistances],
 ) -> Callable[[tuple[int, int]], tuple[float, ...]]:
     """Give what pairs are sorted by: those without a ratio last."""
 
     def rank(pair: tuple[int, int]) -> tuple[float, ...]:
-        ratio, apart = float(told[pair].ratios[pair]), float(told[pair].apart[pair])
+        ratio, apart = float(pairs[pair].ratios[pair]), float(pairs[pair].apart[pair])
         return not np.isfinite(ratio), ratio, apart
 
     return rank

@@ -59,9 +59,9 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
     if mask is not None and not doubt:
         brain, brain_from = mask, "mask"
     else:  # before resampling, which blurs the edge of a stripped brain into its background
-        found = [cut.find_brain(volume) for volume in volumes]
-        masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, found, strict=True)]
-        brain, brain_from = np.logical_or.reduce(masks), found[0][1]
+        brains = [cut.find_brain(volume) for volume in volumes]
+        masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, brains, strict=True)]
+        brain, brain_from = np.logical_or.reduce(masks), brains[0][1]
     if grid is not None:
         volumes = [volume if grid.fits(volume) else resample(volume, grid) for volume in volumes]
     if not brain.any():

@@ -288,9 +288,9 @@ def begun(folder: Path, about: About) -> bool:
         return False
     # What becomes of repeats is decided anew at the end, of the same parts.
     old, new = (
-        {key: one.choices[key] for key in one.choices if key != "repeats"}
-        | {"channels": one.channels, "size": one.size}
-        for one in (read_about(folder), about)
+        {key: made.choices[key] for key in made.choices if key != "repeats"}
+        | {"channels": made.channels, "size": made.size}
+        for made in (read_about(folder), about)
     )
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
     return True

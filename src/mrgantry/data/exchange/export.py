@@ -212,8 +212,8 @@ def _by_part(chosen: SliceSet) -> Iterator[tuple[Float16[np.ndarray, "n c h w"],
     """Go through a set with the images of one part in memory."""
     part = np.searchsorted(np.cumsum(chosen.about.rows), chosen.places, side="right")
     for number in np.unique(part):
-        some = chosen.where(part == number)
-        yield some.images, some.table
+        of_part = chosen.where(part == number)
+        yield of_part.images, of_part.table
 
 
 def _origin_of(chosen: SliceSet, slices: Path, out: Path, format: str, split: str) -> Origin:

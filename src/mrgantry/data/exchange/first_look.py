@@ -125,11 +125,11 @@ def read_entry(entry: ImageFiles, channels: int, plan: ImportPlan) -> Picture:
     Raises:
         DataError: It cannot be used.
     """
-    told = entry.rows[0].get("affine") if entry.rows else ""
-    along = from_text(told)[:3, :2] if told else np.eye(3)[:, :2]
-    directions = along / np.linalg.norm(along, axis=0) if told else None
+    affine = entry.rows[0].get("affine") if entry.rows else ""
+    along = from_text(affine)[:3, :2] if affine else np.eye(3)[:, :2]
+    directions = along / np.linalg.norm(along, axis=0) if affine else None
     read = read_picture(entry.files, channels, directions)
-    return read if told or read.plane else turned(read, plan.turn, mirror=plan.mirror)
+    return read if affine or read.plane else turned(read, plan.turn, mirror=plan.mirror)
 
 
 def know(
@@ -148,15 +148,15 @@ def know(
     """
     if not looks:
         raise DataError(f"No image of {folder} can be used: {listing.reason}")
-    told = table.told("source") if table else set()
-    if "synthetic" in told and len(told) > 1:
+    sources = table.values_of("source") if table else set()
+    if "synthetic" in sources and len(sources) > 1:
         raise DataError(f"{folder} mixes real and synthetic images; a set holds one kind.")
-    synthetic = "synthetic" in told if told else origin.synthetic if origin else not plan.real
+    synthetic = "synthetic" in sources if sources else origin.synthetic if origin else not plan.real
     if synthetic and plan.real:
         raise DataError(f"--real is said of {folder}, but its table says 'synthetic'.")
     if plan.subject and synthetic:
         raise DataError("--subject tells whose real images these are; say --real too.")
-    seen_simulated = any(look.simulated for look in looks) or "simulated" in told
+    seen_simulated = any(look.simulated for look in looks) or "simulated" in sources
     return Known(
         plan=plan,
         channels=channels,

@@ -95,30 +95,30 @@ def import_slices(
     origin, table = read_origin(folder), _find_table(folder, plan)
     channels = _channels(plan, origin, table)
     labels = plan.tumour_labels
-    found = list_entries(folder, table, channels, labels, joined=bool(plan.channel))
-    looks = look_at(found, len(channels), plan)
-    known = know(folder, plan, origin, table, channels, looks, found)
-    items = _labelled(_items(looks, table, known, found), looks, folder, plan, found)
-    if strict and found.told:
-        raise DataError(found.told[0])
+    listing = list_entries(folder, table, channels, labels, joined=bool(plan.channel))
+    looks = look_at(listing, len(channels), plan)
+    known = know(folder, plan, origin, table, channels, looks, listing)
+    items = _labelled(_items(looks, table, known, listing), looks, folder, plan, listing)
+    if strict and listing.complaints:
+        raise DataError(listing.complaints[0])
     if not items:
-        raise DataError(f"No image of {folder} can be used: {found.reason}")
-    items = _checked(items, looks, folder, known, found)
-    if strict and found.told:
-        raise DataError(found.told[0])
+        raise DataError(f"No image of {folder} can be used: {listing.reason}")
+    items = _checked(items, looks, folder, known, listing)
+    if strict and listing.complaints:
+        raise DataError(listing.complaints[0])
     refuse_shared_subjects(_people(items), folder)
-    about = _about(folder, slices, known, origin, found, strict)
+    about = _about(folder, slices, known, origin, listing, strict)
     begin_set(slices, about)
     (slices / "skipped.csv").unlink(missing_ok=True)
-    if found.skipped:
+    if listing.skipped:
         write_table(
-            slices / "skipped.csv", pd.DataFrame(found.skipped, columns=["image", "reason"])
+            slices / "skipped.csv", pd.DataFrame(listing.skipped, columns=["image", "reason"])
         )
     parts = _parts(items, known)
     with progress("import", len(items)) as advance:
-        for name, some in parts.items():
-            _write(slices, name, some, known)
-            advance(len(some))
+        for name, part in parts.items():
+            _write(slices, name, part, known)
+            advance(len(part))
     settle = partial(settle_repeats, how=plan.repeats)
     made = finish(slices, about, list(parts), None if known.synthetic else settle)
     draw_preview(made)
@@ -136,7 +136,7 @@ def _channels(plan: ImportPlan, origin: Origin | None, table: ImageTable | None)
     """Name the channels: as asked, as exported, or by what the images show."""
     if plan.channel or origin:
         return plan.channel or (origin.channels if origin else ())
-    shown = sorted(table.told("sequence")) if table else []
+    shown = sorted(table.values_of("sequence")) if table else []
     if len(shown) > 1:
         return ("mixed",)
     return (shown[0] if shown else plan.sequence or "unknown",)
@@ -175,15 +175,18 @@ def _labelled(
     classes: dict[str, str] = {}
     labelled = []
     for item in items:
-        look, told = look_of[id(item.entry)], {}
+        look, of_tumour = look_of[id(item.entry)], {}
         name, tumour = label_of(_below(item, folder))
         if look.marked:
-            told = _of_tumour(look.marked[item.place], look.pixel_mm2 or _side(item, plan) ** 2)
+            of_tumour = _of_tumour(
+                look.marked[item.place], look.pixel_mm2 or _side(item, plan) ** 2
+            )
         elif tumour != "unknown":
-            told = {"tumour": tumour}
+            of_tumour = {"tumour": tumour}
         if name:
             classes[name] = tumour
-        given = told | {key: value for key, value in item.given.items() if value or key not in told}
+        stated = {key: value for key, value in item.given.items() if value or key not in of_tumour}
+        given = of_tumour | stated
         labelled.append(replace(item, given=given))
     if classes:
         words = {"yes": "tumour", "no": "no tumour", "unknown": "tells nothing of a tumour"}
@@ -249,7 +252,7 @@ def _checked(
         with _gathered(complaints):
             items = _with_subjects(items, folder, known.plan, listing)
     if complaints:
-        raise DataError("\n".join([*complaints, *listing.told]))
+        raise DataError("\n".join([*complaints, *listing.complaints]))
     return items
 
 
@@ -263,8 +266,8 @@ def _refuse_unknown_scale(
     """
     placed = {id(look.entry) for look in looks if look.placed}
     for item in items:
-        told = item.given.get("pixel_mm") or item.given.get("affine") or plan.pixel_mm
-        if not told and id(item.entry) not in placed:
+        pixel = item.given.get("pixel_mm") or item.given.get("affine") or plan.pixel_mm
+        if not pixel and id(item.entry) not in placed:
             raise DataError(
                 f"{item.entry.files[0]} does not tell how large its pixels are. Say --pixel-mm, "
                 "the field of view in mm over the number of pixels, as 240 mm / 240 = 1; or "
@@ -368,7 +371,7 @@ def _about(
         notes=Notes(
             range="; ".join(rule(white, limits) for white, limits in known.limits.items()),
             fit=f"padded to a square and resized to {known.size}" if known.plan.size else "",
-            skipped=tuple(listing.told),
+            skipped=tuple(listing.complaints),
             assumed=tuple(listing.remarks),
         ),
         training_subjects=origin.training_subjects if origin else (),
@@ -393,8 +396,8 @@ def _write(slices: Path, name: str, items: Sequence[ImportItem], known: Known) -
     path.unlink(missing_ok=True)
     pixels, rows = [], []
     for _, group in groupby(items, key=lambda item: id(item.entry)):
-        some = list(group)
-        made, described = _convert(some, known)
+        of_entry = list(group)
+        made, described = _convert(of_entry, known)
         pixels.append(made)
         rows += described
     table = pd.DataFrame(rows, columns=list(COLUMNS))
@@ -455,8 +458,8 @@ def _where(
     """Say where an image lies and how large its pixels are, resized as `moved` tells."""
     affine, pixel_mm = read.affine, float(given.get("pixel_mm") or 0)
     if not pixel_mm:
-        told = from_text(given["affine"]) if given.get("affine") else affine
-        pixel_mm = round(float(np.linalg.norm(told[:3, 0])), 4) if told is not None else 0.0
+        placed = from_text(given["affine"]) if given.get("affine") else affine
+        pixel_mm = round(float(np.linalg.norm(placed[:3, 0])), 4) if placed is not None else 0.0
     pixel_mm = pixel_mm or plan.side
     if moved[0, 0] != 1:
         pixel_mm = round(pixel_mm * float(moved[0, 0]), 4)

@@ -64,12 +64,12 @@ class ImportPlan(Frozen):
 
     @field_validator("pixel_mm", mode="before")
     @classmethod
-    def _in_mm(cls, told: object) -> object:
+    def _in_mm(cls, size: object) -> object:
         try:
-            return float(told) if isinstance(told, str) and told != "unknown" else told
+            return float(size) if isinstance(size, str) and size != "unknown" else size
         except ValueError as error:
             raise RecipeError(
-                f"--pixel-mm takes a number of mm, as 0.94, or unknown; not {told!r}."
+                f"--pixel-mm takes a number of mm, as 0.94, or unknown; not {size!r}."
             ) from error
 
     @field_validator("subject")
