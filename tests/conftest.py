@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, write_part
 from mrgantry.evaluate import pictures, reference
-from mrgantry.evaluate.measures import c2st, ms_ssim
+from mrgantry.evaluate.measures import classifiers, ms_ssim
 from mrgantry.evaluate.measures import listed as measures
 
 # One, here and in what tests start: threads that wait for each other lose more beside other
@@ -160,6 +160,6 @@ def few_draws(monkeypatch):
             yield replace(one, draws=8)
 
     monkeypatch.setattr(reference, "all_measures", fewer)
-    monkeypatch.setattr(c2st, "MOST_STEPS", 20)
+    monkeypatch.setattr(classifiers, "MOST_STEPS", 20)
     monkeypatch.setattr(ms_ssim, "PAIRS", 50)
     monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))
