@@ -36,6 +36,10 @@ def say_preview(data: "SliceSet", what: str) -> None:
 
     say(f"See in {data.folder / 'preview.png'} whether they {what}.")
     say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
+    if data.about.classes:
+        specks = data.about.notes.specks
+        without = f" {specks:,} specks of less than 25 mm2 were left out." if specks else ""
+        say(f"Label maps, outlined in the picture: {', '.join(data.about.classes)}.{without}")
 
 
 def say_repeats(data: "SliceSet", remedy: str) -> None:

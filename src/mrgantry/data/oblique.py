@@ -12,7 +12,7 @@ about anterior (positive leans the head to its right).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -117,6 +117,10 @@ class StoredHead:
     voxels: Float16[np.ndarray, "c x y z"]
     affine: Float[np.ndarray, "4 4"]
     centre: Float[np.ndarray, "3"]
+
+    def beside(self, other: "StoredHead") -> "StoredHead":
+        """Give one volume with the channels of both, which lie on one grid."""
+        return replace(self, voxels=np.concatenate([self.voxels, other.voxels]))
 
     def lay_out(self, device: torch.device | str = "cpu") -> "ObliqueVolume":
         """Put the volume where sections are drawn from."""

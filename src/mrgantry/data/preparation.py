@@ -17,11 +17,12 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
 from mrgantry.data.formats import SIDELESS
+from mrgantry.data.label_maps import class_names, find_classes
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.scan import read_scan
-from mrgantry.data.sections import cut_stack, pose_head
+from mrgantry.data.sections import Sections, cut_stack, pose_head
 from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     SPLITS,
@@ -86,9 +87,13 @@ def prepare(
         scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
     )
     subjects = choose(subjects_of_folder, plan, scans)
+    if plan.label_maps and not plan.classes:
+        maps = [subject.tumour for subject in subjects if subject.tumour]
+        plan = plan.model_copy(update={"classes": find_classes(maps, workers)})
     about = About(
         channels=plan.channels,
         size=plan.size,
+        classes=class_names(plan.classes),
         command=command_line("prepare", scans, slices, **plan.options(), strict=strict),
         choices=plan.model_dump(),
         versions=versions(),
@@ -264,8 +269,8 @@ class Task:
 def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
     """Cut all visits of one person and write the part; never raise for a bad scan."""
     remove_part(slices, safe_name(task.person))  # of other files or another split
-    pixels: list[Any] = []
-    rows, problems = [], []
+    sections: list[Sections] = []
+    problems = []
     assumed: dict[str, None] = {}
     brain, simulated = "", False
     for visit in task.visits:
@@ -273,7 +278,7 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
             try:
                 scan = read_scan(visit, sequences, plan)
                 make = pose_head if plan.plane == "oblique" else cut_stack
-                made, table = make(scan, visit, sequences, plan)
+                made = make(scan, visit, sequences, plan)
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
@@ -283,13 +288,15 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
                 if volume.assumed and not (plan.vouch_sides and volume.assumed == SIDELESS):
                     assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
-            pixels.append(made)
-            rows.append(table)
-    if sum(map(len, rows)):
-        table = pd.concat(rows)
+            sections.append(made)
+    if sum(len(made.rows) for made in sections):
+        table = pd.concat([made.rows for made in sections])
         table["split"] = task.split
-        stored = pixels if plan.plane == "oblique" else np.concatenate(pixels)
-        write_part(slices, safe_name(task.person), stored, table)
+        pixels: list[Any] = [made.images for made in sections]
+        maps: list[Any] = [made.maps for made in sections]
+        join = list if plan.plane == "oblique" else np.concatenate
+        joined = join(maps) if plan.label_maps else None
+        write_part(slices, safe_name(task.person), join(pixels), table, joined)
     elif not problems:
         problems.append(
             f"{task.person} was skipped: no slice holds enough brain (the slices {plan.slices} "
