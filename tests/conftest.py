@@ -79,12 +79,15 @@ def write_slices(
     synthetic: bool = False,
     tumour: Sequence[str] = (),
     columns: Mapping[str, object] | None = None,
+    maps: np.ndarray | None = None,
+    classes: Sequence[str] = ("core", "oedema"),
 ) -> SliceSet:
     """Write a set of slices from arrays; `columns` replace what all rows have in common."""
     about = About(
         synthetic=synthetic,
         channels=tuple(["t1", "t1c", "t2", "flair"][: images.shape[1]]),
         size=images.shape[-1],
+        classes=() if maps is None else tuple(classes),
         command="made by a test",
         choices={},
         versions={},
@@ -112,7 +115,8 @@ def write_slices(
                 for row in rows
             ]
         )
-        write_part(folder, name, images[rows].astype(np.float16), table)
+        of_part = None if maps is None else maps[rows].astype(np.uint8)
+        write_part(folder, name, images[rows].astype(np.float16), table, of_part)
     return finish(folder, about, list(names))
 
 
