@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float, Float32, UInt8
+from jaxtyping import Bool, Float, Float32, Real, UInt8
 from scipy import ndimage
 from torch import Tensor
 
@@ -64,16 +64,11 @@ def class_names(classes: Sequence[str]) -> tuple[str, ...]:
 
 
 def find_classes(paths: Iterable[Path], threads: int | None = None) -> tuple[str, ...]:
-    """Find the classes of label maps by the values in all of them.
-
-    A single value is the tumour; values up to 4 are those of BRATS.
+    """Find the classes of label maps by the values in all of them, as `classes_of` does.
 
     Args:
         paths: Label maps. Files that cannot be read are left to whoever needs them.
         threads: How many are read at once; defaults to one a core.
-
-    Returns:
-        Classes as `read_classes` reads them.
 
     Raises:
         DataError: There are values whose meaning nobody can know.
@@ -81,9 +76,23 @@ def find_classes(paths: Iterable[Path], threads: int | None = None) -> tuple[str
     files = list(paths)
     values: set[int] = set()
     with progress("label maps", len(files)) as advance:
-        for of_file in in_threads(_values_in, files, threads):
+        for of_file in in_threads(_values_of_file, files, threads):
             values |= of_file
             advance()
+    return classes_of(values)
+
+
+def classes_of(values: set[int]) -> tuple[str, ...]:
+    """Find the classes of label maps by their values, but for 0.
+
+    A single value is the tumour; values up to 4 are those of BRATS.
+
+    Returns:
+        Classes as `read_classes` reads them.
+
+    Raises:
+        DataError: There are values whose meaning nobody can know.
+    """
     if len(values) <= 1:
         return (f"{min(values, default=1)}=tumour",)
     if not values <= BRATS.keys():
@@ -103,36 +112,40 @@ def unnamed(values: Iterable[int]) -> str:
     )
 
 
-def _values_in(path: Path) -> set[int]:
+def values_in(labels: Real[np.ndarray, "..."]) -> set[int]:
+    """Give the whole numbers above 0 in a label map."""
+    return {int(value) for value in np.unique(labels) if value > 0 and value == int(value)}
+
+
+def _values_of_file(path: Path) -> set[int]:
     try:
-        values = np.unique(read_volume(path).voxels)
+        return values_in(read_volume(path).voxels)
     except DataError:
         return set()
-    return {int(value) for value in values if value > 0 and value == int(value)}
 
 
 def classified(
-    voxels: Float32[np.ndarray, "x y z"], classes: Sequence[str]
-) -> UInt8[np.ndarray, "x y z"]:
+    labels: Real[np.ndarray, "*shape"], classes: Sequence[str]
+) -> UInt8[np.ndarray, "*shape"]:
     """Give each voxel of a label map the number of its class, from 1; 0 is no class.
 
     Args:
-        voxels: The values of the map.
+        labels: The values of the map.
         classes: As `read_classes` reads them.
 
     Raises:
         DataError: A value is a fraction, or has no class.
     """
     named, names = read_classes(classes), class_names(classes)
-    values = np.unique(voxels)
+    values = np.unique(labels)
     if (values != np.rint(values)).any():
         raise DataError("its label map holds fractions; it was resampled as if it were a scan")
     unknown = {int(value) for value in values} - named.keys() - {0}
     if unknown:
         raise DataError(unnamed(unknown))
-    numbers = np.zeros(voxels.shape, np.uint8)
+    numbers = np.zeros(labels.shape, np.uint8)
     for value, name in named.items():
-        numbers[voxels == value] = 1 + names.index(name)
+        numbers[labels == value] = 1 + names.index(name)
     return numbers
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float16
+import torch
+from jaxtyping import Float, Float16, UInt8
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json
@@ -27,6 +28,7 @@ from mrgantry.data.exchange.first_look import (
     know,
     look_at,
     read_entry,
+    read_labels,
     refuse_sizes,
     rule,
 )
@@ -43,6 +45,14 @@ from mrgantry.data.exchange.listing import (
 )
 from mrgantry.data.exchange.pictures import Picture, scale, to_square
 from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.label_maps import (
+    class_names,
+    classified,
+    from_channels,
+    read_classes,
+    to_channels,
+    unnamed,
+)
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
@@ -155,12 +165,25 @@ def _items(
         if known.limits[look.white] is None and look.low == look.high:
             listing.skip(look.entry.name, "it has a single intensity everywhere.")
             continue
+        if reason := _without_classes(look, known):
+            listing.skip(look.entry.name, reason)
+            continue
         try:
             items += items_of(look.entry, look.shape[0], table)
         except DataError as error:
             listing.skip(look.entry.name, error)
     listing.problems += check_items(items, table)
     return items
+
+
+def _without_classes(look: FirstLook, known: Known) -> str:
+    """Say why an entry's label maps cannot be kept where they are wanted; "" if they can."""
+    if not known.classes:
+        return ""
+    if look.entry.labels is None:
+        return "it has no label map; leave out --label-maps, or name its file in the table."
+    unknown = look.values - read_classes(known.classes).keys()
+    return unnamed(unknown) if unknown else ""
 
 
 def _labelled(
@@ -365,6 +388,7 @@ def _about(
         synthetic=known.synthetic,
         channels=known.channels,
         size=known.size,
+        classes=class_names(known.classes),
         command=command_line("import", folder, slices, **known.plan.options(), strict=strict),
         choices=known.plan.model_dump(),
         versions=versions(),
@@ -394,14 +418,16 @@ def _write(slices: Path, name: str, items: Sequence[ImportItem], known: Known) -
         return
     reopen(slices)  # until the new part and its rows are in
     path.unlink(missing_ok=True)
-    pixels, rows = [], []
+    pixels, maps, rows = [], [], []
     for _, group in groupby(items, key=lambda item: id(item.entry)):
         of_entry = list(group)
-        made, described = _convert(of_entry, known)
+        made, mapped, described = _convert(of_entry, known)
         pixels.append(made)
+        maps.append(mapped)
         rows += described
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_part(slices, name, np.concatenate(pixels), table)
+    of_part = np.concatenate(maps) if known.classes else None
+    write_part(slices, name, np.concatenate(pixels), table, of_part)
     write_json(path, {"origin": mark})
 
 
@@ -411,22 +437,43 @@ def _mark(items: Sequence[ImportItem], known: Known) -> str:
         f"{item.id} {item.given} {item.place} {file.resolve()} {(s := file.stat()).st_size} "
         f"{s.st_mtime_ns}"
         for item in items
-        for file in item.entry.files
+        for file in (*item.entry.files, *filter(None, [item.entry.labels]))
     ]
     return fingerprint([repr(known), *stats])
 
 
 def _convert(
     items: Sequence[ImportItem], known: Known
-) -> tuple[Float16[np.ndarray, "n c s s"], list[dict[str, Any]]]:
-    """Read, scale and resize images of one entry, and describe them."""
+) -> tuple[Float16[np.ndarray, "n c s s"], UInt8[np.ndarray, "n s s"], list[dict[str, Any]]]:
+    """Read, scale and resize images of one entry and their label maps, and describe them."""
     read = read_entry(items[0].entry, len(known.channels), known.plan)
     images = scale(read.pixels[[item.place for item in items]], known.limits[read.white])
     moved = np.eye(4)
     if known.plan.size and images.shape[2:] != (known.size, known.size):
         images, moved = to_square(images, read.affine, known.size)
+    maps = np.zeros((len(items), *images.shape[2:]), np.uint8)
+    if known.classes:
+        maps = _maps_of(items, read, known)
     rows = [_row(item, read, moved, known) for item in items]
-    return images.astype(np.float16), rows
+    return images.astype(np.float16), maps, rows
+
+
+def _maps_of(
+    items: Sequence[ImportItem], read: Picture, known: Known
+) -> UInt8[np.ndarray, "n s s"]:
+    """Read the label maps of images of one entry, and resize them as the images are.
+
+    Raises:
+        DataError: There is none, or it holds what has no class.
+    """
+    entry = items[0].entry
+    labels = read_labels(entry, read, known.plan)[[item.place for item in items]]
+    maps = classified(labels, known.classes)
+    if known.plan.size and maps.shape[1:] != (known.size, known.size):
+        channels = to_channels(maps, len(class_names(known.classes))).swapaxes(0, 1)
+        squares, _ = to_square(channels, read.affine, known.size)
+        maps = from_channels(torch.from_numpy(squares))
+    return maps
 
 
 def _row(

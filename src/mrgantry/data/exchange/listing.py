@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.tables import read_foreign_table
-from mrgantry.data.exchange.export import BETWEEN
+from mrgantry.data.exchange.export import BETWEEN, LABEL_MAP
 from mrgantry.data.exchange.pictures import COLOURS, NIFTI, suffix_of
 from mrgantry.data.names import LABELLED_WORDS, text_words
 from mrgantry.data.sections import from_text
@@ -173,7 +173,8 @@ def read_table(path: Path) -> ImageTable:
             or holds a value of the wrong kind.
     """
     frame = read_foreign_table(path)
-    lower = {name: str(name).lower() for name in frame if str(name).lower() in (*COLUMNS, "file")}
+    known = (*COLUMNS, "file", LABEL_MAP)
+    lower = {name: str(name).lower() for name in frame if str(name).lower() in known}
     frame = frame.rename(columns=lower)
     key = next((name for name in ("file", "id") if name in frame), None)
     if key is None:
@@ -182,11 +183,12 @@ def read_table(path: Path) -> ImageTable:
     for number, record in enumerate(frame.to_dict("records"), start=2):
         row = {str(column): _as_ours(str(column), value) for column, value in record.items()}
         _check_row(row, f"Line {number} of {path}")
-        rows[row[key]].append({column: row[column] for column in COLUMNS if column in row})
+        kept = (*COLUMNS, LABEL_MAP)
+        rows[row[key]].append({column: row[column] for column in kept if column in row})
     twice = [name for name, count in Counter(frame.get("id", [])).items() if count > 1 and name]
     if twice:
         raise DataError(f"{path} has the id {twice[0]!r} twice; every image needs its own.")
-    unused = tuple(str(name) for name in frame if name not in (*COLUMNS, "file"))
+    unused = tuple(str(name) for name in frame if name not in known)
     return ImageTable(path, key, dict(rows), unused)
 
 
@@ -345,9 +347,11 @@ def _by_table(
     left = set(files)
     for text, rows in table.rows.items():
         paths = tuple(folder / name for name in text.split(BETWEEN))
-        left -= set(paths)
+        labels = folder / rows[0][LABEL_MAP] if rows[0].get(LABEL_MAP) else None
+        left -= {*paths, *filter(None, [labels])}
         paths = _ordered(paths, channels)
-        absent = [path for path in paths if not path.is_file() or not suffix_of(path)]
+        named = [*paths, labels] if labels else paths
+        absent = [path for path in named if not path.is_file() or not suffix_of(path)]
         if absent:
             listing.skip(
                 text or "A row without file",
@@ -360,7 +364,8 @@ def _by_table(
                 "each with --channel.",
             )
         else:
-            listing.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
+            name = _name_of(paths[0], folder)
+            listing.entries.append(ImageFiles(name, paths, tuple(rows), labels))
     if left:
         names = [_relative(path, folder) for path in sorted(left)]
         listing.remarks.append(f"{table.path} does not name {_some(names)}; left out.")
