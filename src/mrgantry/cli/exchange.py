@@ -148,4 +148,4 @@ def import_(
     if data.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:
-        say_next("train", slices, "run", *recipe_for(data.about.size))
+        say_next("train", slices, "run", *recipe_for(data))

@@ -281,8 +281,7 @@ def prepare(
     say_preview(data, "stand upright and are well lit")
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
-    drawing = ("--set", "label_maps=true") if data.about.classes else ()
-    say_next("train", slices, "run", *recipe_for(data.about.size), *drawing)
+    say_next("train", slices, "run", *recipe_for(data))
 
 
 def say_copies(inspection: "Inspection", scans: Path) -> str:
