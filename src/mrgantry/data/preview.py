@@ -14,7 +14,7 @@ from mrgantry.data.label_maps import outlines
 from mrgantry.data.slices import SliceSet
 
 SHOWN = 32  # images in preview.png
-OUTLINED = 192  # pixels that an image with outlines is enlarged to
+OUTLINED = 256  # pixels that an image with outlines is enlarged to
 # Of classes: apart from each other for most colour-blind people, too (Okabe and Ito 2008).
 COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [213, 94, 0], [0, 158, 115]])
 TUMOUR_WORDS = {"yes": "yes", "unclear": "unclear", "no": "no", "unknown": "not known"}
