@@ -1,13 +1,29 @@
 """A first look at a set of slices: a picture of some, and how many show a tumour."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float16, UInt8
+from PIL import Image
 
-from mrgantry.common.picture import save_grid
+from mrgantry.common.files import whole
+from mrgantry.common.picture import grid, save_grid
+from mrgantry.data.label_maps import outlines
 from mrgantry.data.slices import SliceSet
 
 SHOWN = 32  # images in preview.png
+OUTLINED = 256  # pixels that an image with outlines is enlarged to
+# Of classes: apart from each other for most colour-blind people, too (Okabe and Ito 2008).
+COLOURS = {
+    "orange": (230, 159, 0),
+    "blue": (86, 180, 233),
+    "yellow": (240, 228, 66),
+    "red": (213, 94, 0),
+    "green": (0, 158, 115),
+}
+LIGHTS = np.array(list(COLOURS.values()))
 TUMOUR_WORDS = {"yes": "yes", "unclear": "unclear", "no": "no", "unknown": "not known"}
 
 
@@ -18,8 +34,40 @@ def draw_preview(made: SliceSet) -> None:
     """
     rows = np.zeros(len(made), dtype=bool)
     rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
-    images = torch.from_numpy(made.where(rows).images)
-    save_grid(made.folder / "preview.png", images, min(8, len(images)))
+    shown = made.where(rows)
+    columns = min(8, len(shown))
+    if made.about.classes:
+        with whole(made.folder / "preview.png") as aside:
+            picture = Image.fromarray(outlined(shown.images, shown.maps, columns))
+            picture.save(aside, format="PNG")
+    else:
+        save_grid(made.folder / "preview.png", torch.from_numpy(shown.images), columns)
+
+
+def outlined(
+    images: Float16[np.ndarray, "n c h w"], maps: UInt8[np.ndarray, "n h w"], columns: int
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Lay out images, enlarged, each class of their label maps outlined in its colour.
+
+    Args:
+        images: Intensities in [-1, 1]; channels lie side by side.
+        maps: Numbers of classes.
+        columns: Images in a row.
+    """
+    times = max(1, OUTLINED // images.shape[-1])
+    large = images.repeat(times, 2).repeat(times, 3)
+    edges = outlines(maps, times)[:, None].repeat(images.shape[1], 1)
+    lights = [
+        np.where(edges > 0, LIGHTS[(edges - 1) % len(LIGHTS), light] / 127.5 - 1, large)
+        for light in range(3)
+    ]
+    return np.stack([grid(light, columns) for light in lights], -1)
+
+
+def colours_of(classes: Sequence[str]) -> str:
+    """Say in which colour each class is outlined, as "core (orange), oedema (blue)"."""
+    names = list(COLOURS)
+    return ", ".join(f"{name} ({names[k % len(names)]})" for k, name in enumerate(classes))
 
 
 def tumour_counts(table: pd.DataFrame) -> str:

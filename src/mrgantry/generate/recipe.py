@@ -94,6 +94,7 @@ class Recipe(Frozen):
         size: Height and width of the images in pixels.
         labels: Columns of the rows that the networks are told; those with a single value
             in the training set are left out.
+        label_maps: Draw the label maps of the set with the images, a channel a class.
         start: Where the weights come from: the name of weights that come with mrgantry, a run,
             or a file of weights; None draws them at random.
         images: Real images that are shown in all; this is the length.
@@ -109,6 +110,7 @@ class Recipe(Frozen):
     variant: Variant | None = None
     size: Annotated[int, Field(ge=8)]
     labels: tuple[Column, ...] = ()
+    label_maps: bool = False
     start: str | None = None
     images: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=2)] = 64
