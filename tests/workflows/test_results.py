@@ -10,7 +10,13 @@ from mrgantry.study.cases.pools import Sources
 from mrgantry.study.database.tables import answers, displays, sendings, trials
 from mrgantry.study.study import Reader, Study
 from mrgantry.workflows.reproduce import score_answers, unread
-from mrgantry.workflows.results import labelled, lasting, reader_study, readers_to_come
+from mrgantry.workflows.results import (
+    labelled,
+    lasting,
+    quiz_command,
+    reader_study,
+    readers_to_come,
+)
 from mrgantry.workflows.work import Work
 
 
@@ -41,6 +47,13 @@ def test_times_are_in_the_unit_that_fits():
     assert [lasting(spent) for spent in (0.4, 1.2, 59.4, 90, 7200)] == [
         "0 seconds", "1 second", "59 seconds", "1.5 minutes", "2.0 hours"
     ]  # fmt: skip
+
+
+def test_the_command_of_the_quiz_speaks_as_the_paper_does(tmp_path):
+    work = Work(find_study("kazuhiro2018").at("smoke"), tmp_path, None)
+    assert quiz_command(work).endswith(
+        "--cases 20 --title 'Real or created?' --synthetic-word created --against train"
+    )
 
 
 def answer(folder, said="real"):

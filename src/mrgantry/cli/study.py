@@ -195,6 +195,9 @@ def quiz(
         bool, typer.Option("--tumour", help="Also ask whether the slice shows a tumour.")
     ] = False,
     title: Annotated[str, typer.Option(help="Heading of the page.")] = "Real or synthetic?",
+    synthetic_word: Annotated[
+        str, typer.Option(help="What the page calls a synthetic image, as created.")
+    ] = "synthetic",
     against: Against = "test",
     seed: Seed = 0,
 ) -> None:
@@ -205,7 +208,14 @@ def quiz(
 
         blocks = [Sources.parse(text) for text in block or []]
         count = make_quiz(
-            out, blocks, cases=cases, tumour=tumour, title=title, against=against, seed=seed
+            out,
+            blocks,
+            cases=cases,
+            tumour=tumour,
+            title=title,
+            synthetic_word=synthetic_word,
+            against=against,
+            seed=seed,
         )
     say(f"{out} asks about {count} images, and holds the answers; it can be printed.")
 

@@ -153,7 +153,7 @@ STUDY = Reproduction(
     said=Said(
         scans="96 T1 volumes of 30 healthy people and 33 post-stroke patients, who were scanned "
         "twice; 3 T, sagittal SPGR of TR 8.6 ms, TE 1.8 ms, flip angle 8 degrees, 256 x 256 x 124 "
-        "voxels of 0.94 x 0.94 x 1.5 mm; each reoriented to the AC-PC line by hand",
+        "voxels of 0.94 x 0.94 x 1.5 mm; each reoriented to the AC-PC line and centred by hand",
         slices="48,510 poses of each volume (21 x 21 x 11 turns, five sections, mirrored or not)",
         training="35 epochs",
         time="unsaid, GTX 1080",

@@ -354,10 +354,25 @@ def commands_of(
     if reading and reading.analysis is not None:
         yield command_line("study score", reading.folder, reading.page.parent, key=work.key)
     if work.study.reading and work.quiz.is_file():
-        blocks = [
-            f"{sources.name}={','.join(map(str, (sources.real, *sources.synthetic)))}"
-            for sources, reason in blocks_of(work)
-            if not reason
-        ]
-        cases = work.study.reading.quiz
-        yield command_line("study quiz", work.quiz, block=blocks, cases=cases, against="train")
+        yield quiz_command(work)
+
+
+def quiz_command(work: Work) -> str:
+    """Give the command that makes the quiz."""
+    reading = work.study.reading
+    assert reading is not None
+    blocks = [
+        f"{sources.name}={','.join(map(str, (sources.real, *sources.synthetic)))}"
+        for sources, reason in blocks_of(work)
+        if not reason
+    ]
+    word = reading.protocol.synthetic_word
+    return command_line(
+        "study quiz",
+        work.quiz,
+        block=blocks,
+        cases=reading.quiz,
+        title=f"Real or {word}?",
+        synthetic_word=word,
+        against="train",
+    )
