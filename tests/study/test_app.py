@@ -1,6 +1,7 @@
 """The readers' way from the first page to the last, and that no answer is lost or changed."""
 
 import io
+import itertools
 import re
 import socket
 from types import SimpleNamespace
@@ -75,6 +76,40 @@ def test_the_whole_way(tmp_path):
         *("entered", "welcome", "decline", "reconsider", "consent", "instructions", "display"),
         *("begin", "begin", "begin"),
     ]
+
+
+def headings(page):
+    return [int(level) for level in re.findall(r"<h([1-6])\b", page)]
+
+
+@pytest.mark.parametrize("kind", ["blinded", "teaching"])
+def test_the_headings_of_every_page_are_in_order(tmp_path, kind):
+    consent = "### Study\n\n# Information\n\n#### Risks\n\n## Contact\n\n# Agreement\n"
+    made = make_study(tmp_path / "s", parts=(1, 1), consent=consent, kind=kind)
+    reader, client = made.enter("anna"), made.client()
+    pages = [client.get("/enter").text, client.get("/").text, made.enter(BOSS).page()]
+    pages.append(reader.page())
+    reader.step("welcome")
+    assert headings(reader.page())[:6] == [1, 2, 2, 3, 3, 2]  # the investigator's below the page's
+    for step, values in [
+        ("decline", {}),
+        ("reconsider", {}),
+        ("consent", {"agreed": True}),
+        ("instructions", {}),
+        ("display", {"screen": SCREEN}),
+    ]:
+        pages.append(reader.page())
+        assert reader.step(step, **values).status_code == 200
+    for _ in range(2):
+        pages.append(reader.page())
+        reader.begin()
+        pages.append(reader.page())
+        reader.answer(reader.show())
+    pages.append(reader.page())
+    for page in pages:
+        levels = headings(page)
+        assert levels.count(1) == 1 and levels[0] == 1, page
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
 
 
 def test_steps_are_taken_in_order(tmp_path):
@@ -167,6 +202,21 @@ def test_what_is_left_of_the_time(tmp_path, clock):
     clock.now += 11.1
     reader.answer(trial, "real")
     assert [(row.truth, row.late) for row in kept(made)] == [("synthetic", False), ("real", True)]
+
+
+def test_the_time_of_an_answer_counts_from_the_first_showing(tmp_path, clock):
+    made = make_study(tmp_path / "s")
+    reader = made.enter("anna").start()
+    assert reader.get("/next").json()["elapsed"] == 0
+    trial = reader.show()
+    clock.now += 4
+    assert reader.get("/next").json()["elapsed"] == 4  # the page is loaded again
+    reader.post("/event", {"kind": "pause"})
+    clock.now += 60
+    reader.post("/event", {"kind": "resume"})
+    clock.now += 1
+    assert reader.show() == trial
+    assert reader.get("/next").json()["elapsed"] == 5  # and a pause is left out
 
 
 def test_an_image_that_is_hoarded_runs_out_of_time(tmp_path, clock):

@@ -256,6 +256,17 @@ class Store:
         with self.reading() as connection:
             return _current(connection, reader, self.clock.now())
 
+    def elapsed(self, reader: Person, trial: Trial) -> float:
+        """Give the seconds since a trial's image was first shown, pauses left out; 0 before.
+
+        A page that is loaded again has lost its own clock, and goes on counting from here.
+        """
+        if not trial.displayed or trial.started is None:
+            return 0.0
+        now = self.clock.now()
+        with self.reading() as connection:
+            return now - trial.started - _paused(connection, reader, trial.started, now)
+
     def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
         """Give the image of the current trial, while its time lasts.
 

@@ -244,6 +244,7 @@ def next_trial(desk: AtDesk, reader: Reader) -> dict[str, Any]:
     reply: dict[str, Any] = {"page": "reading", "trial": trial.id, "number": trial.number}
     reply |= {"part": trial.part, "parts": place.parts, "place": trial.place, "of": trial.of}
     reply |= {"remaining": _remaining(trial, desk), "displayed": trial.displayed}
+    reply["elapsed"] = round(desk.store.elapsed(reader, trial), 3)
     if desk.teaching:
         reply["score"] = _score(taught(desk.store, reader))
     return reply

@@ -37,8 +37,20 @@ class Pages:
 
 
 def marked_up(text: str) -> str:
-    """Turn the investigator's Markdown into HTML; no HTML and no pictures pass through."""
-    return str(MarkdownIt("commonmark", {"html": False}).disable("image").render(text))
+    """Turn the investigator's Markdown into HTML; no HTML and no pictures pass through.
+
+    Its headings stand below that of the page, and skip no level, whatever theirs are.
+    """
+    markdown = MarkdownIt("commonmark", {"html": False}).disable("image")
+    tokens = markdown.parse(text)
+    above: list[int] = []  # levels of the headings that a heading stands under
+    for token in tokens:
+        if token.type == "heading_open":
+            level = int(token.tag[1:])
+            above = [*(other for other in above if other < level), level]
+        if token.type in ("heading_open", "heading_close"):
+            token.tag = f"h{min(6, len(above) + 1)}"
+    return str(markdown.renderer.render(tokens, markdown.options, {}))
 
 
 def duration(seconds: float) -> str:

@@ -60,8 +60,9 @@ function score({ right, of }) {
 
 // Gives the answer to an image, or null if the trial is not the current one any more.
 async function judged(told, clock) {
-  const shown = performance.now();
-  const paused = pausedFor();
+  // A page that is loaded again goes on counting where the first one was.
+  const first = told.displayed ? told.at - told.elapsed * 1000 : performance.now();
+  const paused = told.displayed ? told.paused : pausedFor();
   const displayed = ask("/display", { trial: told.trial }).then((answer) => {
     if (answer.status !== 200) return false;
     clock.agree(answer.remaining);
@@ -70,7 +71,7 @@ async function judged(told, clock) {
   const moved = displayed.then((current) => (current ? new Promise(() => {}) : null));
   const chosen = (truth) => { if (limited) ask("/chosen", { trial: told.trial, truth }); };
   const given = await Promise.race([openQuestions(chosen), clock.none, moved]);
-  const seconds = (performance.now() - shown - (pausedFor() - paused)) / 1000;
+  const seconds = (performance.now() - first - (pausedFor() - paused)) / 1000;
   closeQuestions();
   if (given === null) return null;
   const answer = { trial: told.trial, ...given, client_seconds: Math.max(0, seconds) };
@@ -136,6 +137,7 @@ async function run() {
   for (;;) {
     await resumed();
     const told = await ask("/next");
+    Object.assign(told, { at: performance.now(), paused: pausedFor() });
     if (told.page !== "reading") break;
     await read(told);
   }
