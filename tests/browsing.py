@@ -23,15 +23,15 @@ WORDS = {"1": "real", "2": "synthetic", "3": "unknown"}
 class Server:
     """The server as people start it, which can be killed."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, *words):
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = free.getsockname()[1]
-        self.folder = folder
+        self.folder, self.words = folder, words
         self.start()
 
     def start(self):
-        words = ["study", "serve", str(self.folder), "--port", str(self.port)]
+        words = ["study", "serve", str(self.folder), "--port", str(self.port), *self.words]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "mrgantry", *words], stderr=subprocess.DEVNULL
         )
@@ -48,8 +48,8 @@ class Server:
 
 
 @contextmanager
-def served(folder):
-    server = Server(folder)
+def served(folder, *words):
+    server = Server(folder, *words)
     try:
         yield server
     finally:
@@ -87,13 +87,13 @@ class Sitting:
         then: Keys for the questions after the first.
     """
 
-    def __init__(self, browser, study, server, of, then=()):
+    def __init__(self, browser, study, server, of, then=(), address=""):
         self.study, self.server, self.of, self.then = study, server, of, then
         self.said, self.problems = [], []
         self.context = browser.new_context(viewport={"width": 1280, "height": 800})
         with (study.folder / "links.csv").open() as file:
             token = next(csv.DictReader(file))["link"].partition("#")[2]
-        self.address = f"http://127.0.0.1:{server.port}/"
+        self.address = address or f"http://127.0.0.1:{server.port}/"
         self.link = f"{self.address}enter#{token}"
         self.open()
 

@@ -414,7 +414,7 @@ def test_what_serve_refuses(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="does not exist"):
         serve(made.study.folder, certificate=tmp_path / "x", private_key=tmp_path / "y")
     with pytest.raises(RunError, match="must read like"):
-        serve(made.study.folder, url="study.example.org/path")
+        serve(made.study.folder, url="study.example.org")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RunError, match=f"port {port} .* --port"):

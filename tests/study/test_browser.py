@@ -1,9 +1,15 @@
 """Whole sessions in a real browser, by keyboard alone, with all that can go wrong in one."""
 
+from contextlib import closing
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
+
 import pytest
 
 from browsing import Sitting, make, served
 from mrgantry.papers import find_protocol
+from mrgantry.study.conduct import halt
 from mrgantry.study.statistics.readings import read_answers, read_key
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
@@ -182,6 +188,71 @@ def test_no_answer_in_time(tmp_path, chromium):
             sitting.said.append("none")  # the next image comes by itself
 
         sitting.read({2: nothing, 3: nothing})
+        sitting.heading("Thank you")
+        sitting.check()
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Puts what is served at another port of this machine under /study, and nothing else."""
+
+    port = 0
+
+    def do_GET(self):
+        if not self.path.startswith("/study/"):
+            self.send_error(404)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with closing(HTTPConnection("127.0.0.1", self.port)) as line:
+            line.request(self.command, self.path.removeprefix("/study"), body, dict(self.headers))
+            answer = line.getresponse()
+            data = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "date"):
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_study_under_a_path_of_a_proxy(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        address = f"http://127.0.0.1:{proxy.server_port}/study/"
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        with served(study.folder, "--url", address, "--behind-proxy") as server:
+            Proxy.port = server.port
+            sitting = Sitting(chromium, study, server, of=4, address=address)
+            asked = []
+            sitting.page.on("request", lambda request: asked.append(request.url))
+            sitting.begin()
+            sitting.go_on("Now it counts")
+            sitting.read({3: refreshed})
+            sitting.heading("Thank you")
+            sitting.check()
+            [cookie] = sitting.context.cookies()
+        proxy.shutdown()
+    assert all(url.startswith(address) for url in asked) and cookie["path"] == "/study/"
+
+
+def test_a_pause_of_the_whole_study(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+
+        def halted(sitting, number):
+            halt(study.folder)
+            sitting.answer(number)  # who looks at an image may answer
+            sitting.heading("The study is paused")
+            halt(study.folder, resume=True)  # and the page goes on by itself
+
+        sitting.read({2: halted})
         sitting.heading("Thank you")
         sitting.check()
 

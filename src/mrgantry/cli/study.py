@@ -1,4 +1,4 @@
-"""The verbs of the reader study: create, serve, score, quiz and back up."""
+"""The verbs of the reader study: create, serve, score, quiz, back up, and those on readers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -167,8 +167,11 @@ def score(
     with installed():
         from mrgantry.papers import printed
         from mrgantry.report.study import write_study
+        from mrgantry.study.cases.additions import recovered
+        from mrgantry.study.conduct import amended
         from mrgantry.study.statistics.score import score
 
+        recovered(study, database)
         scored = score(study, out, key=key, database=_place(database), seed=seed)
         write_study(
             out,
@@ -177,7 +180,7 @@ def score(
             scored.analysis,
             printed(scored.study.about.protocol.name),
             pictures=scored.pictures,
-            changed=scored.changed,
+            changed=(*scored.changed, *amended(scored.study, _place(database))),
             command=command_line("study score", study, out, key=key, seed=seed),
         )
     for sentence in scored.changed:
@@ -227,6 +230,115 @@ def backup(
     say(f"{out} holds {count:,} answers.")
 
 
+def pause(study: Study, database: Database = None) -> None:
+    """Pause a study for all its readers, who see a page that says so; no time passes for them.
+
+    Whoever looks at an image may still answer it.
+    """
+    with installed():
+        from mrgantry.study.conduct import halt
+
+        halt(study, database=database)
+    say(f"{study} is paused for all its readers.")
+    say_next("study", "resume", study)
+
+
+def resume(study: Study, database: Database = None) -> None:
+    """Let the readers of a paused study go on where they were."""
+    with installed():
+        from mrgantry.study.conduct import halt
+
+        halt(study, resume=True, database=database)
+    say(f"{study} goes on.")
+
+
+def add(
+    study: Study,
+    readers: Annotated[
+        list[str],
+        typer.Argument(help="Names of the new readers; or a CSV file with name, group, years."),
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Where the key is kept, which is sealed anew; else STUDY/key.csv."),
+    ] = None,
+    block: Blocks = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="As to `study create`, if it was given there.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Add readers to a study, also while others read.
+
+    They get the same images as the others, or, where each reader has their own, new ones from the
+    sets that --block names. What was added, and when, stands on the page of the statistics.
+    """
+    with installed():
+        from mrgantry.study.cases.additions import add_readers
+        from mrgantry.study.cases.pools import Sources
+
+        new = _readers(readers)
+        add_readers(
+            study,
+            new,
+            block=[Sources.parse(text) for text in block or []],
+            only=only or [],
+            key=key,
+            database=database,
+            command=command_line(
+                "study readers add", study, *readers, block=block or [], only=only or []
+            ),
+        )
+    say(f"{', '.join(reader.name for reader in new)} can read.")
+    say(f"{study / 'links.csv'} holds their personal links too: send them one by one.")
+
+
+def remove(
+    study: Study,
+    name: Annotated[str, typer.Argument(help="Of the reader.")],
+    database: Database = None,
+) -> None:
+    """Shut a reader out; what they answered stays, and the statistics say that they left."""
+    with installed():
+        from mrgantry.study.conduct import remove
+
+        count = remove(study, name, database=database)
+    say(f"{name} cannot read any more; {count:,} answers of theirs stay.")
+
+
+def relink(
+    study: Study,
+    name: Annotated[str, typer.Argument(help="Of the reader, or: investigator.")],
+    url: Annotated[
+        str, typer.Option(help="Address of the server; unless given, that of the old link.")
+    ] = "",
+    database: Database = None,
+) -> None:
+    """Give one reader a new personal link, as when the old one was lost or seen by others.
+
+    The old link opens nothing any more, and whoever came in by it is out. A reader who was removed
+    is let in again.
+    """
+    with installed():
+        from mrgantry.study.conduct import relink
+
+        relink(study, name, url=url, database=database)
+    say(f"{study / 'links.csv'} holds the new link of {name}; the old one is dead.")
+
+
+def links(
+    study: Study,
+    url: Annotated[str, typer.Option(help="Address that readers will find the server at.")],
+) -> None:
+    """Write all personal links anew for another address; those who are in stay in."""
+    with installed():
+        from mrgantry.study.conduct import readdress
+
+        count = readdress(study, url)
+    say(f"{study / 'links.csv'} holds {count} links to {url}.")
+    say_next("study", "serve", study, "--url", url)
+
+
 # Each with the example that ends its help, as in the list of all verbs.
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "create": (
@@ -238,6 +350,14 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "score": (score, "mrgantry study score study scored"),
     "quiz": (quiz, "mrgantry study quiz quiz.html --block T1=slices,synthetic"),
     "backup": (backup, "mrgantry study backup study monday.sqlite"),
+    "pause": (pause, "mrgantry study pause study"),
+    "resume": (resume, "mrgantry study resume study"),
+}
+READER_VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "add": (add, "mrgantry study readers add study EF --key /safe/place/key.csv"),
+    "remove": (remove, "mrgantry study readers remove study EF"),
+    "relink": (relink, "mrgantry study readers relink study EF"),
+    "links": (links, "mrgantry study readers links study --url https://example.org/study"),
 }
 
 app = typer.Typer(
@@ -246,6 +366,12 @@ app = typer.Typer(
 )
 for _name, (_verb, _example) in VERBS.items():
     app.command(_name, epilog=f"Example: {_example}")(_verb)
+readers_app = typer.Typer(
+    help="Who reads, also while others do: add, remove, and give other links.", no_args_is_help=True
+)
+for _name, (_verb, _example) in READER_VERBS.items():
+    readers_app.command(_name, epilog=f"Example: {_example}")(_verb)
+app.add_typer(readers_app, name="readers")
 
 
 @contextmanager

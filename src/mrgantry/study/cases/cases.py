@@ -1,7 +1,7 @@
 """The cases of a study: images with random ids, and the key to them."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,8 +25,21 @@ class Cases:
     key: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, pools: Sequence[Pool], drawn: Sequence[Parts], protocol: Protocol) -> "Cases":
-        """Gather the images that anybody reads, each once, and give them random ids."""
+    def of(
+        cls,
+        pools: Sequence[Pool],
+        drawn: Sequence[Parts],
+        protocol: Protocol,
+        known: Mapping[tuple[str, str, str], str] | None = None,
+    ) -> "Cases":
+        """Gather the images that anybody reads, each once, and give them random ids.
+
+        Args:
+            pools: What they were drawn from, a block each.
+            drawn: What each reader reads.
+            protocol: How they are shown.
+            known: Ids of images that the study has already, by block, set and slice.
+        """
         images = {pick.image for parts in drawn for part in parts for pick in part}
         # Random, not seeded: who knows the seed must not be able to tell the ids.
         ids = {image: secrets.token_hex(8) for image in images}
@@ -35,10 +48,13 @@ class Cases:
             mine = sorted(row for at, row in images if at == number)
             table, grey = pool.rows.loc[mine], pixels(pool, mine, protocol)
             for row, facts, image in zip(mine, table.to_dict("records"), grey, strict=True):
+                place = (pool.real, *pool.synthetic)[int(facts["set"])]
+                if case := (known or {}).get((pool.name, place.name, str(facts["id"]))):
+                    ids[number, row] = case
+                    continue
                 case = ids[number, row]
                 height, width = image.shape
                 rows.append({"id": case, "height": height, "width": width, "grey": image.tobytes()})
-                place = (pool.real, *pool.synthetic)[int(facts["set"])]
                 words = (
                     facts[name] if facts[name] != "unknown" else ""
                     for name in ("truth", "tumour", "sequence", "subject")

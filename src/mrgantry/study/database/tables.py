@@ -120,6 +120,16 @@ events = Table(
     Column("at", Float, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
 )
+# Added to databases that were made before there was it: nothing that they hold changes.
+decisions = Table(
+    "decisions",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("person", ForeignKey("people.id")),  # none where it is about the whole study
+    Column("token_hash", String(64), unique=True),
+)
 truths = Table(
     "truths",
     tables,

@@ -21,7 +21,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mrgantry.study.database.store import Store, hashed
@@ -77,6 +77,11 @@ class Origins:
 
     url: str = ""
     names: frozenset[str] = frozenset()
+
+    @property
+    def prefix(self) -> str:
+        """Give the path that a proxy has put the study under, such as /study; empty if none."""
+        return urlsplit(self.url).path.rstrip("/")
 
     @property
     def origin(self) -> str:
@@ -148,9 +153,16 @@ def csrf_of(secret: str) -> str:
     return hashlib.sha256(f"csrf{secret}".encode()).hexdigest()
 
 
-def cookie_name(study: str, https: bool) -> str:
-    """Name the cookie: each study has its own, as two may run on one machine."""
-    return f"{'__Host-' if https else ''}mrgantry-{hashed(study)[:8]}"
+def cookie_name(study: str, https: bool, prefix: str = "") -> str:
+    """Name the cookie: each study has its own, as two may run on one machine.
+
+    Args:
+        study: Its id.
+        https: Whether the browser speaks https.
+        prefix: Path that the study lies under; browsers take "__Host-" for the path / alone.
+    """
+    kept = ("__Secure-" if prefix else "__Host-") if https else ""
+    return f"{kept}mrgantry-{hashed(study)[:8]}"
 
 
 @dataclass
@@ -170,6 +182,10 @@ class Gate:
         if scope["type"] != "http":
             return
         leaving = _Leaving(send)
+        if scope["path"] == self.origins.prefix:  # addresses are relative to a folder
+            await RedirectResponse(f"{self.origins.prefix}/")(scope, receive, leaving)
+            return
+        scope = _below(self.origins.prefix, scope)
         request = Request(scope, receive)
         try:
             body = await self._admit(request)
@@ -197,10 +213,10 @@ class Gate:
         if request.method not in ("GET", "HEAD"):
             self._check_origin(request)
             body = await _body(request)
-        https = self.origins.https(request)
-        secret = request.cookies.get(cookie_name(self.study, https), "")
+        https, prefix = self.origins.https(request), self.origins.prefix
+        secret = request.cookies.get(cookie_name(self.study, https, prefix), "")
         person = await run_in_threadpool(self.store.person_in, secret) if secret else None
-        request.state.person, request.state.https = person, https
+        request.state.person, request.state.https, request.state.prefix = person, https, prefix
         request.state.csrf = csrf_of(secret) if person else ""
         path = request.scope["path"]
         if path == OPEN[0] or path.startswith(OPEN[1]):
@@ -220,6 +236,14 @@ class Gate:
         foreign = origin is not None and origin.lower() not in self.origins.own(request)
         if foreign or (origin is None and site != "same-origin"):
             raise RefusedError(403, "This was sent from a page of elsewhere, and is not taken.")
+
+
+def _below(prefix: str, scope: Scope) -> Scope:
+    """Take the path off that a proxy has put the study under, if the proxy has left it there."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        path = path.removeprefix(prefix)
+    return {**scope, "path": path or "/", "root_path": ""}
 
 
 def _log(request: Request, error: Exception, database: bool) -> None:
@@ -300,5 +324,6 @@ def said(
     if "application/json" in request.headers.get("accept", ""):
         text, kind = json.dumps({"say": say}), "application/json"
     else:
-        text, kind = pages.render("say.html", say=say), "text/html"
+        root = "../" * (request.scope["path"].count("/") - 1)
+        text, kind = pages.render("say.html", say=say, root=root), "text/html"
     return Response(text, status, headers, kind)

@@ -15,7 +15,7 @@ GET  /progress         how far the readers are, for the investigator
 GET  /pages/{name}     scripts and styles
 """
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Depends, FastAPI, Path, Request, Response
@@ -44,6 +44,10 @@ from mrgantry.study.study import Study
 
 NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
 UNREAD = "This cannot be taken: something is missing or out of range."
+UNKNOWN_LINK = (
+    "This link is not known here. Please open it just as it was sent, or ask those who sent it "
+    "whether there is a new one."
+)
 NOTED = 120  # events a minute that one person can add to the log
 ALL_NOTED = 6000
 ANOTHER = "Another image is the current one."
@@ -76,7 +80,8 @@ class Desk:
 
     def place(self, reader: Person) -> Place:
         """Find where a reader is."""
-        return place_of(self.store, reader, bool(self.consent))
+        place = place_of(self.store, reader, bool(self.consent))
+        return replace(place, page="paused") if self.store.is_halted() else place
 
     def note(self, person: Person) -> None:
         """Count an event that a person adds to the log.
@@ -175,14 +180,15 @@ def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
             raise RefusedError(429, say, Retry_After=str(wait))
         desk.attempts.count(client)
         desk.store.record(None, "wrong token")
-        raise RefusedError(401, "This link is not known here. Please open it just as it was sent.")
+        raise RefusedError(401, UNKNOWN_LINK)
     desk.note(person)
     secret = desk.store.begin_session(person)
-    https = request.state.https
-    name = cookie_name(desk.study.about.id, https)
+    https, prefix = request.state.https, request.state.prefix
+    name = cookie_name(desk.study.about.id, https, prefix)
     answer = JSONResponse({"page": "/"})
     # It ends with the browser: the next person at this computer must not read on.
-    answer.set_cookie(name, secret, secure=https, httponly=True, samesite="strict", path="/")
+    options = {"secure": https, "httponly": True, "samesite": "strict", "path": f"{prefix}/"}
+    answer.set_cookie(name, secret, **options)
     return answer
 
 
@@ -323,4 +329,5 @@ def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) 
     """Tell the investigator how far the readers are; not what they answered."""
     readers = desk.store.readers()
     rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
-    return {"now": desk.store.clock.now(), "readers": rows}
+    halted = desk.store.is_halted()
+    return {"now": desk.store.clock.now(), "paused": halted, "readers": rows}

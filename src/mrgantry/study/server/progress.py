@@ -27,6 +27,7 @@ class Progress:
         pauses: How often the reader paused.
         resent: How often an image was sent that had been sent before.
         seconds: Mean time from display to answer; None before the first answer.
+        removed: Whether the investigator has removed the reader.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Progress:
     pauses: int
     resent: int
     seconds: float | None
+    removed: bool
 
 
 def progress(store: Store, reader: Person, consent: bool) -> Progress:
@@ -70,6 +72,7 @@ def progress(store: Store, reader: Person, consent: bool) -> Progress:
         pauses=kinds["pause"],
         resent=every - once,
         seconds=None if seconds is None else float(seconds),
+        removed=reader.id in store.removed(),
     )
 
 

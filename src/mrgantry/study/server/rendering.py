@@ -30,9 +30,17 @@ class Pages:
 
     about: StudyFacts
 
-    def render(self, template: str, *, csrf: str = "", **values: Any) -> str:
-        """Fill a page in."""
-        about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf}
+    def render(self, template: str, *, csrf: str = "", root: str = "", **values: Any) -> str:
+        """Fill a page in.
+
+        Args:
+            template: Its file.
+            csrf: What the page sends back with each POST.
+            root: Way from the page's address to that of the study's first page, such as "../".
+                Addresses are relative, so that a proxy can put the study under any path.
+            values: What the template names besides.
+        """
+        about = {"about": self.about, "protocol": self.about.protocol, "csrf": csrf, "root": root}
         return fill_in("study/server/pages", template, about | values)
 
 

@@ -15,6 +15,7 @@ Page = Literal[
     "practice",
     "break",
     "reading",
+    "paused",
     "thanks",
 ]
 Step = Literal["welcome", "consent", "decline", "reconsider", "instructions", "display", "begin"]
@@ -27,6 +28,7 @@ STEPS: dict[Page, tuple[Step, ...]] = {
     "practice": ("begin",),
     "break": ("begin",),
     "reading": (),
+    "paused": (),
     "thanks": (),
 }
 

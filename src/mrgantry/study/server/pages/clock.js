@@ -1,5 +1,5 @@
 // The time of one image, by the browser's clock and, for what counts, by the server's.
-import { sleep } from "/pages/send.js";
+import { sleep } from "./send.js";
 
 const box = document.getElementById("clock");
 const bar = document.getElementById("timer");

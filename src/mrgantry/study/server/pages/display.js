@@ -1,5 +1,5 @@
 // The display check: does the image fit, and in which size.
-import { canvas, scaleNow } from "/pages/screen.js";
+import { canvas, scaleNow } from "./screen.js";
 
 function settle() {
   const scale = scaleNow();

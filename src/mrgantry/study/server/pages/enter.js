@@ -1,17 +1,17 @@
 // The token stands after the # of a personal link, so no server's log and no other page sees it.
-import { ask } from "/pages/send.js";
+import { ask } from "./send.js";
 
 const say = document.getElementById("say");
 
 async function enter() {
   const token = location.hash.slice(1);
-  history.replaceState(null, "", "/enter"); // nor does the browser's history keep it
+  history.replaceState(null, "", "enter"); // nor does the browser's history keep it
   if (!token) {
     say.textContent = "Please open your personal link, just as it was sent to you.";
     return;
   }
-  const answer = await ask("/enter", { token }, { halts: false });
-  if (answer.status === 200) location.replace("/");
+  const answer = await ask("enter", { token }, { halts: false });
+  if (answer.status === 200) location.replace("./");
   else say.textContent = answer.say;
 }
 

@@ -1,5 +1,5 @@
 // Pauses: the image is covered. The time of an image with a limit goes on.
-import { ask } from "/pages/send.js";
+import { ask } from "./send.js";
 
 const box = document.getElementById("paused");
 const limited = document.body.dataset.seconds !== "";
@@ -24,7 +24,7 @@ function pause() {
   document.getElementById("paused-time").textContent = limited && shown ? "The time of this image goes on." : "";
   box.hidden = false;
   document.getElementById("resume").focus();
-  ask("/event", { kind: "pause" });
+  ask("event", { kind: "pause" });
 }
 
 function resume() {
@@ -33,7 +33,7 @@ function resume() {
   since = null;
   box.hidden = true;
   document.getElementById("stage").focus();
-  ask("/event", { kind: "resume" });
+  ask("event", { kind: "resume" });
   for (const done of wake.splice(0)) done();
 }
 

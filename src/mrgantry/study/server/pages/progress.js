@@ -1,5 +1,5 @@
 // The investigator's table, renewed every few seconds.
-import { ask, sleep } from "/pages/send.js";
+import { ask, sleep } from "./send.js";
 
 const EVERY = 5000;
 const rows = document.getElementById("readers");
@@ -17,7 +17,7 @@ const yes = (value) => (value === null ? "not asked" : value ? "given" : "not gi
 function row(reader, now) {
   const cells = [
     reader.name,
-    reader.page === "thanks" ? "finished" : reader.page,
+    reader.removed ? "removed" : reader.page === "thanks" ? "finished" : reader.page,
     `${reader.answered} of ${reader.images}`,
     reader.parts.map(part).join(", "),
     reader.last === null ? "never" : ago(now - reader.last),
@@ -37,8 +37,9 @@ function row(reader, now) {
 }
 
 for (;;) {
-  const told = await ask("/progress");
+  const told = await ask("progress");
   rows.replaceChildren(...told.readers.map((reader) => row(reader, told.now)));
+  document.getElementById("halted").hidden = !told.paused;
   document.getElementById("updated").textContent = `As of ${new Date(told.now * 1000).toLocaleTimeString()}`;
   await sleep(EVERY);
 }

@@ -1,5 +1,5 @@
 // The questions about one image, one after another, by keys or buttons.
-import { isPaused } from "/pages/pause.js";
+import { isPaused } from "./pause.js";
 
 const asked = document.body.dataset;
 const CALM = 300; // milliseconds without a key after an image appears: until then, keys meant the last one

@@ -1,11 +1,11 @@
 // Reads one image after another. What is next is the server's word; nothing is kept here but
 // an answer that is on its way.
-import { ask, sleep } from "/pages/send.js";
-import { screenNow } from "/pages/screen.js";
-import { clear, place, reset } from "/pages/view.js";
-import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "/pages/questions.js";
-import { pausedFor, resumed } from "/pages/pause.js";
-import { Clock } from "/pages/clock.js";
+import { ask, sleep } from "./send.js";
+import { screenNow } from "./screen.js";
+import { clear, place, reset } from "./view.js";
+import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "./questions.js";
+import { pausedFor, resumed } from "./pause.js";
+import { Clock } from "./clock.js";
 
 const asked = document.body.dataset;
 const limited = asked.seconds !== "";
@@ -21,7 +21,7 @@ async function fetched(trial) {
   const image = new Image();
   image.alt = "";
   image.draggable = false;
-  image.src = `/image/${trial}`;
+  image.src = `image/${trial}`;
   const late = sleep(LOADING).then(() => Promise.reject(new Error("late")));
   try {
     await Promise.race([image.decode(), late]);
@@ -34,7 +34,7 @@ async function fetched(trial) {
 
 // Sends an answer until the server has it; a page that is loaded again goes on with that.
 async function deliver(answer) {
-  const kept = await ask("/answer", answer);
+  const kept = await ask("answer", answer);
   sessionStorage.removeItem(KEPT);
   return kept.status === 200;
 }
@@ -43,7 +43,7 @@ async function deliverLeft() {
   const left = sessionStorage.getItem(KEPT);
   if (!left) return;
   const answer = JSON.parse(left);
-  await ask("/display", { trial: answer.trial }); // in case that was lost too
+  await ask("display", { trial: answer.trial }); // in case that was lost too
   await deliver(answer);
 }
 
@@ -63,13 +63,13 @@ async function judged(told, clock) {
   // A page that is loaded again goes on counting where the first one was.
   const first = told.displayed ? told.at - told.elapsed * 1000 : performance.now();
   const paused = told.displayed ? told.paused : pausedFor();
-  const displayed = ask("/display", { trial: told.trial }).then((answer) => {
+  const displayed = ask("display", { trial: told.trial }).then((answer) => {
     if (answer.status !== 200) return false;
     clock.agree(answer.remaining);
     return true;
   });
   const moved = displayed.then((current) => (current ? new Promise(() => {}) : null));
-  const chosen = (truth) => { if (limited) ask("/chosen", { trial: told.trial, truth }); };
+  const chosen = (truth) => { if (limited) ask("chosen", { trial: told.trial, truth }); };
   const given = await Promise.race([openQuestions(chosen), clock.none, moved]);
   const seconds = (performance.now() - first - (pausedFor() - paused)) / 1000;
   closeQuestions();
@@ -87,7 +87,7 @@ async function painted() {
 
 // Tells a learner what the image was; Enter goes on.
 async function feedback(trial, given) {
-  const told = await ask(`/response/${trial}`);
+  const told = await ask(`response/${trial}`);
   if (told.status !== 200) return;
   const names = { real: "real", synthetic: asked.word };
   const right = told.truth === given.truth;
@@ -133,15 +133,15 @@ async function read(told) {
 
 async function run() {
   await deliverLeft();
-  ask("/event", { kind: "screen", screen: screenNow() });
+  ask("event", { kind: "screen", screen: screenNow() });
   for (;;) {
     await resumed();
-    const told = await ask("/next");
+    const told = await ask("next");
     Object.assign(told, { at: performance.now(), paused: pausedFor() });
     if (told.page !== "reading") break;
     await read(told);
   }
-  location.replace("/");
+  location.replace("./");
 }
 
 run();

@@ -18,7 +18,7 @@ function tell(sentence) {
 function halt(sentence) {
   document.getElementById("halt-say").textContent = sentence;
   document.getElementById("halt").hidden = false;
-  document.getElementById("reload").addEventListener("click", () => location.replace("/"));
+  document.getElementById("reload").addEventListener("click", () => location.replace("./"));
   document.getElementById("reload").focus();
   return new Promise(() => {});
 }

@@ -1,5 +1,5 @@
 // How the image stands on the screen: its size, brightness, contrast and enlargement.
-import { resize, scaleNow, canvas } from "/pages/screen.js";
+import { resize, scaleNow, canvas } from "./screen.js";
 
 const asked = document.body.dataset;
 const stage = document.getElementById("stage");
