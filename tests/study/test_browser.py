@@ -257,6 +257,33 @@ def test_a_pause_of_the_whole_study(tmp_path, chromium):
         sitting.check()
 
 
+def test_nothing_is_left_on_a_shared_computer(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+        sitting.wait_for(1)
+        sitting.answer(1)
+        sitting.wait_for(2)
+        sitting.press("p")
+        sitting.go_to("leave")
+        sitting.press("Enter")
+        sitting.page.get_by_text("You have logged out").wait_for()
+        assert not sitting.context.cookies()
+        assert sitting.page.evaluate("sessionStorage.length + localStorage.length") == 0
+        token = sitting.link.partition("#")[2]
+        for _ in range(3):  # back, as far as it goes
+            assert token not in sitting.page.url and not sitting.page.locator("#frame").count()
+            sitting.page.go_back()
+            sitting.page.wait_for_timeout(300)
+        sitting.page.goto(sitting.address)
+        sitting.page.get_by_text("Please open your personal link").wait_for()
+        sitting.page.goto(sitting.link)
+        sitting.wait_for(2)  # and the link goes on where it was
+        sitting.check()
+
+
 def test_a_reload_does_not_begin_the_time_of_an_answer_anew(tmp_path, chromium):
     study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
     with served(study.folder) as server:

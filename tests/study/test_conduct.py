@@ -16,7 +16,7 @@ from mrgantry.study.cases import create as creating
 from mrgantry.study.cases.additions import STAGED, add_readers, recovered
 from mrgantry.study.cases.create import create
 from mrgantry.study.cases.pools import Sources
-from mrgantry.study.conduct import amended, halt, readdress, relink, remove
+from mrgantry.study.conduct import halt, happened, readdress, relink, remove
 from mrgantry.study.database import store as stores
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Given
@@ -98,7 +98,7 @@ def test_an_added_reader_sees_what_the_others_do(tmp_path, sources):
     scored = score(study.folder, tmp_path / "scored")  # whose key and seals are whole
     assert scored.changed == () and Counter(scored.answers["reader"]) == {"AB": 8, "EF": 8}
     assert set(scored.answers.loc[scored.answers["reader"] == "EF", "group"]) == {"neuro"}
-    [sentence] = amended(scored.study)
+    [sentence] = happened(scored.study)
     assert sentence.startswith("EF was added on 20")
 
 
@@ -184,7 +184,7 @@ def test_a_removed_reader_is_out_and_their_answers_stay(tmp_path):
     assert entry.status_code == 401 and "new one" in entry.text
     anna, bo = made.enter("investigator").get("/progress").json()["readers"]
     assert (anna["removed"], anna["answered"], bo["removed"]) == (True, 1, False)
-    [sentence] = amended(made.study)
+    sentence, _ = happened(made.study)  # and the display check, which start() fails
     assert "anna was removed on" in sentence and "count" in sentence
     with pytest.raises(DataError, match="before"):
         remove(made.study.folder, "anna")
@@ -267,7 +267,7 @@ def test_a_study_of_before_there_were_decisions_is_served(tmp_path):
     made.store.engine.dispose()
     with sqlite3.connect(made.study.folder / "study.sqlite") as connection:
         connection.execute("DROP TABLE decisions")
-    assert amended(made.study) == ()
+    assert happened(made.study) == ()
     assert not made.study.store().is_halted()
     halt(made.study.folder)
     with pytest.raises(sqlite3.IntegrityError, match="only grows"):

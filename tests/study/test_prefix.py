@@ -65,7 +65,7 @@ def test_all_of_a_study_lies_under_its_path(client):
 def test_no_script_names_an_address_from_the_root(client):
     page = client.get(f"{PUBLIC}pages/steps.js").text
     assert page
-    for name in ("clock", "display", "enter", "pause", "paused", "progress", "questions",
+    for name in ("clock", "display", "enter", "leave", "pause", "paused", "progress", "questions",
                  "reading", "screen", "send", "steps", "view"):  # fmt: skip
         text = client.get(f"{PUBLIC}pages/{name}.js").text
         assert not re.search(r"[\"'`]/[\w\"'`]", text), name

@@ -168,7 +168,7 @@ def score(
         from mrgantry.papers import printed
         from mrgantry.report.study import write_study
         from mrgantry.study.cases.additions import recovered
-        from mrgantry.study.conduct import amended
+        from mrgantry.study.conduct import happened
         from mrgantry.study.statistics.score import score
 
         recovered(study, database)
@@ -180,7 +180,8 @@ def score(
             scored.analysis,
             printed(scored.study.about.protocol.name),
             pictures=scored.pictures,
-            changed=(*scored.changed, *amended(scored.study, _place(database))),
+            changed=scored.changed,
+            happened=happened(scored.study, _place(database)),
             command=command_line("study score", study, out, key=key, seed=seed),
         )
     for sentence in scored.changed:

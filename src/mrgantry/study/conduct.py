@@ -6,7 +6,7 @@ The server need not be stopped: it asks the database at every request.
 import csv
 import datetime
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from mrgantry.common.errors import DataError, unknown
 from mrgantry.common.files import whole
 from mrgantry.common.tables import harmless
 from mrgantry.study.database import tables
-from mrgantry.study.database.store import Person, Store
+from mrgantry.study.database.store import Event, Person, Store
 from mrgantry.study.study import LINKS, Study, as_csv, checked_url
 
 
@@ -149,25 +149,39 @@ def _person(study: Study, store: Store, name: str) -> Person:
     return people[name]
 
 
-def amended(study: Study, database: str | Path | None = None) -> tuple[str, ...]:
-    """Say who was added to a study and who removed, for the page of its statistics.
+def happened(study: Study, database: str | Path | None = None) -> tuple[str, ...]:
+    """Say who was added and removed while a study ran, and whose screen failed its check.
 
     Args:
         study: Which.
         database: URL of its PostgreSQL server, or the path of a backup.
     """
     said = [
-        f"{', '.join(one.added)} {'were' if len(one.added) > 1 else 'was'} added on {one.date}, "
-        "after the study was made."
-        for one in study.about.amendments
+        f"{', '.join(change.added)} {'were' if len(change.added) > 1 else 'was'} added on "
+        f"{change.date}, after the study was made."
+        for change in study.about.amendments
     ]
     store = study.store(database, to_read=True)
     try:
-        removed, readers = store.removed(), store.readers()
+        removed = store.removed()
+        for reader in store.readers():
+            if reader.id in removed:
+                day = datetime.date.fromtimestamp(removed[reader.id]).isoformat()
+                said.append(f"{reader.name} was removed on {day}; answers given before that count.")
+            said += _screens(reader.name, store.events(reader))
     finally:
         store.engine.dispose()
-    for reader in readers:
-        if reader.id in removed:
-            day = datetime.date.fromtimestamp(removed[reader.id]).isoformat()
-            said.append(f"{reader.name} was removed on {day}; answers given before that count.")
     return tuple(said)
+
+
+def _screens(name: str, events: Sequence[Event]) -> list[str]:
+    """Say that a reader's screen failed the display check, and whether another one passed."""
+    checks = [event.detail for event in events if event.kind == "display"]
+    failed = sum(check.get("passed") is False for check in checks)
+    if not failed:
+        return []
+    later = "; a later one was passed" if checks[-1].get("passed") else ""
+    return [
+        f"{name} failed {failed} display check{'s' if failed > 1 else ''} (squares of 5 % or 95 % "
+        f"grey were not seen, or squares that are not there){later}."
+    ]

@@ -12,6 +12,7 @@ from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.study.cases.shown import FLOOR
 
+Display = Literal["none", "noted", "required"]
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Table = Literal["blocks", "initials", "readers"]
@@ -41,6 +42,8 @@ class Protocol(Frozen):
         reason: Whether to ask for a reason, in free text.
         window: Whether readers may change brightness and contrast.
         zoom: Whether readers may enlarge the image.
+        display: The display check before the first image: "noted" keeps what a reader sees,
+            "required" also lets nobody read on a screen that fails it, "none" leaves it out.
         floor: Intensity, in [-1, 1], at and below which all images are black: a generator's
             background is never exactly so.
         margin: How far from 1/2 an accuracy may be and still count as guessing; below 0.005
@@ -67,6 +70,7 @@ class Protocol(Frozen):
     reason: bool = False
     window: bool = False
     zoom: bool = False
+    display: Display = "noted"
     floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
     margin: Annotated[float, Field(ge=0.005, lt=0.5)] = 0.10
     # Studies that were made before there was this field are known by name.

@@ -33,6 +33,7 @@ def write_study(
     pictures: Pictures | None = None,
     command: str = "",
     changed: Sequence[str] = (),
+    happened: Sequence[str] = (),
 ) -> None:
     """Write `study.html` for people, `readings.csv` for spreadsheets, charts for a paper.
 
@@ -46,6 +47,7 @@ def write_study(
         pictures: Of the cases, as readers saw them.
         command: The shell command that writes this page.
         changed: Sentences on files that are not as they were when the study was made.
+        happened: Sentences on who came and left while it ran, and on screens that failed.
     """
     about, cues = study.about, read_cues(study) if cues is None else cues
     drawn = charts(about, answers, analysis)
@@ -60,6 +62,7 @@ def write_study(
         analysis=analysis,
         command=command,
         changed=changed,
+        happened=happened,
         word=about.protocol.synthetic_word,
         **head(about, answers, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),

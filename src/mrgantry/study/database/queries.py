@@ -7,6 +7,7 @@ from mrgantry.study.database.tables import (
     cases,
     decisions,
     displays,
+    endings,
     events,
     people,
     sendings,
@@ -27,7 +28,11 @@ OF_TOKEN = _person.add_columns(people.c.token_hash).where(
 IN_SESSION = (
     _person.add_columns(sessions.c.at)
     .join(sessions, sessions.c.person == people.c.id)
-    .where(sessions.c.secret_hash == bindparam("secret"), sessions.c.at > bindparam("since"))
+    .where(
+        sessions.c.secret_hash == bindparam("secret"),
+        sessions.c.at > bindparam("since"),
+        ~select(endings.c.at).where(endings.c.secret_hash == sessions.c.secret_hash).exists(),
+    )
 )
 READERS = _person.where(people.c.role == "reader").order_by(people.c.name)
 EVENTS = select(events).where(events.c.person == bindparam("person")).order_by(events.c.id)

@@ -40,11 +40,13 @@ from mrgantry.study.database.queries import (
     TRUTH,
 )
 from mrgantry.study.database.tables import (
+    ADDED,
     VERSION,
     answers,
     connect,
     decisions,
     displays,
+    endings,
     events,
     facts,
     sendings,
@@ -154,7 +156,8 @@ class Store:
             raise
         if not to_read:
             with store.writing() as connection:
-                decisions.create(connection, checkfirst=True)
+                for table in ADDED:
+                    table.create(connection, checkfirst=True)
         with store.reading() as connection:
             there = set(inspect(connection).get_table_names())
             last = [connection.execute(LAST[t]).scalar() or 0.0 for t in LAST.keys() & there]
@@ -242,6 +245,13 @@ class Store:
             connection.execute(insert(sessions), values)
         self.record(person, "entered")
         return secret
+
+    def end_session(self, person: Person, secret: str) -> None:
+        """End a session: its secret opens nothing any more."""
+        with self.writing() as connection:
+            row = {"secret_hash": hashed(secret), "at": self.clock.now()}
+            connection.execute(insert(endings), row)
+        self.record(person, "left")
 
     # What the investigator decides.
 

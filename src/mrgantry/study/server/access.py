@@ -217,6 +217,7 @@ class Gate:
         secret = request.cookies.get(cookie_name(self.study, https, prefix), "")
         person = await run_in_threadpool(self.store.person_in, secret) if secret else None
         request.state.person, request.state.https, request.state.prefix = person, https, prefix
+        request.state.secret = secret if person else ""
         request.state.csrf = csrf_of(secret) if person else ""
         path = request.scope["path"]
         if path == OPEN[0] or path.startswith(OPEN[1]):

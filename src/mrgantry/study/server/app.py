@@ -3,6 +3,7 @@
 GET  /                 the page that the person is at; the investigator's own for that role
 GET  /enter            the page behind a personal link; its script sends the token on
 POST /enter            begins a session
+POST /leave            ends it
 POST /step             a step is taken: welcome, consent, decline, reconsider, ...
 GET  /next             the current trial, and what is left of its time
 GET  /image/{trial}    its image, while the time lasts
@@ -27,8 +28,6 @@ from mrgantry.study.cases.shown import png
 from mrgantry.study.database.store import Person, Store, Trial, hashed
 from mrgantry.study.server.access import Attempts, Gate, Origins, RefusedError, cookie_name, said
 from mrgantry.study.server.asked import (
-    DARK,
-    LIGHT,
     TRIAL,
     Answered,
     Chosen,
@@ -37,6 +36,7 @@ from mrgantry.study.server.asked import (
     LinkToken,
     Stepped,
 )
+from mrgantry.study.server.display import DARK, LIGHT, arranged, judged
 from mrgantry.study.server.progress import canvas, progress, taught
 from mrgantry.study.server.rendering import Pages, duration, marked_up, scripts
 from mrgantry.study.server.steps import STEPS, Place, place_of
@@ -80,7 +80,8 @@ class Desk:
 
     def place(self, reader: Person) -> Place:
         """Find where a reader is."""
-        place = place_of(self.store, reader, bool(self.consent))
+        display = self.study.about.protocol.display
+        place = place_of(self.store, reader, display, bool(self.consent))
         return replace(place, page="paused") if self.store.is_halted() else place
 
     def note(self, person: Person) -> None:
@@ -192,6 +193,22 @@ def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
     return answer
 
 
+@router.post("/leave")
+def leave(request: Request, desk: AtDesk) -> Response:
+    """End the session, on a computer that others use too."""
+    desk.store.end_session(request.state.person, request.state.secret)
+    https, prefix = request.state.https, request.state.prefix
+    answer = JSONResponse({"page": "enter"})
+    answer.delete_cookie(
+        cookie_name(desk.study.about.id, https, prefix),
+        path=f"{prefix}/",
+        secure=https,
+        httponly=True,
+        samesite="strict",
+    )
+    return answer
+
+
 @router.get("/")
 def page(request: Request, desk: AtDesk) -> HTMLResponse:
     """Give the page that a person is at."""
@@ -211,13 +228,22 @@ def _values(desk: Desk, reader: Person, place: Place) -> dict[str, Any]:
         return {"length": duration(images * (desk.seconds or GUESS)), "guess": GUESS}
     if place.page == "consent":
         return {"consent": marked_up(desk.consent)}
-    if place.page in ("display", "reading"):
+    if place.page == "display":
+        attempt = _checks(desk, reader)
+        dark, light = (arranged(fields, reader.id, attempt) for fields in (DARK, LIGHT))
+        return {"canvas": desk.canvas, "dark": dark, "light": light, "failed": attempt > 0}
+    if place.page == "reading":
         # Teaching tells the truth about each image; what a blinded page gets never has it.
-        return {"canvas": desk.canvas, "dark": DARK, "light": LIGHT, "teaching": desk.teaching}
+        return {"canvas": desk.canvas, "teaching": desk.teaching}
     if place.page == "thanks":
         counts = taught(desk.store, reader) if desk.teaching else {}
         return {"counts": counts, "score": _score(counts)}
     return {}
+
+
+def _checks(desk: Desk, reader: Person) -> int:
+    """Count the display checks that a reader has done."""
+    return sum(event.kind == "display" for event in desk.store.events(reader))
 
 
 def _score(counts: dict[tuple[str, str], int]) -> dict[str, int]:
@@ -233,7 +259,10 @@ def step(stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
     if stepped.step not in STEPS[place.page] or wrong_part:
         raise RefusedError(409, "The study is at another page by now.")
     desk.note(reader)
-    detail = stepped.detail
+    detail: dict[str, Any] = {} if stepped.part is None else {"part": stepped.part}
+    if stepped.screen is not None:
+        seen = judged(stepped.dark, stepped.light, reader.id, _checks(desk, reader))
+        detail = seen | stepped.screen.model_dump()
     if stepped.step in ("consent", "decline"):
         detail = {"text": hashed(desk.consent)}  # which text it was, should it ever change
     desk.store.record(reader, stepped.step, **detail)
@@ -327,7 +356,8 @@ def response(trial: TrialId, desk: AtDesk, reader: Reader) -> dict[str, Any]:
 @router.get("/progress")
 def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) -> dict[str, Any]:
     """Tell the investigator how far the readers are; not what they answered."""
+    protocol, consent = desk.study.about.protocol, bool(desk.consent)
     readers = desk.store.readers()
-    rows = [asdict(progress(desk.store, reader, bool(desk.consent))) for reader in readers]
+    rows = [asdict(progress(desk.store, reader, protocol, consent)) for reader in readers]
     halted = desk.store.is_halted()
     return {"now": desk.store.clock.now(), "paused": halted, "readers": rows}

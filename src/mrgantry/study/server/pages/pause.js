@@ -41,6 +41,8 @@ function resume() {
 addEventListener("keydown", (event) => {
   const modified = event.ctrlKey || event.altKey || event.metaKey || event.key === "Shift";
   if (event.repeat || modified || ["Control", "Alt", "Meta"].includes(event.key)) return;
+  const leaving = event.key === "Tab" || (event.target.id === "leave" && [" ", "Enter"].includes(event.key));
+  if (isPaused() && leaving) return; // whoever goes away from a shared computer
   if (isPaused()) {
     event.preventDefault();
     event.stopImmediatePropagation();
