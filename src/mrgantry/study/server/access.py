@@ -25,6 +25,7 @@ from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mrgantry.study.database.store import Store, hashed
+from mrgantry.study.server.languages import catalogues, language_of
 from mrgantry.study.server.rendering import Pages
 
 LARGEST = 16 * 1024  # bytes of a request's body
@@ -44,23 +45,25 @@ HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-LINK = (
-    "Please open your personal link. It was sent to you by the people who run this study; "
-    "everything that you have answered is kept."
-)
-FAILED = "Something went wrong here. Nothing that was answered is lost; please try again."
-BUSY = "The study's database does not answer just now. Nothing is lost; please try again."
+LANGUAGE = "mrgantry-language"  # the cookie of the language that a reader has chosen
 
 log = logging.getLogger("mrgantry.study")
 
 
 class RefusedError(Exception):
-    """A request that is not served; the sentence is for the person who made it."""
+    """A request that is not served, with the message for the person who made it.
 
-    def __init__(self, status: int, say: str, **headers: str):
-        super().__init__(say)
-        self.status, self.say = status, say
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    Attributes:
+        status: Of the answer.
+        key: Of the message, in the section [refused] of the catalogues.
+        values: What is filled in.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, key: str, *, retry: int | None = None, **values: object):
+        super().__init__(key)
+        self.status, self.key, self.values = status, key, values
+        self.headers = {} if retry is None else {"Retry-After": str(retry)}
 
 
 @dataclass(frozen=True)
@@ -181,7 +184,12 @@ class Gate:
             await self.app(scope, receive, send)
         if scope["type"] != "http":
             return
-        leaving = _Leaving(send)
+        request = Request(scope)
+        wanted = request.query_params.get("language", "")
+        accepted = request.headers.get("accept-language", "")
+        language = language_of(wanted, request.cookies.get(LANGUAGE, ""), accepted)
+        scope.setdefault("state", {})["language"] = language
+        leaving = _Leaving(send, self._chosen(language) if wanted == language else "")
         if scope["path"] == self.origins.prefix:  # addresses are relative to a folder
             await RedirectResponse(f"{self.origins.prefix}/")(scope, receive, leaving)
             return
@@ -191,14 +199,20 @@ class Gate:
             body = await self._admit(request)
             await self.app(scope, _again(body, receive), leaving)
         except RefusedError as refused:
-            await _refusal(self.pages, request, refused)(scope, receive, leaving)
+            await said(self.pages, request, refused)(scope, receive, leaving)
         except Exception as error:
             database = isinstance(error, (DBAPIError, PoolTimeoutError))
             _log(request, error, database)
             if not leaving.begun:
-                wrong = RefusedError(503, BUSY, Retry_After="2") if database else None
-                wrong = wrong or RefusedError(500, FAILED)
-                await _refusal(self.pages, request, wrong)(scope, receive, leaving)
+                wrong = RefusedError(503, "busy", retry=2) if database else None
+                wrong = wrong or RefusedError(500, "failed")
+                await said(self.pages, request, wrong)(scope, receive, leaving)
+
+    def _chosen(self, language: str) -> str:
+        """Write the cookie that keeps the language which a reader has chosen; it is no secret."""
+        return (
+            f"{LANGUAGE}={language}; Path={self.origins.prefix}/; Max-Age=31536000; SameSite=strict"
+        )
 
     async def _admit(self, request: Request) -> bytes:
         """Check a request and find out whose it is; give its body.
@@ -207,7 +221,7 @@ class Gate:
             RefusedError: It is not to be served.
         """
         if not self.origins.known(request.headers.get("host", "")):
-            raise RefusedError(421, "This server does not go by that name.")
+            raise RefusedError(421, "name")
         _check_site(request)
         body = b""
         if request.method not in ("GET", "HEAD"):
@@ -223,12 +237,12 @@ class Gate:
         if path == OPEN[0] or path.startswith(OPEN[1]):
             return body
         if person is None:
-            raise RefusedError(401, LINK)
+            raise RefusedError(401, "link")
         sent = request.headers.get("x-csrf-token", "").encode()
         if request.method not in ("GET", "HEAD") and not hmac.compare_digest(
             sent, request.state.csrf.encode()
         ):
-            raise RefusedError(403, "This page is out of date. Please load it again.")
+            raise RefusedError(403, "old_page")
         return body
 
     def _check_origin(self, request: Request) -> None:
@@ -236,7 +250,7 @@ class Gate:
         site = request.headers.get("sec-fetch-site")
         foreign = origin is not None and origin.lower() not in self.origins.own(request)
         if foreign or (origin is None and site != "same-origin"):
-            raise RefusedError(403, "This was sent from a page of elsewhere, and is not taken.")
+            raise RefusedError(403, "elsewhere")
 
 
 def _below(prefix: str, scope: Scope) -> Scope:
@@ -262,7 +276,7 @@ def _check_site(request: Request) -> None:
     site = request.headers.get("sec-fetch-site", "none")
     entrance = request.method == "GET" and request.scope["path"] in ("/", "/enter")
     if site not in ("same-origin", "none") and not entrance:
-        raise RefusedError(403, "This was asked for by a page of elsewhere, and is not given.")
+        raise RefusedError(403, "asked_elsewhere")
 
 
 async def _body(request: Request) -> bytes:
@@ -273,16 +287,16 @@ async def _body(request: Request) -> bytes:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise RefusedError(415, "Only JSON is taken here.")
+        raise RefusedError(415, "json")
     body = b""
     try:
         async with asyncio.timeout(PATIENCE):
             async for piece in request.stream():
                 body += piece
                 if len(body) > LARGEST:
-                    raise RefusedError(413, f"At most {LARGEST} bytes are taken at once.")
+                    raise RefusedError(413, "large", bytes=LARGEST)
     except TimeoutError as error:
-        raise RefusedError(408, "What was sent did not arrive.") from error
+        raise RefusedError(408, "lost") from error
     return body
 
 
@@ -301,6 +315,7 @@ class _Leaving:
     """Puts the headers on every answer, and takes off those that tell of files."""
 
     send: Send
+    cookie: str = ""
     begun: bool = False
 
     async def __call__(self, message: Message) -> None:
@@ -311,20 +326,19 @@ class _Leaving:
                 del headers[name]
             for name, value in HEADERS.items():
                 headers[name] = value
+            if self.cookie:
+                headers.append("set-cookie", self.cookie)
         await self.send(message)
 
 
-def _refusal(pages: Pages, request: Request, refused: RefusedError) -> Response:
-    return said(pages, request, refused.status, refused.say, refused.headers)
-
-
-def said(
-    pages: Pages, request: Request, status: int, say: str, headers: dict[str, str]
-) -> Response:
+def said(pages: Pages, request: Request, refused: RefusedError) -> Response:
     """Answer with a sentence: to a script as JSON, to a person as a page."""
+    language = request.state.language
+    sentence = catalogues()[language].say(f"refused.{refused.key}", **refused.values)
     if "application/json" in request.headers.get("accept", ""):
-        text, kind = json.dumps({"say": say}), "application/json"
+        text, kind = json.dumps({"say": sentence}), "application/json"
     else:
         root = "../" * (request.scope["path"].count("/") - 1)
-        text, kind = pages.render("say.html", say=say, root=root), "text/html"
-    return Response(text, status, headers, kind)
+        text = pages.render("say.html", language=language, sentence=sentence, root=root)
+        kind = "text/html"
+    return Response(text, refused.status, refused.headers, kind)

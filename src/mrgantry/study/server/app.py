@@ -37,20 +37,14 @@ from mrgantry.study.server.asked import (
     Stepped,
 )
 from mrgantry.study.server.display import DARK, LIGHT, arranged, judged
+from mrgantry.study.server.languages import catalogues
 from mrgantry.study.server.progress import canvas, progress, taught
 from mrgantry.study.server.rendering import Pages, duration, marked_up, scripts
 from mrgantry.study.server.steps import STEPS, Place, place_of
 from mrgantry.study.study import Study
 
-NOWHERE = "There is nothing here. Open the study's first page, or your personal link."
-UNREAD = "This cannot be taken: something is missing or out of range."
-UNKNOWN_LINK = (
-    "This link is not known here. Please open it just as it was sent, or ask those who sent it "
-    "whether there is a new one."
-)
 NOTED = 120  # events a minute that one person can add to the log
 ALL_NOTED = 6000
-ANOTHER = "Another image is the current one."
 GUESS = 6.0  # seconds an image, to tell how long a study without a limit may take
 
 router = APIRouter()
@@ -91,8 +85,7 @@ class Desk:
             RefusedError: There were too many of late: nobody may fill the disk.
         """
         if wait := self.noted.wait(person.id):
-            say = f"Too much happened at once. Please wait {wait} seconds."
-            raise RefusedError(429, say, Retry_After=str(wait))
+            raise RefusedError(429, "much", retry=wait, wait=wait)
         self.noted.count(person.id)
 
 
@@ -121,17 +114,17 @@ def make_app(study: Study, store: Store, origins: Origins | None = None) -> Fast
 
 async def _unknown(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    say = UNREAD if error.status_code == 400 else NOWHERE
-    headers = dict(error.headers or {})
-    return said(request.app.state.desk.pages, request, error.status_code, say, headers)
+    refused = RefusedError(error.status_code, "unread" if error.status_code == 400 else "nowhere")
+    refused.headers = dict(error.headers or {})
+    return said(request.app.state.desk.pages, request, refused)
 
 
 async def _unreadable(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)
     # A path that cannot be one is unknown; what stands in a body can be wrong.
     asked = any(part["loc"][0] == "path" for part in error.errors())
-    status, say = (404, NOWHERE) if asked else (422, UNREAD)
-    return said(request.app.state.desk.pages, request, status, say, {})
+    refused = RefusedError(404, "nowhere") if asked else RefusedError(422, "unread")
+    return said(request.app.state.desk.pages, request, refused)
 
 
 async def _desk(request: Request) -> Desk:
@@ -140,13 +133,13 @@ async def _desk(request: Request) -> Desk:
 
 async def _reader(request: Request) -> Person:
     if request.state.person.role != "reader":
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     return request.state.person
 
 
 async def _investigator(request: Request) -> Person:
     if request.state.person.role != "investigator":
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     return request.state.person
 
 
@@ -156,18 +149,21 @@ TrialId = Annotated[str, Path(pattern=TRIAL)]
 
 
 @router.get("/pages/{name}")
-async def file(name: str) -> Response:
-    """Give a script or a style."""
+async def file(request: Request, name: str) -> Response:
+    """Give a script or a style; what scripts say is in the language of the page."""
+    if name == "messages.js":
+        script = catalogues()[request.state.language].script
+        return Response(script, media_type="text/javascript")
     if name not in scripts():
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     data, kind = scripts()[name]
     return Response(data, media_type=kind)
 
 
 @router.get("/enter")
-async def entrance(desk: AtDesk) -> HTMLResponse:
+async def entrance(request: Request, desk: AtDesk) -> HTMLResponse:
     """Give the page behind every personal link."""
-    return HTMLResponse(desk.pages.render("enter.html"))
+    return HTMLResponse(desk.pages.render("enter.html", language=request.state.language))
 
 
 @router.post("/enter")
@@ -177,11 +173,10 @@ def enter(request: Request, entry: LinkToken, desk: AtDesk) -> Response:
     person = desk.store.person_of(entry.token)
     if person is None:
         if wait := desk.attempts.wait(client):
-            say = f"Too many links were tried. Please wait {wait} seconds, then open yours again."
-            raise RefusedError(429, say, Retry_After=str(wait))
+            raise RefusedError(429, "many_links", retry=wait, wait=wait)
         desk.attempts.count(client)
         desk.store.record(None, "wrong token")
-        raise RefusedError(401, UNKNOWN_LINK)
+        raise RefusedError(401, "unknown_link")
     desk.note(person)
     secret = desk.store.begin_session(person)
     https, prefix = request.state.https, request.state.prefix
@@ -212,20 +207,22 @@ def leave(request: Request, desk: AtDesk) -> Response:
 @router.get("/")
 def page(request: Request, desk: AtDesk) -> HTMLResponse:
     """Give the page that a person is at."""
-    person, csrf = request.state.person, request.state.csrf
+    person, language = request.state.person, request.state.language
+    about = {"csrf": request.state.csrf, "language": language}
     if person.role == "investigator":
         readers = len(desk.store.readers())
-        return HTMLResponse(desk.pages.render("investigator.html", csrf=csrf, readers=readers))
+        return HTMLResponse(desk.pages.render("investigator.html", readers=readers, **about))
     place = desk.place(person)
-    values = {"place": place, **_values(desk, person, place)}
-    return HTMLResponse(desk.pages.render(f"{place.page}.html", csrf=csrf, **values))
+    values = {"place": place, **_values(desk, person, place, language)}
+    return HTMLResponse(desk.pages.render(f"{place.page}.html", **about, **values))
 
 
-def _values(desk: Desk, reader: Person, place: Place) -> dict[str, Any]:
+def _values(desk: Desk, reader: Person, place: Place, language: str) -> dict[str, Any]:
     """Give what a page says besides the place and the protocol."""
     if place.page == "welcome":
         images = place.images + place.practice
-        return {"length": duration(images * (desk.seconds or GUESS)), "guess": GUESS}
+        length = duration(images * (desk.seconds or GUESS), language)
+        return {"length": length, "guess": GUESS}
     if place.page == "consent":
         return {"consent": marked_up(desk.consent)}
     if place.page == "display":
@@ -252,14 +249,16 @@ def _score(counts: dict[tuple[str, str], int]) -> dict[str, int]:
 
 
 @router.post("/step")
-def step(stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
+def step(request: Request, stepped: Stepped, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Take a step, if it is the next one."""
     place = desk.place(reader)
     wrong_part = stepped.part is not None and stepped.part != place.part
     if stepped.step not in STEPS[place.page] or wrong_part:
-        raise RefusedError(409, "The study is at another page by now.")
+        raise RefusedError(409, "another_page")
     desk.note(reader)
-    detail: dict[str, Any] = {} if stepped.part is None else {"part": stepped.part}
+    detail: dict[str, Any] = {}
+    if stepped.part is not None:
+        detail = {"part": stepped.part, "language": request.state.language}
     if stepped.screen is not None:
         seen = judged(stepped.dark, stepped.light, reader.id, _checks(desk, reader))
         detail = seen | stepped.screen.model_dump()
@@ -297,12 +296,12 @@ def image(request: Request, trial: TrialId, desk: AtDesk, reader: Reader) -> Res
     """Give the image of the current trial: the same work and the same headers for each."""
     # In a tab of its own it would stay when its time is over. Old browsers do not say where.
     if request.headers.get("sec-fetch-dest", "image") != "image":
-        raise RefusedError(403, "An image is shown by the study's page alone.")
+        raise RefusedError(403, "alone")
     if desk.place(reader).page != "reading":
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     grey = desk.store.image(reader, trial, desk.seconds)
     if grey is None:
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     return Response(png(grey), media_type="image/png")
 
 
@@ -311,7 +310,7 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
     """Note that an image stands on the screen."""
     trial = desk.store.display(reader, displayed.trial)
     if trial is None or not trial.displayed:
-        raise RefusedError(409, ANOTHER)
+        raise RefusedError(409, "another_image")
     return {"remaining": _remaining(trial, desk)}
 
 
@@ -320,7 +319,7 @@ def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Note when the first of several questions was answered: a time limit is on it alone."""
     desk.note(reader)
     if not desk.store.choose(reader, chosen.trial, chosen.truth):
-        raise RefusedError(409, ANOTHER)
+        raise RefusedError(409, "another_image")
     return {"kept": "kept"}
 
 
@@ -328,10 +327,10 @@ def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
 def answer(answered: Answered, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Keep an answer; the second one to the same image changes nothing."""
     if not answered.fits(desk.study.about.protocol):
-        raise RefusedError(422, "This is not an answer to what is asked.")
+        raise RefusedError(422, "no_answer")
     kept = desk.store.answer(reader, answered.trial, answered.given, desk.seconds)
     if kept == "refused":
-        raise RefusedError(409, ANOTHER)
+        raise RefusedError(409, "another_image")
     return {"kept": kept}
 
 
@@ -349,15 +348,18 @@ def response(trial: TrialId, desk: AtDesk, reader: Reader) -> dict[str, Any]:
     """Tell a learner what an answered image was."""
     truth = desk.store.truth(reader, trial) if desk.teaching else None
     if truth is None:
-        raise RefusedError(404, NOWHERE)
+        raise RefusedError(404, "nowhere")
     return {"truth": truth[0], "tumour": truth[1], "score": _score(taught(desk.store, reader))}
 
 
 @router.get("/progress")
-def progress_of_all(desk: AtDesk, _: Annotated[Person, Depends(_investigator)]) -> dict[str, Any]:
+def progress_of_all(
+    request: Request, desk: AtDesk, _: Annotated[Person, Depends(_investigator)]
+) -> dict[str, Any]:
     """Tell the investigator how far the readers are; not what they answered."""
     protocol, consent = desk.study.about.protocol, bool(desk.consent)
     readers = desk.store.readers()
-    rows = [asdict(progress(desk.store, reader, protocol, consent)) for reader in readers]
+    language = catalogues()[request.state.language]
+    rows = [asdict(progress(desk.store, reader, protocol, consent, language)) for reader in readers]
     halted = desk.store.is_halted()
     return {"now": desk.store.clock.now(), "paused": halted, "readers": rows}

@@ -9,6 +9,8 @@ import random
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from mrgantry.study.server.languages import Catalogue
+
 Field = tuple[int, int]  # the grey of a field, and of the square in it; equal: there is none
 
 DARK: tuple[Field, ...] = ((0, 6), (0, 13), (0, 0), (0, 4), (0, 9))
@@ -50,13 +52,13 @@ def judged(dark: Sequence[int], light: Sequence[int], reader: str, attempt: int)
     return {"dark": sorted(seen[0]), "light": sorted(seen[1]), "passed": passed}
 
 
-def in_words(detail: Mapping[str, Any]) -> str:
+def in_words(detail: Mapping[str, Any], language: Catalogue) -> str:
     """Say how many of the faint squares were seen, and whether one that is not there was."""
     words = []
     for name, fields in (("dark", DARK), ("light", LIGHT)):
         squares = {inner for outer, inner in fields if inner != outer}
         seen = set(detail[name])
-        false = ", and one that is not there" if seen - squares else ""
-        words.append(f"{len(seen & squares)} of {len(squares)} {name} squares{false}")
-    failed = "failed: " if detail.get("passed") is False else ""
-    return failed + "; ".join(words)
+        said = language.say(f"check.{name}", seen=len(seen & squares), of=len(squares))
+        words.append(language.say("check.false", squares=said) if seen - squares else said)
+    said = "; ".join(words)
+    return language.say("check.failed", squares=said) if detail.get("passed") is False else said

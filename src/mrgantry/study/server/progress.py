@@ -9,6 +9,7 @@ from mrgantry.study.database.store import Person, Store
 from mrgantry.study.database.tables import answers, cases, displays, sendings, trials, truths
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.server.display import in_words
+from mrgantry.study.server.languages import Catalogue
 from mrgantry.study.server.steps import Page, place_of
 
 
@@ -45,7 +46,9 @@ class Progress:
     removed: bool
 
 
-def progress(store: Store, reader: Person, protocol: Protocol, consent: bool) -> Progress:
+def progress(
+    store: Store, reader: Person, protocol: Protocol, consent: bool, language: Catalogue
+) -> Progress:
     """Find how far a reader is, without a look at what was answered.
 
     Args:
@@ -53,6 +56,7 @@ def progress(store: Store, reader: Person, protocol: Protocol, consent: bool) ->
         reader: Who reads.
         protocol: What is asked, and how.
         consent: Whether there is a text to agree to.
+        language: In which the display check is told of.
     """
     events = store.events(reader)
     kinds = Counter(event.kind for event in events)
@@ -76,7 +80,7 @@ def progress(store: Store, reader: Person, protocol: Protocol, consent: bool) ->
         images=place.images,
         last=max((time for time in times if time is not None), default=None),
         consented=(place.page not in ("welcome", "consent", "declined")) if consent else None,
-        check=in_words(checks[-1]) if checks else "",
+        check=in_words(checks[-1], language) if checks else "",
         pauses=kinds["pause"],
         resent=every - once,
         seconds=None if seconds is None else float(seconds),

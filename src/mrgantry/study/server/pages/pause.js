@@ -1,5 +1,6 @@
 // Pauses: the image is covered. The time of an image with a limit goes on.
 import { ask } from "./send.js";
+import { say } from "./say.js";
 
 const box = document.getElementById("paused");
 const limited = document.body.dataset.seconds !== "";
@@ -21,7 +22,7 @@ function pause() {
   if (isPaused()) return;
   since = performance.now();
   const shown = document.getElementById("frame").childElementCount > 0;
-  document.getElementById("paused-time").textContent = limited && shown ? "The time of this image goes on." : "";
+  document.getElementById("paused-time").textContent = limited && shown ? say("time_goes_on") : "";
   box.hidden = false;
   document.getElementById("resume").focus();
   ask("event", { kind: "pause" });

@@ -6,6 +6,7 @@ import { clear, place, reset } from "./view.js";
 import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "./questions.js";
 import { pausedFor, resumed } from "./pause.js";
 import { Clock } from "./clock.js";
+import { say } from "./say.js";
 
 const asked = document.body.dataset;
 const limited = asked.seconds !== "";
@@ -14,7 +15,7 @@ const KEPT = "mrgantry-answer"; // in sessionStorage: an answer that was not ack
 const LOADING = 15000; // milliseconds that an image may take
 
 const element = (id) => document.getElementById(id);
-const say = (sentence) => { element("status").textContent = sentence; };
+const status = (sentence) => { element("status").textContent = sentence; };
 
 // Loads and decodes an image; null if it cannot be had.
 async function fetched(trial) {
@@ -48,14 +49,14 @@ async function deliverLeft() {
 }
 
 function tell(told) {
-  const part = told.parts > 1 ? `Part ${told.part} of ${told.parts}, image` : "Image";
-  element("where").textContent = `${told.part ? part : "Practice, image"} ${told.place} of ${told.of}`;
+  const where = told.parts > 1 ? "where_in_part" : "where";
+  element("where").textContent = say(told.part ? where : "where_in_practice", told);
   element("done").value = (told.place - 1) / told.of;
   if (told.score) score(told.score);
 }
 
 function score({ right, of }) {
-  element("score").textContent = of ? `${right} of ${of} right` : "";
+  element("score").textContent = of ? say("score", { right, of }) : "";
 }
 
 // Gives the answer to an image, or null if the trial is not the current one any more.
@@ -89,12 +90,12 @@ async function painted() {
 async function feedback(trial, given) {
   const told = await ask(`response/${trial}`);
   if (told.status !== 200) return;
-  const names = { real: "real", synthetic: asked.word };
+  const names = { real: say("real"), synthetic: asked.word };
   const right = told.truth === given.truth;
   const guessed = given.truth in names;
-  const verdict = guessed ? (right ? "Right: this" : "Not right: this") : "This";
-  const tumour = { yes: ", with a tumour", no: ", without a tumour" }[told.tumour] || "";
-  element("feedback-say").textContent = `${verdict} image is ${names[told.truth]}${tumour}.`;
+  const shown = { yes: "with_tumour", no: "without_tumour" }[told.tumour];
+  const truth = shown ? say(shown, { truth: names[told.truth] }) : names[told.truth];
+  element("feedback-say").textContent = say(guessed ? (right ? "right" : "wrong") : "was", { truth });
   element("feedback").className = guessed ? (right ? "right" : "wrong") : "";
   element("feedback").hidden = false;
   score(told.score);
@@ -106,7 +107,7 @@ async function feedback(trial, given) {
 function timeIsUp() {
   clear();
   if (dropped && firstAnswered()) fixFirst();
-  say(firstAnswered() ? "The image is gone; please go on" : dropped ? "Time is up" : "Time is up: please answer");
+  status(say(firstAnswered() ? "gone" : dropped ? "over" : "answer_now"));
 }
 
 async function read(told) {
@@ -124,7 +125,7 @@ async function read(told) {
   clock.start(told.displayed, timeIsUp);
   const answer = await judged(told, clock);
   clock.stop();
-  say("");
+  status("");
   if (!asked.teaching) clear();
   if (answer && (await deliver(answer)) && asked.teaching) await feedback(told.trial, answer);
   clear();
