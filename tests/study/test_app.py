@@ -13,10 +13,10 @@ from sqlalchemy import func, insert, select
 from sqlalchemy.exc import DBAPIError, OperationalError
 
 from mrgantry.common.errors import DataError, RunError
-from mrgantry.study.conduct import happened
 from mrgantry.study.database import store as stores
 from mrgantry.study.database.tables import answers, events, sendings
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import happened
 from mrgantry.study.server.app import NOTED
 from mrgantry.study.server.display import DARK, LIGHT, arranged
 from mrgantry.study.server.serve import serve

@@ -9,7 +9,7 @@ import pytest
 
 from browsing import Sitting, make, served
 from mrgantry.papers import find_protocol
-from mrgantry.study.conduct import halt
+from mrgantry.study.running import halt
 from mrgantry.study.statistics.readings import read_answers, read_key
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]

@@ -7,8 +7,8 @@ from importlib.resources import files
 import pytest
 
 from mrgantry.papers import find_protocol
-from mrgantry.study.conduct import halt
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import halt
 from mrgantry.study.server.languages import Catalogue, catalogues, language_of
 from reading import BOSS, SCREEN, make_study
 

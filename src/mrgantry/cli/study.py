@@ -168,7 +168,7 @@ def score(
         from mrgantry.papers import printed
         from mrgantry.report.study import write_study
         from mrgantry.study.cases.additions import recovered
-        from mrgantry.study.conduct import happened
+        from mrgantry.study.running import happened
         from mrgantry.study.statistics.score import score
 
         recovered(study, database)
@@ -237,7 +237,7 @@ def pause(study: Study, database: Database = None) -> None:
     Whoever looks at an image may still answer it.
     """
     with installed():
-        from mrgantry.study.conduct import halt
+        from mrgantry.study.running import halt
 
         halt(study, database=database)
     say(f"{study} is paused for all its readers.")
@@ -247,7 +247,7 @@ def pause(study: Study, database: Database = None) -> None:
 def resume(study: Study, database: Database = None) -> None:
     """Let the readers of a paused study go on where they were."""
     with installed():
-        from mrgantry.study.conduct import halt
+        from mrgantry.study.running import halt
 
         halt(study, resume=True, database=database)
     say(f"{study} goes on.")
@@ -301,7 +301,7 @@ def remove(
 ) -> None:
     """Shut a reader out; what they answered stays, and the statistics say that they left."""
     with installed():
-        from mrgantry.study.conduct import remove
+        from mrgantry.study.running import remove
 
         count = remove(study, name, database=database)
     say(f"{name} cannot read any more; {count:,} answers of theirs stay.")
@@ -321,7 +321,7 @@ def relink(
     is let in again.
     """
     with installed():
-        from mrgantry.study.conduct import relink
+        from mrgantry.study.running import relink
 
         relink(study, name, url=url, database=database)
     say(f"{study / 'links.csv'} holds the new link of {name}; the old one is dead.")
@@ -333,7 +333,7 @@ def links(
 ) -> None:
     """Write all personal links anew for another address; those who are in stay in."""
     with installed():
-        from mrgantry.study.conduct import readdress
+        from mrgantry.study.running import readdress
 
         count = readdress(study, url)
     say(f"{study / 'links.csv'} holds {count} links to {url}.")

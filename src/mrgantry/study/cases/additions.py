@@ -23,10 +23,10 @@ from mrgantry.study.cases.cases import KEY, Cases, Parts, trials_of, truths_of
 from mrgantry.study.cases.create import people_and_links
 from mrgantry.study.cases.draw import Pick, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
-from mrgantry.study.conduct import links_of, opened, write_secret
 from mrgantry.study.database import tables
 from mrgantry.study.database.decisions import decide
 from mrgantry.study.database.store import Store
+from mrgantry.study.running import links_of, opened, write_secret
 from mrgantry.study.seal import seals
 from mrgantry.study.statistics.readings import changed_since, read_key
 from mrgantry.study.study import LINKS, Amendment, Reader, Study, StudyFacts, as_csv

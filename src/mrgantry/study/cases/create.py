@@ -18,10 +18,10 @@ from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
 from mrgantry.study.cases.rehearsal import rehearse
-from mrgantry.study.conduct import write_secret
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import write_secret
 from mrgantry.study.seal import seals
 from mrgantry.study.study import LINKS, Reader, Study, StudyFacts, as_csv, checked_url
 

@@ -16,11 +16,11 @@ from mrgantry.study.cases import create as creating
 from mrgantry.study.cases.additions import STAGED, add_readers, recovered
 from mrgantry.study.cases.create import create
 from mrgantry.study.cases.pools import Sources
-from mrgantry.study.conduct import halt, happened, readdress, relink, remove
 from mrgantry.study.database import store as stores
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import halt, happened, readdress, relink, remove
 from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Reader, Study

@@ -1,4 +1,4 @@
-"""How a running study is conducted: pauses, personal links, readers who leave.
+"""How a running study is changed: pauses, personal links, readers who leave.
 
 The server need not be stopped: it asks the database at every request.
 """
