@@ -20,7 +20,7 @@ from mrgantry.study.database import store as stores
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
-from mrgantry.study.running import halt, happened, readdress, relink, remove
+from mrgantry.study.running import address_of, halt, happened, readdress, relink, remove
 from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Reader, Study
@@ -225,6 +225,7 @@ def test_links_lead_to_another_address_with_the_tokens_they_had(tmp_path):
     made = make_study(tmp_path / "s")
     reader = made.enter("anna")
     assert readdress(made.study.folder, "https://example.org/study/") == 3
+    assert address_of(made.study) == "https://example.org/study"  # of new links, too
     links = links_of(made.study)
     assert links == {n: f"https://example.org/study/enter#{t}" for n, t in made.tokens.items()}
     assert reader.get("/next").status_code == 200

@@ -47,6 +47,17 @@ def links_of(folder: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file))
 
 
+def address_of(study: Study, name: str = "") -> str:
+    """Give the address that personal links lead to now, which need not be the study's first.
+
+    Args:
+        study: Which.
+        name: Whose link is looked at first.
+    """
+    links = sorted(links_of(study.folder), key=lambda row: row["name"] != harmless(name))
+    return links[0]["link"].partition("/enter#")[0] if links else study.about.url
+
+
 def readdress(folder: Path, url: str) -> int:
     """Write the personal links anew for another address, with the tokens that they have.
 
@@ -93,8 +104,7 @@ def relink(folder: Path, name: str, *, url: str = "", database: str | None = Non
     """
     study = Study.open(folder)
     links, named = links_of(folder), harmless(name)
-    old = next((row["link"].partition("/enter#")[0] for row in links if row["name"] == named), "")
-    address = checked_url(url) or old or study.about.url
+    address = checked_url(url) or address_of(study, name)
     token = secrets.token_urlsafe(24)
     with opened(study, database) as store:
         person = _person(study, store, name)

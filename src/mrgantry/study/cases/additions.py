@@ -26,7 +26,7 @@ from mrgantry.study.cases.pools import Sources, check_names, describe_block, ope
 from mrgantry.study.database import tables
 from mrgantry.study.database.decisions import decide
 from mrgantry.study.database.store import Store
-from mrgantry.study.running import links_of, opened, write_secret
+from mrgantry.study.running import address_of, links_of, opened, write_secret
 from mrgantry.study.seal import seals
 from mrgantry.study.statistics.readings import changed_since, read_key
 from mrgantry.study.study import LINKS, Amendment, Reader, Study, StudyFacts, as_csv
@@ -78,7 +78,8 @@ def add_readers(
                 "amendments": (*study.about.amendments, _amendment(readers, command)),
             }
         )
-        people, links = people_and_links([("reader", r.name) for r in readers], study.about.url)
+        named = [("reader", reader.name) for reader in readers]
+        people, links = people_and_links(named, address_of(study))
         rows = {
             "people": people,
             "cases": drawn.cases.rows,

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import UInt8
 
+from mrgantry.common.tables import harmless
 from mrgantry.study.cases.draw import Pick, Pool
 from mrgantry.study.cases.shown import shown
 from mrgantry.study.protocol import Protocol
@@ -30,7 +31,7 @@ class Cases:
         pools: Sequence[Pool],
         drawn: Sequence[Parts],
         protocol: Protocol,
-        known: Mapping[tuple[str, str, str], str] | None = None,
+        known: Mapping[tuple[str, ...], str] | None = None,
     ) -> "Cases":
         """Gather the images that anybody reads, each once, and give them random ids.
 
@@ -38,7 +39,8 @@ class Cases:
             pools: What they were drawn from, a block each.
             drawn: What each reader reads.
             protocol: How they are shown.
-            known: Ids of images that the study has already, by block, set and slice.
+            known: Ids of images that the study has already, by block, set and slice, as the key
+                has them.
         """
         images = {pick.image for parts in drawn for part in parts for pick in part}
         # Random, not seeded: who knows the seed must not be able to tell the ids.
@@ -49,7 +51,8 @@ class Cases:
             table, grey = pool.rows.loc[mine], pixels(pool, mine, protocol)
             for row, facts, image in zip(mine, table.to_dict("records"), grey, strict=True):
                 place = (pool.real, *pool.synthetic)[int(facts["set"])]
-                if case := (known or {}).get((pool.name, place.name, str(facts["id"]))):
+                named = tuple(map(harmless, (pool.name, place.name, str(facts["id"]))))
+                if case := (known or {}).get(named):
                     ids[number, row] = case
                     continue
                 case = ids[number, row]
