@@ -70,7 +70,7 @@ def test_every_message_is_said_somewhere_and_every_one_that_is_said_is_there():
     pages, scripts = "".join(read(".html").values()), "".join(read(".js").values())
     program = "".join(p.read_text() for p in SOURCES.iterdir() if p.name.endswith(".py"))
     said = set(re.findall(r"\"([a-z]+\.[a-z_]+)\"", pages + program)) & known
-    said |= set(re.findall(r"say\(\"([a-z._]+)\"", pages + program))
+    said |= set(re.findall(r"say\(\"([a-z]+\.[a-z_]+)\"", pages + program))
     said |= {f"refused.{key}" for key in re.findall(r"RefusedError\(\d+, \"(\w+)\"", program)}
     said |= {"refused.unread", "refused.nowhere", "check.dark", "check.light"}
     said |= {f"investigator.{name}" for name in re.findall(r"\"(\w+)\"", pages)} & known
