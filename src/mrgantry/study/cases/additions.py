@@ -132,7 +132,9 @@ def _drawn(
             draw_cases(pools, protocol, (study.about.seed, first + n), (secret, n, 0))
             for n in range(len(readers))
         ]
-        known = {(row["block"], row["set"], row["slice"]): row["case"] for row in _rows(key)}
+        known: dict[tuple[str, ...], str] = {
+            (row["block"], row["set"], row["slice"]): row["case"] for row in _rows(key)
+        }
         cases = Cases.of(pools, [[picks] for picks in sets], protocol, known)
     parts = [order(picks, len(blocks), protocol, (secret, n, 1)) for n, picks in enumerate(sets)]
     return _Drawn(cases, list(parts))
