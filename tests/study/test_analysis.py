@@ -97,8 +97,7 @@ def covered(studies, draws, readers, spread, images=100):
         every = pd.concat(rows, ignore_index=True)
         every = every.assign(decided=True, right=every["answer"] == every["truth"])
         found = panel(every, 0, "", draws).mean("accuracy", range(readers))
-        _, half = half_width(found.common, found)
-        held += abs(found.value - truth) <= half
+        held += abs(found.value - truth) <= half_width(found.common, found).half
     return held
 
 

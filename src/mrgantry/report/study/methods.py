@@ -164,7 +164,15 @@ def statistics(analysis: Analysis) -> Iterator[str]:
     if analysis.concordances:
         yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
     if analysis.block_differences:
-        yield "Blocks were compared by Fisher's exact test with Holm's correction."
+        yield (
+            "Blocks were compared by Fisher's exact test for each reader"
+            + (
+                " and, over readers, by the mean of their differences (Obuchowski and Rockette)"
+                if len(analysis.readers) > 1
+                else ""
+            )
+            + ", with Holm's correction."
+        )
     if analysis.reader_differences:
         yield (
             "Readers of the same images were compared by McNemar's exact test (Holm's correction)."

@@ -273,11 +273,10 @@ def agreement_rows(analysis: Analysis) -> list[dict[str, Any]]:
 
 
 def block_rows(analysis: Analysis) -> list[dict[str, Any]]:
-    """Write the differences between blocks; of one reader, not once more for all pooled."""
-    alone = len(analysis.readers) == 1
+    """Write the differences between blocks, of each reader and of the mean over readers."""
     return [
         {
-            "reader": difference.reader or "all, pooled",
+            "reader": difference.reader or "mean over readers",
             "pair": f"{difference.first} − {difference.second}",
             "counts": f"{difference.first_k}/{difference.first_n}, "
             f"{difference.second_k}/{difference.second_n}",
@@ -289,7 +288,6 @@ def block_rows(analysis: Analysis) -> list[dict[str, Any]]:
             "note": difference.note,
         }
         for difference in analysis.block_differences
-        if difference.reader or not alone
     ]
 
 

@@ -297,6 +297,11 @@ def _nothing() -> Finding:
     )
 
 
+def told_among(readings: Sequence[Reading]) -> int:
+    """Count the readers who told images apart, also the wrong way round."""
+    return sum(finding(reading).kind in ("told", "inverted") for reading in readings)
+
+
 def tally(readings: Sequence[Reading]) -> str:
     """Count the readers by what was found of each."""
     kinds = Counter(finding(reading).kind for reading in readings)

@@ -9,7 +9,7 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.study.statistics.concordance import concordance
 from mrgantry.study.statistics.contrasts import block_differences, reader_differences
 from mrgantry.study.statistics.counting import checked, confusion, times, tumour_tables
-from mrgantry.study.statistics.mrmc import group_difference, many_readers, panel
+from mrgantry.study.statistics.mrmc import Panel, group_difference, many_readers, panel
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
@@ -60,7 +60,8 @@ def analyse(
     readers, blocks = (tuple(dict.fromkeys(rows[name])) for name in ("reader", "block"))
     groups = tuple(name for name in dict.fromkeys(rows["group"]) if name)
     parts = list(_blocks(rows, blocks))
-    means, differences = _readers(parts, groups, seed, draws)
+    panels = {block: panel(part, seed, block, draws) for block, part in parts}
+    means, differences = _readers(parts, panels, groups, seed)
     return Analysis(
         trials=len(rows),
         readers=readers,
@@ -71,7 +72,7 @@ def analyse(
         draws=draws,
         readings=tuple(_readings(rows, blocks, margin)),
         means=tuple(means),
-        block_differences=tuple(block_differences(rows)),
+        block_differences=tuple(block_differences(rows, panels)),
         reader_differences=tuple(reader_differences(rows)),
         concordances=tuple(_concordances(parts, seed, draws)),
         group_differences=tuple(differences),
@@ -121,11 +122,14 @@ def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Read
 
 
 def _readers(
-    parts: list[tuple[str, pd.DataFrame]], groups: tuple[str, ...], seed: int, draws: int
+    parts: list[tuple[str, pd.DataFrame]],
+    panels: dict[str, Panel],
+    groups: tuple[str, ...],
+    seed: int,
 ) -> tuple[list[ManyReaders], list[GroupDifference]]:
     means, differences = [], []
     for block, rows in parts:
-        drawn = panel(rows, seed, block, draws)
+        drawn = panels[block]
         there = [name for name in groups if (rows["group"] == name).any()]
         for group in (ALL, *(there if len(groups) > 1 else ())):
             means.append(many_readers(rows, drawn, group, block, seed))

@@ -136,10 +136,10 @@ class ManyReaders(Frozen):
 
 
 class BlockDifference(Frozen):
-    """Two blocks' accuracies, read by one reader or by all.
+    """Two blocks' accuracies, read by one reader or by several.
 
     Attributes:
-        reader: Name; "" for all readers pooled.
+        reader: Name; "" for the mean over the readers who read both.
         first: Block.
         second: Block.
         first_k: Right answers in the first.
@@ -147,10 +147,11 @@ class BlockDifference(Frozen):
         second_k: Right answers in the second.
         second_n: Answers in the second.
         difference: Accuracy of the first minus that of the second.
-        p: Fisher's exact test, two-sided.
+        p: Two-sided; of one reader by Fisher's exact test, of the mean over readers by the t test
+            that goes with its interval.
         p_holm: The same after Holm's correction.
         family: Tests that were corrected for: all pairs of blocks of this reader.
-        note: What pooling takes for granted; empty for one reader.
+        note: Why there is no interval; empty where there is one.
     """
 
     reader: str
@@ -261,7 +262,7 @@ class Analysis(Frozen):
         readings: One a reader and block, and one a reader over all of several blocks.
         means: One a block for all readers and for each of several groups, and over all of
             several blocks.
-        block_differences: All pairs of blocks, of each reader and of all readers pooled.
+        block_differences: All pairs of blocks, of each reader and of the mean over readers.
         reader_differences: All pairs of readers who saw the same images, in each block.
         concordances: One a block in which readers saw the same images, and over all of several.
         group_differences: All pairs of groups, as the means.
