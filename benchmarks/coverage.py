@@ -37,6 +37,7 @@ from mrgantry.study.statistics.population import Population, draw_reading
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
+    corrected,
     equivalence,
     proportion,
 )
@@ -130,6 +131,8 @@ def judged(drawn, rows: pd.DataFrame) -> list[SimpleNamespace]:
                 equivalence=equivalence(counts.right, counts.n, MARGIN),
             )
         )
+    for reading, test in zip(readings, corrected([r.chance for r in readings]), strict=True):
+        reading.chance = test
     return readings
 
 
@@ -233,7 +236,6 @@ def several(drawn, population, rows, panels, counts: Counts, seed: int) -> None:
     for pair in pairs:
         truth = accuracy[pair.first] - accuracy[pair.second]
         counts.holds("Two readers, same images", pair.difference.interval, truth)
-    counts.add("a pair of readers differs", any(pair.p_holm < 0.05 for pair in pairs))
     groups = group_difference(panels[""], "a", "b", "")
     counts.holds("Two groups, accuracy", groups.accuracy.interval, 0)
     counts.holds("Two groups, balanced accuracy", groups.balanced_accuracy.interval, 0)
@@ -263,6 +265,9 @@ def study(population: Population, readers: int, number: int, seed: int, whole: b
         if whole:
             several(drawn, population, rows, panels, counts, number)
             blocks(rows, panels, counts, number)
+        elif not population.d_prime:  # all have an accuracy of 1/2, whatever their criterion
+            pairs = reader_differences(rows.assign(block=""))
+            counts.add("two readers differ", any(pair.p_holm < 0.05 for pair in pairs))
         headline = finding_of_many(many, readings, MARGIN)
     else:
         (one,) = readings

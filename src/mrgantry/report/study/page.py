@@ -119,7 +119,6 @@ def head(
         "no_audit": not cues,
         "unfinished": study_methods.unfinished(about, answers),
         "power": power(analysis),
-        "expected_by_chance": f"{words.LEVEL * len(analysis.blocks):.1g}",
     }
 
 

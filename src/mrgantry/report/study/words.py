@@ -148,7 +148,7 @@ HOW_FAR: dict[Verdict, tuple[str, str]] = {
 
 def finding_of(counts: Confusion, chance: ChanceTest, equal: Equivalence) -> Finding:
     """Say whether somebody can tell, from counts and their tests."""
-    margin, p = points(equal.margin), chance.p_independent
+    margin, p = points(equal.margin), chance.p_apart
     balanced = balanced_accuracy(counts).value
     if balanced is None:
         return _nothing()
@@ -188,7 +188,7 @@ def finding_of_many(
     """
     mean = many_readers.balanced_accuracy
     low, high = mean.interval.low, mean.interval.high
-    p = many_readers.together.p if many_readers.together else None
+    p = many_readers.together.p_apart if many_readers.together else None
     if mean.value is None:
         return _nothing()
     if p is None or p >= LEVEL:

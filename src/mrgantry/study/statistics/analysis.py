@@ -13,7 +13,9 @@ from mrgantry.study.statistics.mrmc import Panel, group_difference, many_readers
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
+    corrected,
     equivalence,
+    holm,
     least_n,
     proportion,
 )
@@ -70,8 +72,8 @@ def analyse(
         margin=margin,
         seed=seed,
         draws=draws,
-        readings=tuple(_readings(rows, blocks, margin)),
-        means=tuple(means),
+        readings=tuple(_side_by_side(list(_readings(rows, blocks, margin)))),
+        means=tuple(_over_blocks(means)),
         block_differences=tuple(block_differences(rows, panels)),
         reader_differences=tuple(reader_differences(rows)),
         concordances=tuple(_concordances(parts, seed, draws)),
@@ -95,6 +97,29 @@ def _readings(rows: pd.DataFrame, blocks: tuple[str, ...], margin: float) -> Ite
         own = [block for block in blocks if (mine["block"] == block).any()]
         for block, part in _blocks(mine, tuple(own)):
             yield _reading(str(reader), block, part, margin)
+
+
+def _side_by_side(readings: list[Reading]) -> Iterator[Reading]:
+    """Correct the tests of single blocks for all readers and blocks, those of all for readers."""
+    tests = {}
+    for whole in (False, True):
+        places = [i for i, reading in enumerate(readings) if (reading.block == ALL) == whole]
+        tests |= dict(zip(places, corrected([readings[i].chance for i in places]), strict=True))
+    for place, reading in enumerate(readings):
+        yield reading.model_copy(update={"chance": tests[place]})
+
+
+def _over_blocks(means: list[ManyReaders]) -> Iterator[ManyReaders]:
+    """Correct the test of all readers together for how many blocks there are."""
+    for mean in means:
+        family = [each for each in means if each.group == mean.group and each.block != ALL]
+        if mean.block == ALL or len(family) < 2 or mean.together is None:
+            yield mean
+            continue
+        ps = holm([each.together.p if each.together else None for each in family])
+        raised = ps[[each.block for each in family].index(mean.block)]
+        together = mean.together.model_copy(update={"p_holm": raised})
+        yield mean.model_copy(update={"together": together})
 
 
 def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Reading:

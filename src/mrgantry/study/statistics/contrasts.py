@@ -1,6 +1,6 @@
 """Differences of accuracies: between blocks, and between readers of the same images."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from itertools import combinations
 from math import sqrt
 
@@ -10,20 +10,13 @@ from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from mrgantry.common import statistics
 from mrgantry.study.statistics.measured import Estimate, Interval
 from mrgantry.study.statistics.mrmc import Panel, block_difference
-from mrgantry.study.statistics.proportions import Z
+from mrgantry.study.statistics.proportions import Z, holm
 from mrgantry.study.statistics.results import ALL, BlockDifference, ReaderDifference
 
 UNPAIRED = "Newcombe 1998, hybrid of two Wilson intervals"
 PAIRED = "Agresti and Min 2005, paired, half an image added to each cell"
-
-
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Correct a family of p values by Holm's method; undefined ones do not count."""
-    corrected = iter(statistics.holm([p for p in ps if p is not None]))
-    return [None if p is None else next(corrected) for p in ps]
 
 
 def block_differences(rows: pd.DataFrame, panels: Mapping[str, Panel]) -> list[BlockDifference]:
