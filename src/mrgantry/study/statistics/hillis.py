@@ -19,6 +19,8 @@ import numpy as np
 from jaxtyping import Float
 from scipy.stats import t
 
+FEW = 5  # readers, below which an interval over readers is remarked
+
 
 @dataclass(frozen=True)
 class ReaderMean:

@@ -22,7 +22,7 @@ from jaxtyping import Bool, Float, Int
 
 from mrgantry.study.statistics.bootstrap import ALIKE, generator, percentiles
 from mrgantry.study.statistics.counting import confusion
-from mrgantry.study.statistics.hillis import ReaderMean, half_width
+from mrgantry.study.statistics.hillis import FEW, ReaderMean, half_width
 from mrgantry.study.statistics.measured import Estimate, Interval
 from mrgantry.study.statistics.results import Design, GroupDifference, ManyReaders
 from mrgantry.study.statistics.signal_detection import signed_confidence
@@ -30,7 +30,6 @@ from mrgantry.study.statistics.together import told_apart
 
 Measure = Literal["accuracy", "balanced_accuracy", "fool_rate", "real_recall", "auc"]
 Drawn = Float[np.ndarray, "b readers"]
-FEW = 5  # readers, below which an interval over readers is remarked
 ALONE = "One reader: the interval speaks of other images only; nothing is known of other readers."
 TOO_FEW = "One reader says nothing of others of the group, so the difference has no interval."
 NOT_BOTH = "Fewer than two readers read both blocks, so nothing is said of other readers."

@@ -12,7 +12,7 @@ Metz 1997, Academic Radiology 4:298, simulate.
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import sqrt
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -45,6 +45,20 @@ class Population(Frozen):
     d_prime_sd: Spread
     criterion_sd: Spread
     image_sd: Annotated[float, Field(ge=0, le=1)]
+
+    def set(self, changes: Sequence[str]) -> "Population":
+        """Give the population with values changed, each written as `key=number`.
+
+        Raises:
+            RecipeError: A key is unknown, or its value will not do.
+        """
+        values: dict[str, Any] = self.model_dump()
+        for change in changes:
+            key, sign, text = change.partition("=")
+            if not sign:
+                raise RecipeError(f"The change {change!r} must read key=number, as image_sd=0.4.")
+            values[key] = text
+        return Population.of(values, "spread of readers and images")
 
     def rates(self) -> tuple[float, float]:
         """Give the expected shares of real and of synthetic images that are called real."""
