@@ -4,9 +4,9 @@
 
 Studies of 200 and of 400 images in turn are drawn for 1, 2, 3, 5 and 10 readers, who vary as the
 readers of Han et al. 2018 and Kazuhiro et al. 2018 did as printed, or a third as much. Of each
-3 % of the answers are "unknown". The truth of every interval follows from the population, or, where
-it speaks of these readers alone, from these readers and other images. RESULTS is a folder in which counts are
-kept: the same command goes on where it stopped, and prints the tables once all is done.
+3 % of the answers are "unknown". The truth of every interval follows from the population, or,
+where it speaks of these readers alone, from these readers and other images. RESULTS is a folder in
+which counts are kept: the same command goes on where it stopped, and prints the tables at its end.
 """
 
 import argparse

@@ -10,7 +10,7 @@ from mrgantry.study.statistics.population import Population, draw_reading, popul
 
 
 def test_the_spread_of_printed_readers():
-    """By hand: d' of the five readers of Kazuhiro et al., and the mean over the 12 blocks of Han."""
+    """By hand: d' of the readers of Kazuhiro et al., and the mean over the blocks of Han et al."""
     found = population_of((han2018.PRINTED, kazuhiro2018.PRINTED))
     rates = [(26, 6), (24, 3), (22, 8), (12, 8), (34, 7), (13, 9), (20, 6), (13, 8), (19, 11)]
     rates += [(16, 4), (31, 15), (18, 15)]

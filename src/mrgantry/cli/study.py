@@ -299,7 +299,10 @@ def score(
         say(f"Warning: {sentence}")
     head, rows = _summary(scored.analysis)
     print_table(head, rows)
-    say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
+    say(
+        f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}, whose "
+        f"columns {out / 'codebook.csv'} explains."
+    )
 
 
 def quiz(

@@ -16,6 +16,8 @@ from mrgantry.report.study import tables as study_tables
 from mrgantry.report.study.images import Pictures
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed
+from mrgantry.study.statistics.conduct import FAST
+from mrgantry.study.statistics.counting import counted
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 from mrgantry.study.study import Study, StudyFacts
 
@@ -48,6 +50,7 @@ def write_study(
         changed: Sentences on files that are not as they were when the study was made.
     """
     about, cues = study.about, read_cues(study) if cues is None else cues
+    every, answers = answers, counted(answers)
     drawn = charts(about, answers, analysis)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "readings.csv", study_tables.readings_csv(analysis))
@@ -59,9 +62,10 @@ def write_study(
         about=about,
         analysis=analysis,
         command=command,
+        fast=FAST,
         changed=changed,
         word=about.protocol.synthetic_word,
-        **head(about, answers, analysis, cues),
+        **head(about, every, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),
         tumour=study_tables.tumour_tables(analysis),
         printed=[study_tables.printed_table(table, analysis.margin) for table in printed],
@@ -112,6 +116,11 @@ def head(
         "summary": summary(analysis, about),
         "head_rows": rows,
         "inverted": list(inverted(analysis)),
+        "careless": [
+            f"{conduct.reader}: {words.listed(conduct.remarks)}"
+            for conduct in analysis.conducts
+            if conduct.remarks
+        ],
         "inverted_more": max(0, sum(1 for _ in inverted(analysis)) - INVERTED),
         "told_by_cues": [
             audit["block"] for audit in study_methods.audits(cues) if audit["beats_chance"]
@@ -263,6 +272,7 @@ def tables(analysis: Analysis) -> dict[str, Any]:
         "agreement_rows": study_tables.agreement_rows(analysis),
         "block_rows": study_tables.block_rows(analysis),
         "pair_rows": study_tables.pair_rows(analysis),
+        "conduct_rows": study_tables.conduct_rows(analysis),
     }
 
 

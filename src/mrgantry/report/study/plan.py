@@ -72,8 +72,10 @@ def write_plan(
 
 
 def frozen_protocol(protocol: Protocol, plan: StudyPlan, size: PlannedSize) -> Protocol:
-    """Give the protocol with the planned numbers; all readers see the same images, half of them
-    real, as the simulated ones did."""
+    """Give the protocol with the planned numbers.
+
+    All readers see the same images, half of them real, as the simulated ones did.
+    """
     changes = [f"cases={size.images}", f"margin={plan.margin:g}", "same_cases=true"]
     return protocol.set([*changes, "share=[0.5, 0.5]"])
 

@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
-from mrgantry.study.statistics.decisions import LEVEL, mean_is_guessing, one_answer, told
+from mrgantry.study.statistics.decisions import mean_is_guessing, one_answer, told
 from mrgantry.study.statistics.measured import (
     ChanceTest,
     Confusion,

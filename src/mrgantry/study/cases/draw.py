@@ -13,6 +13,7 @@ from mrgantry.data import SliceSet
 from mrgantry.study.protocol import Protocol
 
 PRACTICE = -1  # the block number of what is read for practice
+Image = tuple[int, int, bool]  # a pool, a row of it, and whether its pieces are shuffled
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +49,20 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pick:
-    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`."""
+    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`.
+
+    A check is that row's image with its pieces shuffled.
+    """
 
     block: int
     pool: int
     row: int
+    check: bool = False
 
     @property
-    def image(self) -> tuple[int, int]:
+    def image(self) -> "Image":
         """Tell which image this is, whatever it is used for."""
-        return self.pool, self.row
+        return self.pool, self.row, self.check
 
 
 def draw_cases(
@@ -96,20 +101,45 @@ def draw_cases(
             where = f"practice from block {pools[number].name}"
             drawn = spread(rows, part, protocol.balance, used, random, where)
             picks += [Pick(PRACTICE, number, row) for row in drawn]
+    # Drawn last, so that the images of a study are the same with checks and without.
+    for number, table in enumerate(tables):
+        real = table.index[table["truth"] == "real"]
+        rows = random.permutation(real)[: protocol.checks] if protocol.checks else ()
+        if len(rows) < protocol.checks:
+            raise DataError(
+                f"Block {pools[number].name} has {len(rows)} real images to make "
+                f"{protocol.checks} attention checks of. Ask for fewer with --set checks=NUMBER."
+            )
+        picks += [Pick(number, number, int(row), check=True) for row in rows]
     return picks
 
 
 def order(
     picks: Sequence[Pick], blocks: int, protocol: Protocol, seed: Sequence[int]
 ) -> list[list[Pick]]:
-    """Give the parts that one reader reads, in order: practice, then every block, shuffled."""
+    """Give the parts that one reader reads, in order: practice, then every block, shuffled.
+
+    What is shown twice is drawn from the first third of a block, and comes again in its last third.
+    """
     random = np.random.default_rng(seed)
     numbers = random.permutation(blocks) if protocol.shuffle_blocks else np.arange(blocks)
     parts = []
     for number in (PRACTICE, *numbers):
         part = [pick for pick in picks if pick.block == number]
-        parts.append([part[i] for i in random.permutation(len(part))])
+        shuffled = [part[i] for i in random.permutation(len(part))]
+        repeats = 0 if number == PRACTICE else protocol.repeats
+        parts.append(_with_repeats(shuffled, repeats, random) if repeats else shuffled)
     return parts
+
+
+def _with_repeats(part: Sequence[Pick], repeats: int, random: np.random.Generator) -> list[Pick]:
+    """Show some of the first third of a part again, at random places of its last third."""
+    third = len(part) // 3
+    first = [pick for pick in part if not pick.check][: max(third, repeats)]
+    again = [first[i] for i in random.permutation(len(first))[:repeats]]
+    end = len(part) - third
+    last = [*part[end:], *again]
+    return [*part[:end], *(last[i] for i in random.permutation(len(last)))]
 
 
 def spread(

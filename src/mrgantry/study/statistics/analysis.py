@@ -7,8 +7,9 @@ import pandas as pd
 
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.study.statistics.concordance import concordance
+from mrgantry.study.statistics.conduct import conducts
 from mrgantry.study.statistics.contrasts import block_differences, reader_differences
-from mrgantry.study.statistics.counting import checked, confusion, times, tumour_tables
+from mrgantry.study.statistics.counting import checked, confusion, counted, times, tumour_tables
 from mrgantry.study.statistics.mrmc import Panel, group_difference, many_readers, panel
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
@@ -38,13 +39,13 @@ def analyse(
     """Analyse the answers of a reader study.
 
     "unknown" and no answer are left out of all rates and counted apart; `accuracy_all` counts
-    them as wrong.
+    them as wrong. Of several answers of a reader to an image the first counts.
 
     Args:
-        answers: One row an answered trial, with the columns reader, group, years, block, case
-            (one id for one image, whoever saw it), truth ("real" or "synthetic"), answer (these,
-            "unknown" or "none"), tumour, tumour_answer, confidence (1 to 5), response_s
-            (seconds) and late.
+        answers: One row an answered trial, in the order of reading, with the columns reader,
+            group, years, block, case (one id for one image, whoever saw it), truth ("real" or
+            "synthetic"), answer (these, "unknown" or "none"), tumour, tumour_answer, confidence (1 to 5), response_s
+            (seconds) and late. A column use may say "check" of attention checks.
         margin: Distance of the accuracy from 1/2 that counts as none, in [0.005, 0.5).
         seed: Of the bootstraps.
         draws: Bootstrap samples, at least 1.
@@ -56,7 +57,8 @@ def analyse(
     if draws < 1:
         raise RecipeError(f"A bootstrap needs 1 sample or more, not {draws}.")
     least_n(margin)  # refuses a margin out of range
-    rows = checked(answers)
+    given = checked(answers)
+    rows = counted(given)
     if rows.empty:
         raise DataError("There are no answers to analyse yet.")
     readers, blocks = (tuple(dict.fromkeys(rows[name])) for name in ("reader", "block"))
@@ -65,7 +67,7 @@ def analyse(
     panels = {block: panel(part, seed, block, draws) for block, part in parts}
     means, differences = _readers(parts, panels, groups, seed)
     return Analysis(
-        trials=len(rows),
+        trials=len(given),
         readers=readers,
         blocks=blocks,
         groups=groups,
@@ -78,7 +80,8 @@ def analyse(
         reader_differences=tuple(reader_differences(rows)),
         concordances=tuple(_concordances(parts, seed, draws)),
         group_differences=tuple(differences),
-        notes=tuple(_notes(rows)),
+        notes=tuple(_notes(given, rows)),
+        conducts=tuple(conducts(given)),
     )
 
 
@@ -173,20 +176,22 @@ def _concordances(
             yield agreement
 
 
-def _notes(rows: pd.DataFrame) -> Iterator[str]:
+def _notes(given: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
+    """Say of all answers, and of those that count, what numbers cannot."""
     undecided = int((~rows["decided"]).sum())
     if undecided:
         yield (
             f'{undecided} of {len(rows)} answers are "unknown" or were not given in time; they are '
             "left out of all rates, and one accuracy more counts them as wrong."
         )
-    times = rows.groupby(["reader", "block", "case"]).size()
-    again = int((times > 1).sum())
+    again, checks = (int((given["use"] == use).sum()) for use in ("again", "check"))
     if again:
         yield (
-            f"{again} times a reader saw one image more than once in a block; all answers count, "
-            "but only the first where readers are compared on the same images."
+            f"{again} times a reader saw one image once more in a block; the first answer counts, "
+            "and the second says how far readers agree with themselves."
         )
+    if checks:
+        yield f"{checks} answers are to attention checks, and count in no other number."
     decided = rows[rows["decided"]]
     confident = int(decided["confidence"].notna().sum())
     if 0 < confident < len(decided):

@@ -101,9 +101,9 @@ def population_of(tables: Sequence[Printed]) -> Population:
 
     Each reader counts once: one who read several blocks by the mean over them. Chance is not
     taken off the spread of readers, since a table in percent does not say of how many images it
-    is (it is taken as of 100 each): that spread is rather too large. The spread of images is what is left, after chance, of
-    the spread of one reader's rates between blocks: blocks differ less than single images do, so
-    it is rather too small.
+    is (it is taken as of 100 each): that spread is rather too large. The spread of images is what
+    is left, after chance, of the spread of one reader's rates between blocks: blocks differ less
+    than single images do, so it is rather too small.
 
     Args:
         tables: At least one whose rows are readers or blocks, with two readers in all and one

@@ -33,6 +33,7 @@ __all__ = [
     "BlockDifference",
     "ChanceTest",
     "Concordance",
+    "Conduct",
     "Confusion",
     "Design",
     "Equivalence",
@@ -45,6 +46,7 @@ __all__ = [
     "Reading",
     "Roc",
     "RocPoint",
+    "SelfAgreement",
     "SignalDetection",
     "Times",
     "TogetherTest",
@@ -248,6 +250,44 @@ class GroupDifference(Frozen):
     notes: tuple[str, ...] = ()
 
 
+class SelfAgreement(Frozen):
+    """How far a reader agrees with oneself on images that were shown twice.
+
+    Attributes:
+        images: That were answered twice.
+        same: Of those called real or synthetic both times, the share with the same answer.
+        kappa: Cohen's; None if one answer alone was given, since chance then agrees completely.
+    """
+
+    images: int
+    same: Proportion
+    kappa: float | None
+
+
+class Conduct(Frozen):
+    """How a reader answered, apart from what is right.
+
+    Attributes:
+        reader: Name.
+        most_given: The answer given most often; empty without any.
+        most: Its share of the answers "real" and "synthetic".
+        longest_run: Longest row of equal answers, in the order of reading.
+        fast: Share of answers that came faster than anybody can look.
+        checks: Share of attention checks that were answered rightly; of 0 if there are none.
+        repeats: Agreement with oneself; None if no image was shown twice.
+        remarks: What makes one doubt that images were looked at; nothing was left out for it.
+    """
+
+    reader: str
+    most_given: str
+    most: Proportion
+    longest_run: int
+    fast: Proportion
+    checks: Proportion
+    repeats: SelfAgreement | None
+    remarks: tuple[str, ...] = ()
+
+
 class Analysis(Frozen):
     """All statistics of one reader study.
 
@@ -267,6 +307,7 @@ class Analysis(Frozen):
         concordances: One a block in which readers saw the same images, and over all of several.
         group_differences: All pairs of groups, as the means.
         notes: Sentences on the study as a whole.
+        conducts: One a reader; none in analyses that were written before there were any.
     """
 
     trials: int
@@ -283,3 +324,4 @@ class Analysis(Frozen):
     concordances: tuple[Concordance, ...]
     group_differences: tuple[GroupDifference, ...]
     notes: tuple[str, ...] = ()
+    conducts: tuple[Conduct, ...] = ()
