@@ -66,7 +66,7 @@ def _blocks_of(
     pairs = list(combinations(counts, 2))
     if panels is None:
         tested = [
-            (unpaired(*counts[first], *counts[second]), _fisher(*counts[first], *counts[second]))
+            (unpaired(*counts[first], *counts[second]), fisher(*counts[first], *counts[second]))
             for first, second in pairs
         ]
     else:
@@ -91,7 +91,8 @@ def _blocks_of(
     ]
 
 
-def _fisher(k1: int, n1: int, k2: int, n2: int) -> float | None:
+def fisher(k1: int, n1: int, k2: int, n2: int) -> float | None:
+    """Test that two shares of different images are equal; None if one has no answers."""
     if n1 == 0 or n2 == 0:
         return None
     return float(fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
