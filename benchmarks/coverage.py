@@ -341,6 +341,115 @@ def gathered(folder: Path, seed: int) -> tuple[dict[tuple[str, int], dict[str, l
     return sums, seconds
 
 
+INTERVALS = (
+    "Accuracy, Wilson",
+    "Accuracy, exact",
+    "Accuracy, undecided as wrong, Wilson",
+    "Fool rate, Wilson",
+    "Fool rate, exact",
+    "Real recall, Wilson",
+    "Real recall, exact",
+    "Balanced accuracy",
+    "d′",
+    "Criterion c",
+    "AUC",
+    "Two blocks, one reader",
+    *NAMES.values(),
+    "Two blocks, mean over readers",
+    "Two groups, accuracy",
+    "Two groups, balanced accuracy",
+    "Same answer",
+    "Fleiss' kappa",
+    "Krippendorff's alpha",
+    "Two readers, same images",
+)
+FALSE = (
+    ("“told apart” (or inverted), nobody can tell", "null", "told apart"),
+    (
+        "the count of readers who tell is not 0, nobody can tell",
+        "null",
+        "a reader is counted as telling",
+    ),
+    ("“accuracy below chance”, nobody can tell", "null", "alarm of one reader or more"),
+    ("“guessing”, all readers at the margin (accuracy 60 %)", "margin", "guessing"),
+    ("two readers differ, all have an accuracy of 50 %", "null", "two readers differ"),
+    ("two blocks differ, which are alike", "printed", "two blocks differ"),
+)
+MISSED = (
+    ("not “told apart”, readers as printed", "printed", "told apart"),
+    ("not “told apart”, readers more alike", "alike", "told apart"),
+    ("not “guessing”, nobody can tell", "null", "guessing"),
+)
+HEAD = (
+    "# How often the score page is right",
+    "",
+    "Made by `python benchmarks/coverage.py RESULTS --studies {studies} --seed {seed}`, in "
+    "{hours:.1f} hours of one core's time.",
+    "Studies of 200 and of 400 images in turn are simulated for each number of readers: {printed:,} "
+    "with readers as printed,",
+    "{alike:,} with readers who differ a third as much, {null:,} whose readers tell nothing apart "
+    "and {margin:,} whose readers are all right in",
+    "60 % of cases. Readers as printed have d′ {p.d_prime:.2f} ± {p.d_prime_sd:.2f} and a "
+    "criterion of {p.criterion:.2f} ± {p.criterion_sd:.2f} (mean and SD over the",
+    "readers of Kazuhiro et al. 2018 and Han et al. 2018; their expected accuracy is "
+    "{accuracy:.0%}). How real an image looks to everybody",
+    "has an SD of {p.image_sd:.2f} of an impression's. 3 % of answers are “unknown”. Bootstraps "
+    "and permutations have {draws} draws here, and 2,000 on",
+    "the page, so that intervals of agreement are a little narrower here.",
+    "",
+)
+
+
+def share(counts: dict[str, list[int]], name: str, *, missed: bool = False) -> str:
+    """Write a share in percent; a dash where there is none."""
+    yes, of = counts.get(name, (0, 0))
+    if not of:
+        return "–"
+    value = 100 * (1 - yes / of if missed else yes / of)
+    return f"{value:.1f}"
+
+
+def document(folder: Path, studies: int, seed: int) -> str:
+    """Write the tables."""
+    sums, seconds = gathered(folder, seed)
+    printed = populations()["printed"]
+    least = {
+        name: min(sums[name, n]["told apart"][1] for n in READERS)
+        for name in ("printed", "alike", "null", "margin")
+    }
+    values = {"p": printed, "accuracy": printed.balanced_accuracy, "draws": DRAWS}
+    values |= {"studies": studies, "seed": seed, "hours": seconds / 3600}
+    lines = [line.format(**values, **least) for line in HEAD]
+    head = "| | " + " | ".join(f"{n} reader{'s' * (n > 1)}" for n in READERS) + " |"
+    rule = "|---" * (len(READERS) + 1) + "|"
+    for scenario, title in (
+        ("printed", "readers as printed"),
+        ("alike", "readers who differ a third as much"),
+    ):
+        error = 100 * (0.95 * 0.05 / least[scenario]) ** 0.5
+        lines += [f"## Intervals of 95 % that hold the truth, in percent: {title}", ""]
+        lines += [
+            f"Chance moves an entry of one interval a study by {error:.1f} (SD).",
+            "",
+            head,
+            rule,
+        ]
+        for name in INTERVALS:
+            cells = [share(sums[scenario, n], name) for n in READERS]
+            lines.append(f"| {name} | {' | '.join(cells)} |")
+        lines.append("")
+    for title, table, missed in (
+        ("False headlines, in percent of studies", FALSE, False),
+        ("Missed headlines, in percent of studies", MISSED, True),
+    ):
+        lines += [f"## {title}", "", head, rule]
+        for text, scenario, name in table:
+            cells = [share(sums[scenario, n], name, missed=missed) for n in READERS]
+            lines.append(f"| {text} | {' | '.join(cells)} |")
+        lines.append("")
+    return "\n".join(lines)
+
+
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("results", type=Path)
@@ -348,4 +457,4 @@ if __name__ == "__main__":
     parser.add_argument("--seed", type=int, default=0)
     given = parser.parse_args()
     count_all(given.results, given.studies, given.seed)
-    print(gathered(given.results, given.seed))
+    print(document(given.results, given.studies, given.seed))

@@ -201,7 +201,7 @@ def plan(
             seed=seed,
         )
         write_plan(out, study_plan, population, asked, sizes, chosen, title=title, command=command)
-    rows = [
+    rows: list[tuple[str, ...]] = [
         (
             str(size.readers),
             str(size.images),

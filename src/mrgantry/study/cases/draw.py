@@ -103,14 +103,14 @@ def draw_cases(
             picks += [Pick(PRACTICE, number, row) for row in drawn]
     # Drawn last, so that the images of a study are the same with checks and without.
     for number, table in enumerate(tables):
-        real = table.index[table["truth"] == "real"]
-        rows = random.permutation(real)[: protocol.checks] if protocol.checks else ()
-        if len(rows) < protocol.checks:
+        real = table.index[table["truth"] == "real"].to_numpy(int)
+        chosen = random.permutation(real)[: protocol.checks] if protocol.checks else real[:0]
+        if len(chosen) < protocol.checks:
             raise DataError(
-                f"Block {pools[number].name} has {len(rows)} real images to make "
+                f"Block {pools[number].name} has {len(chosen)} real images to make "
                 f"{protocol.checks} attention checks of. Ask for fewer with --set checks=NUMBER."
             )
-        picks += [Pick(number, number, int(row), check=True) for row in rows]
+        picks += [Pick(number, number, int(row), check=True) for row in chosen]
     return picks
 
 

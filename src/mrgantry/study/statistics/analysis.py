@@ -23,6 +23,7 @@ from mrgantry.study.statistics.proportions import (
 from mrgantry.study.statistics.results import (
     ALL,
     Analysis,
+    ChanceTest,
     Concordance,
     GroupDifference,
     ManyReaders,
@@ -44,8 +45,8 @@ def analyse(
     Args:
         answers: One row an answered trial, in the order of reading, with the columns reader,
             group, years, block, case (one id for one image, whoever saw it), truth ("real" or
-            "synthetic"), answer (these, "unknown" or "none"), tumour, tumour_answer, confidence (1 to 5), response_s
-            (seconds) and late. A column use may say "check" of attention checks.
+            "synthetic"), answer (these, "unknown" or "none"), tumour, tumour_answer, confidence (1
+            to 5), response_s (seconds) and late. A column use may say "check" of attention checks.
         margin: Distance of the accuracy from 1/2 that counts as none, in [0.005, 0.5).
         seed: Of the bootstraps.
         draws: Bootstrap samples, at least 1.
@@ -104,7 +105,7 @@ def _readings(rows: pd.DataFrame, blocks: tuple[str, ...], margin: float) -> Ite
 
 def _side_by_side(readings: list[Reading]) -> Iterator[Reading]:
     """Correct the tests of single blocks for all readers and blocks, those of all for readers."""
-    tests = {}
+    tests: dict[int, ChanceTest] = {}
     for whole in (False, True):
         places = [i for i, reading in enumerate(readings) if (reading.block == ALL) == whole]
         tests |= dict(zip(places, corrected([readings[i].chance for i in places]), strict=True))

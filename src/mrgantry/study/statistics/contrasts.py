@@ -50,12 +50,10 @@ def _right_and_all(rows: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
     """Count right answers and all, of each reader in each block that was read."""
     counts: dict[str, dict[str, tuple[int, int]]] = {}
     # Whoever only said "unknown" in a block has read it, and has no answer there.
-    right = rows["right"] & rows["decided"]
-    sums = pd.DataFrame({"right": right, "decided": rows["decided"]}).groupby(
-        [rows["reader"], rows["block"]], sort=False
-    )
-    for (reader, block), (k, n) in sums.sum().T.items():
-        counts.setdefault(str(reader), {})[str(block)] = (int(k), int(n))
+    places = zip(rows["reader"], rows["block"], rows["right"], rows["decided"], strict=True)
+    for reader, block, right, decided in places:
+        k, n = counts.setdefault(reader, {}).get(block, (0, 0))
+        counts[reader][block] = (k + bool(right and decided), n + bool(decided))
     return counts
 
 

@@ -5,8 +5,8 @@ all readers where these saw the same images, else each reader's own. How readers
 together over these samples, and how readers differ, gives the interval of their mean. Every
 reader counts for what was answered.
 
-How well the intervals of 95 % cover, by 120 simulated studies each of 100 and of 400 images and
-of readers who differ little or much: 97 to 100 % with 2 or 3 readers, 93 to 96 % with 5 or 10.
+How well the intervals of 95 % cover, by simulated studies of 200 and 400 images and readers who
+vary as printed ones did: docs/READER_STATISTICS.md.
 
 Source: Hillis 2007, as `hillis` has it; Beiden, Wagner and Campbell 2000 (bootstrap of images).
 """
