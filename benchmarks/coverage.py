@@ -385,8 +385,8 @@ HEAD = (
     "",
     "Made by `python benchmarks/coverage.py RESULTS --studies {studies} --seed {seed}`, in "
     "{hours:.1f} hours of one core's time.",
-    "Studies of 200 and of 400 images in turn are simulated for each number of readers: {printed:,} "
-    "with readers as printed,",
+    "Studies of 200 and of 400 images in turn are simulated for each number of readers: "
+    "{printed:,} with readers as printed,",
     "{alike:,} with readers who differ a third as much, {null:,} whose readers tell nothing apart "
     "and {margin:,} whose readers are all right in",
     "60 % of cases. Readers as printed have d′ {p.d_prime:.2f} ± {p.d_prime_sd:.2f} and a "

@@ -40,7 +40,7 @@ class Stubborn(Browser):
 
     kept: dict[str, str] = field(default_factory=dict)
     stop: threading.Event = field(default_factory=threading.Event)
-    random: random.Random = field(default_factory=random.Random)
+    chance: random.Random = field(default_factory=random.Random)
 
     def ask(self, path: str, body: dict | None = None) -> bytes:
         """Send a request until it is answered; what was refused is no answer kept."""
@@ -57,7 +57,7 @@ class Stubborn(Browser):
 
     def choose(self, trial: str) -> None:
         """Answer a trial, and note the answer if the server says that it is kept."""
-        said = self.random.choice(["real", "synthetic"])
+        said = self.chance.choice(["real", "synthetic"])
         body = {"trial": trial, "truth": said, "client_seconds": 1.0}
         if b'"kept"' in self.ask("/answer", body):
             self.kept.setdefault(trial, said)
