@@ -16,7 +16,7 @@ from threadpoolctl import threadpool_limits
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, write_part
 from mrgantry.evaluate import pictures, reference
-from mrgantry.evaluate.measures import c2st, ms_ssim
+from mrgantry.evaluate.measures import classifiers, ms_ssim
 from mrgantry.evaluate.measures import listed as measures
 
 # One, here and in what tests start: threads that wait for each other lose more beside other
@@ -79,12 +79,15 @@ def write_slices(
     synthetic: bool = False,
     tumour: Sequence[str] = (),
     columns: Mapping[str, object] | None = None,
+    maps: np.ndarray | None = None,
+    classes: Sequence[str] = ("core", "oedema"),
 ) -> SliceSet:
     """Write a set of slices from arrays; `columns` replace what all rows have in common."""
     about = About(
         synthetic=synthetic,
         channels=tuple(["t1", "t1c", "t2", "flair"][: images.shape[1]]),
         size=images.shape[-1],
+        classes=() if maps is None else tuple(classes),
         command="made by a test",
         choices={},
         versions={},
@@ -112,7 +115,8 @@ def write_slices(
                 for row in rows
             ]
         )
-        write_part(folder, name, images[rows].astype(np.float16), table)
+        of_part = None if maps is None else maps[rows].astype(np.uint8)
+        write_part(folder, name, images[rows].astype(np.float16), table, of_part)
     return finish(folder, about, list(names))
 
 
@@ -160,6 +164,6 @@ def few_draws(monkeypatch):
             yield replace(one, draws=8)
 
     monkeypatch.setattr(reference, "all_measures", fewer)
-    monkeypatch.setattr(c2st, "MOST_STEPS", 20)
+    monkeypatch.setattr(classifiers, "MOST_STEPS", 20)
     monkeypatch.setattr(ms_ssim, "PAIRS", 50)
     monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))

@@ -95,7 +95,12 @@ def training_there(recipe, data, folder):
     rows = data.split("train")
     labels = Labels.of_table(rows.table, recipe.labels)
     facts = Facts(
-        **describe_data(rows), labels=labels, only=(), command="", versions={}, precision="fp32"
+        **describe_data(rows, recipe),
+        labels=labels,
+        only=(),
+        command="",
+        versions={},
+        precision="fp32",
     )
     state = build(recipe, 1, labels.width, torch.device("cpu"))
     plain = torch.from_numpy

@@ -122,7 +122,7 @@ def test_three_names_of_one_person(tmp_path, monkeypatch):
     made = SliceSet.open(tmp_path / "set")
     found = (pair("c", "d"), pair("b", "c"))
     notes = made.about.notes.model_copy(update={"repeats": found})
-    monkeypatch.setattr("mrgantry.data.settle.note_repeats", lambda _: notes)
+    monkeypatch.setattr("mrgantry.data.settle.note_repeats", lambda *_: notes)
     merge = finish(made.folder, made.about, made.about.parts, partial(settle_repeats, how="merge"))
     assert list(merge.table["subject"]) == list("aabbbbbb")
     assert list(merge.table["split"]) == ["train"] * 2 + ["test"] * 6

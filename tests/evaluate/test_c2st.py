@@ -18,14 +18,11 @@ from mrgantry.evaluate.measures.c2st import (
     control_of,
     folds_of,
     judge_fold,
-    logistic,
-    network,
-    pixels_of,
     put_together,
-    small_pixels_of,
     spread,
     trial_of,
 )
+from mrgantry.evaluate.measures.classifiers import logistic, network, pixels_of, small_pixels_of
 
 quick = partial(network, most_steps=100)
 

@@ -9,7 +9,7 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.score import read_scores
 from mrgantry.evaluate import evaluate, reference
 from mrgantry.evaluate.differences import differences
-from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures import classifiers
 from mrgantry.evaluate.measures import listed as measures
 from mrgantry.evaluate.scoring import Floors
 from mrgantry.evaluate.verdict import VERDICT_QUESTIONS, read_verdicts
@@ -35,7 +35,7 @@ def by_name(scores, features=None):
 
 @pytest.mark.slow
 def test_good_images_score_as_real_ones_and_bad_ones_do_not(real, tmp_path, monkeypatch):
-    monkeypatch.setattr(c2st, "MOST_STEPS", 150)
+    monkeypatch.setattr(classifiers, "MOST_STEPS", 150)
     good = synthetic_set(tmp_path, blobs(240, 32, seed=9))
     flatter = (blobs(240, 32, seed=8).astype(np.float32) * 0.5 - 0.5).astype(np.float16)
     bad = synthetic_set(tmp_path, flatter, "bad")
@@ -99,9 +99,9 @@ def test_floors_are_computed_once_and_are_the_same(real, tmp_path, monkeypatch):
 
         return replace(measure, compute=compute, draws=2)
 
-    def counted_network(lesson):
-        judged.append(len(lesson.judged))
-        return c2st.network(lesson, most_steps=1)
+    def counted_network(task):
+        judged.append(len(task.judged))
+        return classifiers.network(task, most_steps=1)
 
     tests = measures.all_tests
     monkeypatch.setattr(

@@ -11,7 +11,7 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
 from mrgantry.evaluate import evaluate
-from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures import classifiers
 from mrgantry.evaluate.measures.listed import EXPLANATIONS
 from mrgantry.generate import GanRecipe, project, sample, train, walk
 from mrgantry.generate.losses import Original
@@ -40,7 +40,7 @@ def test_one_page_tells_everything(tmp_path, monkeypatch):
         "all_measures",
         lambda *a, **k: [replace(one, draws=1) for one in everything(*a, **k)],
     )
-    monkeypatch.setattr(c2st, "MOST_STEPS", 5)
+    monkeypatch.setattr(classifiers, "MOST_STEPS", 5)
     subjects = [f"s{i // 10:02d}" for i in range(160)]
     splits = ["train" if i < 80 else "test" for i in range(160)]
     real = write_slices(tmp_path / "slices", blobs(160, 32), subjects, splits)

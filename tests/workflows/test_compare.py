@@ -14,7 +14,7 @@ from mrgantry.common.score import Score, read_scores
 from mrgantry.data.slices import SliceSet
 from mrgantry.evaluate import evaluate
 from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
-from mrgantry.evaluate.measures import c2st
+from mrgantry.evaluate.measures import classifiers
 from mrgantry.evaluate.measures.measure import COSTLY_DRAWS
 from mrgantry.generate.losses import Relativistic, Wasserstein, WassersteinPenalty
 from mrgantry.generate.networks import Dcgan, Progressive, UpConv
@@ -69,7 +69,7 @@ def quick(monkeypatch):
 
     monkeypatch.setattr(pace, "SECONDS", 0.02)
     monkeypatch.setattr(measuring, "all_measures", some)
-    monkeypatch.setattr(c2st, "MOST_STEPS", 5)
+    monkeypatch.setattr(classifiers, "MOST_STEPS", 5)
 
 
 def timed_as(monkeypatch, **seconds):

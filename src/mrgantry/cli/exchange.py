@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrgantry.cli.options import Repeats, Seed, numbers
+from mrgantry.cli.options import Classes, LabelMaps, Repeats, Seed, numbers
 from mrgantry.cli.output import recipe_for, say, say_next, say_preview, say_repeats, say_some
 
 
@@ -22,6 +22,8 @@ def export(
     split: Annotated[str, typer.Option(help="train, validation, test or all.")] = "all",
 ) -> None:
     """Write every slice as a file named by its id, with a table of their rows.
+
+    Label maps come into the folder labels, 0 where there is no class, 1 where the first is.
 
     `mrgantry import` takes the folder back as it was.
     """
@@ -76,6 +78,8 @@ def import_(
             "unless given."
         ),
     ] = None,
+    label_maps: LabelMaps = False,
+    classes: Classes = None,
     real: Annotated[
         bool, typer.Option("--real", help="The images are of people, not of a generator.")
     ] = False,
@@ -119,6 +123,8 @@ def import_(
         "table": table,
         "subject": subject,
         "tumour_labels": tumour_labels,
+        "label_maps": label_maps,
+        "classes": tuple(classes.split(",")) if classes else (),
         "real": real,
         "simulated": simulated,
         "made_by": made_by,
@@ -142,4 +148,4 @@ def import_(
     if data.about.synthetic:
         say_next("evaluate", "slices", "scores", "--synthetic", slices)
     else:
-        say_next("train", slices, "run", *recipe_for(data.about.size))
+        say_next("train", slices, "run", *recipe_for(data))

@@ -14,6 +14,20 @@ TumourLabels = Annotated[
         help="Names of tumour label maps, as '*lesion*'; unless given, BRATS's and label_tumor."
     ),
 ]
+LabelMaps = Annotated[
+    bool,
+    typer.Option(
+        "--label-maps",
+        help="Keep the label map of each slice, so that networks can draw maps with images.",
+    ),
+]
+Classes = Annotated[
+    str | None,
+    typer.Option(
+        help="What values of label maps mean, as 1=core,2+3=oedema; unless given, a single value "
+        "is the tumour, and 1 to 4 are BRATS's necrosis, oedema and enhancing tumour."
+    ),
+]
 Person = Annotated[
     str | None,
     typer.Option(

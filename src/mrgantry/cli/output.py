@@ -36,6 +36,10 @@ def say_preview(data: "SliceSet", what: str) -> None:
 
     say(f"See in {data.folder / 'preview.png'} whether they {what}.")
     say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
+    if data.about.classes:
+        specks = data.about.notes.specks
+        without = f" {specks:,} specks of less than 25 mm2 were left out." if specks else ""
+        say(f"Label maps, outlined in the picture: {', '.join(data.about.classes)}.{without}")
 
 
 def say_repeats(data: "SliceSet", remedy: str) -> None:
@@ -84,8 +88,10 @@ def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
     Console(width=None if sys.stdout.isatty() else 120).print(table)
 
 
-def recipe_for(size: int) -> tuple[str, ...]:
-    """Give the options that train our own recipe on images of a size in pixels."""
+def recipe_for(data: "SliceSet") -> tuple[str, ...]:
+    """Give the options that train our own recipe on a set."""
+    size = data.about.size
+    maps = ("--set", "label_maps=true") if data.about.classes else ()
     if size in {64, 128, 256}:
-        return ("--recipe", f"gantry-{size}")
-    return ("--recipe", "gantry-64", "--set", f"size={size}")
+        return ("--recipe", f"gantry-{size}", *maps)
+    return ("--recipe", "gantry-64", "--set", f"size={size}", *maps)

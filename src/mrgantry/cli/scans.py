@@ -7,7 +7,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from mrgantry.cli.options import (
+    Classes,
     Cluster,
+    LabelMaps,
     Person,
     Repeats,
     Seed,
@@ -205,6 +207,8 @@ def prepare(
             "--vouch-sides", help="Left and right are as stored, though headers do not say so."
         ),
     ] = False,
+    label_maps: LabelMaps = False,
+    classes: Classes = None,
     tumour_mm2: Annotated[
         float, typer.Option(help="Tumour area from which a slice is a tumour slice.")
     ] = 50.0,
@@ -252,6 +256,8 @@ def prepare(
             "person": person,
             "series": tuple(series or ()),
             "vouch_sides": vouch_sides,
+            "label_maps": label_maps,
+            "classes": tuple(classes.split(",")) if classes else (),
             "tumour_mm2": tumour_mm2,
             "where": tuple(where or ()),
             "splits": numbers(splits, "--splits", 3),
@@ -275,7 +281,7 @@ def prepare(
     say_preview(data, "stand upright and are well lit")
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
-    say_next("train", slices, "run", *recipe_for(data.about.size))
+    say_next("train", slices, "run", *recipe_for(data))
 
 
 def say_copies(inspection: "Inspection", scans: Path) -> str:

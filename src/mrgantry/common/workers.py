@@ -168,8 +168,10 @@ def _dask(address: str) -> Iterator[tuple[Executor, int]]:
         yield client.get_executor(), count
 
 
-def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterator[Result]:
-    """Run `work` on every item in as many threads as there are cores, in the items' order.
+def in_threads(
+    work: Callable[[Item], Result], items: Iterable[Item], threads: int | None = None
+) -> Iterator[Result]:
+    """Run `work` on every item in some threads, and give the results in the items' order.
 
     For work that spends its time in NumPy and PyTorch and shares large arrays. Each call keeps to
     one thread: several such calls side by side are faster than one that splits every small
@@ -178,12 +180,15 @@ def in_threads(work: Callable[[Item], Result], items: Iterable[Item]) -> Iterato
     Args:
         work: A function of one argument; its results must not depend on global state.
         items: What to work on.
+        threads: How many; defaults to one a core.
     """
     import torch  # noqa: PLC0415 (not every command needs it)
     from threadpoolctl import threadpool_limits  # noqa: PLC0415
 
     with (
         threadpool_limits(1),
-        ThreadPoolExecutor(cores(), initializer=torch.set_num_threads, initargs=(1,)) as pool,
+        ThreadPoolExecutor(
+            threads or cores(), initializer=torch.set_num_threads, initargs=(1,)
+        ) as pool,
     ):
         yield from pool.map(work, items)

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Shaped
+from jaxtyping import Bool, Float, Float32, Shaped, UInt8
 from scipy import ndimage
 
 from mrgantry.common.errors import DataError
+from mrgantry.data.label_maps import from_channels, to_channels
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.volume import Volume
 
@@ -230,6 +231,21 @@ def fit(
             tensor, (size, size), mode="bilinear", antialias=True, align_corners=False
         )
     return tensor[:, 0].clamp(-1, 1).numpy()
+
+
+def fit_classes(
+    maps: UInt8[np.ndarray, "n h w"], count: int, frame: Frame, size: int
+) -> UInt8[np.ndarray, "n s s"]:
+    """Cut, pad and resize label maps as images are: each pixel gets the class it shows most of.
+
+    Args:
+        maps: Numbers of classes; 0 is none.
+        count: How many classes there are.
+        frame: The part of the slices that becomes the image.
+        size: Height and width of the image in pixels.
+    """
+    channels = [fit(channel, frame, size) for channel in to_channels(maps, count)]
+    return from_channels(torch.from_numpy(np.stack(channels, 1)))
 
 
 def image_affine(

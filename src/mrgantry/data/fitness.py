@@ -54,11 +54,16 @@ def check_alike(real: SliceSet, synthetic: SliceSet) -> None:
         DataError: Sizes or channels differ, or no plane or no sequence is shared.
     """
     check_shape(synthetic, shape_of(real.about), real.folder)
-    ours, theirs = real.about.channels, synthetic.about.channels
-    if set(ours) <= set(SEQUENCES) and set(theirs) <= set(SEQUENCES) and ours != theirs:
+    shown, shown_synthetic = real.about.channels, synthetic.about.channels
+    if (
+        set(shown) <= set(SEQUENCES)
+        and set(shown_synthetic) <= set(SEQUENCES)
+        and shown != shown_synthetic
+    ):
         raise DataError(
-            f"{synthetic.folder} shows {' + '.join(theirs)}, {real.folder} shows "
-            f"{' + '.join(ours)}; only images of the same sequences, in one order, can be compared."
+            f"{synthetic.folder} shows {' + '.join(shown_synthetic)}, {real.folder} shows "
+            f"{' + '.join(shown)}; only images of the same sequences, in one order, can be "
+            "compared."
         )
     for column, what in (("plane", "planes"), ("sequence", "sequences")):
         has, wants = (values_of(data, column) for data in (synthetic, real))
@@ -136,8 +141,8 @@ def mismatches(held: SliceSet, synthetic: SliceSet) -> Iterator[str]:
 
 def values_of(data: SliceSet, column: str) -> set[str]:
     """Give the values of a column that are known; joined ones, as t1+t2, one by one."""
-    found = set(data.table[column].dropna().astype(str))
-    return {part for value in found for part in value.split("+")} - UNKNOWN
+    values = set(data.table[column].dropna().astype(str))
+    return {part for value in values for part in value.split("+")} - UNKNOWN
 
 
 def shares_of(data: SliceSet, column: str) -> "pd.Series[float]":

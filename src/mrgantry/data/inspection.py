@@ -267,8 +267,8 @@ def _outline(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
 def _title(visit: Visit) -> str:
     """Describe a visit on the sheet by the geometry of its first scan that can be read."""
     row = next((r for r in visit.rows if r.axes and r.sequence in visit.subject.scans), None)
-    told = f"  {row.shape}  {row.axes}" if row else ""
-    return f"{visit.subject.name}{told}"
+    geometry = f"  {row.shape}  {row.axes}" if row else ""
+    return f"{visit.subject.name}{geometry}"
 
 
 def _lost(subject: Subject, root: Path) -> Visit:

@@ -201,7 +201,7 @@ def _kept(stem: str, known: set[str]) -> str:
     return "".join(between + word for between, word in kept)[len(kept[0][0]) :] if kept else ""
 
 
-def person_told_by(pattern: str, path: Path, name: str) -> tuple[str, str]:
+def person_by_pattern(pattern: str, path: Path, name: str) -> tuple[str, str]:
     """Give the person and the visit that the user's pattern finds in a path.
 
     Raises:

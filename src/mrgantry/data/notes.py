@@ -52,6 +52,7 @@ class Notes(Frozen):
         trained_on: The fingerprint of its training images.
         started_from: Whose weights it began with.
         unfinished: How far training had come, if it was not over.
+        specks: Of drawn label maps: how many small parts were left out.
         selected: By what rule `select` kept these images, and how many.
     """
 
@@ -67,6 +68,7 @@ class Notes(Frozen):
     trained_on: str = ""
     started_from: dict[str, Any] = {}
     unfinished: str = ""
+    specks: int = 0
     selected: dict[str, Any] = {}
 
     @model_serializer(mode="wrap")

@@ -12,7 +12,7 @@ about anterior (positive leans the head to its right).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -117,6 +117,10 @@ class StoredHead:
     voxels: Float16[np.ndarray, "c x y z"]
     affine: Float[np.ndarray, "4 4"]
     centre: Float[np.ndarray, "3"]
+
+    def beside(self, other: "StoredHead") -> "StoredHead":
+        """Give one volume with the channels of both, which lie on one grid."""
+        return replace(self, voxels=np.concatenate([self.voxels, other.voxels]))
 
     def lay_out(self, device: torch.device | str = "cpu") -> "ObliqueVolume":
         """Put the volume where sections are drawn from."""
@@ -248,11 +252,11 @@ def draw_poses(
     for number, places in of_head.items():
         head = heads[number]
         for start in range(0, len(places), at_once):
-            some = places[start : start + at_once]
-            poses = [drawn[place][1] for place in some]
+            block = places[start : start + at_once]
+            poses = [drawn[place][1] for place in block]
             maps = [placed(pose, pixel_mm / points, side, head.centre) for pose in poses]
             read = head.read(np.stack(maps), side)
-            images[some] = F.avg_pool2d(read, points) if points > 1 else read
+            images[block] = F.avg_pool2d(read, points) if points > 1 else read
     return images.sub_(1).clamp_(-1, 1)
 
 

@@ -8,6 +8,7 @@ from pydantic import Field, field_validator, model_validator
 
 from mrgantry.common.errors import RecipeError, unknown
 from mrgantry.common.frozen import Frozen
+from mrgantry.data.label_maps import read_classes
 from mrgantry.data.names import SEQUENCES
 
 Plane = Literal["axial", "coronal", "sagittal", "oblique"]
@@ -93,6 +94,9 @@ class SlicePlan(Frozen):
         series: Patterns of names or series descriptions: of two scans of one sequence in a
             visit, the first that meets one is taken; unless given, the first.
         vouch_sides: Left and right are as stored in files whose header does not say so.
+        label_maps: Keep the label map of each slice beside its image.
+        classes: Which values of label maps are which class, as "1=core" or "3+4=enhancing";
+            unless given, a single value is the tumour, and values up to 4 are those of BRATS.
         tumour_mm2: Tumour area from which a slice counts as a tumour slice; 0 is
             none, between is unclear.
         where: Only subjects with these attributes, such as ("grade=HGG",).
@@ -120,6 +124,8 @@ class SlicePlan(Frozen):
     person: str | None = None
     series: tuple[str, ...] = ()
     vouch_sides: bool = False
+    label_maps: bool = False
+    classes: tuple[str, ...] = ()
     tumour_mm2: Annotated[float, Field(gt=0)] = 50.0
     where: tuple[str, ...] = ()
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
@@ -171,6 +177,9 @@ class SlicePlan(Frozen):
             raise RecipeError("An oblique pose names its own section; leave out --slices.")
         if self.plane != "oblique" and (self.poses != 50 or self.centre_mm):
             raise RecipeError("--poses and --centre-mm are for --plane oblique alone.")
+        if self.classes and not self.label_maps:
+            raise RecipeError("--classes names the classes of label maps; add --label-maps.")
+        read_classes(self.classes)
         if self.field_mm and self.fit != "pad":
             raise RecipeError(f"--field-mm names the square itself; leave out --fit {self.fit}.")
         return self
@@ -210,6 +219,8 @@ class SlicePlan(Frozen):
             for name in ("percentiles", "window", "splits", "centre_mm")
             if name in changed
         }
+        if self.classes:
+            joined["classes"] = ",".join(changed.pop("classes"))
         return {
             "sequence": self.sequences,
             "pool": several and self.combine == "pool",

@@ -17,11 +17,12 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
 from mrgantry.data.formats import SIDELESS
+from mrgantry.data.label_maps import class_names, find_classes
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.scan import read_scan
-from mrgantry.data.sections import cut_stack, pose_head
+from mrgantry.data.sections import Sections, cut_stack, pose_head
 from mrgantry.data.settle import settle_repeats
 from mrgantry.data.slices import (
     SPLITS,
@@ -82,11 +83,17 @@ def prepare(
         DataError: No subject can be used.
         RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
-    found = find_subjects(scans, plan.sequences, plan.tumour_labels, plan.person, plan.series)
-    subjects = choose(found, plan, scans)
+    subjects_of_folder = find_subjects(
+        scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
+    )
+    subjects = choose(subjects_of_folder, plan, scans)
+    if plan.label_maps and not plan.classes:
+        maps = [subject.tumour for subject in subjects if subject.tumour]
+        plan = plan.model_copy(update={"classes": find_classes(maps, workers)})
     about = About(
         channels=plan.channels,
         size=plan.size,
+        classes=class_names(plan.classes),
         command=command_line("prepare", scans, slices, **plan.options(), strict=strict),
         choices=plan.model_dump(),
         versions=versions(),
@@ -114,13 +121,27 @@ def prepare(
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people, plan)
+    return _assemble(scans, slices, about, people, plan, workers)
 
 
 def _assemble(
-    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]], plan: SlicePlan
+    scans: Path,
+    slices: Path,
+    about: About,
+    people: dict[str, list[Subject]],
+    plan: SlicePlan,
+    threads: int | None,
 ) -> SliceSet:
-    """Join the parts of all people, and say what was assumed, skipped and found twice."""
+    """Join the parts of all people, and say what was assumed, skipped and found twice.
+
+    Args:
+        scans: Where the scans lie.
+        slices: The set's folder.
+        about: How the set is made.
+        people: The visits of each.
+        plan: What was cut and how.
+        threads: How many look for repeats; defaults to one a core.
+    """
     outcomes = [
         PersonOutcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
         for person in sorted(people)
@@ -140,7 +161,7 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-    settle = partial(settle_repeats, how=plan.repeats)
+    settle = partial(settle_repeats, how=plan.repeats, threads=threads)
     made = finish(slices, about.model_copy(update=update), parts, settle)
     draw_preview(made)
     return made
@@ -152,11 +173,15 @@ def refuse_other_people(slices: Path, people: Iterable[str]) -> None:
     Raises:
         DataError: None of the set's people is among those of the scans.
     """
-    before, now = set(read_about(slices).parts), {safe_name(person) for person in people}
-    if before and not before & now:
+    people_of_set, people_of_scans = (
+        set(read_about(slices).parts),
+        {safe_name(person) for person in people},
+    )
+    if people_of_set and not people_of_set & people_of_scans:
         raise DataError(
-            f"{slices} holds slices of other subjects ({', '.join(sorted(before)[:3])}, ...). "
-            "Choose another folder, or delete this one."
+            f"{slices} holds slices of other subjects "
+            f"({', '.join(sorted(people_of_set)[:3])}, ...). Choose another folder, or "
+            "delete this one."
         )
 
 
@@ -189,13 +214,13 @@ def choose(subjects: list[Subject], plan: SlicePlan, scans: Path) -> list[Subjec
         for subject in subjects:
             for name, value in subject.attributes.items():
                 known.setdefault(name, set()).add(value)
-        told = [
+        known_values = [
             f"{name} ({', '.join(sorted(values))})" if len(values) < 6 else name
             for name, values in sorted(known.items())
         ]
         raise DataError(
             f"No subject of {scans} meets {' and '.join(plan.where)}. "
-            f"Known attributes: {', '.join(told) or 'none'}."
+            f"Known attributes: {', '.join(known_values) or 'none'}."
         )
     kept = [subject for subject in met if set(subject.scans) & set(plan.sequences)]
     if not kept:
@@ -244,8 +269,8 @@ class Task:
 def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
     """Cut all visits of one person and write the part; never raise for a bad scan."""
     remove_part(slices, safe_name(task.person))  # of other files or another split
-    pixels: list[Any] = []
-    rows, problems = [], []
+    sections: list[Sections] = []
+    problems = []
     assumed: dict[str, None] = {}
     brain, simulated = "", False
     for visit in task.visits:
@@ -253,7 +278,7 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
             try:
                 scan = read_scan(visit, sequences, plan)
                 make = pose_head if plan.plane == "oblique" else cut_stack
-                made, table = make(scan, visit, sequences, plan)
+                made = make(scan, visit, sequences, plan)
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
@@ -263,13 +288,15 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
                 if volume.assumed and not (plan.vouch_sides and volume.assumed == SIDELESS):
                     assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
-            pixels.append(made)
-            rows.append(table)
-    if sum(map(len, rows)):
-        table = pd.concat(rows)
+            sections.append(made)
+    if sum(len(made.rows) for made in sections):
+        table = pd.concat([made.rows for made in sections])
         table["split"] = task.split
-        stored = pixels if plan.plane == "oblique" else np.concatenate(pixels)
-        write_part(slices, safe_name(task.person), stored, table)
+        pixels: list[Any] = [made.images for made in sections]
+        maps: list[Any] = [made.maps for made in sections]
+        join = list if plan.plane == "oblique" else np.concatenate
+        joined = join(maps) if plan.label_maps else None
+        write_part(slices, safe_name(task.person), join(pixels), table, joined)
     elif not problems:
         problems.append(
             f"{task.person} was skipped: no slice holds enough brain (the slices {plan.slices} "

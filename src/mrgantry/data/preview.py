@@ -1,13 +1,22 @@
 """A first look at a set of slices: a picture of some, and how many show a tumour."""
 
+from pathlib import Path
+
 import numpy as np
 import pandas as pd
 import torch
+from jaxtyping import Float16, UInt8
+from PIL import Image
 
-from mrgantry.common.picture import save_grid
+from mrgantry.common.files import whole
+from mrgantry.common.picture import grid, save_grid
+from mrgantry.data.label_maps import outlines
 from mrgantry.data.slices import SliceSet
 
 SHOWN = 32  # images in preview.png
+OUTLINED = 256  # pixels that an image with outlines is enlarged to
+# Of classes: apart from each other for most colour-blind people, too (Okabe and Ito 2008).
+COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [213, 94, 0], [0, 158, 115]])
 TUMOUR_WORDS = {"yes": "yes", "unclear": "unclear", "no": "no", "unknown": "not known"}
 
 
@@ -18,8 +27,38 @@ def draw_preview(made: SliceSet) -> None:
     """
     rows = np.zeros(len(made), dtype=bool)
     rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
-    images = torch.from_numpy(made.where(rows).images)
-    save_grid(made.folder / "preview.png", images, min(8, len(images)))
+    shown = made.where(rows)
+    columns = min(8, len(shown))
+    if made.about.classes:
+        save_outlined(made.folder / "preview.png", shown.images, shown.maps, columns)
+    else:
+        save_grid(made.folder / "preview.png", torch.from_numpy(shown.images), columns)
+
+
+def save_outlined(
+    path: Path,
+    images: Float16[np.ndarray, "n c h w"],
+    maps: UInt8[np.ndarray, "n h w"],
+    columns: int,
+) -> None:
+    """Write a grid of images, enlarged, each class of their label maps outlined in its colour.
+
+    Args:
+        path: Of the PNG file.
+        images: Intensities in [-1, 1]; channels lie side by side.
+        maps: Numbers of classes.
+        columns: Images in a row.
+    """
+    times = max(1, OUTLINED // images.shape[-1])
+    large = images.repeat(times, 2).repeat(times, 3)
+    edges = outlines(maps, times)[:, None].repeat(images.shape[1], 1)
+    painted = [
+        np.where(edges > 0, COLOURS[(edges - 1) % len(COLOURS), light] / 127.5 - 1, large)
+        for light in range(3)
+    ]
+    with whole(path) as aside:
+        lights = [grid(light, columns) for light in painted]
+        Image.fromarray(np.stack(lights, -1)).save(aside, format="PNG")
 
 
 def tumour_counts(table: pd.DataFrame) -> str:

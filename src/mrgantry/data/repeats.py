@@ -22,6 +22,8 @@ import torch
 from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped
 from torch import Tensor
 
+from mrgantry.common.progress import progress
+from mrgantry.common.workers import in_threads
 from mrgantry.data import oblique
 from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
 from mrgantry.data.repeats_picture import draw_repeats
@@ -92,7 +94,7 @@ class Small(NamedTuple):
     asked: Int[np.ndarray, " q"]
 
 
-def find_repeats(data: SliceSet) -> list[Repeat]:
+def find_repeats(data: SliceSet, threads: int | None = None) -> list[Repeat]:
     """Find pairs of subjects who look like one person, the most suspicious first.
 
     Slices are compared within one plane, by their first channel: intensities within one
@@ -104,20 +106,28 @@ def find_repeats(data: SliceSet) -> list[Repeat]:
 
     Args:
         data: A set of slices; rows without a subject are left out.
+        threads: How many look at slices; defaults to one a core.
     """
     people = _people(data)
     if len(people) < 2:
         return []
-    told: dict[tuple[int, int], PairDistances] = {}
-    for found in _compared(data, people):
-        for first, second in np.argwhere(np.triu(found.alike, 1)):
-            told.setdefault((int(first), int(second)), found)
-    return [_told(data, people, pair, told[pair]) for pair in sorted(told, key=_rank(told))]
+    pairs: dict[tuple[int, int], PairDistances] = {}
+    for distances in _compared(data, people, threads):
+        for first, second in np.argwhere(np.triu(distances.alike, 1)):
+            pairs.setdefault((int(first), int(second)), distances)
+    return [
+        _described_pair(data, people, pair, pairs[pair]) for pair in sorted(pairs, key=_rank(pairs))
+    ]
 
 
-def note_repeats(data: SliceSet) -> Notes:
-    """Add a set's repeats to its notes, and draw them as `repeats.png`, if any."""
-    repeats = find_repeats(data)
+def note_repeats(data: SliceSet, threads: int | None = None) -> Notes:
+    """Add a set's repeats to its notes, and draw them as `repeats.png`, if any.
+
+    Args:
+        data: A set of slices.
+        threads: How many look at slices; defaults to one a core.
+    """
+    repeats = find_repeats(data, threads)
     path = data.folder / "repeats.png"
     path.unlink(missing_ok=True)
     if repeats:
@@ -168,12 +178,12 @@ def about_splits(notes: Notes) -> str:
     return " ".join(filter(None, (named, said, notes.repeats_missed)))
 
 
-def _compared(data: SliceSet, people: list[str]) -> Iterator[PairDistances]:
+def _compared(data: SliceSet, people: list[str], threads: int | None) -> Iterator[PairDistances]:
     """Compare any two people by the intensities, and then by the tissue, of their slices."""
-    small = _small_images(data, people, shrink)
+    small = _small_images(data, people, shrink, threads)
     apart, slices = _apart(small, len(people))
     yield _judged(INTENSITIES, apart, slices, BY_INTENSITIES)
-    seen = _small_images(data, people, shrink_tissues, _most_seen(data))
+    seen = _small_images(data, people, shrink_tissues, threads, _most_seen(data))
     apart, slices = _apart(seen, len(people), mirror=True)
     yield _judged(TISSUE, apart, slices, BY_TISSUE)
     comparable = np.isfinite(apart) | np.eye(len(people), dtype=bool)
@@ -220,20 +230,20 @@ def _apart(
 def _across(small: Small, comparable: Bool[np.ndarray, "n n"]) -> Iterator[PairDistances]:
     """Compare people who share no sequence by two sequences of one plane, two after the other."""
     count = len(comparable)
-    for one, two in combinations(np.unique(small.kinds), 2):
-        if one.split("/")[-1] != two.split("/")[-1]:
+    for kind, other_kind in combinations(np.unique(small.kinds), 2):
+        if kind.split("/")[-1] != other_kind.split("/")[-1]:
             continue
-        there, asked = _one_way(small, [(one, two)], count, mirror=True)
-        back, asked_back = _one_way(small, [(two, one)], count, mirror=True)
+        there, asked = _one_way(small, [(kind, other_kind)], count, mirror=True)
+        back, asked_back = _one_way(small, [(other_kind, kind)], count, mirror=True)
         apart = np.maximum((there + back.T) / 2, 0)
         slices = np.maximum(asked, asked_back)
-        found = _judged(TISSUE, apart, slices, ACROSS)
-        alike = found.alike & ~comparable
+        judged = _judged(TISSUE, apart, slices, ACROSS)
+        alike = judged.alike & ~comparable
         # Rows are people of the one sequence, columns those of the other: a pair stands in either.
         yield PairDistances(
             TISSUE,
             np.fmin(apart, apart.T),
-            np.fmin(found.ratios, found.ratios.T),
+            np.fmin(judged.ratios, judged.ratios.T),
             alike | alike.T,
         )
 
@@ -312,8 +322,8 @@ def _ratios(
     compared with at all.
     """
     others = np.where(np.eye(len(apart), dtype=bool), np.inf, apart)
-    (mine, many), (theirs, more) = _usual(others), _usual(others.T)
-    least = np.fmin(mine, theirs.T)
+    (of_rows, many), (of_columns, more) = _typical(others), _typical(others.T)
+    least = np.fmin(of_rows, of_columns.T)
     third = np.maximum(many[:, None], more)
     known = (least > 0) & np.isfinite(apart)
     ratios = np.divide(apart, least, out=np.full_like(apart, np.inf), where=known)
@@ -321,7 +331,7 @@ def _ratios(
     return ratios, third
 
 
-def _usual(
+def _typical(
     others: Float[np.ndarray, "n n"],
 ) -> tuple[Float[np.ndarray, "n n"], Int[np.ndarray, " n"]]:
     """Give distances to third people, for each row without each column, and how many they are.
@@ -336,30 +346,43 @@ def _usual(
     at = np.take_along_axis(ordered, rank, 1)
     after = np.take_along_axis(ordered, np.minimum(rank + 1, len(others) - 1), 1)
     # Without the other member, all who are farther away move up by one.
-    usual = np.where(others <= at, after, at)
-    return np.where(third[:, None] > 0, usual, np.nan), third
+    typical = np.where(others <= at, after, at)
+    return np.where(third[:, None] > 0, typical, np.nan), third
 
 
-def _small_images(data: SliceSet, people: list[str], describe: Describe, most: int = 0) -> Small:
+def _small_images(
+    data: SliceSet, people: list[str], describe: Describe, threads: int | None, most: int = 0
+) -> Small:
     """Give small images of all people, one after the other.
 
     Args:
         data: A set of slices.
         people: Its subjects.
         describe: What gives small images.
+        threads: How many people are worked on at once; defaults to one a core.
         most: How many slices of a subject and kind are taken, or all.
     """
     kinds = _kinds(data)
-    pieces, owners, of_kind = [], [], []
-    for person, name in enumerate(people):
+
+    def described(name: str) -> tuple[Float16[Tensor, "k d"], Shaped[np.ndarray, " k"]]:
         rows = _rows_of(data, name)
         if most and not data.about.poses:
             rows = _middle(data, rows, most)
-        for images, some in _images(data.where(rows), kinds[rows]):
-            pieces.append(describe(images).half())  # enough for a correlation, and half the memory
-            of_kind.append(some)
-            owners.append(np.full(len(some), person))
-    whose, which = np.concatenate(owners), np.concatenate(of_kind)
+        blocks = list(_images(data.where(rows), kinds[rows]))
+        # Halves are enough for a correlation, and take half the memory.
+        images = torch.cat([describe(images).half() for images, _ in blocks])
+        return images, np.concatenate([of_block for _, of_block in blocks])
+
+    pieces, of_kind = [], []
+    with progress("compare", len(people)) as advance:
+        for images, kinds_of_person in in_threads(described, people, threads):
+            pieces.append(images)
+            of_kind.append(kinds_of_person)
+            advance()
+    whose, which = (
+        np.repeat(np.arange(len(people)), list(map(len, pieces))),
+        np.concatenate(of_kind),
+    )
     return Small(torch.cat(pieces), whose, which, _asked(whose, which))
 
 
@@ -398,8 +421,8 @@ def _images(
     if not data.about.poses:
         images = data.images[:, :1]
         for start in range(0, len(images), BLOCK):
-            some = slice(start, start + BLOCK)
-            yield torch.from_numpy(images[some]).float(), kinds[some]
+            block = slice(start, start + BLOCK)
+            yield torch.from_numpy(images[block]).float(), kinds[block]
         return
     _, first = np.unique(data.places // data.about.poses, return_index=True)
     sections = [oblique.Pose(section=height).index for height in oblique.SECTIONS]
@@ -413,57 +436,57 @@ def _asked(owners: Int[np.ndarray, " m"], kinds: Shaped[np.ndarray, " m"]) -> In
     """Choose up to `ASKED` small images of each person and kind, evenly spread."""
     groups = pd.Series(np.arange(len(owners))).groupby([owners, kinds]).indices.values()
     spread = [np.linspace(0, len(group) - 1, min(len(group), ASKED)).round() for group in groups]
-    chosen = [one[places.astype(int)] for one, places in zip(groups, spread, strict=True)]
+    chosen = [group[places.astype(int)] for group, places in zip(groups, spread, strict=True)]
     return np.sort(np.concatenate(chosen))
 
 
-def _told(
+def _described_pair(
     data: SliceSet, people: list[str], pair: tuple[int, int], pair_distances: PairDistances
 ) -> Repeat:
     """Describe a pair by its most alike slices."""
-    mine, theirs = (data.where(_rows_of(data, people[person])) for person in pair)
-    alike = _alike(mine, theirs, pair_distances.by)
+    slices, others = (data.where(_rows_of(data, people[person])) for person in pair)
+    alike = _alike(slices, others, pair_distances.by)
     row, other_row = np.unravel_index(alike.argmax(), alike.shape)
-    one, two = mine.table.iloc[int(row)], theirs.table.iloc[int(other_row)]
+    first, second = slices.table.iloc[int(row)], others.table.iloc[int(other_row)]
     ratio = float(pair_distances.ratios[pair])
     return Repeat(
         subject=people[pair[0]],
         other=people[pair[1]],
-        split=str(one["split"]),
-        other_split=str(two["split"]),
+        split=str(first["split"]),
+        other_split=str(second["split"]),
         ratio=round(ratio, 3) if np.isfinite(ratio) else None,
         distance=round(float(pair_distances.apart[pair]), 4),
-        id=str(one["id"]),
-        other_id=str(two["id"]),
+        id=str(first["id"]),
+        other_id=str(second["id"]),
         by=pair_distances.by,
     )
 
 
-def _alike(mine: SliceSet, theirs: SliceSet, by: str) -> Float32[np.ndarray, "m n"]:
+def _alike(data: SliceSet, other: SliceSet, by: str) -> Float32[np.ndarray, "m n"]:
     """Give how alike any two slices of two people are, or -2 where they are not compared."""
-    kinds, other_kinds = _kinds(mine), _kinds(theirs)
+    kinds, other_kinds = _kinds(data), _kinds(other)
     if by == INTENSITIES:
-        alike = _described(mine, shrink) @ _described(theirs, shrink).T
+        alike = _described(data, shrink) @ _described(other, shrink).T
     else:
-        one, two = (_described(of, shrink_tissues) for of in (mine, theirs))
-        alike = torch.maximum(one @ two.T, mirrored(one) @ two.T)
+        seen, other_seen = (_described(of, shrink_tissues) for of in (data, other))
+        alike = torch.maximum(seen @ other_seen.T, mirrored(seen) @ other_seen.T)
         if not set(kinds) & set(other_kinds):
-            kinds, other_kinds = (of.table["plane"].to_numpy() for of in (mine, theirs))
+            kinds, other_kinds = (of.table["plane"].to_numpy() for of in (data, other))
     return np.where(kinds[:, None] == other_kinds, alike.numpy(), np.float32(-2))
 
 
 def _described(data: SliceSet, describe: Describe) -> Float32[Tensor, "n d"]:
     images = torch.from_numpy(data.images[:, :1])
-    return torch.cat([describe(some.float()) for some in images.split(BLOCK)])
+    return torch.cat([describe(block.float()) for block in images.split(BLOCK)])
 
 
 def _rank(
-    told: dict[tuple[int, int], PairDistances],
+    pairs: dict[tuple[int, int], PairDistances],
 ) -> Callable[[tuple[int, int]], tuple[float, ...]]:
     """Give what pairs are sorted by: those without a ratio last."""
 
     def rank(pair: tuple[int, int]) -> tuple[float, ...]:
-        ratio, apart = float(told[pair].ratios[pair]), float(told[pair].apart[pair])
+        ratio, apart = float(pairs[pair].ratios[pair]), float(pairs[pair].apart[pair])
         return not np.isfinite(ratio), ratio, apart
 
     return rank

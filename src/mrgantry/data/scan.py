@@ -5,10 +5,11 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool
+from jaxtyping import Bool, UInt8
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import cut
+from mrgantry.data.label_maps import classified
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.resample import Grid, resample
 from mrgantry.data.subjects import Subject
@@ -26,6 +27,7 @@ class Scan:
         brain: True inside the brain, or the head.
         brain_from: How it was found: "mask", "foreground" or "head".
         tumour: True inside the tumour; None if nobody mapped it.
+        classes: Numbers of the plan's classes, if it asks for label maps.
         assumed: What was taken for granted, "" if nothing was.
     """
 
@@ -34,6 +36,7 @@ class Scan:
     brain_from: str
     tumour: Bool[np.ndarray, "x y z"] | None
     assumed: str = ""
+    classes: UInt8[np.ndarray, "x y z"] | None = None
 
 
 def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Scan:
@@ -59,15 +62,46 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
     if mask is not None and not doubt:
         brain, brain_from = mask, "mask"
     else:  # before resampling, which blurs the edge of a stripped brain into its background
-        found = [cut.find_brain(volume) for volume in volumes]
-        masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, found, strict=True)]
-        brain, brain_from = np.logical_or.reduce(masks), found[0][1]
+        brains = [cut.find_brain(volume) for volume in volumes]
+        masks = [_on_grid(v, mask, grid) for v, (mask, _) in zip(volumes, brains, strict=True)]
+        brain, brain_from = np.logical_or.reduce(masks), brains[0][1]
     if grid is not None:
         volumes = [volume if grid.fits(volume) else resample(volume, grid) for volume in volumes]
     if not brain.any():
         raise DataError("its brain mask is empty.")
     tumour = _labels(subject.tumour, volumes[0], grid) if subject.tumour else None
-    return Scan(volumes, brain, brain_from, tumour, doubt)
+    classes = _classes(subject, volumes[0], grid, plan) if plan.label_maps else None
+    if classes is not None and (lies_outside(classes > 0, brain)):
+        raise DataError(
+            "most of its label map lies outside its brain: it is another person's, or not "
+            "registered."
+        )
+    assumed = [doubt] if doubt else []
+    if classes is not None and not classes.any():
+        assumed.append("its label map is empty")
+    return Scan(volumes, brain, brain_from, tumour, "; ".join(assumed), classes)
+
+
+def lies_outside(mapped: Bool[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]) -> bool:
+    """Say whether most of what is mapped lies outside the brain."""
+    return int((mapped & ~brain).sum()) > int((mapped & brain).sum())
+
+
+def _classes(
+    subject: Subject, volume: Volume, grid: Grid | None, plan: SlicePlan
+) -> UInt8[np.ndarray, "x y z"]:
+    """Read the label map of a visit, as numbers of the plan's classes, on the grid of the scan.
+
+    Raises:
+        DataError: There is none, it lies on another grid, or holds what has no class.
+    """
+    if subject.tumour is None:
+        raise DataError(
+            "it has no label map, which --label-maps asks for; --tumour-labels says how they are "
+            "named."
+        )
+    labels = _read_labels(subject.tumour, volume, grid)
+    return classified(labels.voxels, plan.classes)
 
 
 def doubt_mask(mask: Bool[np.ndarray, "x y z"], volume: Volume) -> str:
@@ -114,14 +148,23 @@ def _on_grid(
 
 def _labels(path: Path, volume: Volume, grid: Grid | None) -> Bool[np.ndarray, "x y z"]:
     """Read a mask, or labels that are above 0 inside, on the grid of the scan."""
+    return _read_labels(path, volume, grid).voxels > 0.5
+
+
+def _read_labels(path: Path, volume: Volume, grid: Grid | None) -> Volume:
+    """Read labels on the grid of the scan.
+
+    Raises:
+        DataError: They lie elsewhere, or on another grid while none was asked for.
+    """
     labels = read_volume(path)
     if grid is not None:
         if not grid.overlaps(labels):
             raise DataError(f"{path.name} lies elsewhere than the scan; register it first.")
-        return _on_grid(labels, labels.voxels > 0.5, grid)
+        return labels if grid.fits(labels) else resample(labels, grid, "nearest")
     if not labels.same_grid(volume):
         raise DataError(
             f"{path.name} lies on another grid than the scan. If they are registered, add "
             "--resample-to 1mm or a sequence."
         )
-    return labels.voxels > 0.5
+    return labels

@@ -1,13 +1,15 @@
 """From one visit's scan to images and their rows: stacks of slices, or heads to pose."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Bool, Float, Float16
+from jaxtyping import Bool, Float, Float16, UInt8
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import cut, oblique
+from mrgantry.data.label_maps import class_names, to_channels
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.scan import Scan
 from mrgantry.data.slices import COLUMNS
@@ -16,9 +18,22 @@ from mrgantry.data.subjects import Subject
 LEAST_SHOWN = 0.02  # of the pixels of all poses: a brain fills a fifth or more
 
 
-def cut_stack(
-    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
-) -> tuple[Float16[np.ndarray, "n c h w"], pd.DataFrame]:
+class Sections(NamedTuple):
+    """What one image's channels of one visit become.
+
+    Attributes:
+        images: Slices, or the volume to draw them from.
+        maps: Their label maps, or the volume to draw these from, a channel a class; None if the
+            plan asks for none.
+        rows: Their rows, but for the split.
+    """
+
+    images: Float16[np.ndarray, "n c h w"] | oblique.StoredHead
+    maps: UInt8[np.ndarray, "n h w"] | oblique.StoredHead | None
+    rows: pd.DataFrame
+
+
+def cut_stack(scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sections:
     """Cut one visit's slices, with their rows but for the split.
 
     Raises:
@@ -36,6 +51,10 @@ def cut_stack(
         stack = cut.upright(volume.voxels, plan.plane)[chosen]
         fitted.append(cut.fit(cut.to_unit(stack, brain[chosen], limits), frame, plan.size))
     images = np.stack(fitted, axis=1).astype(np.float16)
+    maps = None
+    if scan.classes is not None:
+        classes = cut.upright(scan.classes, plan.plane)[chosen]
+        maps = cut.fit_classes(classes, len(class_names(plan.classes)), frame, plan.size)
     areas = _tumour_areas(scan.tumour, chosen, axis, spacing[0] * spacing[1])
     shared = _shared(scan, subject, sequences, plan)
     shared["pixel_mm"] = round(frame.columns[1] * spacing[1] / plan.size, 4)
@@ -51,12 +70,10 @@ def cut_stack(
         }
         for index, area in zip(chosen, areas, strict=True)
     ]
-    return images, pd.DataFrame(rows, columns=list(COLUMNS))
+    return Sections(images, maps, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
-def pose_head(
-    scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
-) -> tuple[oblique.StoredHead, pd.DataFrame]:
+def pose_head(scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sections:
     """Keep one visit's volume for drawing, with rows of some of its poses.
 
     Raises:
@@ -88,7 +105,11 @@ def pose_head(
         }
         for index, area in zip(indices, areas, strict=True)
     ]
-    return stored, pd.DataFrame(rows, columns=list(COLUMNS))
+    maps = None
+    if scan.classes is not None:
+        channels = to_channels(scan.classes, len(class_names(plan.classes))).astype(np.float16)
+        maps = oblique.StoredHead(channels, stored.affine, stored.centre)
+    return Sections(stored, maps, pd.DataFrame(rows, columns=list(COLUMNS)))
 
 
 def tumour_word(area: float | None, enough: float) -> str:

@@ -16,15 +16,16 @@ from mrgantry.data.repeats import note_repeats
 from mrgantry.data.slices import SliceSet
 
 
-def settle_repeats(data: SliceSet, how: Repeats) -> SliceSet:
+def settle_repeats(data: SliceSet, how: Repeats, threads: int | None = None) -> SliceSet:
     """Note who looks like one person, and leave out or join such people where that is asked for.
 
     Args:
         data: A set whose parts hold one subject each.
         how: "keep" both, "drop" the later of each pair, or "merge" all into the first, who
             keeps name and split; the others' names become those of visits.
+        threads: How many look at slices; defaults to one a core.
     """
-    notes = note_repeats(data)
+    notes = note_repeats(data, threads)
     pairs = notes.repeats or ()
     if how != "keep" and pairs:
         data, said = _without_later(data, pairs) if how == "drop" else _merged(data, pairs)

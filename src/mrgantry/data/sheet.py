@@ -51,8 +51,8 @@ def write_sheet(path: Path, blocks: Sequence[Block]) -> None:
         for place, tile in enumerate(tiles):
             _draw(sheet, pen, (x + place * TILE, y + LINE), tile, font)
         pen.text((x, y + LINE + TILE), _shorten("; ".join(problems), width, font), WRONG, font)
-    told = "A, S, R: where anterior, superior and right must be."
-    pen.text((GAP, size[1] - LINE - GAP // 2), _shorten(told, size[0], font), FAINT, font)
+    legend = "A, S, R: where anterior, superior and right must be."
+    pen.text((GAP, size[1] - LINE - GAP // 2), _shorten(legend, size[0], font), FAINT, font)
     with whole(path) as aside:
         sheet.save(aside, format="PNG")
 

@@ -1,8 +1,9 @@
 """A set of slices, real or synthetic: the noun that all rooms share.
 
 On disk a set is a folder: `about.json`, the images and rows of one subject (or one
-block of synthetic images) a part in `parts/`, and `slices.csv` with all rows. Where
-slices are oblique, a part holds volumes, and images are drawn from them.
+block of synthetic images) a part in `parts/`, their label maps, if there are any, in `maps/`,
+and `slices.csv` with all rows. Where slices are oblique, a part holds volumes, and images and
+maps are drawn from them.
 """
 
 import hashlib
@@ -17,7 +18,7 @@ from zipfile import BadZipFile
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Bool, Float, Float16, Int, Shaped
+from jaxtyping import Bool, Float, Float16, Float32, Int, Shaped, UInt8
 from torch import Tensor
 
 from mrgantry.common import workfolder
@@ -26,9 +27,11 @@ from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
+from mrgantry.data.label_maps import from_channels, to_channels
 from mrgantry.data.notes import Notes
 
 FORMAT = 2
+MAPS = "maps"  # the folder of the label maps, beside "parts"
 SPLITS = ("train", "validation", "test")
 COLUMNS = (
     "id",
@@ -60,6 +63,7 @@ class About(Frozen):
         synthetic: True if a generator drew the images.
         channels: Names of the channels, in order.
         size: Height and width in pixels.
+        classes: What label maps tell apart, in the order of their numbers; empty without maps.
         command: The shell command that makes the set again.
         choices: The plan, or the seeds, that it was made with.
         versions: Versions of the libraries.
@@ -79,6 +83,7 @@ class About(Frozen):
     synthetic: bool = False
     channels: tuple[str, ...]
     size: int
+    classes: tuple[str, ...] = ()
     command: str
     choices: dict[str, Any]
     versions: dict[str, str]
@@ -173,22 +178,90 @@ class SliceSet:
             if not self.about.poses:
                 pieces.append(_load_images(self.folder, name)[local])
                 continue
-            heads = [head.lay_out() for head in _load_heads(self.folder, name)]
-            poses = [oblique.Pose.at(int(number)) for number in numbers]
-            drawn = list(zip((local // self.about.poses).tolist(), poses, strict=True))
-            images = oblique.draw_poses(heads, drawn, self.about.size, self.about.field_mm)
+            images = self._draw(_load_heads(self.folder, name), local, numbers)
             pieces.append(images.to(torch.float16).numpy())
         return np.concatenate(pieces)
 
-    def pixels(self, device: torch.device) -> Pixels:
-        """Give what training draws from: the images, or every pose of their volumes."""
+    @cached_property
+    def maps(self) -> UInt8[np.ndarray, "n h w"]:
+        """Give the label map of each image: numbers of `about.classes` from 1, and 0 for none.
+
+        Raises:
+            DataError: The set has no label maps, or a part is damaged.
+        """
+        self.refuse_without_maps()
+        pieces = []
+        for name, local, numbers in self._parts():
+            if not self.about.poses:
+                pieces.append(_load_maps(self.folder, name)[local])
+                continue
+            drawn = self._draw(_load_heads(self.folder, name, MAPS), local, numbers)
+            pieces.append(from_channels(drawn))
+        return np.concatenate(pieces)
+
+    def refuse_without_maps(self) -> None:
+        """Refuse a set that has no label maps.
+
+        Raises:
+            DataError: It has none.
+        """
+        if not self.about.classes:
+            raise DataError(
+                f"{self.folder} has no label maps. Prepare it with --label-maps, of people whose "
+                "tumours were mapped."
+            )
+
+    def drawn(self, *, with_maps: bool) -> Float16[np.ndarray, "n c h w"]:
+        """Give the images, and behind each its label map as a channel a class, if wanted.
+
+        Raises:
+            DataError: There are no maps, or a part is damaged.
+        """
+        if not with_maps:
+            return self.images
+        channels = to_channels(self.maps, len(self.about.classes)).swapaxes(0, 1)
+        return np.concatenate([self.images, channels.astype(np.float16)], 1)
+
+    def pixels(self, device: torch.device, *, with_maps: bool = False) -> Pixels:
+        """Give what training draws from: the images, or every pose of their volumes.
+
+        Args:
+            device: Where it shall lie.
+            with_maps: Whether a channel for each class of the label maps follows the image's.
+
+        Raises:
+            DataError: There are no maps, or a part is damaged.
+        """
+        if with_maps:
+            self.refuse_without_maps()
         if not self.about.poses:
-            return StoredPixels(torch.from_numpy(self.images).to(device))
+            return StoredPixels(torch.from_numpy(self.drawn(with_maps=with_maps)).to(device))
         heads = []
         for name, local, _ in self._parts():
             stored = _load_heads(self.folder, name)
+            if with_maps:
+                maps = _load_heads(self.folder, name, MAPS)
+                stored = [head.beside(other) for head, other in zip(stored, maps, strict=True)]
             heads += [stored[k].lay_out(device) for k in np.unique(local // self.about.poses)]
         return PosedPixels(heads, self.about.size, self.about.field_mm)
+
+    def _draw(
+        self,
+        stored: Sequence[oblique.StoredHead],
+        local: Int[np.ndarray, " k"],
+        numbers: Shaped[np.ndarray, " k"],
+    ) -> Float32[Tensor, "k c h w"]:
+        """Draw the oblique images of some rows of a part.
+
+        Args:
+            stored: The part's volumes.
+            local: Numbers of the rows within the part.
+            numbers: Their poses.
+        """
+        heads = [head.lay_out() for head in stored]
+        poses = [oblique.Pose.at(int(number)) for number in numbers]
+        drawn = list(zip((local // self.about.poses).tolist(), poses, strict=True))
+        return oblique.draw_poses(heads, drawn, self.about.size, self.about.field_mm)
 
     @classmethod
     def open(cls, folder: Path) -> "SliceSet":
@@ -212,7 +285,7 @@ class SliceSet:
                 f"belong to the images any more. Make it again: {about.command}"
             )
         for name, count in zip(about.parts, about.rows, strict=True):
-            _check_part(folder, name, 0 if about.poses else count)
+            _check_part(folder, name, 0 if about.poses else count, bool(about.classes))
         return cls(table, about, folder, np.arange(len(table)))
 
     def where(self, rows: Bool[np.ndarray, " n"]) -> "SliceSet":
@@ -221,8 +294,9 @@ class SliceSet:
         kept = SliceSet(
             self.table[rows].reset_index(drop=True), self.about, self.folder, self.places[rows]
         )
-        if "images" in vars(self):
-            vars(kept)["images"] = self.images[rows]
+        for name in ("images", "maps"):
+            if name in vars(self):
+                vars(kept)[name] = getattr(self, name)[rows]
         return kept
 
     def split(self, name: str) -> "SliceSet":
@@ -288,9 +362,9 @@ def begun(folder: Path, about: About) -> bool:
         return False
     # What becomes of repeats is decided anew at the end, of the same parts.
     old, new = (
-        {key: one.choices[key] for key in one.choices if key != "repeats"}
-        | {"channels": one.channels, "size": one.size}
-        for one in (read_about(folder), about)
+        {key: made.choices[key] for key in made.choices if key != "repeats"}
+        | {"channels": made.channels, "size": made.size}
+        for made in (read_about(folder), about)
     )
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
     return True
@@ -307,6 +381,7 @@ def remove_part(folder: Path, name: str) -> None:
     """Remove a part, rows first: without them it is no part."""
     for suffix in ("csv", "npy", "npz"):
         (folder / f"parts/{name}.{suffix}").unlink(missing_ok=True)
+        (folder / f"{MAPS}/{name}.{suffix}").unlink(missing_ok=True)
 
 
 def has_part(folder: Path, name: str) -> bool:
@@ -320,14 +395,24 @@ def write_part(
     name: str,
     pixels: Float16[np.ndarray, "n c h w"] | Sequence[oblique.StoredHead],
     table: pd.DataFrame,
+    maps: UInt8[np.ndarray, "n h w"] | Sequence[oblique.StoredHead] | None = None,
 ) -> None:
-    """Write the images, or the volumes to draw them from, and rows of one subject or block."""
-    if isinstance(pixels, np.ndarray):
-        with whole(folder / f"parts/{name}.npy") as aside, aside.open("wb") as file:
-            np.save(file, pixels)
-    else:
-        with whole(folder / f"parts/{name}.npz") as aside:
-            oblique.save_heads(aside, pixels)
+    """Write one subject or block; its rows are written last.
+
+    Args:
+        folder: The set's.
+        name: Of the part.
+        pixels: Its images, or the volumes to draw them from.
+        table: Their rows.
+        maps: Their label maps, or the volumes to draw these from, if the set has any.
+    """
+    for place, content in (("parts", pixels), (MAPS, maps)):
+        if isinstance(content, np.ndarray):
+            with whole(folder / f"{place}/{name}.npy") as aside, aside.open("wb") as file:
+                np.save(file, content)
+        elif content is not None:
+            with whole(folder / f"{place}/{name}.npz") as aside:
+                oblique.save_heads(aside, content)
     write_table(folder / f"parts/{name}.csv", table, list(COLUMNS))
 
 
@@ -360,7 +445,8 @@ def finish(
         table, about = kept.table, kept.about
         refuse_shared_subjects(table, folder)
     kind = "npz" if about.poses else "npy"
-    files = (folder / f"parts/{name}.{kind}" for name in about.parts)
+    places = ("parts", MAPS) if about.classes else ("parts",)
+    files = (folder / f"{place}/{name}.{kind}" for place in places for name in about.parts)
     mark = fingerprint([table.to_csv(index=False), *(_digest(file) for file in files)])
     if mark != read_about(folder).fingerprint:
         reopen(folder)  # another table than that of a finished set
@@ -399,25 +485,44 @@ def _load_images(folder: Path, name: str, *, lazy: bool = False) -> Float16[np.n
         raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
 
 
-def _load_heads(folder: Path, name: str) -> list[oblique.StoredHead]:
-    """Read a part's volumes.
+def _load_maps(folder: Path, name: str, *, lazy: bool = False) -> UInt8[np.ndarray, "n h w"]:
+    """Read a part's label maps, or map them without reading.
+
+    Raises:
+        DataError: They are missing or damaged.
+    """
+    try:
+        return np.load(folder / f"{MAPS}/{name}.npy", mmap_mode="r" if lazy else None)
+    except (OSError, ValueError, EOFError) as error:
+        raise DataError(
+            f"The label maps of {folder} are damaged ({error}); make it again."
+        ) from error
+
+
+def _load_heads(folder: Path, name: str, place: str = "parts") -> list[oblique.StoredHead]:
+    """Read a part's volumes, or those of its label maps.
 
     Raises:
         DataError: The part is damaged.
     """
     try:
-        return oblique.load_heads(folder / f"parts/{name}.npz")
+        return oblique.load_heads(folder / f"{place}/{name}.npz")
     except (OSError, ValueError, KeyError, EOFError, BadZipFile) as error:
         raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
 
 
-def _check_part(folder: Path, name: str, count: int) -> None:
-    """Refuse a part that is missing or, if it stores images, not of `count` images."""
+def _check_part(folder: Path, name: str, count: int, with_maps: bool) -> None:
+    """Refuse a part that is missing or, if it stores images, not of `count` images and maps."""
     if not has_part(folder, name):
         raise DataError(f"{folder} lacks its part {name}; make it again.")
     if count and (have := len(_load_images(folder, name, lazy=True))) != count:
         raise DataError(
             f"The part {name} of {folder} has {have:,} images but {count:,} rows; make it again."
+        )
+    if count and with_maps and (have := len(_load_maps(folder, name, lazy=True))) != count:
+        raise DataError(
+            f"The part {name} of {folder} has {have:,} label maps but {count:,} rows; make it "
+            "again."
         )
 
 

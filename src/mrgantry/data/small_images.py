@@ -50,7 +50,7 @@ def shrink_tissues(images: Float[Tensor, "n 1 h w"]) -> Float32[Tensor, "n d"]:
     small = images.float()
     if images.shape[2:] != (brain.SIDE, brain.SIDE):
         small = F.interpolate(small, (brain.SIDE, brain.SIDE), mode="bilinear", antialias=True)
-    seen = torch.cat([_network()(some).tissues for some in small.split(AT_ONCE)]).softmax(1)
+    seen = torch.cat([_network()(block).tissues for block in small.split(AT_ONCE)]).softmax(1)
     head = 1 - seen[:, [brain.CLASSES.index("background")]]
     shown = (head > 0.5).float()
     parts = [

@@ -13,11 +13,11 @@ from mrgantry.data.formats import (
     READERS,
     Stored,
     is_dicom,
+    naming,
     read_dicom,
     read_nifti_volume,
     series_of,
     times,
-    told_of,
 )
 
 SUFFIXES = tuple(READERS)
@@ -128,7 +128,7 @@ def read_volume(path: Path) -> Volume:
         read = read_dicom
     if read is None:
         raise DataError(f"{path} is no scan by its name; known are {', '.join(SUFFIXES)}.")
-    with told_of(path):
+    with naming(path):
         if path.is_file() and path.stat().st_size == 0:
             raise DataError("it is empty; copy it again")
         return _checked(read(path) if number is None else read_nifti_volume(path, number))

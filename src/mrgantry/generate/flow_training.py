@@ -164,7 +164,12 @@ class FlowTraining(Training):
 
     def _looks(self, data: SliceSet) -> Looks:
         """Choose images of as many people as possible, with noise that stays the same."""
-        pixels = self.pixels if data is self.data else data.pixels(self.fabric.device)
+        with_maps = self.recipe.label_maps
+        pixels = (
+            self.pixels
+            if data is self.data
+            else data.pixels(self.fabric.device, with_maps=with_maps)
+        )
         units = units_of(data, self.recipe.labels)
         alike = len(pixels) // len(units)  # poses of a volume
         labelled = np.flatnonzero(self.run.facts.labels.knows(units))

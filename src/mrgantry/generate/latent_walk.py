@@ -102,7 +102,7 @@ def walk(
     if not gif_seconds > 0:
         raise DataError(f"The animation must take more than 0 seconds, not {gif_seconds}.")
     opened = Run.open(run)
-    prior, latent = opened.recipe.prior, opened.recipe.latent(len(opened.facts.channels))
+    prior, latent = opened.recipe.prior, opened.recipe.latent(opened.facts.drawn)
     method = method or usual_method(prior)
     if method not in METHODS:
         raise DataError(f"Unknown method {method!r}; it is {' or '.join(METHODS)}.")

@@ -75,7 +75,9 @@ def measure_paces(data: SliceSet, recipes: Sequence[AnyRecipe]) -> list[Pace]:
     # Once for all: near the limit, two timings could give two recipes other arithmetic.
     faster = choose_precision(recipes[0].set(["precision=auto"]), NOWHERE, fabric)
     pixels = data.pixels(fabric.device)
-    trainings = [ready(data, recipe, faster, pixels) for recipe in recipes]
+    trainings = [
+        ready(data, recipe, faster, None if recipe.label_maps else pixels) for recipe in recipes
+    ]
     turns = [(t, phase) for t in trainings for phase in range(phases_of(t.run.recipe))]
     timed: list[list[tuple[float, int]]] = [[] for _ in turns]
     with progress("time", TURNS * len(turns)) as advance:
@@ -119,14 +121,14 @@ def ready(
     fabric = start_fabric(recipe, 1)
     labels = Labels.of_table(units_of(data, recipe.labels), recipe.labels)
     facts = Facts(
-        **describe_data(data),
+        **describe_data(data, recipe),
         labels=labels,
         only=(),
         command="",
         versions={},
         precision=faster if recipe.precision == "auto" else recipe.precision,
     )
-    state = build(recipe, len(data.about.channels), labels.width, fabric.device)
+    state = build(recipe, facts.drawn, labels.width, fabric.device)
     return training_of(Run(NOWHERE, recipe, facts), fabric, state, data, loaded=pixels)
 
 

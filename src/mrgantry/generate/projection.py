@@ -160,8 +160,13 @@ def refuse_unfit(run: Run, data: SliceSet) -> None:
     """Refuse slices that the run's generator cannot draw.
 
     Raises:
-        DataError: Their size or their number of channels is another.
+        DataError: Their size or their number of channels is another, or it draws label maps, too.
     """
+    if run.facts.classes:
+        raise DataError(
+            f"{run.folder} draws label maps with its images, so what it makes of an image alone "
+            "cannot be found. Take a run that draws images alone."
+        )
     wanted = len(run.facts.channels), run.recipe.size
     check_shape(data, wanted, f"what {run.folder} draws", "prepare slices of that kind")
 

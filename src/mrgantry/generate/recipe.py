@@ -80,6 +80,7 @@ class Recipe(Frozen):
         size: Height and width of the images in pixels.
         labels: Columns of the rows that the networks are told; those with a single value
             in the training set are left out.
+        label_maps: Draw the label maps of the set with the images, a channel a class.
         start: Where the weights come from: the name of weights that come with mrgantry, a run,
             or a file of weights; None draws them at random.
         images: Real images that are shown in all; this is the length.
@@ -95,6 +96,7 @@ class Recipe(Frozen):
     variant: Literal["published", "coded", "corrected", "original", "stable"] | None = None
     size: Annotated[int, Field(ge=8)]
     labels: tuple[Column, ...] = ()
+    label_maps: bool = False
     start: str | None = None
     images: Annotated[int, Field(ge=1)]
     batch: Annotated[int, Field(ge=2)] = 64

@@ -62,6 +62,8 @@ class Facts(Frozen):
 
     Attributes:
         channels: Names of the images' channels.
+        classes: What the label maps that are drawn with them tell apart, a channel a class;
+            empty if images are drawn alone.
         sequence: Sequence of the training slices, or several with a plus between.
         plane: Their plane.
         pixel_mm: Their pixel's width in millimetres.
@@ -98,6 +100,12 @@ class Facts(Frozen):
     tumour: str = "unknown"
     started_from: StartedFrom | None = None
     spectrum: Spectrum = ()
+    classes: tuple[str, ...] = ()
+
+    @property
+    def drawn(self) -> int:
+        """Give how many channels the networks draw: the images', and one a class."""
+        return len(self.channels) + len(self.classes)
 
 
 @dataclass(frozen=True)
@@ -214,7 +222,7 @@ class Run:
         Raises:
             RunError: The run has no weights yet, or they are damaged.
         """
-        recipe, channels = self.recipe, len(self.facts.channels)
+        recipe, channels = self.recipe, self.facts.drawn
         if isinstance(recipe, FlowRecipe):
             bf16 = self.facts.precision == "bf16"
             if network is None or (self.folder / f"weights/{KEPT}.safetensors").is_file():
@@ -229,7 +237,7 @@ class Run:
     @property
     def guess(self) -> LinearGuess:
         """Give the linear guess that a flow's network adds to."""
-        shape = (len(self.facts.channels), self.recipe.size, self.recipe.size)
+        shape = (self.facts.drawn, self.recipe.size, self.recipe.size)
         return LinearGuess(shape, self.facts.spectrum)
 
     def _load(self, network: nn.Module) -> nn.Module:
@@ -271,7 +279,7 @@ class Run:
             DataError: The run has no such label.
         """
         recipe, labels = self.recipe, self.facts.labels.only(only)
-        latent = recipe.latent(len(self.facts.channels))
+        latent = recipe.latent(self.facts.drawn)
         rows, values = [], []
         for seed in seeds:
             random = torch.Generator().manual_seed(seed)
@@ -323,13 +331,20 @@ def save_weights(folder: Path, networks: dict[str, nn.Module], begun: int) -> No
                 raise OSError(str(error)) from error
 
 
-def describe_data(data: SliceSet) -> dict[str, Any]:
-    """Give the facts of a set that synthetic images of it inherit."""
+def describe_data(data: SliceSet, recipe: AnyRecipe) -> dict[str, Any]:
+    """Give the facts of a set that synthetic images of it inherit.
+
+    Raises:
+        DataError: The recipe draws label maps, and the set has none.
+    """
     table = data.table
+    if recipe.label_maps:
+        data.refuse_without_maps()
     tumours = set(table["tumour"])
     return {
         "tumour": tumours.pop() if len(tumours) == 1 else "unknown",
         "channels": data.about.channels,
+        "classes": data.about.classes if recipe.label_maps else (),
         "sequence": "+".join(sorted(set(table["sequence"]))),
         "plane": "+".join(sorted(set(table["plane"]))),
         "pixel_mm": float(table["pixel_mm"].median()),

@@ -13,18 +13,31 @@ from torch import Tensor, nn
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.common.files import fingerprint
+from mrgantry.common.files import fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.label_maps import from_channels, without_specks
 from mrgantry.data.notes import Notes
+from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
-from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, has_part, write_part
+from mrgantry.data.sections import tumour_word
+from mrgantry.data.slices import (
+    COLUMNS,
+    MAPS,
+    About,
+    SliceSet,
+    begin_set,
+    finish,
+    has_part,
+    write_part,
+)
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import Run
 
 LOG = logging.getLogger(__name__)
 BLOCK = 1000  # images a part
+SPECK_MM2 = 25.0  # parts of drawn label maps that are smaller are left out, and counted
 
 
 def sample(
@@ -39,8 +52,9 @@ def sample(
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
     Batch norm uses its running statistics, so an image does not depend on those
-    drawn beside it. `preview.png` shows some. Interrupted, the same call goes on where it
-    stopped.
+    drawn beside it. Where label maps were learnt, each pixel gets the class that is drawn
+    strongest, and parts below 25 mm2 are left out and counted. `preview.png` shows some.
+    Interrupted, the same call goes on where it stopped.
 
     Args:
         run: Folder of a trained run.
@@ -69,6 +83,7 @@ def sample(
         synthetic=True,
         channels=facts.channels,
         size=opened.recipe.size,
+        classes=facts.classes,
         command=command_line(
             "sample", run, out, count=count, seed=seed, label=tuple(labels), set=tuple(how)
         ),
@@ -94,11 +109,44 @@ def sample(
             if not has_part(out, name):
                 inputs, values = opened.inputs(block, labels)
                 images = draw_images(generator, inputs, batch)
-                write_part(out, name, images, _rows(opened, block, values))
+                _write(out, name, opened, images, _rows(opened, block, values))
             advance(len(block))
+    if facts.classes:
+        specks = sum(read_json(out / f"{MAPS}/{name}.json")["specks"] for name in names)
+        about = about.model_copy(
+            update={"notes": about.notes.model_copy(update={"specks": specks})}
+        )
     made = finish(out, about, names)
     draw_preview(made)
     return made
+
+
+def _write(
+    out: Path, name: str, run: Run, drawn: Float16[np.ndarray, "n c h w"], rows: pd.DataFrame
+) -> None:
+    """Write a part of a set: images, and the label maps that were drawn with them.
+
+    Args:
+        out: Folder of the set.
+        name: Of the part.
+        run: What drew it.
+        drawn: Images, and behind them a channel a class.
+        rows: Of the images; tumours are told by the maps, where there are any.
+    """
+    facts = run.facts
+    if not facts.classes:
+        write_part(out, name, drawn, rows)
+        return
+    images, channels = np.split(drawn, [len(facts.channels)], 1)
+    pixel_mm2 = facts.pixel_mm**2
+    least = max(2, round(SPECK_MM2 / pixel_mm2)) if pixel_mm2 else 2
+    maps, specks = without_specks(from_channels(torch.from_numpy(channels)), least)
+    if pixel_mm2:
+        areas = [round(float(count) * pixel_mm2, 2) for count in (maps > 0).sum((1, 2))]
+        words = [tumour_word(area, SlicePlan().tumour_mm2) for area in areas]
+        rows = rows.assign(tumour_mm2=areas, tumour=words)
+    write_json(out / f"{MAPS}/{name}.json", {"specks": specks})
+    write_part(out, name, images, rows, maps)
 
 
 def sampler_of(run: Run, how: Sequence[str]) -> Sampler | None:

@@ -51,7 +51,7 @@ class Training:
     def __post_init__(self) -> None:
         recipe, labels = self.run.recipe, self.run.facts.labels
         device = self.fabric.device
-        self.pixels = self.data.pixels(device) if self.loaded is None else self.loaded
+        self.pixels = self.loaded or self.data.pixels(device, with_maps=recipe.label_maps)
         codes = labels.of_rows(units_of(self.data, recipe.labels))
         self.codes = codes.to(self.fabric.device)
         self.prepare()

@@ -60,7 +60,8 @@ def train(
     Raises:
         RunError: The folder holds another run, or a loss became NaN.
         RecipeError: The recipe's size is not that of the images, or its start does not fit.
-        DataError: The set cannot be used, or no row meets the conditions.
+        DataError: The set cannot be used, has no label maps for a recipe that draws them, or no
+            row meets the conditions.
     """
     all_slices = SliceSet.open(slices)
     data = choose_rows(all_slices.split("train"), only)
@@ -79,9 +80,11 @@ def train(
     fabric = start_fabric(recipe, devices)
     table = units_of(data, recipe.labels)
     labels = Labels.of_table(table, recipe.labels)
-    state = build(recipe, len(data.about.channels), labels.width, fabric.device)
+    described = describe_data(data, recipe)
+    channels = len(described["channels"]) + len(described["classes"])
+    state = build(recipe, channels, labels.width, fabric.device)
     facts = Facts(
-        **describe_data(data),
+        **described,
         labels=labels,
         only=tuple(only),
         command=command_line(
@@ -96,7 +99,7 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
-        spectrum=spectrum_of(data.images, recipe.flow.to_unit)
+        spectrum=spectrum_of(data.drawn(with_maps=recipe.label_maps), recipe.flow.to_unit)
         if isinstance(recipe, FlowRecipe)
         else (),
     )

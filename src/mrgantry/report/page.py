@@ -190,7 +190,7 @@ def training(run: Run) -> dict[str, Any]:
     log, recipe = run.log(), run.recipe
     shots = sorted((run.folder / "samples").glob("[0-9]*.png"))
     picked = [shots[int(i)] for i in np.linspace(0, len(shots) - 1, min(5, len(shots)))]
-    size, channels = recipe.size, len(run.facts.channels)
+    size, channels = recipe.size, run.facts.drawn
     steps = [
         {
             "images": f"{int(path.stem):,}",

@@ -91,10 +91,10 @@ def _cut_head(number: int, folder: Path, size: int) -> None:
                 field_mm=field,
                 min_brain=LEAST_BRAIN,
             )
-            cut, table = cut_stack(scan, subject, (sequence,), plan)
-            clear = (table["tumour"] != "unclear").to_numpy()
-            images.append(cut[clear])
-            tables.append(table[clear])
+            made = cut_stack(scan, subject, (sequence,), plan)
+            clear = (made.rows["tumour"] != "unclear").to_numpy()
+            images.append(np.asarray(made.images)[clear])
+            tables.append(made.rows[clear])
     rows = pd.concat(tables).assign(split="validation" if number % 10 == 0 else "train")
     write_part(folder, subject.id, np.concatenate(images), rows)
 

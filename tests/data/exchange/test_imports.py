@@ -609,11 +609,11 @@ def test_an_interrupted_import_goes_on(slices, tmp_path, monkeypatch):
 
     write, written = imports.write_part, []
 
-    def stop_at_the_third(folder, name, pixels, table):
+    def stop_at_the_third(folder, name, pixels, table, maps):
         if len(written) == 2:
             raise KeyboardInterrupt
         written.append(name)
-        write(folder, name, pixels, table)
+        write(folder, name, pixels, table, maps)
 
     monkeypatch.setattr(imports, "write_part", stop_at_the_third)
     with pytest.raises(KeyboardInterrupt):

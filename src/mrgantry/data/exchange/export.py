@@ -8,7 +8,7 @@ from typing import Any, Literal
 import nibabel as nib
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float16, Float32, UInt16
+from jaxtyping import Float, Float16, Float32, UInt8, UInt16
 from PIL import Image
 
 from mrgantry.common import workfolder
@@ -25,6 +25,8 @@ from mrgantry.data.slices import SliceSet, safe_name
 
 ORIGIN = "origin.json"
 BETWEEN = ";"  # the names of one image's files, in the column `file`
+LABEL_MAP = "label_map"  # the column of `slices.csv` that names the file of a label map
+Labels = UInt8[np.ndarray, "h w"]
 Display = Float16[np.ndarray, "h w"] | Float32[np.ndarray, "h w"]
 
 
@@ -40,6 +42,7 @@ class Origin(Frozen):
         synthetic: True if a generator drew them.
         channels: Names of the channels, in order.
         training_subjects: Whom the generator has seen.
+        classes: What its label maps tell apart; empty without maps.
     """
 
     command: str
@@ -50,6 +53,7 @@ class Origin(Frozen):
     synthetic: bool
     channels: tuple[str, ...]
     training_subjects: tuple[str, ...]
+    classes: tuple[str, ...] = ()
 
 
 def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> int:
@@ -57,7 +61,8 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
 
     A slice of several channels becomes one file a channel, but for `.npy`, which holds
     (c, h, w). The rows stand beside them in `slices.csv`, with a column `file`, and what
-    is common to all in `origin.json`. One part of the set is in memory at a time.
+    is common to all in `origin.json`. Label maps lie in the folder `labels`, a file an image,
+    as whole numbers: 0 is no class, 1 the first. One part of the set is in memory at a time.
 
     Args:
         slices: A set of slices.
@@ -85,13 +90,18 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
     write = FORMATS[format][1]
     _claim(out, _origin_of(chosen, slices, out, format, split))
     with progress("export", len(chosen)) as advance:
-        for images, table in _by_part(chosen):
-            for image, (_, row) in zip(images, table.iterrows(), strict=True):
-                for pixels, name in _files_of(image, names[str(row["id"])]):
+        for part in _parts_of(chosen):
+            for place, (_, row) in enumerate(part.table.iterrows()):
+                for pixels, name in _files_of(part.images[place], names[str(row["id"])]):
                     with whole(out / name) as aside:
                         write(aside, pixels, chosen, row)
+                if chosen.about.classes:
+                    with whole(out / _label_file(str(row["id"]), format)) as aside:
+                        WRITE_LABELS[format](aside, part.maps[place], chosen, row)
                 advance()
     table = chosen.table.assign(file=[BETWEEN.join(names[name]) for name in chosen.table["id"]])
+    if chosen.about.classes:
+        table[LABEL_MAP] = [_label_file(name, format) for name in chosen.table["id"]]
     write_table(out / "slices.csv", table)  # last: it says that the export is whole
     return sum(map(len, names.values()))
 
@@ -151,12 +161,24 @@ def _write_npy(path: Path, pixels: Float16[np.ndarray, "..."], *_: Any) -> None:
         np.save(file, pixels.astype(np.float32))
 
 
-def _write_nifti(path: Path, pixels: Display, chosen: SliceSet, row: "pd.Series[Any]") -> None:
+def _write_labels_as_picture(path: Path, labels: Labels, *_: Any) -> None:
+    Image.fromarray(labels).save(path, format="PNG" if ".png" in path.name else "TIFF")
+
+
+def _write_labels_as_npy(path: Path, labels: Labels, *_: Any) -> None:
+    with path.open("wb") as file:
+        np.save(file, labels)
+
+
+def _write_nifti(
+    path: Path, pixels: Display | Labels, chosen: SliceSet, row: "pd.Series[Any]"
+) -> None:
     """Write a slice as (column, row, 1), saying in its description whether it is real."""
     affine = placed_at_origin(row["plane"], float(row["pixel_mm"]), chosen.about.size)
     if row["affine"]:
         affine = from_text(row["affine"])
-    image = nib.Nifti1Image(pixels.T[:, :, None].astype(np.float32), affine)
+    kind = np.uint8 if pixels.dtype == np.uint8 else np.float32
+    image = nib.Nifti1Image(pixels.T[:, :, None].astype(kind), affine)
     image.set_sform(affine, code="scanner" if row["affine"] else "aligned")
     image.header.set_xyzt_units("mm")
     words = [str(row["source"])]
@@ -173,6 +195,18 @@ FORMATS: dict[str, tuple[str, Callable[..., None]]] = {
     "npy": (".npy", _write_npy),
     "nifti": (".nii.gz", _write_nifti),
 }
+WRITE_LABELS: dict[str, Callable[..., None]] = {
+    "png": _write_labels_as_picture,
+    "png16": _write_labels_as_picture,
+    "tiff": _write_labels_as_picture,
+    "npy": _write_labels_as_npy,
+    "nifti": _write_nifti,
+}
+
+
+def _label_file(name: str, format: str) -> str:
+    """Name the file of an image's label map, below the folder of the export."""
+    return f"labels/{safe_name(name)}{FORMATS[format][0]}"
 
 
 def _file_names(chosen: SliceSet, format: str) -> dict[str, list[str]]:
@@ -208,12 +242,11 @@ def _files_of(
         yield image, names[0]
 
 
-def _by_part(chosen: SliceSet) -> Iterator[tuple[Float16[np.ndarray, "n c h w"], pd.DataFrame]]:
+def _parts_of(chosen: SliceSet) -> Iterator[SliceSet]:
     """Go through a set with the images of one part in memory."""
     part = np.searchsorted(np.cumsum(chosen.about.rows), chosen.places, side="right")
     for number in np.unique(part):
-        some = chosen.where(part == number)
-        yield some.images, some.table
+        yield chosen.where(part == number)
 
 
 def _origin_of(chosen: SliceSet, slices: Path, out: Path, format: str, split: str) -> Origin:
@@ -227,6 +260,7 @@ def _origin_of(chosen: SliceSet, slices: Path, out: Path, format: str, split: st
         synthetic=about.synthetic,
         channels=about.channels,
         training_subjects=about.training_subjects,
+        classes=about.classes,
     )
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+from jaxtyping import Real
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.progress import progress
@@ -23,6 +24,7 @@ from mrgantry.data.exchange.pictures import (
     turned,
 )
 from mrgantry.data.exchange.plan import LARGEST, ImportPlan
+from mrgantry.data.label_maps import classes_of, values_in
 from mrgantry.data.sections import from_text
 
 ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
@@ -42,6 +44,7 @@ class FirstLook:
         simulated: Whether they say that they were simulated.
         pixel_mm2: Area of a pixel, where they tell it, else 0.
         marked: How many pixels of each image are marked as tumour; () where nothing marks any.
+        values: Whole numbers above 0 among the marks.
     """
 
     entry: ImageFiles
@@ -53,11 +56,15 @@ class FirstLook:
     simulated: bool
     pixel_mm2: float = 0.0
     marked: tuple[int, ...] = ()
+    values: frozenset[int] = frozenset()
 
 
 @dataclass(frozen=True)
 class Known:
-    """What is known of all images once each has been looked at."""
+    """What is known of all images once each has been looked at.
+
+    `classes` are those of label maps that are kept, as `read_classes` reads them.
+    """
 
     plan: ImportPlan
     channels: tuple[str, ...]
@@ -66,6 +73,7 @@ class Known:
     size: int
     limits: dict[int | None, Limits | None]
     made_by: str
+    classes: tuple[str, ...] = ()
 
     @property
     def source(self) -> Literal["real", "simulated"]:
@@ -81,6 +89,7 @@ def look_at(listing: Listing, channels: int, plan: ImportPlan) -> list[FirstLook
             try:
                 seen = read_entry(entry, channels, plan)
                 low, high = extremes(entry.files, seen.pixels)
+                marks = read_labels(entry, seen, plan) if entry.labels else None
                 look = FirstLook(
                     entry,
                     seen.pixels.shape,
@@ -90,7 +99,8 @@ def look_at(listing: Listing, channels: int, plan: ImportPlan) -> list[FirstLook
                     seen.affine is not None,
                     seen.simulated,
                     _area(seen),
-                    _marked(entry.labels, seen) if entry.labels else (),
+                    () if marks is None else _marked(entry, marks),
+                    frozenset() if marks is None else frozenset(values_in(marks)),
                 )
                 looks.append(look)
             except DataError as error:
@@ -106,17 +116,10 @@ def _area(picture: Picture) -> float:
     return float(np.prod(np.linalg.norm(picture.affine[:3, :2], axis=0)))
 
 
-def _marked(labels: Path, picture: Picture) -> tuple[int, ...]:
-    """Count the pixels of each image that a file marks.
-
-    Raises:
-        DataError: It cannot be read, or is of another size.
-    """
-    marks = read_picture([labels], 1).pixels
-    if marks.size != picture.pixels[:, 0].size or marks.shape[2:] != picture.pixels.shape[2:]:
-        raise DataError(f"{labels}: it is not of the size of the picture whose tumour it marks.")
-    noise = NEAR_GREY if suffix_of(labels) in (".jpg", ".jpeg") else 0
-    return tuple(int(count) for count in (marks > noise).sum(axis=(1, 2, 3)))
+def _marked(entry: ImageFiles, marks: Real[np.ndarray, "n h w"]) -> tuple[int, ...]:
+    """Count the marked pixels of each image of an entry."""
+    lossy = entry.labels is not None and suffix_of(entry.labels) in (".jpg", ".jpeg")
+    return tuple(int(count) for count in (marks > (NEAR_GREY if lossy else 0)).sum(axis=(1, 2)))
 
 
 def read_entry(entry: ImageFiles, channels: int, plan: ImportPlan) -> Picture:
@@ -125,11 +128,51 @@ def read_entry(entry: ImageFiles, channels: int, plan: ImportPlan) -> Picture:
     Raises:
         DataError: It cannot be used.
     """
-    told = entry.rows[0].get("affine") if entry.rows else ""
-    along = from_text(told)[:3, :2] if told else np.eye(3)[:, :2]
-    directions = along / np.linalg.norm(along, axis=0) if told else None
-    read = read_picture(entry.files, channels, directions)
-    return read if told or read.plane else turned(read, plan.turn, mirror=plan.mirror)
+    return _read(entry, entry.files, channels, plan)
+
+
+def read_labels(entry: ImageFiles, picture: Picture, plan: ImportPlan) -> Real[np.ndarray, "n h w"]:
+    """Read what marks the tumours of an entry, turned as its images are.
+
+    Args:
+        entry: Its files, labels among them.
+        picture: Its images.
+        plan: How images are turned.
+
+    Raises:
+        DataError: There is nothing, it cannot be read, or is of another size.
+    """
+    if entry.labels is None:
+        raise DataError("it has no label map; leave out --label-maps, or name them in the table.")
+    marks = _read(entry, (entry.labels,), 1, plan).pixels
+    if marks.size != picture.pixels[:, 0].size or marks.shape[2:] != picture.pixels.shape[2:]:
+        raise DataError(
+            f"{entry.labels}: it is not of the size of the picture whose tumour it marks."
+        )
+    return marks.reshape(-1, *marks.shape[2:])
+
+
+def _read(entry: ImageFiles, files: Sequence[Path], channels: int, plan: ImportPlan) -> Picture:
+    affine = entry.rows[0].get("affine") if entry.rows else ""
+    along = from_text(affine)[:3, :2] if affine else np.eye(3)[:, :2]
+    directions = along / np.linalg.norm(along, axis=0) if affine else None
+    read = read_picture(files, channels, directions)
+    return read if affine or read.plane else turned(read, plan.turn, mirror=plan.mirror)
+
+
+def _classes(
+    plan: ImportPlan, origin: Origin | None, looks: Sequence[FirstLook]
+) -> tuple[str, ...]:
+    """Give the classes of the label maps that are kept, as exported, as asked, or by values.
+
+    Raises:
+        DataError: There are values whose meaning nobody can know.
+    """
+    if origin and origin.classes:
+        return tuple(f"{number}={name}" for number, name in enumerate(origin.classes, start=1))
+    if not plan.label_maps:
+        return ()
+    return plan.classes or classes_of({value for look in looks for value in look.values})
 
 
 def know(
@@ -148,15 +191,15 @@ def know(
     """
     if not looks:
         raise DataError(f"No image of {folder} can be used: {listing.reason}")
-    told = table.told("source") if table else set()
-    if "synthetic" in told and len(told) > 1:
+    sources = table.values_of("source") if table else set()
+    if "synthetic" in sources and len(sources) > 1:
         raise DataError(f"{folder} mixes real and synthetic images; a set holds one kind.")
-    synthetic = "synthetic" in told if told else origin.synthetic if origin else not plan.real
+    synthetic = "synthetic" in sources if sources else origin.synthetic if origin else not plan.real
     if synthetic and plan.real:
         raise DataError(f"--real is said of {folder}, but its table says 'synthetic'.")
     if plan.subject and synthetic:
         raise DataError("--subject tells whose real images these are; say --real too.")
-    seen_simulated = any(look.simulated for look in looks) or "simulated" in told
+    seen_simulated = any(look.simulated for look in looks) or "simulated" in sources
     return Known(
         plan=plan,
         channels=channels,
@@ -165,6 +208,7 @@ def know(
         size=plan.size or looks[0].shape[2],
         limits=_choose_limits(plan, looks, listing),
         made_by=(plan.made_by or folder.resolve().name) if synthetic else plan.made_by or "",
+        classes=_classes(plan, origin, looks),
     )
 
 

@@ -53,12 +53,12 @@ def label_of(path: PurePath) -> tuple[str, str]:
         path: Of the picture, below the folder that is imported.
     """
     folders = path.parts[:-1]
-    found = _last(folders, lambda name: class_of(name) is not None)
-    if found is None:
+    depth = _last(folders, lambda name: class_of(name) is not None)
+    if depth is None:
         return "", "unknown"
-    told = class_of(folders[found]) or "unknown"
-    below = [name for name in folders[found + 1 :] if name.lower() not in NO_SUBJECTS]
-    return folders[found], "unknown" if told == "yes" and below else told
+    tumour = class_of(folders[depth]) or "unknown"
+    below = [name for name in folders[depth + 1 :] if name.lower() not in NO_SUBJECTS]
+    return folders[depth], "unknown" if tumour == "yes" and below else tumour
 
 
 def person_in(path: PurePath, shared: Sequence[str]) -> tuple[str, str]:

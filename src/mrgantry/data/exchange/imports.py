@@ -12,7 +12,8 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from jaxtyping import Float, Float16
+import torch
+from jaxtyping import Float, Float16, UInt8
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json
@@ -27,6 +28,7 @@ from mrgantry.data.exchange.first_look import (
     know,
     look_at,
     read_entry,
+    read_labels,
     refuse_sizes,
     rule,
 )
@@ -43,6 +45,14 @@ from mrgantry.data.exchange.listing import (
 )
 from mrgantry.data.exchange.pictures import Picture, scale, to_square
 from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.label_maps import (
+    class_names,
+    classified,
+    from_channels,
+    read_classes,
+    to_channels,
+    unnamed,
+)
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
@@ -95,30 +105,30 @@ def import_slices(
     origin, table = read_origin(folder), _find_table(folder, plan)
     channels = _channels(plan, origin, table)
     labels = plan.tumour_labels
-    found = list_entries(folder, table, channels, labels, joined=bool(plan.channel))
-    looks = look_at(found, len(channels), plan)
-    known = know(folder, plan, origin, table, channels, looks, found)
-    items = _labelled(_items(looks, table, known, found), looks, folder, plan, found)
-    if strict and found.told:
-        raise DataError(found.told[0])
+    listing = list_entries(folder, table, channels, labels, joined=bool(plan.channel))
+    looks = look_at(listing, len(channels), plan)
+    known = know(folder, plan, origin, table, channels, looks, listing)
+    items = _labelled(_items(looks, table, known, listing), looks, folder, plan, listing)
+    if strict and listing.complaints:
+        raise DataError(listing.complaints[0])
     if not items:
-        raise DataError(f"No image of {folder} can be used: {found.reason}")
-    items = _checked(items, looks, folder, known, found)
-    if strict and found.told:
-        raise DataError(found.told[0])
+        raise DataError(f"No image of {folder} can be used: {listing.reason}")
+    items = _checked(items, looks, folder, known, listing)
+    if strict and listing.complaints:
+        raise DataError(listing.complaints[0])
     refuse_shared_subjects(_people(items), folder)
-    about = _about(folder, slices, known, origin, found, strict)
+    about = _about(folder, slices, known, origin, listing, strict)
     begin_set(slices, about)
     (slices / "skipped.csv").unlink(missing_ok=True)
-    if found.skipped:
+    if listing.skipped:
         write_table(
-            slices / "skipped.csv", pd.DataFrame(found.skipped, columns=["image", "reason"])
+            slices / "skipped.csv", pd.DataFrame(listing.skipped, columns=["image", "reason"])
         )
     parts = _parts(items, known)
     with progress("import", len(items)) as advance:
-        for name, some in parts.items():
-            _write(slices, name, some, known)
-            advance(len(some))
+        for name, part in parts.items():
+            _write(slices, name, part, known)
+            advance(len(part))
     settle = partial(settle_repeats, how=plan.repeats)
     made = finish(slices, about, list(parts), None if known.synthetic else settle)
     draw_preview(made)
@@ -136,7 +146,7 @@ def _channels(plan: ImportPlan, origin: Origin | None, table: ImageTable | None)
     """Name the channels: as asked, as exported, or by what the images show."""
     if plan.channel or origin:
         return plan.channel or (origin.channels if origin else ())
-    shown = sorted(table.told("sequence")) if table else []
+    shown = sorted(table.values_of("sequence")) if table else []
     if len(shown) > 1:
         return ("mixed",)
     return (shown[0] if shown else plan.sequence or "unknown",)
@@ -155,12 +165,25 @@ def _items(
         if known.limits[look.white] is None and look.low == look.high:
             listing.skip(look.entry.name, "it has a single intensity everywhere.")
             continue
+        if reason := _without_classes(look, known):
+            listing.skip(look.entry.name, reason)
+            continue
         try:
             items += items_of(look.entry, look.shape[0], table)
         except DataError as error:
             listing.skip(look.entry.name, error)
     listing.problems += check_items(items, table)
     return items
+
+
+def _without_classes(look: FirstLook, known: Known) -> str:
+    """Say why an entry's label maps cannot be kept where they are wanted; "" if they can."""
+    if not known.classes:
+        return ""
+    if look.entry.labels is None:
+        return "it has no label map; leave out --label-maps, or name its file in the table."
+    unknown = look.values - read_classes(known.classes).keys()
+    return unnamed(unknown) if unknown else ""
 
 
 def _labelled(
@@ -175,15 +198,18 @@ def _labelled(
     classes: dict[str, str] = {}
     labelled = []
     for item in items:
-        look, told = look_of[id(item.entry)], {}
+        look, of_tumour = look_of[id(item.entry)], {}
         name, tumour = label_of(_below(item, folder))
         if look.marked:
-            told = _of_tumour(look.marked[item.place], look.pixel_mm2 or _side(item, plan) ** 2)
+            of_tumour = _of_tumour(
+                look.marked[item.place], look.pixel_mm2 or _side(item, plan) ** 2
+            )
         elif tumour != "unknown":
-            told = {"tumour": tumour}
+            of_tumour = {"tumour": tumour}
         if name:
             classes[name] = tumour
-        given = told | {key: value for key, value in item.given.items() if value or key not in told}
+        stated = {key: value for key, value in item.given.items() if value or key not in of_tumour}
+        given = of_tumour | stated
         labelled.append(replace(item, given=given))
     if classes:
         words = {"yes": "tumour", "no": "no tumour", "unknown": "tells nothing of a tumour"}
@@ -249,7 +275,7 @@ def _checked(
         with _gathered(complaints):
             items = _with_subjects(items, folder, known.plan, listing)
     if complaints:
-        raise DataError("\n".join([*complaints, *listing.told]))
+        raise DataError("\n".join([*complaints, *listing.complaints]))
     return items
 
 
@@ -263,8 +289,8 @@ def _refuse_unknown_scale(
     """
     placed = {id(look.entry) for look in looks if look.placed}
     for item in items:
-        told = item.given.get("pixel_mm") or item.given.get("affine") or plan.pixel_mm
-        if not told and id(item.entry) not in placed:
+        pixel = item.given.get("pixel_mm") or item.given.get("affine") or plan.pixel_mm
+        if not pixel and id(item.entry) not in placed:
             raise DataError(
                 f"{item.entry.files[0]} does not tell how large its pixels are. Say --pixel-mm, "
                 "the field of view in mm over the number of pixels, as 240 mm / 240 = 1; or "
@@ -362,13 +388,14 @@ def _about(
         synthetic=known.synthetic,
         channels=known.channels,
         size=known.size,
+        classes=class_names(known.classes),
         command=command_line("import", folder, slices, **known.plan.options(), strict=strict),
         choices=known.plan.model_dump(),
         versions=versions(),
         notes=Notes(
             range="; ".join(rule(white, limits) for white, limits in known.limits.items()),
             fit=f"padded to a square and resized to {known.size}" if known.plan.size else "",
-            skipped=tuple(listing.told),
+            skipped=tuple(listing.complaints),
             assumed=tuple(listing.remarks),
         ),
         training_subjects=origin.training_subjects if origin else (),
@@ -391,14 +418,16 @@ def _write(slices: Path, name: str, items: Sequence[ImportItem], known: Known) -
         return
     reopen(slices)  # until the new part and its rows are in
     path.unlink(missing_ok=True)
-    pixels, rows = [], []
+    pixels, maps, rows = [], [], []
     for _, group in groupby(items, key=lambda item: id(item.entry)):
-        some = list(group)
-        made, described = _convert(some, known)
+        of_entry = list(group)
+        made, mapped, described = _convert(of_entry, known)
         pixels.append(made)
+        maps.append(mapped)
         rows += described
     table = pd.DataFrame(rows, columns=list(COLUMNS))
-    write_part(slices, name, np.concatenate(pixels), table)
+    of_part = np.concatenate(maps) if known.classes else None
+    write_part(slices, name, np.concatenate(pixels), table, of_part)
     write_json(path, {"origin": mark})
 
 
@@ -408,22 +437,43 @@ def _mark(items: Sequence[ImportItem], known: Known) -> str:
         f"{item.id} {item.given} {item.place} {file.resolve()} {(s := file.stat()).st_size} "
         f"{s.st_mtime_ns}"
         for item in items
-        for file in item.entry.files
+        for file in (*item.entry.files, *filter(None, [item.entry.labels]))
     ]
     return fingerprint([repr(known), *stats])
 
 
 def _convert(
     items: Sequence[ImportItem], known: Known
-) -> tuple[Float16[np.ndarray, "n c s s"], list[dict[str, Any]]]:
-    """Read, scale and resize images of one entry, and describe them."""
+) -> tuple[Float16[np.ndarray, "n c s s"], UInt8[np.ndarray, "n s s"], list[dict[str, Any]]]:
+    """Read, scale and resize images of one entry and their label maps, and describe them."""
     read = read_entry(items[0].entry, len(known.channels), known.plan)
     images = scale(read.pixels[[item.place for item in items]], known.limits[read.white])
     moved = np.eye(4)
     if known.plan.size and images.shape[2:] != (known.size, known.size):
         images, moved = to_square(images, read.affine, known.size)
+    maps = np.zeros((len(items), *images.shape[2:]), np.uint8)
+    if known.classes:
+        maps = _maps_of(items, read, known)
     rows = [_row(item, read, moved, known) for item in items]
-    return images.astype(np.float16), rows
+    return images.astype(np.float16), maps, rows
+
+
+def _maps_of(
+    items: Sequence[ImportItem], read: Picture, known: Known
+) -> UInt8[np.ndarray, "n s s"]:
+    """Read the label maps of images of one entry, and resize them as the images are.
+
+    Raises:
+        DataError: There is none, or it holds what has no class.
+    """
+    entry = items[0].entry
+    labels = read_labels(entry, read, known.plan)[[item.place for item in items]]
+    maps = classified(labels, known.classes)
+    if known.plan.size and maps.shape[1:] != (known.size, known.size):
+        channels = to_channels(maps, len(class_names(known.classes))).swapaxes(0, 1)
+        squares, _ = to_square(channels, read.affine, known.size)
+        maps = from_channels(torch.from_numpy(squares))
+    return maps
 
 
 def _row(
@@ -455,8 +505,8 @@ def _where(
     """Say where an image lies and how large its pixels are, resized as `moved` tells."""
     affine, pixel_mm = read.affine, float(given.get("pixel_mm") or 0)
     if not pixel_mm:
-        told = from_text(given["affine"]) if given.get("affine") else affine
-        pixel_mm = round(float(np.linalg.norm(told[:3, 0])), 4) if told is not None else 0.0
+        placed = from_text(given["affine"]) if given.get("affine") else affine
+        pixel_mm = round(float(np.linalg.norm(placed[:3, 0])), 4) if placed is not None else 0.0
     pixel_mm = pixel_mm or plan.side
     if moved[0, 0] != 1:
         pixel_mm = round(pixel_mm * float(moved[0, 0]), 4)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.tables import read_foreign_table
-from mrgantry.data.exchange.export import BETWEEN
+from mrgantry.data.exchange.export import BETWEEN, LABEL_MAP
 from mrgantry.data.exchange.pictures import COLOURS, NIFTI, suffix_of
 from mrgantry.data.names import LABELLED_WORDS, text_words
 from mrgantry.data.sections import from_text
@@ -48,7 +48,7 @@ class ImageTable:
     rows: dict[str, list[Row]]
     unused: tuple[str, ...]
 
-    def told(self, column: str) -> set[str]:
+    def values_of(self, column: str) -> set[str]:
         """Give all values of a column that are not empty."""
         return {row.get(column, "") for rows in self.rows.values() for row in rows} - {""}
 
@@ -108,7 +108,7 @@ class Listing:
         self.skipped.append((name, str(reason)))
 
     @property
-    def told(self) -> list[str]:
+    def complaints(self) -> list[str]:
         """Say what was left out: for each reason how many, and the first of them."""
         reasons: dict[str, list[tuple[str, str]]] = defaultdict(list)
         for name, reason in self.skipped:
@@ -118,7 +118,7 @@ class Listing:
     @property
     def reason(self) -> str:
         """Say why nothing is left."""
-        return " ".join(self.told) or "the table has no rows."
+        return " ".join(self.complaints) or "the table has no rows."
 
 
 def _kind(reason: str) -> str:
@@ -173,7 +173,8 @@ def read_table(path: Path) -> ImageTable:
             or holds a value of the wrong kind.
     """
     frame = read_foreign_table(path)
-    lower = {name: str(name).lower() for name in frame if str(name).lower() in (*COLUMNS, "file")}
+    known = (*COLUMNS, "file", LABEL_MAP)
+    lower = {name: str(name).lower() for name in frame if str(name).lower() in known}
     frame = frame.rename(columns=lower)
     key = next((name for name in ("file", "id") if name in frame), None)
     if key is None:
@@ -182,11 +183,12 @@ def read_table(path: Path) -> ImageTable:
     for number, record in enumerate(frame.to_dict("records"), start=2):
         row = {str(column): _as_ours(str(column), value) for column, value in record.items()}
         _check_row(row, f"Line {number} of {path}")
-        rows[row[key]].append({column: row[column] for column in COLUMNS if column in row})
+        kept = (*COLUMNS, LABEL_MAP)
+        rows[row[key]].append({column: row[column] for column in kept if column in row})
     twice = [name for name, count in Counter(frame.get("id", [])).items() if count > 1 and name]
     if twice:
         raise DataError(f"{path} has the id {twice[0]!r} twice; every image needs its own.")
-    unused = tuple(str(name) for name in frame if name not in (*COLUMNS, "file"))
+    unused = tuple(str(name) for name in frame if name not in known)
     return ImageTable(path, key, dict(rows), unused)
 
 
@@ -212,24 +214,26 @@ def list_entries(
         DataError: The folder holds no files.
     """
     files = find_files(folder)
-    found = Listing()
+    listing = Listing()
     if table and table.unused:
-        found.remarks.append(f"{table.path} has columns that are not used: {_some(table.unused)}.")
+        listing.remarks.append(
+            f"{table.path} has columns that are not used: {_some(table.unused)}."
+        )
     if table and table.key == "file":
-        _by_table(folder, table, files, channels, found)
+        _by_table(folder, table, files, channels, listing)
     else:
         masks = _masks_among(files, tumour_labels)
         left = [file for file in files if file not in masks]
         if joined:
-            _by_channel(folder, left, channels, found)
+            _by_channel(folder, left, channels, listing)
         else:
-            found.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in left]
-        _use_masks(folder, masks, tumour_labels, found)
+            listing.entries = [ImageFiles(_name_of(file, folder), (file,)) for file in left]
+        _use_masks(folder, masks, tumour_labels, listing)
     if table and table.key == "id":
-        found.entries = [
-            replace(entry, rows=tuple(table.rows.get(entry.name, ()))) for entry in found.entries
+        listing.entries = [
+            replace(entry, rows=tuple(table.rows.get(entry.name, ()))) for entry in listing.entries
         ]
-    return found
+    return listing
 
 
 def _masks_among(files: Sequence[Path], tumour_labels: str | None) -> dict[Path, Path]:
@@ -244,7 +248,7 @@ def _masks_among(files: Sequence[Path], tumour_labels: str | None) -> dict[Path,
         for file, stem in stems.items()
         if file.parent.name.lower() not in MASK_FOLDERS
     }
-    found = {}
+    masked = {}
     for file, stem in stems.items():
         base = MASK_ENDING.sub("", stem)
         other = beside.get((file.parent, base)) if base != stem else None
@@ -257,26 +261,26 @@ def _masks_among(files: Sequence[Path], tumour_labels: str | None) -> dict[Path,
                 (beside[file.parent, s] for s in shorter if (file.parent, s) in beside), None
             )
         if other:
-            found[file] = other
-    return found
+            masked[file] = other
+    return masked
 
 
 def _use_masks(
-    folder: Path, masks: dict[Path, Path], tumour_labels: str | None, found: Listing
+    folder: Path, masks: dict[Path, Path], tumour_labels: str | None, listing: Listing
 ) -> None:
     """Give pictures the masks that mark tumours, and say which do and which were left out."""
     tumours = {mask for mask in masks if _marks_tumour(mask, tumour_labels)}
     of = {masks[mask]: mask for mask in sorted(tumours)}
-    found.entries = [
+    listing.entries = [
         replace(entry, labels=of.get(entry.files[0])) if len(entry.files) == 1 else entry
-        for entry in found.entries
+        for entry in listing.entries
     ]
     if tumours:
         names = [_relative(path, folder) for path in sorted(tumours)]
-        found.remarks.append(f"Taken for labels of tumours: {_some(names)}.")
+        listing.remarks.append(f"Taken for labels of tumours: {_some(names)}.")
     if others := sorted(masks.keys() - tumours):
         names = [_relative(path, folder) for path in others]
-        found.remarks.append(
+        listing.remarks.append(
             f"Left out, as masks of others: {_some(names)}; --tumour-labels takes those that "
             "mark tumours."
         )
@@ -343,9 +347,11 @@ def _by_table(
     left = set(files)
     for text, rows in table.rows.items():
         paths = tuple(folder / name for name in text.split(BETWEEN))
-        left -= set(paths)
+        labels = folder / rows[0][LABEL_MAP] if rows[0].get(LABEL_MAP) else None
+        left -= {*paths, *filter(None, [labels])}
         paths = _ordered(paths, channels)
-        absent = [path for path in paths if not path.is_file() or not suffix_of(path)]
+        named = [*paths, labels] if labels else paths
+        absent = [path for path in named if not path.is_file() or not suffix_of(path)]
         if absent:
             listing.skip(
                 text or "A row without file",
@@ -358,7 +364,8 @@ def _by_table(
                 "each with --channel.",
             )
         else:
-            listing.entries.append(ImageFiles(_name_of(paths[0], folder), paths, tuple(rows)))
+            name = _name_of(paths[0], folder)
+            listing.entries.append(ImageFiles(name, paths, tuple(rows), labels))
     if left:
         names = [_relative(path, folder) for path in sorted(left)]
         listing.remarks.append(f"{table.path} does not name {_some(names)}; left out.")

@@ -11,7 +11,7 @@ from PIL import Image, ImageOps
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.cut import ORDER, Frame, fit
-from mrgantry.data.formats import read_nifti_slice, times, told_of
+from mrgantry.data.formats import naming, read_nifti_slice, times
 
 Limits = tuple[float, float]
 PERCENTILES = (0.5, 99.5)
@@ -72,11 +72,11 @@ def read_picture(
         if here is not None and there is not None and not np.allclose(here, there, atol=1e-3):
             raise DataError(f"{file}: it lies elsewhere than {files[0].name}.")
     return Picture(
-        np.concatenate([one.pixels for one in read], axis=1),
+        np.concatenate([picture.pixels for picture in read], axis=1),
         first.white,
         first.affine,
         first.plane,
-        any(one.simulated for one in read),
+        any(picture.simulated for picture in read),
     )
 
 
@@ -182,7 +182,7 @@ def _read_file(path: Path, channels: int, directions: Float[np.ndarray, "3 2"] |
         DataError: It cannot be used.
     """
     suffix = suffix_of(path)
-    with told_of(path):
+    with naming(path):
         if not path.is_file():
             raise DataError("it does not exist")
         if suffix in NIFTI:

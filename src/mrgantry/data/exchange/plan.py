@@ -32,6 +32,8 @@ class ImportPlan(Frozen):
         subject: A regular expression, whose first group in a file's path is the subject.
         tumour_labels: Pattern of the names of masks that mark tumours, as "*_mask.png"; None
             takes those whose names say so.
+        label_maps: Keep those masks as label maps, with the images.
+        classes: What their values mean; see `SlicePlan`.
         real: The images are of people, not from a generator.
         simulated: They stem from simulated scans.
         made_by: The generator; None is the folder's name.
@@ -53,6 +55,8 @@ class ImportPlan(Frozen):
     table: str | None = None
     subject: str | None = None
     tumour_labels: str | None = None
+    label_maps: bool = False
+    classes: tuple[str, ...] = ()
     real: bool = False
     simulated: bool = False
     made_by: str | None = None
@@ -64,12 +68,12 @@ class ImportPlan(Frozen):
 
     @field_validator("pixel_mm", mode="before")
     @classmethod
-    def _in_mm(cls, told: object) -> object:
+    def _in_mm(cls, size: object) -> object:
         try:
-            return float(told) if isinstance(told, str) and told != "unknown" else told
+            return float(size) if isinstance(size, str) and size != "unknown" else size
         except ValueError as error:
             raise RecipeError(
-                f"--pixel-mm takes a number of mm, as 0.94, or unknown; not {told!r}."
+                f"--pixel-mm takes a number of mm, as 0.94, or unknown; not {size!r}."
             ) from error
 
     @field_validator("subject")
@@ -90,7 +94,8 @@ class ImportPlan(Frozen):
 
     @model_validator(mode="after")
     def _sound(self) -> "ImportPlan":
-        _ = self.limits, SlicePlan(splits=self.splits)
+        _ = self.limits
+        SlicePlan(splits=self.splits, label_maps=self.label_maps, classes=self.classes)
         for name in (*self.channel, *([self.sequence] if self.sequence else [])):
             if not re.fullmatch(r"[\w.-]+", name):
                 raise RecipeError(f"{name!r} is no name of a channel; use letters and digits.")
@@ -130,4 +135,6 @@ class ImportPlan(Frozen):
         changed = {name: given[name] for name, field in fields if given[name] != field.default}
         if "splits" in changed:
             changed["splits"] = ":".join(f"{share:g}" for share in self.splits)
+        if "classes" in changed:
+            changed["classes"] = ",".join(self.classes)
         return changed

@@ -19,7 +19,7 @@ from mrgantry.data.formats.nibabel_formats import (
     read_nifti_volume,
     read_pair,
 )
-from mrgantry.data.formats.stored import LARGEST, Stored, times, told_of
+from mrgantry.data.formats.stored import LARGEST, Stored, naming, times
 from mrgantry.data.formats.text_headers import read_meta, read_nrrd
 
 READERS: dict[str, Callable[[Path], Stored]] = {
@@ -41,6 +41,7 @@ __all__ = [
     "ScanFacts",
     "Stored",
     "is_dicom",
+    "naming",
     "read_dicom",
     "read_nifti_slice",
     "read_nifti_volume",
@@ -48,5 +49,4 @@ __all__ = [
     "series_of",
     "sidecar_facts",
     "times",
-    "told_of",
 ]

@@ -139,7 +139,7 @@ def _of_frames(path: Path) -> Stored:
         DataError: Frames lie in one place (two echoes), not behind each other, or turned.
     """
     stored = _of_itk(_itk_file(path))
-    found, frames = elements_of(path)
+    values, frames = elements_of(path)
     places = frames.numbers(POSITION, 3)
     turns, spacing = frames.numbers(ORIENTATION, 6), frames.numbers(SPACING, 2)
     count = stored.array.shape[2]
@@ -158,12 +158,12 @@ def _of_frames(path: Path) -> Stored:
     affine[:3, 0], affine[:3, 1] = across * spacing[0, 1], down * spacing[0, 0]
     affine[:3, 2] = (places[-1] - places[0]) / (count - 1)
     affine[:3, 3] = places[0]
-    array = _scaled_frames(stored, found, frames)[:, :, order]
+    array = _scaled_frames(stored, values, frames)[:, :, order]
     return Stored(array, LPS_TO_RAS @ affine)
 
 
 def _scaled_frames(
-    stored: Stored, found: dict[int, bytes], frames: Frames
+    stored: Stored, values: dict[int, bytes], frames: Frames
 ) -> Real[np.ndarray, "x y n"]:
     """Scale each frame by its own slope; where all have the same, GDCM has done it.
 
@@ -174,10 +174,10 @@ def _scaled_frames(
     intercepts = np.nan_to_num(frames.numbers(INTERCEPT, 1)[:, 0], nan=0.0)
     if not np.ptp(slopes) and not np.ptp(intercepts):
         return stored.array
-    width, signed = (int.from_bytes(found.get(tag, b""), "little") for tag in (BITS, SIGNED))
-    if PIXELS not in found or width not in (8, 16, 32):
+    width, signed = (int.from_bytes(values.get(tag, b""), "little") for tag in (BITS, SIGNED))
+    if PIXELS not in values or width not in (8, 16, 32):
         raise DataError("its frames are scaled one by one and packed; convert it with dcm2niix")
-    raw = np.frombuffer(found[PIXELS], f"<{'i' if signed else 'u'}{width // 8}")
+    raw = np.frombuffer(values[PIXELS], f"<{'i' if signed else 'u'}{width // 8}")
     columns, rows, count = stored.array.shape
     planes = raw[: columns * rows * count].reshape(count, rows, columns).T
     return (planes * slopes + intercepts).astype(np.float32)
@@ -207,12 +207,12 @@ def _check_places(places: Float[np.ndarray, "n 3"], normal: Float[np.ndarray, " 
     if np.ptp(aside, axis=0).max() > 0.5 * np.diff(along).mean():
         raise DataError("its slices are shifted against each other (a tilted gantry?)")
     steps = np.linalg.norm(np.diff(places, axis=0), axis=1)
-    usual = float(np.median(steps))
-    if usual <= 0 or (off := np.abs(steps - usual)).max() > max(0.01, 0.02 * usual):
-        if usual > 0 and (missing := round(float((steps / usual).sum())) - len(steps)) > 0:
+    typical = float(np.median(steps))
+    if typical <= 0 or (off := np.abs(steps - typical)).max() > max(0.01, 0.02 * typical):
+        if typical > 0 and (missing := round(float((steps / typical).sum())) - len(steps)) > 0:
             after = float(steps[off.argmax()])
             raise DataError(
                 f"{missing} of its slices are missing (a step of {after:.2f} mm where the "
-                f"others are {usual:.2f} mm); copy the series again"
+                f"others are {typical:.2f} mm); copy the series again"
             )
         raise DataError("its slices do not stand at equal distances; several series are mixed")

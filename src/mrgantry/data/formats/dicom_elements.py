@@ -68,7 +68,7 @@ class _Elements:
         self,
         at: int,
         end: int,
-        found: dict[int, bytes],
+        values: dict[int, bytes],
         *,
         group: int = 0,
         before: int = 0,
@@ -80,11 +80,11 @@ class _Elements:
         Args:
             at: Where it begins.
             end: Where it ends at the latest.
-            found: Takes the value of each tag that is no sequence.
+            values: Takes the value of each tag that is no sequence.
             group: Stop where the elements of this group end.
             before: Stop at this tag.
             frames: Takes what stands in the sequences of many-frame files.
-            flat: Whether `found` takes the values within sequences as well.
+            flat: Whether `values` takes the values within sequences as well.
 
         Raises:
             DataError: An element does not fit.
@@ -104,12 +104,12 @@ class _Elements:
                     start,
                     min(stop, end),
                     fragments=tag == PIXELS,
-                    found=found if flat else None,
+                    values=values if flat else None,
                     each=frames.of(tag) if frames else None,
                 )
             else:
                 at = start + length
-                found[tag] = self.data[start:at]
+                values[tag] = self.data[start:at]
             if at > end or (length != UNDEFINED and start + length > end):
                 raise DataError("an element reaches beyond its end")
         return at
@@ -120,7 +120,7 @@ class _Elements:
         end: int,
         *,
         fragments: bool,
-        found: dict[int, bytes] | None = None,
+        values: dict[int, bytes] | None = None,
         each: list[dict[int, bytes]] | None = None,
     ) -> int:
         """Go through the items of a sequence; give where it ends.
@@ -129,10 +129,10 @@ class _Elements:
             at: Where it begins.
             end: Where it ends at the latest.
             fragments: Whether the items are parts of packed pixels.
-            found: Takes the values of all items, if wanted.
+            values: Takes the values of all items, if wanted.
             each: Gets the values of each item by itself, if wanted.
         """
-        flat = found is not None or each is not None
+        flat = values is not None or each is not None
         while at < end:
             tag, _, start, length = self.head(at)
             if tag == SEQUENCE_END:
@@ -142,11 +142,11 @@ class _Elements:
             if fragments:
                 at = start + length
                 continue
-            values = {} if found is None else found
+            of_item = {} if values is None else values
             if each is not None:
-                each.append(values)
+                each.append(of_item)
             stop = end if length == UNDEFINED else min(start + length, end)
-            at = self.walk(start, stop, values, flat=flat)
+            at = self.walk(start, stop, of_item, flat=flat)
         return at
 
 
@@ -206,14 +206,14 @@ def header_of(path: Path) -> dict[int, bytes]:
     with path.open("rb") as file:
         head = file.read(HEAD)
     try:
-        form, at, found = _begin(head)
-        form.walk(at, len(form.data), found, before=PIXELS)
+        form, at, values = _begin(head)
+        form.walk(at, len(form.data), values, before=PIXELS)
     except DataError:
         if len(head) < HEAD:
             raise
-        form, at, found = _begin(path.read_bytes())
-        form.walk(at, len(form.data), found, before=PIXELS)
-    return found
+        form, at, values = _begin(path.read_bytes())
+        form.walk(at, len(form.data), values, before=PIXELS)
+    return values
 
 
 def _begin(data: bytes) -> tuple[_Elements, int, dict[int, bytes]]:
@@ -226,16 +226,16 @@ def _begin(data: bytes) -> tuple[_Elements, int, dict[int, bytes]]:
     begin = 132 if data[128:132] == b"DICM" else 0
     if not begin and data[:2] not in (b"\x02\0", b"\x08\0"):
         raise DataError("it is not DICOM")
-    found: dict[int, bytes] = {}
-    at = _Elements(data).walk(begin, len(data), found, group=2)
+    values: dict[int, bytes] = {}
+    at = _Elements(data).walk(begin, len(data), values, group=2)
     named = data[at + 4 : at + 6] in LONG | SHORT
-    syntax = found.get(SYNTAX, b"" if named else IMPLICIT.encode()).decode("ascii").rstrip(" \0")
+    syntax = values.get(SYNTAX, b"" if named else IMPLICIT.encode()).decode("ascii").rstrip(" \0")
     if syntax == ELSEWHERE:
         raise DataError("its pixels lie on a server; convert the series with dcm2niix")
     if syntax == DEFLATED:
         inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         data, at = inflate.decompress(data[at:], HEAVIEST), 0
-    return _Elements(data, "big" if syntax == BIG else "little", syntax != IMPLICIT), at, found
+    return _Elements(data, "big" if syntax == BIG else "little", syntax != IMPLICIT), at, values
 
 
 def elements_of(path: Path) -> tuple[dict[int, bytes], Frames]:
@@ -245,16 +245,16 @@ def elements_of(path: Path) -> tuple[dict[int, bytes], Frames]:
         DataError: Its elements do not fill it, or it has not the pixels that it says.
     """
     data = path.read_bytes()
-    form, at, found = _begin(data)
+    form, at, values = _begin(data)
     frames = Frames()
-    form.walk(at, len(form.data), found, frames=frames)
+    form.walk(at, len(form.data), values, frames=frames)
     rows, columns, bits, samples = (
-        int.from_bytes(found.get(tag, b""), form.order) for tag in (ROWS, COLUMNS, BITS, SAMPLES)
+        int.from_bytes(values.get(tag, b""), form.order) for tag in (ROWS, COLUMNS, BITS, SAMPLES)
     )
-    count = int(found.get(FRAMES, b"").strip(b" \0") or 1)
+    count = int(values.get(FRAMES, b"").strip(b" \0") or 1)
     size = rows * columns * count * (samples or 1) * bits // 8
     if not 0 < size <= HEAVIEST:
         raise DataError(f"it says that it has {times([columns, rows, count])} pixels")
-    if PIXELS in found and len(found[PIXELS]) != size + size % 2:  # lengths are even
-        raise DataError(f"it has {len(found[PIXELS]):,} bytes of pixels, not {size:,}")
-    return found, frames
+    if PIXELS in values and len(values[PIXELS]) != size + size % 2:  # lengths are even
+        raise DataError(f"it has {len(values[PIXELS]):,} bytes of pixels, not {size:,}")
+    return values, frames

@@ -94,7 +94,7 @@ def series_of(place: Path) -> list[DicomSeries]:
     """
     folder = place if place.is_dir() else place.parent
     series = series_in(filter(is_dicom, folder.iterdir()))
-    return series if place.is_dir() else [found for found in series if place in found.files]
+    return series if place.is_dir() else [its_own for its_own in series if place in its_own.files]
 
 
 def _facts(header: dict[int, bytes]) -> ScanFacts:

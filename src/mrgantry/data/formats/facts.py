@@ -13,7 +13,7 @@ from mrgantry.common.files import read_json
 
 @dataclass(frozen=True)
 class ScanFacts:
-    """What is told of a scan, each "" where nothing is.
+    """What is entries of a scan, each "" where nothing is.
 
     Attributes:
         description: SeriesDescription, or the name of its protocol.
@@ -43,22 +43,22 @@ def sidecar_facts(scan: Path, suffix: str) -> ScanFacts:
     """
     path = scan.with_name(scan.name[: len(scan.name) - len(suffix)] + ".json")
     try:
-        told = read_json(path) if path.is_file() else {}
+        entries = read_json(path) if path.is_file() else {}
     except DataError:  # not ours to judge
         return ScanFacts()
-    if not isinstance(told, dict):
+    if not isinstance(entries, dict):
         return ScanFacts()
     return ScanFacts(
-        description=_text(told, "SeriesDescription") or _text(told, "ProtocolName"),
-        kind=_text(told, "ImageType"),
-        modality=_text(told, "Modality"),
-        agent=_text(told, "ContrastBolusAgent") or _text(told, "ContrastBolusIngredient"),
-        patient=_text(told, "PatientID"),
-        study=_text(told, "StudyInstanceUID"),
-        date=_text(told, "StudyDate") or _text(told, "AcquisitionDateTime")[:10],
+        description=_text(entries, "SeriesDescription") or _text(entries, "ProtocolName"),
+        kind=_text(entries, "ImageType"),
+        modality=_text(entries, "Modality"),
+        agent=_text(entries, "ContrastBolusAgent") or _text(entries, "ContrastBolusIngredient"),
+        patient=_text(entries, "PatientID"),
+        study=_text(entries, "StudyInstanceUID"),
+        date=_text(entries, "StudyDate") or _text(entries, "AcquisitionDateTime")[:10],
     )
 
 
-def _text(told: dict[str, Any], name: str) -> str:
-    value = told.get(name, "")
+def _text(entries: dict[str, Any], name: str) -> str:
+    value = entries.get(name, "")
     return " ".join(map(str, value)) if isinstance(value, list) else str(value).strip()

@@ -33,13 +33,13 @@ MGH_TAGS = {-1, *range(1, 256)}
 def _quiet() -> Iterator[None]:
     """Keep nibabel from telling the terminal what it thinks of a header."""
     logger = logging.getLogger("nibabel.global")
-    before, logger.disabled = logger.disabled, True
+    was_disabled, logger.disabled = logger.disabled, True
     try:
         with catch_warnings():
             simplefilter("ignore")
             yield
     finally:
-        logger.disabled = before
+        logger.disabled = was_disabled
 
 
 @_quiet()
@@ -127,7 +127,7 @@ def read_pair(path: Path) -> Stored:
     the patient's left unless an SPM .mat file beside it says otherwise.
     """
     start = unpacked(path, 1024)
-    alike = sum(one == other for one, other in zip(start[344:348], b"ni1\0", strict=False))
+    alike = sum(byte == wanted for byte, wanted in zip(start[344:348], b"ni1\0", strict=False))
     if alike == 3:  # nibabel would take it for Analyze, and forget where left is
         raise DataError("its header is damaged (it says neither NIfTI nor Analyze)")
     image = nib.load(path)

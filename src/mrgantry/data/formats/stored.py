@@ -135,7 +135,7 @@ def unpacked(path: Path, most: int, start: int = 0) -> bytes:
 
 
 @contextmanager
-def told_of(path: Path) -> Iterator[None]:
+def naming(path: Path) -> Iterator[None]:
     """Turn whatever a reader raises into one sentence that names the file.
 
     Raises:

@@ -151,19 +151,19 @@ def _header(path: Path, end: re.Pattern[bytes]) -> tuple[str, int]:
     """Give the text of a header and where it ends in the file."""
     with path.open("rb") as file:
         head = file.read(LONGEST_HEADER)
-    found = end.search(head)
-    if found is None:
+    ending = end.search(head)
+    if ending is None:
         raise DataError("its header has no end; it is truncated, damaged or of another format")
-    return head[: found.end()].decode(), found.end()
+    return head[: ending.end()].decode(), ending.end()
 
 
 def _fields(lines: Iterable[str], between: str) -> dict[str, str]:
     """Split a header into its fields, their names in lower case."""
     fields: dict[str, str] = {}
     for line in filter(str.strip, lines):
-        name, found, value = line.partition(between)
+        name, separator, value = line.partition(between)
         name = name.strip().lower()
-        if not found or name in fields:
+        if not separator or name in fields:
             raise DataError(f"its header is damaged ({line.strip()[:40]!a} is not understood)")
         fields[name] = value.strip()
     return fields

@@ -69,8 +69,8 @@ def joining_pattern(first: str, second: str, subjects: Sequence[Subject], root: 
         for subject in subjects
     }
     for pattern in {person_pattern(first), person_pattern(second)}:
-        found = {name: re.search(pattern, path) for name, path in paths.items()}
-        people = {name: match[1] for name, match in found.items() if match}
+        matches = {name: re.search(pattern, path) for name, path in paths.items()}
+        people = {name: match[1] for name, match in matches.items() if match}
         joined = people.get(first) == people.get(second)
         if len(people) == len(paths) and joined and len(set(people.values())) > len(paths) / 2:
             return pattern

@@ -97,10 +97,10 @@ def _of_brain(mask: Path) -> bool:
     if not beside.is_file():
         return True
     try:
-        told = read_json(beside)
+        entries = read_json(beside)
     except DataError:  # not ours to judge
         return True
-    kind = told.get("Type", "Brain") if isinstance(told, dict) else "Brain"
+    kind = entries.get("Type", "Brain") if isinstance(entries, dict) else "Brain"
     return str(kind).lower() == "brain"
 
 

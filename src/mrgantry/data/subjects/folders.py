@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from mrgantry.data.names import grade_of, person_told_by, rest_of, split_visit
+from mrgantry.data.names import grade_of, person_by_pattern, rest_of, split_visit
 from mrgantry.data.subjects.named import (
     NamedScan,
     first_of_each,
@@ -78,7 +78,7 @@ def _visits(places: dict[Path, list[NamedScan]], tree: Tree, wanted: Wanted) -> 
             whole = name or place.resolve().name
             if wanted.person:
                 path = scans[0].path.relative_to(tree.root)
-                owner = Owner(*person_told_by(wanted.person, path, whole), place)
+                owner = Owner(*person_by_pattern(wanted.person, path, whole), place)
             elif name and of_people:
                 person, visit = split_visit(name)
                 owner = Owner(person, visit or tree.visit_above(place), place)
@@ -190,12 +190,12 @@ def _without_series_numbers(scans: list[NamedScan]) -> dict[str, str]:
     shorter: dict[str, str] = {}
     for scan in scans:
         rest = rest_of(scan.label)
-        before, _, number = rest.rpartition("_") if "_" in rest else rest.rpartition("-")
-        if not (before and number.isdigit() and len(number) <= 4):
+        shorter_rest, _, number = rest.rpartition("_") if "_" in rest else rest.rpartition("-")
+        if not (shorter_rest and number.isdigit() and len(number) <= 4):
             return {}
-        shorter[rest] = before
+        shorter[rest] = shorter_rest
         whole[rest].append(scan.role)
-        cut[before].append(scan.role)
+        cut[shorter_rest].append(scan.role)
     several = all(len(set(roles)) > 1 for roles in cut.values())
     single = all(len(set(roles)) == 1 for roles in whole.values())
     repeats = max(roles.count(role) for roles in cut.values() for role in roles)

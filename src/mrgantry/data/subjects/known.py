@@ -43,8 +43,12 @@ def decathlon_subjects(folder: Path, wanted: Wanted) -> list[Subject]:
     about = folder / "dataset.json"
     if not about.is_file() or not (folder / DECATHLON_FOLDERS[0]).is_dir():
         return []
-    told = read_json(about)
-    named = told.get("modality") or told.get("channel_names") if isinstance(told, dict) else None
+    dataset = read_json(about)
+    named = (
+        dataset.get("modality") or dataset.get("channel_names")
+        if isinstance(dataset, dict)
+        else None
+    )
     if not isinstance(named, dict):
         raise DataError(f"{about} must name the sequences under modality or channel_names.")
     sequences = {
@@ -72,7 +76,7 @@ def decathlon_subjects(folder: Path, wanted: Wanted) -> list[Subject]:
                 for number, sequence in sequences.items()
             }
         people[name] = people.get(name, {}) | scans
-    tumours = set(text_words(str(told.get("labels", "")))) & TUMOUR_LABELS
+    tumours = set(text_words(str(dataset.get("labels", "")))) & TUMOUR_LABELS
     return [
         Subject(*_person(name, scans), tumour=_labels(folder, name, wanted) if tumours else None)
         for name, scans in sorted(people.items())
@@ -88,8 +92,8 @@ def _person(name: str, scans: dict[str, Path]) -> tuple[str, dict[str, Path], st
 def _labels(folder: Path, name: str, wanted: Wanted) -> Path | None:
     """Give the label map of a case, if it has one that is wanted."""
     pattern = wanted.tumour_labels or "*"
-    found = sorted((folder / "labelsTr").glob(f"{glob.escape(name)}.*"))
-    return next((path for path in found if is_scan(path) and fnmatch(path.name, pattern)), None)
+    maps = sorted((folder / "labelsTr").glob(f"{glob.escape(name)}.*"))
+    return next((path for path in maps if is_scan(path) and fnmatch(path.name, pattern)), None)
 
 
 def _stem(path: Path) -> str:

@@ -91,7 +91,7 @@ def scans_of(place: Path, paths: Iterable[Path]) -> dict[Path, ScanFacts]:
     series = series_in(filter(is_dicom, files))
     if len(series) == 1:
         return {place: series[0].facts}
-    return {found.files[0]: found.facts for found in series}
+    return {item.files[0]: item.facts for item in series}
 
 
 def named_scans(
@@ -118,11 +118,11 @@ def named_scans(
         # Not where they disagree: PD-001/scan_t1.nii is of the person PD-001.
         for_itself = folders is not None and (own is None or KIN.get(own) == KIN.get(folders))
         role = own or folders
-        told = told_by(facts)
+        declared = declared_sequence(facts)
         remark = ""
-        if role is None and (told or not is_named(path)):
+        if role is None and (declared or not is_named(path)):
             for_itself = path == place and root not in (place.parent, place)
-            role = told
+            role = declared
         nameless = not is_named(path) and not is_foreign(facts)
         if role is None and alone and len(wanted.sequences) == 1 and nameless:
             role = wanted.sequences[0]
@@ -137,14 +137,14 @@ def named_scans(
         yield after_contrast(scan)
 
 
-def told_by(facts: ScanFacts) -> str | None:
+def declared_sequence(facts: ScanFacts) -> str | None:
     """Tell the sequence from a scan's description, image type and modality."""
     return sequence_in(_words_of(facts)) or MODALITIES.get(facts.modality.upper())
 
 
 def is_foreign(facts: ScanFacts) -> bool:
     """Say whether a header tells that a scan is none of the known sequences."""
-    return bool(_words_of(facts) & FOREIGN_WORDS) or told_by(facts) in ONLY_IF_ASKED
+    return bool(_words_of(facts) & FOREIGN_WORDS) or declared_sequence(facts) in ONLY_IF_ASKED
 
 
 def _words_of(facts: ScanFacts) -> set[str]:

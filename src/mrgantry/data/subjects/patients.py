@@ -33,17 +33,17 @@ def by_patient(
     for subject, patient in zip(subjects, patients, strict=True):
         visits[patient].append(subject)
     unsaid = visits.pop("", [])
-    folders = {patient: _common(theirs) for patient, theirs in visits.items()}
+    folders = {patient: _common(of_patient) for patient, of_patient in visits.items()}
     joined = list(unsaid)
-    for patient, theirs in visits.items():
+    for patient, of_patient in visits.items():
         here = folders[patient]
         apart = not any(
             folder.is_relative_to(here) for other, folder in folders.items() if other != patient
         )
-        people = {subject.id for subject in theirs}
+        people = {subject.id for subject in of_patient}
         # The folder that holds all scans of a patient, and nobody else's, bears the name.
         name = here.name if len(people) > 1 and here != root and apart else min(people)
-        joined += [_renamed(subject, name) for subject in theirs]
+        joined += [_renamed(subject, name) for subject in of_patient]
     return joined
 
 

@@ -156,6 +156,7 @@ def describe_selection(data: SliceSet, real: SliceSet, options: dict[str, Any], 
         synthetic=True,
         channels=data.about.channels,
         size=data.about.size,
+        classes=data.about.classes,
         command=command_line("select", data.folder, out, against=real.folder, **options),
         choices=marks | options,
         versions=versions(),
@@ -264,7 +265,8 @@ def write(
         chosen = block.where(kept[block.places])
         if len(chosen):
             names.append(f"rows-{number * BLOCK:07d}")
-            write_part(out, names[-1], chosen.images, chosen.table)
+            maps = chosen.maps if about.classes else None
+            write_part(out, names[-1], chosen.images, chosen.table, maps)
     earlier = about.notes.selected  # of a set that was selected by another rule before
     selected = facts | ({"before": earlier} if earlier else {})
     notes = about.notes.model_copy(update={"selected": selected})
