@@ -28,10 +28,10 @@ class TestRepeats:
         second = ["real", "real", "synthetic", "synthetic", "real", "real"] + ["synthetic"] * 4
         (found,) = analyse(again(rows, places, second), draws=20).conducts
         first = rows.loc[places, "answer"]
-        assert (found.repeats.same.k, found.repeats.same.n) == (8, 10)
+        assert (found.with_oneself.same.k, found.with_oneself.same.n) == (8, 10)
         # Real 4 of 10 at first and 4 then: chance agrees in 0.4² + 0.6² = 0.52.
-        assert found.repeats.kappa == pytest.approx((0.8 - 0.52) / 0.48)
-        assert found.repeats.kappa == pytest.approx(cohen_kappa_score(first, second))
+        assert found.with_oneself.kappa == pytest.approx((0.8 - 0.52) / 0.48)
+        assert found.with_oneself.kappa == pytest.approx(cohen_kappa_score(first, second))
 
     def test_only_the_first_answer_counts(self):
         rows = answers_of((6, 4, 3, 7))
@@ -43,11 +43,15 @@ class TestRepeats:
     def test_unknown_is_no_agreement_and_one_kind_has_no_kappa(self):
         rows = answers_of((6, 4, 3, 7))
         (found,) = analyse(again(rows, [0, 1, 2], ["unknown", "real", "real"]), draws=20).conducts
-        assert (found.repeats.images, found.repeats.same.k, found.repeats.same.n) == (3, 2, 2)
-        assert found.repeats.kappa is None
+        assert (
+            found.with_oneself.images,
+            found.with_oneself.same.k,
+            found.with_oneself.same.n,
+        ) == (3, 2, 2)
+        assert found.with_oneself.kappa is None
 
     def test_without_repeats_there_is_none(self):
-        assert analyse(answers_of((2, 2, 2, 2)), draws=20).conducts[0].repeats is None
+        assert analyse(answers_of((2, 2, 2, 2)), draws=20).conducts[0].with_oneself is None
 
 
 class TestChecks:

@@ -546,7 +546,7 @@ def test_a_folder_that_is_no_study(tmp_path):
 
 
 def test_repeats_and_checks_are_shown_and_scored_apart(tmp_path, sources):
-    protocol = PROTOCOL.set(["repeats=3", "checks=2"])
+    protocol = PROTOCOL.set(["shown_again=3", "attention_checks=2"])
     study = create(tmp_path / "again", protocol, [sources], READERS)
     key = read_key(study)
     checks = key[key["set"] == "attention check"]
@@ -562,7 +562,7 @@ def test_repeats_and_checks_are_shown_and_scored_apart(tmp_path, sources):
     assert uses == {"counts": 20, "again": 3, "check": 2}
     assert scored.analysis.readings[0].accuracy.n == 20
     (conduct,) = scored.analysis.conducts
-    assert (conduct.checks.k, conduct.checks.n) == (0, 2) and conduct.repeats.same.k == 3
+    assert (conduct.checks.k, conduct.checks.n) == (0, 2) and conduct.with_oneself.same.k == 3
     write_study(tmp_path / "scored", scored.study, scored.answers, scored.analysis)
     page = (tmp_path / "scored/study.html").read_text()
     assert "Answers that look careless" in page and "0 of 2 attention checks are right" in page

@@ -199,9 +199,9 @@ def grras(about: StudyFacts, analysis: Analysis, said: Mapping[str, str]) -> lis
 
 def _again(about: StudyFacts) -> str:
     """Say how often a reader had an image."""
-    if not about.protocol.repeats:
+    if not about.protocol.shown_again:
         return "Within a block, no reader had an image twice."
-    return f"In each block {about.protocol.repeats} images came twice to each reader."
+    return f"In each block {about.protocol.shown_again} images came twice to each reader."
 
 
 def _splits(about: StudyFacts) -> list[str]:
@@ -240,9 +240,9 @@ def _agreement(analysis: Analysis) -> str:
 def _oneself(analysis: Analysis) -> str:
     """Say how far readers agree with themselves."""
     parts = [
-        f"{conduct.reader} {conduct.repeats.same.k} of {conduct.repeats.same.n}"
+        f"{conduct.reader} {conduct.with_oneself.same.k} of {conduct.with_oneself.same.n}"
         for conduct in analysis.conducts
-        if conduct.repeats
+        if conduct.with_oneself
     ]
     if not parts:
         return "Replicates by one reader: none."

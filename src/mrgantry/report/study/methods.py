@@ -124,15 +124,15 @@ def reading(about: StudyFacts) -> str:
     if protocol.practice:
         practice = counted(protocol.practice, "practice image")
         said.append(f"{practice} came first and were not scored.")
-    if protocol.repeats:
+    if protocol.shown_again:
         said.append(
-            f"{counted(protocol.repeats, 'image')} of each block came again later in it; the first "
-            "answer counts."
+            f"{counted(protocol.shown_again, 'image')} of each block came again later in it; the "
+            "first answer counts."
         )
-    if protocol.checks:
+    if protocol.attention_checks:
         said.append(
-            f"Each block held {counted(protocol.checks, 'attention check')}: a real image whose "
-            "pieces were shuffled. They count in no rate."
+            f"Each block held {counted(protocol.attention_checks, 'attention check')}: a real "
+            "image whose pieces were shuffled. They count in no rate."
         )
     if protocol.seconds is None:
         said.append("Reading time was not limited.")
@@ -236,7 +236,7 @@ def _answered(rows: pd.DataFrame) -> dict[str, Any]:
 
 def unfinished(about: StudyFacts, answers: pd.DataFrame) -> list[str]:
     """Name the readers who have not answered all images."""
-    wanted = about.protocol.shown * len(about.blocks)
+    wanted = about.protocol.images_shown * len(about.blocks)
     given = answers["reader"].value_counts()
     return [
         f"{reader.name} ({int(given.get(reader.name, 0))} of {wanted})"

@@ -283,8 +283,8 @@ def conduct_rows(analysis: Analysis) -> list[dict[str, Any]]:
             "run": conduct.longest_run,
             "fast": words.share(conduct.fast),
             "checks": words.share(conduct.checks) if conduct.checks.n else None,
-            "same": words.share(conduct.repeats.same) if conduct.repeats else None,
-            "kappa": words.decimal(conduct.repeats.kappa) if conduct.repeats else None,
+            "same": words.share(conduct.with_oneself.same) if conduct.with_oneself else None,
+            "kappa": words.decimal(conduct.with_oneself.kappa) if conduct.with_oneself else None,
             "remarks": words.listed(conduct.remarks) if conduct.remarks else "",
         }
         for conduct in analysis.conducts

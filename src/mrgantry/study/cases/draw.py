@@ -104,11 +104,16 @@ def draw_cases(
     # Drawn last, so that the images of a study are the same with checks and without.
     for number, table in enumerate(tables):
         real = table.index[table["truth"] == "real"].to_numpy(int)
-        chosen = random.permutation(real)[: protocol.checks] if protocol.checks else real[:0]
-        if len(chosen) < protocol.checks:
+        chosen = (
+            random.permutation(real)[: protocol.attention_checks]
+            if protocol.attention_checks
+            else real[:0]
+        )
+        if len(chosen) < protocol.attention_checks:
             raise DataError(
                 f"Block {pools[number].name} has {len(chosen)} real images to make "
-                f"{protocol.checks} attention checks of. Ask for fewer with --set checks=NUMBER."
+                f"{protocol.attention_checks} attention checks of. Ask for fewer with --set "
+                "attention_checks=NUMBER."
             )
         picks += [Pick(number, number, int(row), check=True) for row in chosen]
     return picks
@@ -127,18 +132,26 @@ def order(
     for number in (PRACTICE, *numbers):
         part = [pick for pick in picks if pick.block == number]
         shuffled = [part[i] for i in random.permutation(len(part))]
-        repeats = 0 if number == PRACTICE else protocol.repeats
-        parts.append(_with_repeats(shuffled, repeats, random) if repeats else shuffled)
+        plain = [pick for pick in shuffled if not pick.check]
+        if number != PRACTICE and protocol.shown_again:
+            plain = _shown_again(plain, protocol.shown_again, random)
+        for pick in (pick for pick in shuffled if pick.check):
+            plain.insert(int(random.integers(len(plain) + 1)), pick)
+        parts.append(plain)
     return parts
 
 
-def _with_repeats(part: Sequence[Pick], repeats: int, random: np.random.Generator) -> list[Pick]:
-    """Show some of the first third of a part again, at random places of its last third."""
+def _shown_again(part: Sequence[Pick], count: int, random: np.random.Generator) -> list[Pick]:
+    """Show so many images of the first third of a part again, at random places of its last third.
+
+    Args:
+        part: At least three times as many images as come again, in order.
+        count: How many come again.
+        random: For all draws.
+    """
     third = len(part) // 3
-    first = [pick for pick in part if not pick.check][: max(third, repeats)]
-    again = [first[i] for i in random.permutation(len(first))[:repeats]]
     end = len(part) - third
-    last = [*part[end:], *again]
+    last = [*part[end:], *(part[i] for i in random.permutation(third)[:count])]
     return [*part[:end], *(last[i] for i in random.permutation(len(last)))]
 
 

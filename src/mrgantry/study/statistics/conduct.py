@@ -42,7 +42,7 @@ def conducts(rows: pd.DataFrame) -> Iterator[Conduct]:
             longest_run=max((len(list(run)) for _, run in groupby(decided)), default=0),
             fast=proportion(int((timed < FAST).sum()), len(timed)),
             checks=proportion(int(checks["right"].sum()), len(checks)),
-            repeats=self_agreement(mine[mine["use"] != "check"]),
+            with_oneself=self_agreement(mine[mine["use"] != "check"]),
         )
         yield conduct.model_copy(update={"remarks": tuple(_remarks(conduct))})
 

@@ -274,7 +274,7 @@ class Conduct(Frozen):
         longest_run: Longest row of equal answers, in the order of reading.
         fast: Share of answers that came faster than anybody can look.
         checks: Share of attention checks that were answered rightly; of 0 if there are none.
-        repeats: Agreement with oneself; None if no image was shown twice.
+        with_oneself: Agreement with oneself; None if no image was shown twice.
         remarks: What makes one doubt that images were looked at; nothing was left out for it.
     """
 
@@ -284,7 +284,7 @@ class Conduct(Frozen):
     longest_run: int
     fast: Proportion
     checks: Proportion
-    repeats: SelfAgreement | None
+    with_oneself: SelfAgreement | None
     remarks: tuple[str, ...] = ()
 
 
