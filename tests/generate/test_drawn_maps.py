@@ -1,10 +1,11 @@
 """Networks draw label maps with their images, and the maps mean what the images show."""
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from conftest import blobs, write_slices
-from mrgantry.common.errors import DataError
+from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.evaluate.selection.select import select
 from mrgantry.generate import Run, project, sample, train
 from recipes import SMALL, SMALL_FLOW
@@ -32,10 +33,16 @@ def dice(first, second):
     return 2 * (first & second).sum() / max(1, first.sum() + second.sum())
 
 
-def test_what_a_flow_maps_is_what_it_shows(data, tmp_path):
-    recipe = SMALL_FLOW.set(["images=2400", "steps=6", "label_maps=true"])
-    train(data.folder, tmp_path / "run", recipe)
-    made = sample(tmp_path / "run", tmp_path / "out", 48)
+@pytest.fixture(scope="module")
+def learnt(data, tmp_path_factory):
+    """A flow that has learnt images with their maps."""
+    run = tmp_path_factory.mktemp("learnt") / "run"
+    train(data.folder, run, SMALL_FLOW.set(["images=2400", "steps=6", "label_maps=true"]))
+    return run
+
+
+def test_what_a_flow_maps_is_what_it_shows(learnt, tmp_path):
+    made = sample(learnt, tmp_path / "out", 48)
     assert made.about.classes == ("core", "oedema") and made.images.shape[1] == 2
     assert set(np.unique(made.maps)) <= {0, 1, 2}
     # Half the blobs cover half the others by chance; those drawn with an image lie on it.
@@ -112,3 +119,59 @@ def test_selected_images_keep_their_maps(data, tmp_path):
     kept = select(made.folder, tmp_path / "kept", data.folder)
     rows = made.table["id"].isin(kept.table["id"]).to_numpy()
     assert 0 < len(kept) < len(made) and np.array_equal(kept.maps, made.maps[rows])
+
+
+def test_an_image_is_drawn_for_the_map_it_is_given(data, learnt, tmp_path):
+    made = sample(learnt, tmp_path / "out", 32, masks=data.folder, masks_split="test")
+    held = data.split("test")
+    held = held.where(np.asarray(held.maps.any((1, 2))))
+    rows = np.arange(32) % len(held)
+    assert np.array_equal(made.maps, held.maps[rows])
+    sources = pd.read_csv(made.folder / "masks.csv")
+    assert sources["map_of"].tolist() == held.table["id"].iloc[rows].tolist()
+    shown = mapped(made.images) > 0
+    obeyed = dice(shown, made.maps > 0)
+    shuffled = dice(np.roll(shown, 3, 0), made.maps > 0)
+    assert obeyed > shuffled + 0.2
+    # Those whose maps were given have been seen, and must not judge.
+    assert {"s6", "s7"} <= set(made.about.training_subjects)
+
+
+def test_the_image_changes_where_the_map_does(data, learnt, tmp_path):
+    moved = mapped(blobs(6, seed=3))
+    places = [("here", moved), ("there", np.roll(moved, 5, 2))]
+    images = []
+    for name, maps in places:
+        both = np.zeros((6, 2, 16, 16), np.float16)
+        masks = write_slices(tmp_path / name, both, ["m"] * 6, ["train"] * 6, maps=maps)
+        made = sample(learnt, tmp_path / f"of-{name}", 6, masks=masks.folder)
+        images.append(made.images[:, 0].astype(float))
+    here, there = (maps > 0 for _, maps in places)
+    change = images[1] - images[0]
+    assert change[there & ~here].mean() > change[here & ~there].mean() + 0.2
+
+
+def test_maps_are_given_to_flows_that_have_learnt_the_like(data, learnt, slices, tmp_path):
+    train(data.folder, tmp_path / "gan", SMALL.set(["images=16", "label_maps=true"]))
+    with pytest.raises(RecipeError, match="is a GAN"):
+        sample(tmp_path / "gan", tmp_path / "out", 2, masks=data.folder)
+    train(data.folder, tmp_path / "plain", SMALL_FLOW.set(["images=16"]))
+    with pytest.raises(DataError, match="has learnt no label maps"):
+        sample(tmp_path / "plain", tmp_path / "out", 2, masks=data.folder)
+    with pytest.raises(DataError, match="has no label maps"):
+        sample(learnt, tmp_path / "out", 2, masks=slices.folder)
+    other = write_slices(
+        tmp_path / "other",
+        data.images,
+        ["a"] * 64,
+        ["train"] * 64,
+        maps=data.maps,
+        classes=("x", "y"),
+    )
+    with pytest.raises(DataError, match="tell apart x, y at 16 pixels, but .* core, oedema"):
+        sample(learnt, tmp_path / "out", 2, masks=other.folder)
+    empty = write_slices(
+        tmp_path / "empty", data.images, ["a"] * 64, ["train"] * 64, maps=0 * data.maps
+    )
+    with pytest.raises(DataError, match="are empty"):
+        sample(learnt, tmp_path / "out", 2, masks=empty.folder)

@@ -1,3 +1,5 @@
+import base64
+import io
 import json
 import re
 import sys
@@ -10,6 +12,7 @@ from PIL import Image
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
+from mrgantry.data.preview import COLOURS
 from mrgantry.evaluate import evaluate
 from mrgantry.evaluate.measures import classifiers
 from mrgantry.evaluate.measures.listed import EXPLANATIONS
@@ -62,7 +65,8 @@ def test_one_page_tells_everything(tmp_path, monkeypatch):
         assert f"mrgantry {verb}" in text
     assert real.about.fingerprint in text
     assert "Simulated data." not in text
-    assert len(set(re.findall(r'href="#(score-[^"]+)"', text))) == len(EXPLANATIONS)
+    explained = [item for item in EXPLANATIONS if item.question != "maps"]  # these have none
+    assert len(set(re.findall(r'href="#(score-[^"]+)"', text))) == len(explained)
     report(tmp_path / "again.html", [tmp_path / name for name in reversed(names)])
     assert (tmp_path / "again.html").read_text() == text  # in any order, the same page
 
@@ -131,3 +135,16 @@ def test_a_grid_shows_images_in_rows():
         [0, 0, 0, 0],
     ]
     assert to_grey(np.array([-1.0, 0.0, 1.0])).tolist() == [0, 128, 255]
+
+
+def test_label_maps_are_outlined_and_named(tmp_path):
+    images = blobs(12, 32)
+    maps = (images[:, 0] > 0).astype(np.uint8)
+    subjects = [f"s{number // 3}" for number in range(12)]
+    real = write_slices(tmp_path / "slices", images, subjects, ["test"] * 12, maps=maps)
+    report(tmp_path / "report.html", [real.folder])
+    text = (tmp_path / "report.html").read_text()
+    assert "outlined are core (orange), oedema (blue)" in text
+    address = re.search(r'src="data:image/png;base64,([^"]+)"', text)
+    pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(address[1]))).convert("RGB"))
+    assert (pixels == COLOURS["orange"]).all(-1).sum() > 100

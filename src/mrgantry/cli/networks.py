@@ -73,11 +73,29 @@ def sample(
         list[str] | None,
         typer.Option("--set", help="Of a flow, how to draw: steps=40, method=heun, guidance=2."),
     ] = None,
+    masks: Annotated[
+        Path | None,
+        typer.Option(
+            help="Of a flow that has learnt label maps: draw images for the maps of this set."
+        ),
+    ] = None,
+    masks_split: Annotated[
+        str, typer.Option(help="Whose maps: those of train, validation, test or all.")
+    ] = "train",
 ) -> None:
     """Draw a set of synthetic slices from a run."""
     from mrgantry.generate import sample
 
-    data = sample(run, out, count, seed, labels=label or [], how=changes or [])
+    data = sample(
+        run,
+        out,
+        count,
+        seed,
+        labels=label or [],
+        how=changes or [],
+        masks=masks,
+        masks_split=masks_split,
+    )
     say(f"{out} holds {len(data):,} synthetic slices.")
     say_preview(data, "look like brains")
     say_next("evaluate", "slices", "scores", "--synthetic", out)

@@ -32,14 +32,14 @@ def say_some(what: str, lines: Sequence[str], where: Path) -> None:
 
 def say_preview(data: "SliceSet", what: str) -> None:
     """Name the picture of a set, and say how many of its slices show a tumour."""
-    from mrgantry.data.preview import tumour_counts
+    from mrgantry.data.preview import colours_of, tumour_counts
 
     say(f"See in {data.folder / 'preview.png'} whether they {what}.")
     say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
     if data.about.classes:
         specks = data.about.notes.specks
         without = f" {specks:,} specks of less than 25 mm2 were left out." if specks else ""
-        say(f"Label maps, outlined in the picture: {', '.join(data.about.classes)}.{without}")
+        say(f"Label maps, outlined in the picture: {colours_of(data.about.classes)}.{without}")
 
 
 def say_repeats(data: "SliceSet", remedy: str) -> None:

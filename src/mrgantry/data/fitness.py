@@ -126,6 +126,12 @@ def mismatches(held: SliceSet, synthetic: SliceSet) -> Iterator[str]:
                 f"of the real ones {real.get(value, 0):.0%}; scores tell that difference, "
                 f"too.{advice}"
             )
+    classes, drawn = held.about.classes, synthetic.about.classes
+    if classes and drawn and classes != drawn:
+        yield (
+            f"{synthetic.name}: its label maps tell apart {', '.join(drawn)}, the real ones "
+            f"{', '.join(classes)}, so maps are not compared."
+        )
     sizes = [data.table["pixel_mm"].median() for data in (held, synthetic)]
     if not all(size > 0 for size in sizes):
         yield (

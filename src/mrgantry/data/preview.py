@@ -1,6 +1,6 @@
 """A first look at a set of slices: a picture of some, and how many show a tumour."""
 
-from pathlib import Path
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -16,7 +16,14 @@ from mrgantry.data.slices import SliceSet
 SHOWN = 32  # images in preview.png
 OUTLINED = 256  # pixels that an image with outlines is enlarged to
 # Of classes: apart from each other for most colour-blind people, too (Okabe and Ito 2008).
-COLOURS = np.array([[230, 159, 0], [86, 180, 233], [240, 228, 66], [213, 94, 0], [0, 158, 115]])
+COLOURS = {
+    "orange": (230, 159, 0),
+    "blue": (86, 180, 233),
+    "yellow": (240, 228, 66),
+    "red": (213, 94, 0),
+    "green": (0, 158, 115),
+}
+LIGHTS = np.array(list(COLOURS.values()))
 TUMOUR_WORDS = {"yes": "yes", "unclear": "unclear", "no": "no", "unknown": "not known"}
 
 
@@ -30,21 +37,19 @@ def draw_preview(made: SliceSet) -> None:
     shown = made.where(rows)
     columns = min(8, len(shown))
     if made.about.classes:
-        save_outlined(made.folder / "preview.png", shown.images, shown.maps, columns)
+        with whole(made.folder / "preview.png") as aside:
+            picture = Image.fromarray(outlined(shown.images, shown.maps, columns))
+            picture.save(aside, format="PNG")
     else:
         save_grid(made.folder / "preview.png", torch.from_numpy(shown.images), columns)
 
 
-def save_outlined(
-    path: Path,
-    images: Float16[np.ndarray, "n c h w"],
-    maps: UInt8[np.ndarray, "n h w"],
-    columns: int,
-) -> None:
-    """Write a grid of images, enlarged, each class of their label maps outlined in its colour.
+def outlined(
+    images: Float16[np.ndarray, "n c h w"], maps: UInt8[np.ndarray, "n h w"], columns: int
+) -> UInt8[np.ndarray, "h2 w2 3"]:
+    """Lay out images, enlarged, each class of their label maps outlined in its colour.
 
     Args:
-        path: Of the PNG file.
         images: Intensities in [-1, 1]; channels lie side by side.
         maps: Numbers of classes.
         columns: Images in a row.
@@ -52,13 +57,17 @@ def save_outlined(
     times = max(1, OUTLINED // images.shape[-1])
     large = images.repeat(times, 2).repeat(times, 3)
     edges = outlines(maps, times)[:, None].repeat(images.shape[1], 1)
-    painted = [
-        np.where(edges > 0, COLOURS[(edges - 1) % len(COLOURS), light] / 127.5 - 1, large)
+    lights = [
+        np.where(edges > 0, LIGHTS[(edges - 1) % len(LIGHTS), light] / 127.5 - 1, large)
         for light in range(3)
     ]
-    with whole(path) as aside:
-        lights = [grid(light, columns) for light in painted]
-        Image.fromarray(np.stack(lights, -1)).save(aside, format="PNG")
+    return np.stack([grid(light, columns) for light in lights], -1)
+
+
+def colours_of(classes: Sequence[str]) -> str:
+    """Say in which colour each class is outlined, as "core (orange), oedema (blue)"."""
+    names = list(COLOURS)
+    return ", ".join(f"{name} ({names[k % len(names)]})" for k, name in enumerate(classes))
 
 
 def tumour_counts(table: pd.DataFrame) -> str:

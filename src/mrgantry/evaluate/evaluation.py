@@ -31,7 +31,6 @@ from mrgantry.evaluate.reference import (
     check_finite,
     check_subjects,
     refer,
-    subjects_of,
 )
 from mrgantry.evaluate.scoring import Candidate, Floors, count_steps, score_set
 from mrgantry.evaluate.verdict import verdicts, write_verdicts
@@ -101,7 +100,7 @@ def evaluate(
     clouds = {}
     with progress("evaluate", len(sets) * count_steps(reference)) as advance:
         for data in sets:
-            cloud = clouds[data.name] = reference.cloud(data.images, subjects_of(data))
+            cloud = clouds[data.name] = reference.cloud_of(data)
             candidate = Candidate(data.name, cloud, data.about.fingerprint)
             scores += score_set(reference, candidate, seed, floors, advance, most)
             pictures |= pictures_of(data, cloud, reference)

@@ -23,8 +23,10 @@ from mrgantry.evaluate.extractors.pretrained import load_extractor
 from mrgantry.evaluate.measures.c2st import Test
 from mrgantry.evaluate.measures.listed import all_measures, all_tests
 from mrgantry.evaluate.measures.manifold import K, kth_nearest
+from mrgantry.evaluate.measures.maps import describe_maps
 from mrgantry.evaluate.measures.measure import (
     DIRECTIONS,
+    MAPS,
     MIRRORED,
     OUTLYING,
     REDUCED,
@@ -70,6 +72,14 @@ class Reference:
         """Compute all features of some images once; one without a subject is its own."""
         cloud = make_cloud(images, subjects, self.extractors)
         return beside(cloud, self.train_cloud)
+
+    def cloud_of(self, data: SliceSet) -> Cloud:
+        """Compute all features of a set once, those of its label maps among them.
+
+        Maps of other classes than those of the real set are left out.
+        """
+        cloud = self.cloud(data.images, subjects_of(data))
+        return with_maps(cloud, data) if data.about.classes == self.held.about.classes else cloud
 
 
 def refer(
@@ -121,10 +131,17 @@ def refer(
     apart = not people & set(train.table["subject"])
     measures = [
         replace(measure, draws=min(measure.draws, draws or measure.draws))
-        for measure in all_measures(directions, extractors, held.about.size, copies=apart)
+        for measure in all_measures(
+            directions,
+            extractors,
+            held.about.size,
+            copies=apart,
+            classes=len(held.about.classes),
+        )
     ]
     tests = list(all_tests(extractors))
-    clouds = (beside(held_cloud, train_cloud), train_cloud, extra_cloud)
+    held_cloud = with_maps(beside(held_cloud, train_cloud), held)
+    clouds = (held_cloud, train_cloud, extra_cloud)
     return Reference(held, train, *clouds, extractors, measures, tests, conditions)
 
 
@@ -156,6 +173,14 @@ def make_cloud(
     own = np.array([f"image {row}" for row in range(len(images))], dtype=object)
     whose = np.where(subjects == "", own, subjects).astype(str)
     return Cloud(images, whose, features)
+
+
+def with_maps(cloud: Cloud, data: SliceSet) -> Cloud:
+    """Add descriptions of a set's label maps, if it has any, to its cloud."""
+    if not data.about.classes:
+        return cloud
+    described = describe_maps(data.images, data.maps, len(data.about.classes))
+    return replace(cloud, features=cloud.features | {MAPS: described})
 
 
 def join(cloud: Cloud, other: Cloud) -> Cloud:

@@ -69,7 +69,8 @@ def score_set(
         advance: Called after each draw and each fold.
         most: Upper limit to the images in a draw, so that several sets are measured alike.
     """
-    measures = reference.measures
+    features = candidate.cloud.features
+    measures = [m for m in reference.measures if not m.needs or m.needs in features]
     kept_floors = [
         floors.draws.setdefault(key_of(reference, measure, candidate, seed, most), [])
         for measure in measures

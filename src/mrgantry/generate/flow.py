@@ -249,6 +249,25 @@ class Walker:
         return math.log(t / (1 - t)) - math.log(u / (1 - u))
 
 
+def holding(denoise: Denoise, given: Float[Tensor, "n k h w"]) -> Denoise:
+    """See the last channels as what they are given to be, whatever the network says of them.
+
+    Points then keep to the straight line from the noise of these channels to what is given, as
+    in training, and the other channels are drawn beside it (as Song et al. 2021, section 5, fill
+    images in).
+
+    Args:
+        denoise: The network.
+        given: Images of unit spread, as all that passes here.
+    """
+
+    def held(points: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+        seen = denoise(points, times, labels)
+        return torch.cat([seen[:, : -given.shape[1]], given], 1)
+
+    return held
+
+
 class FlowSampler(nn.Module):
     """A trained flow as a generator: latents with labels behind them to images.
 
@@ -258,6 +277,8 @@ class FlowSampler(nn.Module):
         guess: The linear guess that it was trained to add to.
         sampler: How to draw.
         bf16: Whether the network computes in bf16.
+        given: How many of the last channels are not drawn: what they show stands behind the
+            labels, in [-1, 1].
     """
 
     def __init__(
@@ -267,15 +288,21 @@ class FlowSampler(nn.Module):
         guess: LinearGuess,
         sampler: Sampler,
         bf16: bool = False,
+        given: int = 0,
     ) -> None:
         super().__init__()
+        self.given = given
         self.network, self.flow, self.guess = network, flow, guess
         self.sampler, self.bf16 = sampler, bf16
 
     def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
-        """Draw images."""
-        noise, labels = self._parted(inputs)
-        return self.sampler.go(self.flow, self.denoise, noise, labels)
+        """Draw images, given channels among them as they were given."""
+        noise, labels, given = self._parted(inputs)
+        if given is None:
+            return self.sampler.go(self.flow, self.denoise, noise, labels)
+        denoise = holding(self.denoise, self.flow.to_unit(given))
+        drawn = self.sampler.go(self.flow, denoise, noise, labels)
+        return torch.cat([drawn[:, : -self.given], given], 1)
 
     def invert(
         self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
@@ -295,11 +322,18 @@ class FlowSampler(nn.Module):
             said: Tensor = self.network(points, times, labels)
         return said.float()
 
-    def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor]:
-        pixels = math.prod(self.guess.shape)
-        noise, labels = inputs[:, :pixels], inputs[:, pixels:]
-        noise = noise.reshape(len(inputs), *self.guess.shape)
-        return noise.contiguous(memory_format=torch.channels_last), labels
+    def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Part inputs into noise, one-hot labels and given channels, if there are any."""
+        shape = self.guess.shape
+        pixels, given_pixels = math.prod(shape), self.given * math.prod(shape[1:])
+        end = inputs.shape[1] - given_pixels
+        noise = inputs[:, :pixels].reshape(len(inputs), *shape)
+        given = inputs[:, end:].reshape(len(inputs), self.given, *shape[1:])
+        return (
+            noise.contiguous(memory_format=torch.channels_last),
+            inputs[:, pixels:end],
+            given if self.given else None,
+        )
 
 
 def _column(values: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:

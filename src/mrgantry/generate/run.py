@@ -207,7 +207,11 @@ class Run:
         return int(log[-1]["images"]) if log else 0
 
     def generator(
-        self, network: nn.Module | None = None, sampler: Sampler | None = None
+        self,
+        network: nn.Module | None = None,
+        sampler: Sampler | None = None,
+        *,
+        given_maps: bool = False,
     ) -> nn.Module:
         """Rebuild the trained generator, in evaluation mode, on the CPU.
 
@@ -218,6 +222,7 @@ class Run:
         Args:
             network: Of a flow: a denoiser whose weights are taken where the run has none yet.
             sampler: Of a flow: how to draw; unless given, as the recipe says.
+            given_maps: Of a flow: label maps are not drawn but stand behind what `inputs` gives.
 
         Raises:
             RunError: The run has no weights yet, or they are damaged.
@@ -230,7 +235,8 @@ class Run:
                     recipe.network.denoiser(recipe.size, channels, self.facts.labels.width)
                 )
             chosen = sampler or recipe.sampler
-            return FlowSampler(network, recipe.flow, self.guess, chosen, bf16).eval()
+            given = len(self.facts.classes) if given_maps else 0
+            return FlowSampler(network, recipe.flow, self.guess, chosen, bf16, given).eval()
         generator = recipe.network.generator(recipe.size, channels, self.facts.labels.width)
         return self._load(generator).eval()
 

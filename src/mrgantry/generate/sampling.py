@@ -16,6 +16,7 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.common.tables import write_table
 from mrgantry.data.label_maps import from_channels, without_specks
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
@@ -32,6 +33,7 @@ from mrgantry.data.slices import (
     write_part,
 )
 from mrgantry.generate.flow import Sampler
+from mrgantry.generate.given_maps import GivenMaps, read_given_maps
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import Run
 
@@ -48,6 +50,8 @@ def sample(
     batch: int = 100,
     labels: Sequence[str] = (),
     how: Sequence[str] = (),
+    masks: Path | None = None,
+    masks_split: str = "train",
 ) -> SliceSet:
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
@@ -65,9 +69,13 @@ def sample(
         labels: Of a conditional generator, such as "tumour=yes"; unless given, they are as
             frequent as in its training set.
         how: Of a flow: how to draw where not as its recipe says, as "steps=40".
+        masks: Of a flow that has learnt label maps: folder of a set for whose maps images are
+            drawn, in its order and again from the first; `masks.csv` tells which. Their people
+            join those whom the generator has seen.
+        masks_split: Which of its maps: a split, or "all".
 
     Raises:
-        DataError: The run has no weights or no such label.
+        DataError: The run has no weights or no such label, or the maps do not fit.
         RunError: The folder holds another set, or other things.
         RecipeError: A flow cannot be drawn from in that way, or the run is none.
     """
@@ -78,6 +86,7 @@ def sample(
     sampler = sampler_of(opened, how)
     if opened.unfinished:
         LOG.warning("%s; these are what it draws by now.", opened.unfinished)
+    given = read_given_maps(masks, masks_split, opened) if masks else None
     about = About(
         source=facts.source,
         synthetic=True,
@@ -85,7 +94,15 @@ def sample(
         size=opened.recipe.size,
         classes=facts.classes,
         command=command_line(
-            "sample", run, out, count=count, seed=seed, label=tuple(labels), set=tuple(how)
+            "sample",
+            run,
+            out,
+            count=count,
+            seed=seed,
+            label=tuple(labels),
+            set=tuple(how),
+            masks=masks,
+            masks_split=masks_split if masks else None,
         ),
         choices={
             "weights": fingerprint([opened.weights()]),
@@ -93,23 +110,29 @@ def sample(
             "seed": seed,
             "labels": tuple(labels),
             **({"sampler": sampler.model_dump()} if sampler else {}),
+            **({"masks": given.fingerprint, "masks_split": masks_split} if given else {}),
         },
         versions=versions(),
-        training_subjects=facts.training_subjects,
+        training_subjects=tuple(
+            sorted({*facts.training_subjects, *(given.subjects if given else ())})
+        ),
         notes=notes_of(opened),
     )
     facts.labels.only(labels)  # a wrong one is said before anything is written
     begin_set(out, about)
     device = best_device()
-    generator = opened.generator(sampler=sampler).to(device)
+    generator = opened.generator(sampler=sampler, given_maps=given is not None).to(device)
     blocks = [range(seed + i, seed + min(i + BLOCK, count)) for i in range(0, count, BLOCK)]
     names = [f"seeds-{block.start:07d}" for block in blocks]
     with progress("sample", count) as advance:
         for name, block in zip(names, blocks, strict=True):
             if not has_part(out, name):
                 inputs, values = opened.inputs(block, labels)
+                if given:
+                    inputs, values = for_maps(opened, inputs, values, given, block, seed)
                 images = draw_images(generator, inputs, batch)
-                _write(out, name, opened, images, _rows(opened, block, values))
+                rows = _rows(opened, block, values)
+                _write(out, name, opened, images, rows, SPECK_MM2 if given is None else 0)
             advance(len(block))
     if facts.classes:
         specks = sum(read_json(out / f"{MAPS}/{name}.json")["specks"] for name in names)
@@ -117,12 +140,47 @@ def sample(
             update={"notes": about.notes.model_copy(update={"specks": specks})}
         )
     made = finish(out, about, names)
+    if given:
+        sources = [given.ids[row] for row in given.rows_of(range(count))]
+        write_table(out / "masks.csv", pd.DataFrame({"id": made.table["id"], "map_of": sources}))
     draw_preview(made)
     return made
 
 
+def for_maps(
+    run: Run,
+    inputs: Float[Tensor, "n z"],
+    values: list[tuple[str, ...]],
+    given: GivenMaps,
+    seeds: range,
+    first: int,
+) -> tuple[Float[Tensor, "n z2"], list[tuple[str, ...]]]:
+    """Put label maps behind a flow's inputs, and tell it of tumours what the maps show.
+
+    Args:
+        run: The flow.
+        inputs: Latents with one-hot labels behind them.
+        values: The labels' values of each image.
+        given: The maps.
+        seeds: Of the images.
+        first: Seed of the first image of the set, which is for the first map.
+    """
+    labels, numbers = run.facts.labels, range(seeds.start - first, seeds.stop - first)
+    if "yes" in labels.levels.get("tumour", ()):  # no map that is given is empty
+        place = list(labels.levels).index("tumour")
+        values = [(*row[:place], "yes", *row[place + 1 :]) for row in values]
+    latents = inputs[:, : inputs.shape[1] - labels.width]
+    channels = given.channels(numbers, len(run.facts.classes))
+    return torch.cat([latents, labels.encode(values), channels], 1), values
+
+
 def _write(
-    out: Path, name: str, run: Run, drawn: Float16[np.ndarray, "n c h w"], rows: pd.DataFrame
+    out: Path,
+    name: str,
+    run: Run,
+    drawn: Float16[np.ndarray, "n c h w"],
+    rows: pd.DataFrame,
+    speck_mm2: float,
 ) -> None:
     """Write a part of a set: images, and the label maps that were drawn with them.
 
@@ -132,6 +190,7 @@ def _write(
         run: What drew it.
         drawn: Images, and behind them a channel a class.
         rows: Of the images; tumours are told by the maps, where there are any.
+        speck_mm2: Parts of maps that are smaller are left out; 0 keeps all.
     """
     facts = run.facts
     if not facts.classes:
@@ -139,7 +198,8 @@ def _write(
         return
     images, channels = np.split(drawn, [len(facts.channels)], 1)
     pixel_mm2 = facts.pixel_mm**2
-    least = max(2, round(SPECK_MM2 / pixel_mm2)) if pixel_mm2 else 2
+    least = max(2, round(speck_mm2 / pixel_mm2)) if pixel_mm2 else 2
+    least = least if speck_mm2 else 0
     maps, specks = without_specks(from_channels(torch.from_numpy(channels)), least)
     if pixel_mm2:
         areas = [round(float(count) * pixel_mm2, 2) for count in (maps > 0).sum((1, 2))]

@@ -10,7 +10,7 @@ from PIL import Image
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_text
-from mrgantry.data.preview import tumour_counts
+from mrgantry.data.preview import colours_of, outlined, tumour_counts
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detect.findings import read_detection
@@ -140,17 +140,26 @@ def gallery(data: SliceSet) -> dict[str, Any]:
     synthetic = data.about.synthetic
     held = np.flatnonzero(data.table["split"] == "test")
     pool = held if len(held) else np.arange(len(data))
-    chosen = np.sort(np.random.default_rng(0).permutation(pool)[:SHOWN])
+    chosen = np.random.default_rng(0).permutation(pool)[:SHOWN]
+    shown = data.where(np.isin(np.arange(len(data)), chosen))
+    columns = 6 if shown.images.shape[1] == 1 else 2
+    if data.about.classes:
+        picture = figures.png(outlined(shown.images, shown.maps, columns))
+        legend = f"; outlined are {colours_of(data.about.classes)}"
+    else:
+        picture, legend = figures.image_grid(shown.images, columns), ""
     origin = "simulated" if data.about.source == "simulated" else "real"
     return {
         "title": f"Synthetic: {data.name}" if synthetic else f"{origin.capitalize()}: {data.name}",
-        "caption": f"{len(data):,} images drawn by the generator, trained on {origin} scans"
-        + left_of(data)
-        if synthetic
-        else f"{len(data):,} slices of {data.table['subject'].nunique()} subjects"
-        + ("; these are held out from training" if len(held) else ""),
+        "caption": (
+            f"{len(data):,} images drawn by the generator, trained on {origin} scans{left_of(data)}"
+            if synthetic
+            else f"{len(data):,} slices of {data.table['subject'].nunique()} subjects"
+            + ("; these are held out from training" if len(held) else "")
+        )
+        + legend,
         "synthetic": synthetic,
-        "picture": figures.image_grid(data.images[chosen], 6 if data.images.shape[1] == 1 else 2),
+        "picture": picture,
     }
 
 

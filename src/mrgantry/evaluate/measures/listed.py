@@ -15,6 +15,7 @@ from mrgantry.evaluate.measures import (
     frechet,
     kernel,
     manifold,
+    maps,
     ms_ssim,
     neighbours,
     outlying,
@@ -36,6 +37,7 @@ EXPLANATIONS: tuple[Explanation, ...] = tuple(
         outlying,
         c2st,
         spectrum,
+        maps,
         neighbours,
         delplace,
     )
@@ -45,7 +47,12 @@ BY_NAME = {name: explanation for explanation in EXPLANATIONS for name in explana
 
 
 def all_measures(
-    directions: Any, extractors: Sequence[Extractor], size: int, *, copies: bool = True
+    directions: Any,
+    extractors: Sequence[Extractor],
+    size: int,
+    *,
+    copies: bool = True,
+    classes: int = 0,
 ) -> Iterator[Measure]:
     """List the measures that are computed of draws, most telling first.
 
@@ -55,6 +62,7 @@ def all_measures(
         size: Of the images, in pixels.
         copies: Whether copying can be measured: not where training images themselves are
             compared with.
+        classes: How many classes the real label maps tell apart; 0 where there are none.
     """
     pca, *networks = (extractor.name for extractor in extractors)
     for features in (pca, *networks):
@@ -69,6 +77,8 @@ def all_measures(
         yield outlying.outlying_measure()
     yield ms_ssim.similarity_measure(size)
     yield from spectrum.spectral_measures()
+    if classes:
+        yield maps.map_measure(classes)
     if copies:
         for features in ("pixels", *(name for name in networks if name == BRAIN_MAP)):
             yield neighbours.copying_measure(features)

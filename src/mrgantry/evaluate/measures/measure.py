@@ -16,6 +16,7 @@ DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for Delplace
 # Features that every cloud has beside the extractors': small images, spectra, and how far into
 # the tail of real training images each image lies (1 is the limit).
 REDUCED, SPECTRUM, DIRECTIONS, OUTLYING = "reduced", "spectrum", "directions", "outlying"
+MAPS = "label maps"  # descriptions of the label maps, where both sets have some of the same classes
 MIRRORED = "mirrored "  # before the name of features of the mirrored images; of real clouds alone
 TO_TRAIN = "to train, "  # before a name: the distance to the nearest training image, and its row
 
@@ -26,6 +27,7 @@ QUESTIONS = {
     "plausible": "Plausible? Varied?",
     "classifier": "Can a classifier tell?",
     "spectrum": "Up-sampling traces?",
+    "maps": "Label maps as of people?",
     "copies": "Copies of patients?",
     "delplace": "As Delplace measured",
 }
@@ -53,6 +55,7 @@ class Measure:
         draws: How many draws it is computed of.
         alone: It looks at the measured images, and compares them with no others of the draw or
             not with these alone; see `floor_of`.
+        needs: A feature that a cloud may lack, without which it is not computed.
     """
 
     kinds: tuple[Kind, ...]
@@ -60,6 +63,7 @@ class Measure:
     compute: Callable[[Pair], Sequence[float]]
     draws: int = DRAWS
     alone: bool = False
+    needs: str = ""
 
 
 @dataclass(frozen=True)
