@@ -5,7 +5,7 @@
 # make browser a browser for the tests of the reader study, if none is there
 # make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; hours
 # make measures docs/MEASURES.md, from what each measure says of itself
-# make coverage docs/READER_STATISTICS.md, from 2,000 simulated reader studies of each size; hours
+# make coverage docs/READER_STATISTICS.md, from simulated reader studies; hours
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3
@@ -54,7 +54,7 @@ measures: $(VENV)/installed
 
 # Counts are kept in the folder coverage: the same command goes on where it stopped.
 coverage: $(VENV)/installed
-	$(BIN)/python benchmarks/coverage.py coverage > docs/READER_STATISTICS.new
+	$(BIN)/python benchmarks/coverage.py coverage --studies 650 > docs/READER_STATISTICS.new
 	mv docs/READER_STATISTICS.new docs/READER_STATISTICS.md
 
 sensitivity: $(VENV)/installed

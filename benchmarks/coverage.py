@@ -46,6 +46,7 @@ from mrgantry.study.statistics.signal_detection import detection, roc
 READERS, IMAGES, MARGIN, UNKNOWN = (1, 2, 3, 5, 10), (200, 400), 0.1, 0.03
 DRAWS, EDGES = 200, np.arange(-2, 2.5, 0.5)  # bootstrap samples; confidence by distance
 WHOLE = ("printed", "alike")  # populations of which all intervals are looked at
+ALIKE = 500  # studies of readers more alike at most
 BATCH = 50  # studies between two writings
 NODES, WEIGHTS = np.polynomial.hermite_e.hermegauss(40)
 WEIGHTS = WEIGHTS / WEIGHTS.sum()
@@ -297,22 +298,20 @@ def blocks(rows: pd.DataFrame, panels: dict, counts: Counts, seed: int) -> None:
     counts.add("two blocks differ", any((each.p_holm or 1) < 0.05 for each in means))
 
 
-def runs(folder: Path, studies: int, seed: int) -> Iterator[tuple[str, int, Path]]:
-    """Name the counts that are still to be made, all numbers of readers in turn."""
+def batches(folder: Path, studies: int, seed: int) -> Iterator[tuple[str, int, Path]]:
+    """Name the files of counts, all numbers of readers in turn."""
     for start in range(0, studies, BATCH):
         for scenario in populations():
-            if scenario == "alike" and start >= studies / 4:
+            if scenario == "alike" and start >= ALIKE:
                 continue
             for readers in READERS:
-                path = folder / f"{scenario}-{readers}-{start}-{seed}.json"
-                if not path.is_file():
-                    yield scenario, readers, path
+                yield scenario, readers, folder / f"{scenario}-{readers}-{start}-{seed}.json"
 
 
 def count_all(folder: Path, studies: int, seed: int) -> None:
     """Make all counts that are not there yet."""
     folder.mkdir(parents=True, exist_ok=True)
-    wanted = list(runs(folder, studies, seed))
+    wanted = [each for each in batches(folder, studies, seed) if not each[2].is_file()]
     there = populations()
     for scenario, readers, path in track(wanted, "studies", console=Console(stderr=True)):
         began, sums = time.process_time(), Counts()
@@ -326,15 +325,16 @@ def count_all(folder: Path, studies: int, seed: int) -> None:
         write_text(path, json.dumps({"counts": sums.counts, "seconds": seconds}))
 
 
-def gathered(folder: Path, seed: int) -> tuple[dict[tuple[str, int], dict[str, list[int]]], float]:
+def gathered(
+    folder: Path, studies: int, seed: int
+) -> tuple[dict[tuple[str, int], dict[str, list[int]]], float]:
     """Add up what was counted."""
     sums: dict[tuple[str, int], dict[str, list[int]]] = {}
     seconds = 0.0
-    for path in sorted(folder.glob(f"*-{seed}.json")):
-        scenario, readers, _, _ = path.stem.rsplit("-", 3)
+    for scenario, readers, path in batches(folder, studies, seed):
         kept = json.loads(path.read_text())
         seconds += kept["seconds"]
-        into = sums.setdefault((scenario, int(readers)), defaultdict(lambda: [0, 0]))
+        into = sums.setdefault((scenario, readers), defaultdict(lambda: [0, 0]))
         for name, (yes, of) in kept["counts"].items():
             into[name][0] += yes
             into[name][1] += of
@@ -411,7 +411,7 @@ def share(counts: dict[str, list[int]], name: str, *, missed: bool = False) -> s
 
 def document(folder: Path, studies: int, seed: int) -> str:
     """Write the tables."""
-    sums, seconds = gathered(folder, seed)
+    sums, seconds = gathered(folder, studies, seed)
     printed = populations()["printed"]
     least = {
         name: min(sums[name, n]["told apart"][1] for n in READERS)
