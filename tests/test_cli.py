@@ -46,7 +46,9 @@ def test_help_teaches_with_an_example(verb):
     assert f"Example: mrgantry {verb}" in shown
 
 
-@pytest.mark.parametrize("verb", ["create", "serve", "score", "quiz", "backup", "pause", "resume"])
+@pytest.mark.parametrize(
+    "verb", ["plan", "create", "serve", "score", "quiz", "backup", "pause", "resume"]
+)
 def test_help_of_the_reader_study_teaches_with_an_example(verb):
     shown = CliRunner().invoke(app, ["study", verb, "--help"], env={"COLUMNS": "200"}).output
     assert f"Example: mrgantry study {verb}" in shown

@@ -102,6 +102,18 @@ def test_an_added_reader_sees_what_the_others_do(tmp_path, sources):
     assert sentence.startswith("EF was added on 20")
 
 
+@pytest.mark.parametrize("same", ["true", "false"])
+def test_an_added_reader_sees_images_twice_and_checks_as_the_others_do(tmp_path, sources, same):
+    changes = [f"same_cases={same}", "shown_again=2", "attention_checks=2", "practice=0"]
+    study = make(tmp_path, sources, changes)
+    added = add_readers(study.folder, [Reader(name="EF")], block=[sources])
+    for name in ("AB", "EF"):
+        read_all(added, name)
+    uses = score(study.folder, tmp_path / "scored").answers.groupby("reader")["use"].value_counts()
+    assert uses["AB"].to_dict() == uses["EF"].to_dict()
+    assert uses["EF"].sum() == 12 and sorted(uses["EF"].tolist()) == [2, 2, 8]
+
+
 def test_an_added_reader_gets_cases_of_their_own_by_the_same_rules(tmp_path, sources):
     study = make(tmp_path, sources, ["same_cases=false"])
     key = tmp_path / "safe.csv"

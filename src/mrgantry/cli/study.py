@@ -1,4 +1,4 @@
-"""The verbs of the reader study: create, serve, score, quiz, back up, and those on readers."""
+"""The verbs of the reader study: plan, create, serve, score, quiz, back up, and on readers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,6 +111,121 @@ def create(
     say_next("study", "serve", study)
 
 
+def plan(
+    out: Annotated[Path, typer.Argument(help="Folder to write the plan to.")],
+    goal: Annotated[
+        str,
+        typer.Option(
+            help="equivalence: to show that readers guess, to within the margin. told: to show "
+            "that they tell images apart, at the accuracy."
+        ),
+    ] = "equivalence",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="han2018, han2018-pggan, kazuhiro2018, or a JSON file with a protocol's keys."
+        ),
+    ] = "han2018",
+    margin: Annotated[
+        float, typer.Option(help="How far from 1/2 an accuracy may be and count as guessing.")
+    ] = 0.10,
+    accuracy: Annotated[
+        float, typer.Option(help="Balanced accuracy that is expected, for the goal told.")
+    ] = 0.65,
+    power: Annotated[float, typer.Option(help="Wished chance of reaching the goal.")] = 0.80,
+    readers: Annotated[
+        list[int] | None,
+        typer.Option(help="Number of readers to try, repeated; 1, 3, 5, 8 and 12 unless given."),
+    ] = None,
+    images: Annotated[
+        list[int] | None,
+        typer.Option(help="Images of each reader, repeated; 50, 100, 200 and 400 unless given."),
+    ] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(help="READERSxIMAGES, as 8x200: take this size, whatever its power."),
+    ] = None,
+    spread: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--spread",
+            help="Change how readers and images vary: d_prime_sd=0.5, criterion_sd=0.3, "
+            "criterion=0, image_sd=0.4; unless given, as in the published studies.",
+        ),
+    ] = None,
+    studies: Annotated[int, typer.Option(help="Simulated studies of each size.")] = 500,
+    title: Annotated[str, typer.Option(help="Name of the study.")] = "Reading study",
+    seed: Seed = 0,
+) -> None:
+    """Plan how many readers and images a study needs, and write a text to register beforehand.
+
+    Studies are simulated with readers and images that differ as the published ones did, and are
+    judged by the rules of the page of a scored study. What is written: a table, a picture, the
+    protocol with the numbers chosen, and a pre-registration that freezes it and the analysis.
+    """
+    with installed():
+        from mrgantry.papers import find_protocol, reading_population
+        from mrgantry.report.study.plan import write_plan
+        from mrgantry.study.planning import StudyPlan, choose_size, simulate_plan
+
+        asked = find_protocol(protocol)
+        population = reading_population().set(spread or [])
+        values = {
+            "goal": goal,
+            "margin": margin,
+            "accuracy": accuracy,
+            "power": power,
+            "studies": studies,
+            "seed": seed,
+        }
+        values |= {"readers": readers} if readers else {}
+        values |= {"images": images} if images else {}
+        wished = _size(choose) if choose else None
+        study_plan = StudyPlan.of(values, "plan")
+        sizes = simulate_plan(study_plan, population)
+        chosen = choose_size(study_plan, sizes, wished)
+        command = command_line(
+            "study plan",
+            out,
+            goal=goal,
+            protocol=protocol,
+            margin=margin,
+            accuracy=accuracy,
+            power=power,
+            readers=readers,
+            images=images,
+            choose=choose,
+            spread=spread,
+            studies=studies,
+            title=title,
+            seed=seed,
+        )
+        write_plan(out, study_plan, population, asked, sizes, chosen, title=title, command=command)
+    rows: list[tuple[str, ...]] = [
+        (
+            str(size.readers),
+            str(size.images),
+            f"{size.answers:,}",
+            _share(size.power),
+            "chosen" if size == chosen else "",
+        )
+        for size in sizes
+    ]
+    print_table(("readers", "images", "answers", "power", ""), rows)
+    if chosen is None:
+        say(
+            f"No size reaches the goal in {power:.0%} of studies; see {out / 'plan.md'} for what "
+            "to do."
+        )
+        return
+    say(f"Fill in and register {out / 'preregistration.md'} before the first reader begins.")
+    say(f"Look at {out / 'plan.md'} and {out / 'plan.png'}.")
+    say_next(
+        "study", "create", "study", "--protocol", out / "protocol.json", "--block",
+        "NAME=REAL,SYNTHETIC", "--readers", "readers.csv",
+    )  # fmt: skip
+
+
 def serve(
     study: Study,
     host: Annotated[
@@ -188,7 +303,10 @@ def score(
         say(f"Warning: {sentence}")
     head, rows = _summary(scored.analysis)
     print_table(head, rows)
-    say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
+    say(
+        f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}, whose "
+        f"columns {out / 'codebook.csv'} explains."
+    )
 
 
 def quiz(
@@ -342,6 +460,7 @@ def links(
 
 # Each with the example that ends its help, as in the list of all verbs.
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "plan": (plan, "mrgantry study plan plan --goal equivalence --margin 0.1 --power 0.8"),
     "create": (
         create,
         "mrgantry study create study --protocol kazuhiro2018 --block T1=slices,synthetic "
@@ -395,6 +514,17 @@ def _readers(words: list[str]) -> "list[Reader]":
     for word in words:
         readers += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
     return readers
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Read READERSxIMAGES, or refuse it as wrong usage of the option."""
+    readers, _, images = text.lower().partition("x")
+    try:
+        return int(readers), int(images)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--choose takes readers and images, as 8x200, not {text!r}"
+        ) from error
 
 
 def _place(database: str | None) -> str | Path | None:

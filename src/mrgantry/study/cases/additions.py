@@ -19,9 +19,9 @@ from sqlalchemy import insert, select
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_text
-from mrgantry.study.cases.cases import KEY, Cases, Parts, trials_of, truths_of
+from mrgantry.study.cases.cases import CHECK, KEY, Cases, Parts, trials_of, truths_of
 from mrgantry.study.cases.create import people_and_links
-from mrgantry.study.cases.draw import Pick, draw_cases, order
+from mrgantry.study.cases.draw import Image, Pick, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
 from mrgantry.study.database import tables
 from mrgantry.study.database.decisions import decide
@@ -112,7 +112,7 @@ def _drawn(
     protocol, blocks = study.about.protocol, study.about.blocks
     secret = secrets.randbits(128)
     if protocol.same_cases:
-        picks, ids = _shared_picks(store)
+        picks, ids = _shared_picks(store, key)
         sets = [picks] * len(readers)
         cases = Cases(ids, [], [])
     else:
@@ -144,12 +144,15 @@ def _rows(table: pd.DataFrame) -> list[dict[str, str]]:
     return [{str(k): str(v) for k, v in row.items()} for row in table.to_dict("records")]
 
 
-def _shared_picks(store: Store) -> tuple[list[Pick], dict[tuple[int, int], str]]:
+def _shared_picks(store: Store, key: pd.DataFrame) -> tuple[list[Pick], dict[Image, str]]:
     """Give the images that all readers see, and their ids in the database."""
+    checks = set(key.loc[key["set"] == CHECK, "case"])
     wanted = select(tables.trials.c.block, tables.trials.c.case_id).distinct()
     with store.reading() as connection:
         rows = sorted(tuple(row) for row in connection.execute(wanted))
-    picks = [Pick(block, 0, number) for number, (block, _) in enumerate(rows)]
+    picks = [
+        Pick(block, 0, number, check=case in checks) for number, (block, case) in enumerate(rows)
+    ]
     return picks, {pick.image: case for pick, (_, case) in zip(picks, rows, strict=True)}
 
 
