@@ -5,13 +5,14 @@
 # make browser a browser for the tests of the reader study, if none is there
 # make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; hours
 # make measures docs/MEASURES.md, from what each measure says of itself
+# make coverage docs/READER_STATISTICS.md, from simulated reader studies; hours
 # make bench   speed, as ratios to a named alternative; GAN_ZOO=path of pytorch_GAN_zoo, if at hand
 
 PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check slow bench browser sensitivity measures clean
+.PHONY: demo test check slow bench browser sensitivity measures coverage clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
@@ -44,11 +45,17 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/measures.py all
 	$(BIN)/python benchmarks/study.py
 	$(BIN)/python benchmarks/study.py --pace 1
+	$(BIN)/python benchmarks/kills.py
 	$(BIN)/python benchmarks/augmentation.py
 
 measures: $(VENV)/installed
 	$(BIN)/python -c "from mrgantry.evaluate.explained import document; print(document())" > docs/MEASURES.new
 	mv docs/MEASURES.new docs/MEASURES.md
+
+# Counts are kept in the folder coverage: the same command goes on where it stopped.
+coverage: $(VENV)/installed
+	$(BIN)/python benchmarks/coverage.py coverage --studies 650 > docs/READER_STATISTICS.new
+	mv docs/READER_STATISTICS.new docs/READER_STATISTICS.md
 
 sensitivity: $(VENV)/installed
 	$(BIN)/mrgantry sensitivity $(SLICES) sensitivity --repeats 2 --networks 0
@@ -60,4 +67,4 @@ $(VENV)/installed: pyproject.toml constraints.txt
 	touch $@
 
 clean:
-	rm -rf $(VENV) demo sensitivity
+	rm -rf $(VENV) demo sensitivity coverage

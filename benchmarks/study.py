@@ -56,6 +56,10 @@ class Browser:
             self.cookie = cookie.partition(";")[0]
         return text
 
+    def choose(self, trial: str) -> None:
+        """Answer a trial."""
+        self.ask("/answer", {"trial": trial, "truth": "real", "client_seconds": 1.0})
+
     def read(self) -> None:
         """Read the whole study."""
         self.line, self.cookie, self.csrf = HTTPConnection("127.0.0.1", PORT, timeout=60), "", ""
@@ -72,7 +76,7 @@ class Browser:
             self.ask("/display", {"trial": told["trial"]})
             time.sleep(self.pace)
             start = time.perf_counter()
-            self.ask("/answer", {"trial": told["trial"], "truth": "real", "client_seconds": 1.0})
+            self.choose(told["trial"])
             self.answered += 1
             told = json.loads(self.ask("/next"))
             if told["page"] == "reading":
@@ -80,9 +84,9 @@ class Browser:
                 self.rounds.append(time.perf_counter() - start)
 
 
-def images(folder: Path, synthetic: bool) -> Path:
+def images(folder: Path, synthetic: bool, count: int = CASES) -> Path:
     """Write a set of noise."""
-    pixels = np.random.default_rng(synthetic).uniform(-1, 1, (CASES, 1, SIZE, SIZE))
+    pixels = np.random.default_rng(synthetic).uniform(-1, 1, (count, 1, SIZE, SIZE))
     facts = {"channels": ("t1",), "size": SIZE, "command": "", "choices": {}, "versions": {}}
     about = About(synthetic=synthetic, **facts)
     begin_set(folder, about)
@@ -94,7 +98,7 @@ def images(folder: Path, synthetic: bool) -> Path:
             "subject": "" if synthetic else f"s{i}",
             "split": "" if synthetic else "test",
         }
-        for i in range(CASES)
+        for i in range(count)
     ]
     write_part(folder, "all", pixels.astype(np.float16), pd.DataFrame(rows))
     finish(folder, about, ["all"])

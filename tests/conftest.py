@@ -1,6 +1,7 @@
 """Phantoms: small scans whose every answer is known."""
 
 import os
+import shutil
 import signal
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
@@ -26,6 +27,13 @@ THREADS = os.environ.get("MRGANTRY_TEST_THREADS", "1")
 os.environ["OMP_NUM_THREADS"] = THREADS
 torch.set_num_threads(int(THREADS))
 threadpool_limits(int(THREADS))
+SWITCHES = [
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 def write_nifti(path: Path, voxels: np.ndarray, axes: str = "RAS", spacing=(1.0, 1.0, 1.0)) -> Path:
@@ -167,3 +175,17 @@ def few_draws(monkeypatch):
     monkeypatch.setattr(classifiers, "MOST_STEPS", 20)
     monkeypatch.setattr(ms_ssim, "PAIRS", 50)
     monkeypatch.setattr(pictures, "tsne", partial(pictures.tsne, iterations=250))
+
+
+@pytest.fixture(scope="session")
+def chromium():
+    """Playwright's own browser, or one that is installed."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    with playwright.sync_playwright() as library:
+        names = (library.chromium.executable_path, "chromium", "chromium-browser", "google-chrome")
+        found = next(filter(None, map(shutil.which, names)), None)
+        if found is None:
+            pytest.skip("no browser is at hand: run `make browser`")
+        opened = library.chromium.launch(executable_path=found, args=SWITCHES)
+        yield opened
+        opened.close()

@@ -46,11 +46,20 @@ def test_help_teaches_with_an_example(verb):
     assert f"Example: mrgantry {verb}" in shown
 
 
-@pytest.mark.parametrize("verb", ["create", "serve", "score", "quiz", "backup"])
+@pytest.mark.parametrize(
+    "verb", ["plan", "create", "serve", "score", "quiz", "backup", "pause", "resume"]
+)
 def test_help_of_the_reader_study_teaches_with_an_example(verb):
     shown = CliRunner().invoke(app, ["study", verb, "--help"], env={"COLUMNS": "200"}).output
     assert f"Example: mrgantry study {verb}" in shown
     assert verb in CliRunner().invoke(app, ["study", "--help"]).output
+
+
+@pytest.mark.parametrize("verb", ["add", "remove", "relink", "links"])
+def test_help_on_readers_teaches_with_an_example(verb):
+    words = ["study", "readers", verb, "--help"]
+    shown = CliRunner().invoke(app, words, env={"COLUMNS": "200"}).output
+    assert f"Example: mrgantry study readers {verb} study" in shown
 
 
 def test_a_missing_optional_part_is_named(tmp_path, monkeypatch, capsys):
@@ -120,6 +129,12 @@ def test_nothing_heavy_is_imported_for_help():
         (["study", "score", "absent", "out"], "absent is not a reader study"),
         (["study", "backup", "absent", "out"], "absent is not a reader study"),
         (["study", "quiz", "out"], "needs at least one block"),
+        (["study", "pause", "absent"], "absent is not a reader study"),
+        (["study", "resume", "absent"], "absent is not a reader study"),
+        (["study", "readers", "add", "absent", "AB"], "absent is not a reader study"),
+        (["study", "readers", "remove", "absent", "AB"], "absent is not a reader study"),
+        (["study", "readers", "relink", "absent", "AB"], "absent is not a reader study"),
+        (["study", "readers", "links", "absent", "--url", "https://x.org"], "is not a reader"),
         (["prepare", "x", "out", "--slices", "9:3"], "The slices '9:3' are not understood"),
     ],
 )

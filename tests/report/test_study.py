@@ -66,7 +66,7 @@ def answers(counts, **more):
     table = pd.DataFrame(rows).assign(
         group="", years=np.nan, position=1, tumour="", tumour_answer="", confidence=np.nan,
         reason="", response_s=2.0, server_s=2.1, late=False, waited_s=0.1, sent=1,
-        answered="2026-01-02", sequence="T1", set="slices", slice="a",
+        use="counts", answered="2026-01-02", sequence="T1", set="slices", slice="a",
     )  # fmt: skip
     return table.assign(**more)[list(COLUMNS)]
 

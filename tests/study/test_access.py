@@ -20,7 +20,7 @@ from mrgantry.study.server.rendering import Pages
 from reading import BOSS, SCREEN, URL, make_study
 
 PATHS = [
-    *("/", "/enter", "/step", "/next", "/display", "/answer", "/event", "/progress"),
+    *("/", "/enter", "/leave", "/step", "/next", "/display", "/answer", "/event", "/progress"),
     *("/image/abc", "/response/abc", "/pages/style.css", "/pages/nothing", "/nothing"),
 ]
 METHODS = ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS"]
@@ -81,7 +81,7 @@ def test_every_answer_has_the_headers(made, reader):
 def test_no_page_has_inline_scripts_or_styles(made, reader):
     pages = [made.client().get("/enter").text, made.client().get("/").text, reader.page()]
     for page in [*pages, made.enter("bo").page(), made.enter(BOSS).page()]:
-        assert not re.search(r"<script(?! type=\"module\" src=\"/pages/)", page)
+        assert not re.search(r"<script(?! type=\"module\" src=\"pages/)", page)
         assert not re.search(r"<style|\sstyle=|\son[a-z]+=|https?://", page)
 
 
@@ -137,6 +137,23 @@ def test_a_proxy_that_speaks_https_gets_a_secure_cookie(made):
     origin = {"Origin": "https://study.example.org"}
     got = client.post("/enter", json={"token": made.tokens["anna"]}, headers=origin)
     assert got.headers["set-cookie"].startswith("__Host-")
+
+
+def test_who_logs_out_is_out_on_that_computer_alone(tmp_path):
+    made = make_study(tmp_path / "s")
+    here, elsewhere = made.enter("anna").start(), made.enter("anna")
+    trial = here.show()
+    name = cookie_name(made.study.about.id, https=False)
+    secret = here.client.cookies[name]
+    gone = here.post("/leave", {})
+    assert gone.status_code == 200 and "Max-Age=0" in gone.headers["set-cookie"]
+    assert name not in here.client.cookies
+    here.client.cookies[name] = secret  # as somebody would who had copied it
+    for path in ("/", "/next", f"/image/{trial}"):
+        assert here.get(path).status_code == 401
+    assert here.answer(trial).status_code == 401
+    assert elsewhere.answer(trial).json() == {"kept": "kept"}
+    assert made.enter("anna").get("/next").status_code == 200  # the link opens again
 
 
 def test_sessions_end(made, monkeypatch):

@@ -1,6 +1,7 @@
 """The readers' way from the first page to the last, and that no answer is lost or changed."""
 
 import io
+import itertools
 import re
 import socket
 from types import SimpleNamespace
@@ -15,7 +16,9 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.study.database import store as stores
 from mrgantry.study.database.tables import answers, events, sendings
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import happened
 from mrgantry.study.server.app import NOTED
+from mrgantry.study.server.display import DARK, LIGHT, arranged
 from mrgantry.study.server.serve import serve
 from reading import BOSS, SCREEN, make_study
 
@@ -75,6 +78,85 @@ def test_the_whole_way(tmp_path):
         *("entered", "welcome", "decline", "reconsider", "consent", "instructions", "display"),
         *("begin", "begin", "begin"),
     ]
+
+
+def headings(page):
+    return [int(level) for level in re.findall(r"<h([1-6])\b", page)]
+
+
+@pytest.mark.parametrize("kind", ["blinded", "teaching"])
+def test_the_headings_of_every_page_are_in_order(tmp_path, kind):
+    consent = "### Study\n\n# Information\n\n#### Risks\n\n## Contact\n\n# Agreement\n"
+    made = make_study(tmp_path / "s", parts=(1, 1), consent=consent, kind=kind)
+    reader, client = made.enter("anna"), made.client()
+    pages = [client.get("/enter").text, client.get("/").text, made.enter(BOSS).page()]
+    pages.append(reader.page())
+    reader.step("welcome")
+    assert headings(reader.page())[:6] == [1, 2, 2, 3, 3, 2]  # the investigator's below the page's
+    for step, values in [
+        ("decline", {}),
+        ("reconsider", {}),
+        ("consent", {"agreed": True}),
+        ("instructions", {}),
+        ("display", {"screen": SCREEN}),
+    ]:
+        pages.append(reader.page())
+        assert reader.step(step, **values).status_code == 200
+    for _ in range(2):
+        pages.append(reader.page())
+        reader.begin()
+        pages.append(reader.page())
+        reader.answer(reader.show())
+    pages.append(reader.page())
+    for page in pages:
+        levels = headings(page)
+        assert levels.count(1) == 1 and levels[0] == 1, page
+        assert all(after <= before + 1 for before, after in itertools.pairwise(levels))
+
+
+def test_a_display_check_that_must_be_passed(tmp_path):
+    made = make_study(tmp_path / "s", protocol=Protocol(name="strict", display="required"))
+    reader, person = made.enter("anna"), made.person("anna")
+    reader.step("welcome")
+    reader.step("instructions")
+
+    def tick(attempt, *greys):
+        """Tick the fields with squares of these greys, wherever they are."""
+        found = [arranged(fields, person.id, attempt) for fields in (DARK, LIGHT)]
+        dark, light = ([i for i, field in enumerate(row) if field[1] in greys] for row in found)
+        return reader.step("display", screen=SCREEN, dark=dark, light=light).json()["page"]
+
+    assert "did not show" not in reader.page()
+    assert tick(0, 13) == "display" and "did not show" in reader.page()
+    assert tick(1, 13, 242, 255) == "display"  # 255 is the field without a square
+    assert tick(2, 0, 13, 242) == "display"
+    assert tick(3, 13, 242, 9) == "break"
+    anna, _ = made.enter(BOSS).get("/progress").json()["readers"]
+    assert anna["check"] == "2 of 4 dark squares; 1 of 4 light squares"
+    [sentence] = happened(made.study)
+    assert (
+        sentence.startswith("anna failed 3 display checks") and "later one was passed" in sentence
+    )
+
+
+def test_squares_of_the_display_check_move_with_every_attempt():
+    orders = [arranged(DARK, "anna", attempt) for attempt in range(6)]
+    assert orders[0] == DARK and len(set(orders)) > 3
+    assert all(sorted(order) == sorted(DARK) for order in orders)
+    assert orders[1:] != [arranged(DARK, "bo", attempt) for attempt in range(1, 6)]
+
+
+def test_a_display_check_is_left_out_or_noted(tmp_path):
+    made = make_study(tmp_path / "none", protocol=Protocol(name="none", display="none"))
+    reader = made.enter("anna")
+    reader.step("welcome")
+    assert reader.step("instructions").json()["page"] == "break"
+    made = make_study(tmp_path / "noted")
+    made.enter("anna").start()
+    [sentence] = happened(made.study)  # start() sees two dark squares and no light one
+    assert sentence.startswith("anna failed 1 display check ") and "later" not in sentence
+    anna, _ = made.enter(BOSS).get("/progress").json()["readers"]
+    assert anna["check"] == "failed: 2 of 4 dark squares; 0 of 4 light squares"
 
 
 def test_steps_are_taken_in_order(tmp_path):
@@ -167,6 +249,21 @@ def test_what_is_left_of_the_time(tmp_path, clock):
     clock.now += 11.1
     reader.answer(trial, "real")
     assert [(row.truth, row.late) for row in kept(made)] == [("synthetic", False), ("real", True)]
+
+
+def test_the_time_of_an_answer_counts_from_the_first_showing(tmp_path, clock):
+    made = make_study(tmp_path / "s")
+    reader = made.enter("anna").start()
+    assert reader.get("/next").json()["elapsed"] == 0
+    trial = reader.show()
+    clock.now += 4
+    assert reader.get("/next").json()["elapsed"] == 4  # the page is loaded again
+    reader.post("/event", {"kind": "pause"})
+    clock.now += 60
+    reader.post("/event", {"kind": "resume"})
+    clock.now += 1
+    assert reader.show() == trial
+    assert reader.get("/next").json()["elapsed"] == 5  # and a pause is left out
 
 
 def test_an_image_that_is_hoarded_runs_out_of_time(tmp_path, clock):
@@ -316,7 +413,7 @@ def test_the_investigator_sees_how_far_readers_are_and_no_answers(tmp_path):
         2,
     )
     assert (anna["pauses"], anna["resent"], anna["consented"]) == (1, 1, True)
-    assert anna["check"] == "2 of 4 dark squares; 0 of 4 light squares"
+    assert anna["check"] == "failed: 2 of 4 dark squares; 0 of 4 light squares"
     assert (bo["last"], bo["consented"], bo["page"]) == (None, False, "welcome")
     text = boss.get("/progress").text
     assert "real" not in text.replace("reading", "") and "synthetic" not in text
@@ -364,7 +461,7 @@ def test_what_serve_refuses(tmp_path, monkeypatch):
     with pytest.raises(RunError, match="does not exist"):
         serve(made.study.folder, certificate=tmp_path / "x", private_key=tmp_path / "y")
     with pytest.raises(RunError, match="must read like"):
-        serve(made.study.folder, url="study.example.org/path")
+        serve(made.study.folder, url="study.example.org")
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(RunError, match=f"port {port} .* --port"):

@@ -1,207 +1,18 @@
 """Whole sessions in a real browser, by keyboard alone, with all that can go wrong in one."""
 
-import csv
-import re
-import shutil
-import signal
-import socket
-import subprocess
-import sys
-import time
-from contextlib import contextmanager
+from contextlib import closing
+from http.client import HTTPConnection
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 
 import pytest
-from sqlalchemy import select
 
-from conftest import blobs, write_slices
+from browsing import Sitting, make, served
 from mrgantry.papers import find_protocol
-from mrgantry.study.cases.create import create
-from mrgantry.study.cases.pools import Sources
-from mrgantry.study.database import tables
+from mrgantry.study.running import halt
 from mrgantry.study.statistics.readings import read_answers, read_key
-from mrgantry.study.study import Reader
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
-WORDS = {"1": "real", "2": "synthetic", "3": "unknown"}
-SWITCHES = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
-
-
-@pytest.fixture(scope="module")
-def chromium():
-    """Playwright's own browser, or one that is installed."""
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as library:
-        names = (library.chromium.executable_path, "chromium", "chromium-browser", "google-chrome")
-        found = next(filter(None, map(shutil.which, names)), None)
-        if found is None:
-            pytest.skip("no browser is at hand: run `make browser`")
-        opened = library.chromium.launch(executable_path=found, args=SWITCHES)
-        yield opened
-        opened.close()
-
-
-class Server:
-    """The server as people start it, which can be killed."""
-
-    def __init__(self, folder):
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.port = free.getsockname()[1]
-        self.folder = folder
-        self.start()
-
-    def start(self):
-        words = ["study", "serve", str(self.folder), "--port", str(self.port)]
-        self.process = subprocess.Popen(
-            [sys.executable, "-m", "mrgantry", *words], stderr=subprocess.DEVNULL
-        )
-        for _ in range(400):
-            with socket.socket() as line:
-                if line.connect_ex(("127.0.0.1", self.port)) == 0:
-                    return
-            time.sleep(0.1)
-        raise AssertionError("the server does not answer")
-
-    def kill(self):
-        self.process.send_signal(signal.SIGKILL)
-        self.process.wait()
-
-
-@contextmanager
-def served(folder):
-    server = Server(folder)
-    try:
-        yield server
-    finally:
-        server.kill()
-
-
-def make(tmp_path, protocol, blocks=1, **options):
-    """Make a study of blobs, large enough for the protocol."""
-    count = protocol.cases + protocol.practice
-    sources = []
-    for number in range(blocks):
-        folder = tmp_path / str(number)
-        people = [f"s{i // 2}" for i in range(2 * count)]
-        labels = ["yes" if i % 2 else "no" for i in range(2 * count)]
-        images = blobs(2 * count, 24, number), blobs(count, 24, number + 9)
-        write_slices(folder / "real", images[0], people, ["test"] * 2 * count, tumour=labels)
-        write_slices(
-            folder / "made",
-            images[1],
-            ["b"] * count,
-            [""] * count,
-            synthetic=True,
-            tumour=labels[:count],
-        )
-        sources.append(Sources(f"block {number}", folder / "real", (folder / "made",)))
-    return create(tmp_path / "study", protocol, sources, [Reader(name="AB")], **options)
-
-
-class Sitting:
-    """A reader at a browser, who has a keyboard.
-
-    Attributes:
-        said: What was answered, in order, as the reader means it.
-        of: Images of the part that is read.
-        then: Keys for the questions after the first.
-    """
-
-    def __init__(self, browser, study, server, of, then=()):
-        self.study, self.server, self.of, self.then = study, server, of, then
-        self.said, self.problems = [], []
-        self.context = browser.new_context(viewport={"width": 1280, "height": 800})
-        with (study.folder / "links.csv").open() as file:
-            token = next(csv.DictReader(file))["link"].partition("#")[2]
-        self.address = f"http://127.0.0.1:{server.port}/"
-        self.link = f"{self.address}enter#{token}"
-        self.open()
-
-    def open(self):
-        self.page = self.context.new_page()
-        self.page.set_default_timeout(30_000)
-        self.page.on("pageerror", lambda error: self.problems.append(str(error)))
-        self.page.goto(self.link)
-
-    def press(self, *keys):
-        for key in keys:
-            self.page.keyboard.press(key)
-
-    def go_to(self, name):
-        """Go to an element with the tabulator."""
-        for _ in range(40):
-            if self.page.evaluate("document.activeElement.id") == name:
-                return
-            self.press("Tab")
-        raise AssertionError(f"{name} cannot be reached by keyboard")
-
-    def heading(self, text):
-        self.page.get_by_role("heading", name=text).wait_for()
-
-    def go_on(self, text):
-        """Press Enter on a page, once its script is there."""
-        self.heading(text)
-        self.page.locator("#go:focus").wait_for()
-        self.press("Enter")
-
-    def begin(self):
-        """Take all steps up to the first part."""
-        self.go_on("Welcome")
-        if self.study.consent:
-            self.page.locator("#consent").wait_for()
-            self.go_to("agree")
-            self.press("Space")
-            self.go_to("go")
-            self.press("Enter")
-        self.go_on("What to do")
-        self.heading("Your screen")
-        self.page.locator("#fits").wait_for()
-        self.go_to("dark-0")
-        self.press("Space")
-        self.go_to("go")
-        self.press("Enter")
-
-    def wait_for(self, number, page=None):
-        """Wait until an image is displayed and asked about, and for the calm after it."""
-        page = page or self.page
-        page.locator("#where", has_text=re.compile(f"mage {number} of {self.of}$")).wait_for()
-        page.locator("#ask-truth").wait_for()
-        self.page.wait_for_timeout(330)
-
-    def answer(self, number):
-        """Answer the displayed image; which way follows from its number."""
-        key = "12"[(number * 7 // 3) % 2]
-        self.said.append(WORDS[key])
-        self.press(key)
-        for more in self.then:
-            self.page.wait_for_timeout(280)  # the same key sooner is a slip
-            self.press(more)
-
-    def read(self, mischief=None):
-        """Read a part, with something untoward at some images."""
-        for number in range(1, self.of + 1):
-            self.wait_for(number)
-            (mischief or {}).get(number, Sitting.answer)(self, number)
-
-    def answers(self):
-        """Read what the database has, in the order of reading."""
-        store = self.study.store()
-        wanted = select(tables.answers).join(tables.trials).order_by(tables.trials.c.number)
-        with store.reading() as connection:
-            rows = connection.execute(wanted).mappings().all()
-        store.engine.dispose()
-        return rows
-
-    def check(self):
-        """No answer is lost, none is there twice, none was changed."""
-        assert [row["truth"] for row in self.answers()] == self.said
-        assert not self.problems
 
 
 def refreshed(sitting, number):
@@ -379,6 +190,115 @@ def test_no_answer_in_time(tmp_path, chromium):
         sitting.read({2: nothing, 3: nothing})
         sitting.heading("Thank you")
         sitting.check()
+
+
+class Proxy(BaseHTTPRequestHandler):
+    """Puts what is served at another port of this machine under /study, and nothing else."""
+
+    port = 0
+
+    def do_GET(self):
+        if not self.path.startswith("/study/"):
+            self.send_error(404)
+            return
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        with closing(HTTPConnection("127.0.0.1", self.port)) as line:
+            line.request(self.command, self.path.removeprefix("/study"), body, dict(self.headers))
+            answer = line.getresponse()
+            data = answer.read()
+        self.send_response(answer.status)
+        for name, value in answer.getheaders():
+            if name.lower() not in ("connection", "transfer-encoding", "date"):
+                self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_GET
+
+    def log_message(self, *_):
+        pass
+
+
+def test_a_study_under_a_path_of_a_proxy(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with ThreadingHTTPServer(("127.0.0.1", 0), Proxy) as proxy:
+        address = f"http://127.0.0.1:{proxy.server_port}/study/"
+        Thread(target=proxy.serve_forever, daemon=True).start()
+        with served(study.folder, "--url", address, "--behind-proxy") as server:
+            Proxy.port = server.port
+            sitting = Sitting(chromium, study, server, of=4, address=address)
+            asked = []
+            sitting.page.on("request", lambda request: asked.append(request.url))
+            sitting.begin()
+            sitting.go_on("Now it counts")
+            sitting.read({3: refreshed})
+            sitting.heading("Thank you")
+            sitting.check()
+            [cookie] = sitting.context.cookies()
+        proxy.shutdown()
+    assert all(url.startswith(address) for url in asked) and cookie["path"] == "/study/"
+
+
+def test_a_pause_of_the_whole_study(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+
+        def halted(sitting, number):
+            halt(study.folder)
+            sitting.answer(number)  # who looks at an image may answer
+            sitting.heading("The study is paused")
+            halt(study.folder, resume=True)  # and the page goes on by itself
+
+        sitting.read({2: halted})
+        sitting.heading("Thank you")
+        sitting.check()
+
+
+def test_nothing_is_left_on_a_shared_computer(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+        sitting.wait_for(1)
+        sitting.answer(1)
+        sitting.wait_for(2)
+        sitting.press("p")
+        sitting.go_to("leave")
+        sitting.press("Enter")
+        sitting.page.get_by_text("You have logged out").wait_for()
+        assert not sitting.context.cookies()
+        assert sitting.page.evaluate("sessionStorage.length + localStorage.length") == 0
+        token = sitting.link.partition("#")[2]
+        for _ in range(3):  # back, as far as it goes
+            assert token not in sitting.page.url and not sitting.page.locator("#frame").count()
+            sitting.page.go_back()
+            sitting.page.wait_for_timeout(300)
+        sitting.page.goto(sitting.address)
+        sitting.page.get_by_text("Please open your personal link").wait_for()
+        sitting.page.goto(sitting.link)
+        sitting.wait_for(2)  # and the link goes on where it was
+        sitting.check()
+
+
+def test_a_reload_does_not_begin_the_time_of_an_answer_anew(tmp_path, chromium):
+    study = make(tmp_path, find_protocol("han2018").set(["cases=4"]))
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=4)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+
+        def long_looked_at(sitting, number):
+            sitting.page.wait_for_timeout(3_000)
+            refreshed(sitting, number)
+
+        sitting.read({2: long_looked_at})
+        sitting.heading("Thank you")
+        times = [row["client_seconds"] for row in sitting.answers()]
+    assert times[1] > 3 > max(times[0], *times[2:])
 
 
 def test_a_reason_may_take_its_time(tmp_path, chromium):

@@ -22,6 +22,7 @@ from mrgantry.study.database.backup import backup
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.statistics import score as scoring
+from mrgantry.study.statistics.codebook import codebook
 from mrgantry.study.statistics.readings import read_answers, read_key
 from mrgantry.study.statistics.score import score
 from mrgantry.study.study import Reader, Study, read_readers
@@ -542,3 +543,53 @@ def test_readers_come_from_a_spreadsheet(tmp_path):
 def test_a_folder_that_is_no_study(tmp_path):
     with pytest.raises(DataError, match="is not a reader study"):
         Study.open(tmp_path)
+
+
+def test_repeats_and_checks_are_shown_and_scored_apart(tmp_path, sources):
+    protocol = PROTOCOL.set(["shown_again=3", "attention_checks=2"])
+    study = create(tmp_path / "again", protocol, [sources], READERS)
+    key = read_key(study)
+    checks = key[key["set"] == "attention check"]
+    assert len(checks) == 2 and set(checks["truth"]) == {"synthetic"}
+    assert set(checks["subject"]) == {""} and len(key) == 26
+    store = study.store()
+    trials = rows_of(store, tables.trials)
+    assert len(trials) == 2 * (4 + 20 + 3 + 2)
+    answer(store, "AB", ["real"] * 29)
+    store.engine.dispose()
+    scored = score(study.folder, tmp_path / "scored")
+    uses = Counter(scored.answers["use"])
+    assert uses == {"counts": 20, "again": 3, "check": 2}
+    assert scored.analysis.readings[0].accuracy.n == 20
+    (conduct,) = scored.analysis.conducts
+    assert (conduct.checks.k, conduct.checks.n) == (0, 2) and conduct.with_oneself.same.k == 3
+    write_study(tmp_path / "scored", scored.study, scored.answers, scored.analysis)
+    page = (tmp_path / "scored/study.html").read_text()
+    assert "Answers that look careless" in page and "0 of 2 attention checks are right" in page
+    assert "Reading is not finished" in page  # of CD, and not of AB
+    assert "AB (" not in page.partition("Answers so far")[2].partition("</p>")[0]
+
+
+def test_the_codebook_explains_every_column(tmp_path, sources):
+    study = make(tmp_path, sources)
+    store = study.store()
+    answer(store, "AB", ["real"] * 24)
+    store.engine.dispose()
+    score(study.folder, tmp_path / "scored")
+    with (tmp_path / "scored/answers.csv").open() as file:
+        head = next(csv.reader(file))
+    with (tmp_path / "scored/codebook.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert [row["column"] for row in rows] == head
+    assert all(row["meaning"].endswith(".") and row["values"] for row in rows)
+    units = {row["column"]: row["unit"] for row in rows}
+    assert units["response_s"] == "seconds" and units["years"] == "years"
+    values = {row["column"]: row["values"] for row in rows}
+    assert values["answer"] == "real; synthetic" and "does not ask" in values["confidence"]
+    asked = Protocol(
+        name="x", unknown=True, confidence=True, seconds=5, late="no answer",
+        questions=("truth", "tumour"),
+    )  # fmt: skip
+    values = {row.column: row for row in codebook(asked)}
+    assert values["answer"].values == ("real; synthetic; unknown (cannot tell); none (not in time)")
+    assert "5 s" in values["late"].meaning and values["confidence"].values.startswith("1 (least)")

@@ -128,6 +128,40 @@ def test_the_order_tells_nothing_of_the_truth(tmp_path):
     assert abs(np.mean(firsts) - 0.5) < 0.02
 
 
+def test_what_is_shown_again_comes_late_and_is_each_readers_own(tmp_path):
+    pool = make_pool(tmp_path)
+    protocol = Protocol(name="x", cases=30, practice=3, shown_again=6)
+    picks = draw_cases([pool], protocol, (0, 0))
+    assert picks == draw_cases([pool], Protocol(name="x", cases=30, practice=3), (0, 0))
+    chosen = set()
+    for reader in range(20):
+        practice, part = order(picks, 1, protocol, (0, reader, 1))
+        assert len(practice) == 3 and len(part) == 36
+        times = Counter(part)
+        assert sorted(times.values()) == [1] * 24 + [2] * 6
+        for pick in (pick for pick, count in times.items() if count == 2):
+            first, second = (place for place, one in enumerate(part) if one == pick)
+            assert first < 10 and second >= 20
+        chosen.add(frozenset(pick for pick, count in times.items() if count == 2))
+    assert len(chosen) > 10
+    with pytest.raises(RecipeError, match="at most a third of the images, here 10"):
+        Protocol(name="x", cases=30).set(["shown_again=11"])
+
+
+def test_checks_change_no_other_image(tmp_path):
+    pool = make_pool(tmp_path)
+    plain = Protocol(name="x", cases=30, practice=3)
+    picks = draw_cases([pool], plain.set(["attention_checks=4"]), (0, 0))
+    assert [pick for pick in picks if not pick.check] == draw_cases([pool], plain, (0, 0))
+    checks = [pick for pick in picks if pick.check]
+    assert len({pick.image for pick in checks}) == 4
+    assert {pool.rows.loc[pick.row, "truth"] for pick in checks} == {"real"}
+    assert not {pick.image for pick in checks} & {p.image for p in picks if not p.check}
+    with pytest.raises(DataError, match="to make 100 attention checks"):
+        small = make_pool(tmp_path, "small", subjects=10)
+        draw_cases([small], Protocol(name="x", cases=4, attention_checks=100), (0, 0))
+
+
 def test_too_few_images_is_a_sentence(tmp_path):
     pool = make_pool(tmp_path, synthetic=20)
     with pytest.raises(DataError, match="needs 50 synthetic images, and there are 20"):

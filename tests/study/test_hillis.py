@@ -32,8 +32,7 @@ VAN_DYKE = [
 @pytest.mark.parametrize(("values", "covariance", "printed"), VAN_DYKE)
 def test_van_dyke(values, covariance, printed):
     mean = ReaderMean.of(np.array(values), np.ones(5), np.full((5, 5), covariance))
-    error, half = half_width(mean.common, mean)
-    free = (mean.spread + mean.common) ** 2 / (mean.spread**2 / mean.free)
+    error, half, free = half_width(mean.common, mean)
     found = (mean.value, error, free, mean.value - half, mean.value + half)
     assert found == pytest.approx(printed, rel=1e-6)
 
@@ -43,12 +42,12 @@ def test_readers_count_for_what_they_answered():
     assert mean.value == pytest.approx(0.725) and mean.free == pytest.approx(1)
     # Two readers differ by 0.3: their variance is 0.3² / 2, that of the mean 5/8 of it.
     assert mean.spread == pytest.approx(0.045 * (0.75**2 + 0.25**2))
-    assert half_width(0.0, mean)[1] == pytest.approx(t.ppf(0.975, 1) * mean.spread**0.5)
+    assert half_width(0.0, mean).half == pytest.approx(t.ppf(0.975, 1) * mean.spread**0.5)
 
 
 def test_readers_who_are_alike_by_chance_still_vary_with_their_images():
     mean = ReaderMean.of(np.full(3, 0.7), np.ones(3), np.diag(np.full(3, 0.03)))
-    assert half_width(mean.common, mean)[0] == pytest.approx(0.1)
+    assert half_width(mean.common, mean).error == pytest.approx(0.1)
     nothing = ReaderMean.of(np.full(3, 1.0), np.ones(3), np.zeros((3, 3)))
     assert half_width(nothing.common, nothing) is None
 

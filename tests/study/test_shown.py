@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 
 from mrgantry.common.errors import DataError
-from mrgantry.study.cases.shown import png, shown
+from mrgantry.study.cases.shown import png, shown, shuffled
 
 
 def images_of(*values: float) -> np.ndarray:
@@ -72,3 +72,17 @@ def test_a_files_length_tells_nothing_of_its_image(size):
 def test_a_file_holds_the_very_pixels():
     image = np.random.default_rng(1).integers(0, 256, (20, 30), dtype=np.uint8)
     assert np.array_equal(np.asarray(Image.open(io.BytesIO(png(image)))), image)
+
+
+def test_shuffled_pieces_are_the_same_pixels_elsewhere():
+    image = np.random.default_rng(0).integers(0, 256, (18, 21), dtype=np.uint8)
+    again = shuffled(image, 3)
+    assert np.array_equal(np.sort(again, axis=None), np.sort(image, axis=None))
+    assert not np.array_equal(again, image) and np.array_equal(again, shuffled(image, 3))
+    assert np.array_equal(again[16:], image[16:]) and np.array_equal(again[:, 20:], image[:, 20:])
+    pieces = {
+        image[y : y + 4, x : x + 5].tobytes() for y in range(0, 16, 4) for x in range(0, 20, 5)
+    }
+    assert pieces == {
+        again[y : y + 4, x : x + 5].tobytes() for y in range(0, 16, 4) for x in range(0, 20, 5)
+    }

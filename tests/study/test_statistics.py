@@ -16,12 +16,16 @@ from mrgantry.common.errors import RecipeError
 from mrgantry.papers import han2018, han2018_pggan, kazuhiro2018
 from mrgantry.study.statistics.analysis import analyse
 from mrgantry.study.statistics.concordance import alpha, fleiss
-from mrgantry.study.statistics.contrasts import holm, paired, unpaired
+from mrgantry.study.statistics.contrasts import block_differences, paired, unpaired
 from mrgantry.study.statistics.measured import Confusion
+from mrgantry.study.statistics.mrmc import panel
+from mrgantry.study.statistics.population import Population, draw_reading
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
+    corrected,
     equivalence,
+    holm,
     least_n,
     power,
     proportion,
@@ -261,6 +265,42 @@ def holds(interval, value):
     return interval.low <= value <= interval.high
 
 
+class TestSideBySide:
+    """Tests that a page shows together are corrected for how many they are."""
+
+    def test_ten_readers_who_guess_rarely_raise_an_alarm(self):
+        random = np.random.default_rng(1)
+        raised, uncorrected = 0, 0
+        for _ in range(40):
+            tests = [
+                chance_test(table(*np.ravel([(k, 100 - k) for k in random.binomial(100, 0.5, 2)])))
+                for _ in range(10)
+            ]
+            uncorrected += any(test.p_independent < 0.05 for test in tests)
+            raised += any(test.p_apart < 0.05 or test.below_chance for test in corrected(tests))
+        assert raised <= 6 < uncorrected  # 2 are expected; 7 come once in 200 times
+
+    def test_a_strong_alarm_survives(self):
+        tests = [chance_test(table(30, 70, 71, 29)), *[chance_test(table(50, 50, 50, 50))] * 9]
+        first, *others = corrected(tests)
+        assert first.below_chance and first.family == 10
+        assert first.p_apart == pytest.approx(10 * first.p_independent)
+        assert not any(test.below_chance for test in others)
+
+    def test_readers_are_corrected_within_all_blocks_and_blocks_within_a_study(self):
+        rows = [
+            answers_of((30, 20, 20, 30), reader=reader, block=block)
+            for reader in "xyz"
+            for block in "ab"
+        ]
+        found = analyse(pd.concat(rows, ignore_index=True), draws=99)
+        families = {(r.block == "", r.chance.family) for r in found.readings}
+        assert families == {(False, 6), (True, 3)}
+        blocks = [mean.together for mean in found.means if mean.block]
+        assert all(each.p_holm >= each.p for each in blocks)
+        assert found.means[-1].together.p_holm is None
+
+
 class TestContrasts:
     def test_published_difference(self):
         """Newcombe 1998, Statistics in Medicine 17:873, table II (a), method 10."""
@@ -282,7 +322,7 @@ class TestContrasts:
         ps = np.random.default_rng(0).random(20)
         assert holm(list(ps)) == pytest.approx(multipletests(ps, method="holm")[1])
 
-    def test_blocks_are_compared_by_reader_and_pooled(self):
+    def test_blocks_are_compared_by_reader_and_over_readers(self):
         rows = [
             answers_of((5, 5, 5, 5), reader=reader, block=block)
             for reader in ("x", "y")
@@ -291,7 +331,43 @@ class TestContrasts:
         found = analyse(pd.concat(rows, ignore_index=True), draws=20).block_differences
         assert [one.reader for one in found] == ["x"] * 3 + ["y"] * 3 + [""] * 3
         assert all(one.family == 3 for one in found)
-        assert found[-1].first_n == 40 and "too narrow" in found[-1].note and not found[0].note
+        assert found[-1].first_n == 40 and found[-1].p == pytest.approx(1)
+
+    def test_blocks_over_readers_hold_for_other_images(self):
+        """Readers alike who share images: intervals of pooled answers are too narrow for others."""
+        alike = Population(d_prime=1, criterion=0, d_prime_sd=0, criterion_sd=0.3, image_sd=0.7)
+        held, said = 0, 0
+        for study in range(24):
+            random = np.random.default_rng((3, study))
+            parts, panels = [], {}
+            for block in ("a", "b"):
+                drawn = draw_reading(alike, 6, 60, random)
+                counted = pd.DataFrame(
+                    {
+                        "reader": np.repeat([f"R{i}" for i in range(6)], 60),
+                        "group": "",
+                        "block": block,
+                        "case": np.tile([f"{block}{i}" for i in range(60)], 6),
+                        "truth": np.tile(np.where(drawn.real, "real", "synthetic"), 6),
+                        "answer": np.where(drawn.called_real, "real", "synthetic").ravel(),
+                        "confidence": np.nan,
+                        "decided": True,
+                    }
+                )
+                parts.append(counted.assign(right=counted["answer"] == counted["truth"]))
+                panels[block] = panel(parts[-1], study, block, 200)
+            found = block_differences(pd.concat(parts, ignore_index=True), panels)[-1]
+            held += found.difference.interval.low <= 0 <= found.difference.interval.high
+            pooled = unpaired(found.first_k, found.first_n, found.second_k, found.second_n)
+            said += pooled.interval.low <= 0 <= pooled.interval.high
+        assert held >= 19  # fewer come once in 1,000 times at 95 %
+        assert said < held
+
+    def test_one_reader_of_both_blocks_says_nothing_of_others(self):
+        rows = [answers_of((5, 5, 5, 5), reader="x", block=block) for block in ("a", "b")]
+        rows.append(answers_of((5, 5, 5, 5), reader="y", block="a"))
+        found = analyse(pd.concat(rows, ignore_index=True), draws=20).block_differences[-1]
+        assert found.reader == "" and found.p is None and "two readers" in found.note
 
     def test_mcnemar_by_hand(self):
         """Eight images only the first got right, two only the second."""

@@ -1,4 +1,4 @@
-"""The verbs of the reader study: create, serve, score, quiz and back up."""
+"""The verbs of the reader study: plan, create, serve, score, quiz, back up, and on readers."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -111,6 +111,121 @@ def create(
     say_next("study", "serve", study)
 
 
+def plan(
+    out: Annotated[Path, typer.Argument(help="Folder to write the plan to.")],
+    goal: Annotated[
+        str,
+        typer.Option(
+            help="equivalence: to show that readers guess, to within the margin. told: to show "
+            "that they tell images apart, at the accuracy."
+        ),
+    ] = "equivalence",
+    protocol: Annotated[
+        str,
+        typer.Option(
+            help="han2018, han2018-pggan, kazuhiro2018, or a JSON file with a protocol's keys."
+        ),
+    ] = "han2018",
+    margin: Annotated[
+        float, typer.Option(help="How far from 1/2 an accuracy may be and count as guessing.")
+    ] = 0.10,
+    accuracy: Annotated[
+        float, typer.Option(help="Balanced accuracy that is expected, for the goal told.")
+    ] = 0.65,
+    power: Annotated[float, typer.Option(help="Wished chance of reaching the goal.")] = 0.80,
+    readers: Annotated[
+        list[int] | None,
+        typer.Option(help="Number of readers to try, repeated; 1, 3, 5, 8 and 12 unless given."),
+    ] = None,
+    images: Annotated[
+        list[int] | None,
+        typer.Option(help="Images of each reader, repeated; 50, 100, 200 and 400 unless given."),
+    ] = None,
+    choose: Annotated[
+        str | None,
+        typer.Option(help="READERSxIMAGES, as 8x200: take this size, whatever its power."),
+    ] = None,
+    spread: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--spread",
+            help="Change how readers and images vary: d_prime_sd=0.5, criterion_sd=0.3, "
+            "criterion=0, image_sd=0.4; unless given, as in the published studies.",
+        ),
+    ] = None,
+    studies: Annotated[int, typer.Option(help="Simulated studies of each size.")] = 500,
+    title: Annotated[str, typer.Option(help="Name of the study.")] = "Reading study",
+    seed: Seed = 0,
+) -> None:
+    """Plan how many readers and images a study needs, and write a text to register beforehand.
+
+    Studies are simulated with readers and images that differ as the published ones did, and are
+    judged by the rules of the page of a scored study. What is written: a table, a picture, the
+    protocol with the numbers chosen, and a pre-registration that freezes it and the analysis.
+    """
+    with installed():
+        from mrgantry.papers import find_protocol, reading_population
+        from mrgantry.report.study.plan import write_plan
+        from mrgantry.study.planning import StudyPlan, choose_size, simulate_plan
+
+        asked = find_protocol(protocol)
+        population = reading_population().set(spread or [])
+        values = {
+            "goal": goal,
+            "margin": margin,
+            "accuracy": accuracy,
+            "power": power,
+            "studies": studies,
+            "seed": seed,
+        }
+        values |= {"readers": readers} if readers else {}
+        values |= {"images": images} if images else {}
+        wished = _size(choose) if choose else None
+        study_plan = StudyPlan.of(values, "plan")
+        sizes = simulate_plan(study_plan, population)
+        chosen = choose_size(study_plan, sizes, wished)
+        command = command_line(
+            "study plan",
+            out,
+            goal=goal,
+            protocol=protocol,
+            margin=margin,
+            accuracy=accuracy,
+            power=power,
+            readers=readers,
+            images=images,
+            choose=choose,
+            spread=spread,
+            studies=studies,
+            title=title,
+            seed=seed,
+        )
+        write_plan(out, study_plan, population, asked, sizes, chosen, title=title, command=command)
+    rows: list[tuple[str, ...]] = [
+        (
+            str(size.readers),
+            str(size.images),
+            f"{size.answers:,}",
+            _share(size.power),
+            "chosen" if size == chosen else "",
+        )
+        for size in sizes
+    ]
+    print_table(("readers", "images", "answers", "power", ""), rows)
+    if chosen is None:
+        say(
+            f"No size reaches the goal in {power:.0%} of studies; see {out / 'plan.md'} for what "
+            "to do."
+        )
+        return
+    say(f"Fill in and register {out / 'preregistration.md'} before the first reader begins.")
+    say(f"Look at {out / 'plan.md'} and {out / 'plan.png'}.")
+    say_next(
+        "study", "create", "study", "--protocol", out / "protocol.json", "--block",
+        "NAME=REAL,SYNTHETIC", "--readers", "readers.csv",
+    )  # fmt: skip
+
+
 def serve(
     study: Study,
     host: Annotated[
@@ -167,8 +282,11 @@ def score(
     with installed():
         from mrgantry.papers import printed
         from mrgantry.report.study import write_study
+        from mrgantry.study.cases.additions import recovered
+        from mrgantry.study.running import happened
         from mrgantry.study.statistics.score import score
 
+        recovered(study, database)
         scored = score(study, out, key=key, database=_place(database), seed=seed)
         write_study(
             out,
@@ -178,13 +296,17 @@ def score(
             printed(scored.study.about.protocol.name),
             pictures=scored.pictures,
             changed=scored.changed,
+            happened=happened(scored.study, _place(database)),
             command=command_line("study score", study, out, key=key, seed=seed),
         )
     for sentence in scored.changed:
         say(f"Warning: {sentence}")
     head, rows = _summary(scored.analysis)
     print_table(head, rows)
-    say(f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}.")
+    say(
+        f"Look at {out / 'study.html'}; every answer stands in {out / 'answers.csv'}, whose "
+        f"columns {out / 'codebook.csv'} explains."
+    )
 
 
 def quiz(
@@ -237,8 +359,118 @@ def backup(
     say(f"{out} holds {count:,} answers.")
 
 
+def pause(study: Study, database: Database = None) -> None:
+    """Pause a study for all its readers, who see a page that says so; no time passes for them.
+
+    Whoever looks at an image may still answer it.
+    """
+    with installed():
+        from mrgantry.study.running import halt
+
+        halt(study, database=database)
+    say(f"{study} is paused for all its readers.")
+    say_next("study", "resume", study)
+
+
+def resume(study: Study, database: Database = None) -> None:
+    """Let the readers of a paused study go on where they were."""
+    with installed():
+        from mrgantry.study.running import halt
+
+        halt(study, resume=True, database=database)
+    say(f"{study} goes on.")
+
+
+def add(
+    study: Study,
+    readers: Annotated[
+        list[str],
+        typer.Argument(help="Names of the new readers; or a CSV file with name, group, years."),
+    ],
+    key: Annotated[
+        Path | None,
+        typer.Option(help="Where the key is kept, which is sealed anew; else STUDY/key.csv."),
+    ] = None,
+    block: Blocks = None,
+    only: Annotated[
+        list[str] | None, typer.Option(help="As to `study create`, if it was given there.")
+    ] = None,
+    database: Database = None,
+) -> None:
+    """Add readers to a study, also while others read.
+
+    They get the same images as the others, or, where each reader has their own, new ones from the
+    sets that --block names. What was added, and when, stands on the page of the statistics.
+    """
+    with installed():
+        from mrgantry.study.cases.additions import add_readers
+        from mrgantry.study.cases.pools import Sources
+
+        new = _readers(readers)
+        add_readers(
+            study,
+            new,
+            block=[Sources.parse(text) for text in block or []],
+            only=only or [],
+            key=key,
+            database=database,
+            command=command_line(
+                "study readers add", study, *readers, block=block or [], only=only or []
+            ),
+        )
+    say(f"{', '.join(reader.name for reader in new)} can read.")
+    say(f"{study / 'links.csv'} holds their personal links too: send them one by one.")
+
+
+def remove(
+    study: Study,
+    name: Annotated[str, typer.Argument(help="Of the reader.")],
+    database: Database = None,
+) -> None:
+    """Shut a reader out; what they answered stays, and the statistics say that they left."""
+    with installed():
+        from mrgantry.study.running import remove
+
+        count = remove(study, name, database=database)
+    say(f"{name} cannot read any more; {count:,} answers of theirs stay.")
+
+
+def relink(
+    study: Study,
+    name: Annotated[str, typer.Argument(help="Of the reader, or: investigator.")],
+    url: Annotated[
+        str, typer.Option(help="Address of the server; unless given, that of the old link.")
+    ] = "",
+    database: Database = None,
+) -> None:
+    """Give one reader a new personal link, as when the old one was lost or seen by others.
+
+    The old link opens nothing any more, and whoever came in by it is out. A reader who was removed
+    is let in again.
+    """
+    with installed():
+        from mrgantry.study.running import relink
+
+        relink(study, name, url=url, database=database)
+    say(f"{study / 'links.csv'} holds the new link of {name}; the old one is dead.")
+
+
+def links(
+    study: Study,
+    url: Annotated[str, typer.Option(help="Address that readers will find the server at.")],
+) -> None:
+    """Write all personal links anew for another address; those who are in stay in."""
+    with installed():
+        from mrgantry.study.running import readdress
+
+        count = readdress(study, url)
+    say(f"{study / 'links.csv'} holds {count} links to {url}.")
+    say_next("study", "serve", study, "--url", url)
+
+
 # Each with the example that ends its help, as in the list of all verbs.
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "plan": (plan, "mrgantry study plan plan --goal equivalence --margin 0.1 --power 0.8"),
     "create": (
         create,
         "mrgantry study create study --protocol kazuhiro2018 --block T1=slices,synthetic "
@@ -248,6 +480,14 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "score": (score, "mrgantry study score study scored"),
     "quiz": (quiz, "mrgantry study quiz quiz.html --block T1=slices,synthetic"),
     "backup": (backup, "mrgantry study backup study monday.sqlite"),
+    "pause": (pause, "mrgantry study pause study"),
+    "resume": (resume, "mrgantry study resume study"),
+}
+READER_VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "add": (add, "mrgantry study readers add study EF --key /safe/place/key.csv"),
+    "remove": (remove, "mrgantry study readers remove study EF"),
+    "relink": (relink, "mrgantry study readers relink study EF"),
+    "links": (links, "mrgantry study readers links study --url https://example.org/study"),
 }
 
 app = typer.Typer(
@@ -256,6 +496,12 @@ app = typer.Typer(
 )
 for _name, (_verb, _example) in VERBS.items():
     app.command(_name, epilog=f"Example: {_example}")(_verb)
+readers_app = typer.Typer(
+    help="Who reads, also while others do: add, remove, and give other links.", no_args_is_help=True
+)
+for _name, (_verb, _example) in READER_VERBS.items():
+    readers_app.command(_name, epilog=f"Example: {_example}")(_verb)
+app.add_typer(readers_app, name="readers")
 
 
 @contextmanager
@@ -278,6 +524,17 @@ def _readers(words: list[str]) -> "list[Reader]":
     for word in words:
         readers += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
     return readers
+
+
+def _size(text: str) -> tuple[int, int]:
+    """Read READERSxIMAGES, or refuse it as wrong usage of the option."""
+    readers, _, images = text.lower().partition("x")
+    try:
+        return int(readers), int(images)
+    except ValueError as error:
+        raise typer.BadParameter(
+            f"--choose takes readers and images, as 8x200, not {text!r}"
+        ) from error
 
 
 def _place(database: str | None) -> str | Path | None:

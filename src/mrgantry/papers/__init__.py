@@ -10,6 +10,7 @@ from mrgantry.papers import delplace2020, gantry, han2018, han2018_pggan, kazuhi
 from mrgantry.papers.reproduction import Reproduction
 from mrgantry.study.printed import Printed
 from mrgantry.study.protocol import Protocol, read_protocol
+from mrgantry.study.statistics.population import Population, population_of
 
 RECIPES: dict[str, AnyRecipe] = {
     recipe.name: recipe
@@ -52,6 +53,11 @@ def find_recipe(name: str) -> AnyRecipe:
 def printed(protocol: str) -> tuple[Printed, ...]:
     """Give what the paper of a protocol prints of its reader study; nothing for one's own."""
     return PRINTED.get(protocol, ())
+
+
+def reading_population() -> Population:
+    """Give how readers and images vary, by the printed counts of the published reader studies."""
+    return population_of((han2018.PRINTED, kazuhiro2018.PRINTED))
 
 
 def printed_detection(recipes: Iterable[str]) -> PrintedDetection | None:

@@ -10,9 +10,13 @@ from mrgantry.report.scores import cell
 from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import PlannedContrast, Printed, PrintedRow
-from mrgantry.study.statistics.contrasts import POOLED, compare_blocks
+from mrgantry.study.statistics.contrasts import compare_blocks
 from mrgantry.study.statistics.results import ALL, Analysis, BlockDifference, Reading
 
+POOLED = (
+    "Answers of several readers are pooled as if each were of another image and reader; where "
+    "readers saw the same images the interval is too narrow."
+)
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 
 

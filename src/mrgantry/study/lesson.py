@@ -51,7 +51,7 @@ def make_quiz(
     drawn = [replace(pick, block=0) for pick in draw_cases(pools, protocol, (seed, 0))]
     shuffled = order(drawn, 1, protocol, (seed, 1))[1]
     case_of = {
-        (number, row): case
+        (number, row, False): case
         for number, pool in enumerate(pools)
         for row, case in _cases(pool, [p.row for p in shuffled if p.pool == number], protocol)
     }

@@ -12,6 +12,7 @@ from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.study.cases.shown import FLOOR
 
+Display = Literal["none", "noted", "required"]
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Table = Literal["blocks", "initials", "readers"]
@@ -35,12 +36,18 @@ class Protocol(Frozen):
         late: What an answer after that counts as: "recorded" keeps it and marks it,
             "no answer" drops it, and the next image comes by itself.
         practice: Images read before each study that are not scored, and not used again.
+        shown_again: Images of each block that are shown a second time, later in it, to see how far
+            a reader agrees with oneself; the first answer counts. At most a third of `cases`.
+        attention_checks: Images in each block besides `cases`: real ones whose pieces were
+            shuffled, which nobody who looks can take for real. They count in no rate.
         same_cases: Whether all readers see the same images, each in an order of their own.
         shuffle_blocks: Whether each reader gets the blocks in an order of their own.
         confidence: Whether to ask for a confidence of 1 to 5 with each answer.
         reason: Whether to ask for a reason, in free text.
         window: Whether readers may change brightness and contrast.
         zoom: Whether readers may enlarge the image.
+        display: The display check before the first image: "noted" keeps what a reader sees,
+            "required" also lets nobody read on a screen that fails it, "none" leaves it out.
         floor: Intensity, in [-1, 1], at and below which all images are black: a generator's
             background is never exactly so.
         margin: How far from 1/2 an accuracy may be and still count as guessing; below 0.005
@@ -61,12 +68,15 @@ class Protocol(Frozen):
     seconds: Annotated[float, Field(ge=0.5, le=3600)] | None = None
     late: Literal["recorded", "no answer"] = "recorded"
     practice: Annotated[int, Field(ge=0, le=1000)] = 0
+    shown_again: Annotated[int, Field(ge=0)] = 0
+    attention_checks: Annotated[int, Field(ge=0, le=100)] = 0
     same_cases: bool = True
     shuffle_blocks: bool = True
     confidence: bool = False
     reason: bool = False
     window: bool = False
     zoom: bool = False
+    display: Display = "noted"
     floor: Annotated[float, Field(ge=-1, lt=1)] = FLOOR
     margin: Annotated[float, Field(ge=0.005, lt=0.5)] = 0.10
     # Studies that were made before there was this field are known by name.
@@ -84,7 +94,16 @@ class Protocol(Frozen):
             raise ValueError("a question stands there twice")
         if self.late == "no answer" and self.seconds is None:
             raise ValueError("without `seconds` no answer can be late")
+        if self.shown_again > self.cases // 3:
+            raise ValueError(
+                f"at most a third of the images, here {self.cases // 3}, can be shown twice"
+            )
         return self
+
+    @property
+    def images_shown(self) -> int:
+        """Give the number of images that a reader sees in each block, all showings."""
+        return self.cases + self.shown_again + self.attention_checks
 
     def set(self, changes: Sequence[str]) -> "Protocol":
         """Give the protocol with values changed, each written as `key=value`, value in JSON.

@@ -9,6 +9,10 @@ key.csv      which image is real, and seals on study.json, cues.json and consent
              from the readers and from the server
 """
 
+import csv
+import io
+import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -20,10 +24,12 @@ from pydantic import Field
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.common.tables import harmless
 from mrgantry.study.database.store import Store
 from mrgantry.study.protocol import Protocol
 
 FORMAT = 1
+LINKS = ("name", "role", "link")  # columns of links.csv
 
 
 class Reader(Frozen):
@@ -80,6 +86,20 @@ class Block(Frozen):
     synthetic: tuple[BlockSource, ...]
 
 
+class Amendment(Frozen):
+    """What was changed in a study after it was made.
+
+    Attributes:
+        added: Names of the readers who were added.
+        date: As 2026-01-31.
+        command: The shell command that did it.
+    """
+
+    added: tuple[str, ...]
+    date: str
+    command: str = ""
+
+
 class StudyFacts(Frozen):
     """What `study.json` tells. The server reads it, so it says nothing about single images.
 
@@ -99,6 +119,7 @@ class StudyFacts(Frozen):
         key_fingerprint: Of key.csv.
         url: Address that the links lead to.
         server: Whether the database is on a server, and not in the folder.
+        amendments: What was changed since, in order.
     """
 
     format: Literal[1] = 1
@@ -116,6 +137,7 @@ class StudyFacts(Frozen):
     key_fingerprint: str
     url: str = "http://127.0.0.1:8000"
     server: bool = False
+    amendments: tuple[Amendment, ...] = ()
 
 
 def read_readers(path: Path) -> list[Reader]:
@@ -153,15 +175,28 @@ def read_readers(path: Path) -> list[Reader]:
     return [Reader.of(dict(row), f"row {i} of {path}") for i, row in enumerate(values, 1) if row]
 
 
+def as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
+    """Write a table as text, in which a spreadsheet finds no formula."""
+    text = io.StringIO()
+    writer = csv.DictWriter(text, columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
+    return text.getvalue()
+
+
 def checked_url(url: str) -> str:
-    """Check a public address; it has a scheme and a name, and no path.
+    """Check a public address; it has a scheme and a name, and may have a path.
 
     Raises:
         RunError: It will not do.
     """
     parts = urlsplit(url.rstrip("/"))
-    if url and (parts.scheme not in ("http", "https") or not parts.hostname or parts.path):
-        raise RunError(f"The public address {url!r} must read like https://study.example.org.")
+    odd = not re.fullmatch(r"(/[\w.~-]+)*", parts.path, re.ASCII) or parts.query or parts.fragment
+    if url and (parts.scheme not in ("http", "https") or not parts.hostname or odd):
+        raise RunError(
+            f"The public address {url!r} must read like https://study.example.org or, behind a "
+            "proxy, https://example.org/study."
+        )
     return url.rstrip("/")
 
 

@@ -181,7 +181,7 @@ def grras(about: StudyFacts, analysis: Analysis, said: Mapping[str, str]) -> lis
             2: said["design"],
             3: said["images"],
             4: said["readers"],
-            6: f"{said['draw']} Within a block, no reader had an image twice. {_power(analysis)}",
+            6: f"{said['draw']} {_again(about)} {_power(analysis)}",
             7: said["draw"],
             8: f"{said['reading']} {said['blinding']}",
             9: "Each reader answered alone, through a personal link, and saw no others' answers. "
@@ -195,6 +195,13 @@ def grras(about: StudyFacts, analysis: Analysis, said: Mapping[str, str]) -> lis
             15: "readings.csv beside this page; the answers themselves can be exported.",
         },
     )
+
+
+def _again(about: StudyFacts) -> str:
+    """Say how often a reader had an image."""
+    if not about.protocol.shown_again:
+        return "Within a block, no reader had an image twice."
+    return f"In each block {about.protocol.shown_again} images came twice to each reader."
 
 
 def _splits(about: StudyFacts) -> list[str]:
@@ -227,7 +234,19 @@ def _agreement(analysis: Analysis) -> str:
     ]
     if not parts:
         return "Not measured: no image was read by two readers."
-    return "; ".join(parts) + ". Intervals in section “Agreement”. Replicates by one reader: none."
+    return "; ".join(parts) + ". Intervals in section “Agreement”. " + _oneself(analysis)
+
+
+def _oneself(analysis: Analysis) -> str:
+    """Say how far readers agree with themselves."""
+    parts = [
+        f"{conduct.reader} {conduct.with_oneself.same.k} of {conduct.with_oneself.same.n}"
+        for conduct in analysis.conducts
+        if conduct.with_oneself
+    ]
+    if not parts:
+        return "Replicates by one reader: none."
+    return f"Same answer to an image shown again: {', '.join(parts)}."
 
 
 def _power(analysis: Analysis) -> str:

@@ -124,6 +124,16 @@ def reading(about: StudyFacts) -> str:
     if protocol.practice:
         practice = counted(protocol.practice, "practice image")
         said.append(f"{practice} came first and were not scored.")
+    if protocol.shown_again:
+        said.append(
+            f"{counted(protocol.shown_again, 'image')} of each block came again later in it; the "
+            "first answer counts."
+        )
+    if protocol.attention_checks:
+        said.append(
+            f"Each block held {counted(protocol.attention_checks, 'attention check')}: a real "
+            "image whose pieces were shuffled. They count in no rate."
+        )
     if protocol.seconds is None:
         said.append("Reading time was not limited.")
     else:
@@ -164,7 +174,15 @@ def statistics(analysis: Analysis) -> Iterator[str]:
     if analysis.concordances:
         yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
     if analysis.block_differences:
-        yield "Blocks were compared by Fisher's exact test with Holm's correction."
+        yield (
+            "Blocks were compared by Fisher's exact test for each reader"
+            + (
+                " and, over readers, by the mean of their differences (Obuchowski and Rockette)"
+                if len(analysis.readers) > 1
+                else ""
+            )
+            + ", with Holm's correction."
+        )
     if analysis.reader_differences:
         yield (
             "Readers of the same images were compared by McNemar's exact test (Holm's correction)."
@@ -218,7 +236,7 @@ def _answered(rows: pd.DataFrame) -> dict[str, Any]:
 
 def unfinished(about: StudyFacts, answers: pd.DataFrame) -> list[str]:
     """Name the readers who have not answered all images."""
-    wanted = about.protocol.cases * len(about.blocks)
+    wanted = about.protocol.images_shown * len(about.blocks)
     given = answers["reader"].value_counts()
     return [
         f"{reader.name} ({int(given.get(reader.name, 0))} of {wanted})"

@@ -16,6 +16,8 @@ from mrgantry.report.study import tables as study_tables
 from mrgantry.report.study.images import Pictures
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed
+from mrgantry.study.statistics.conduct import FAST
+from mrgantry.study.statistics.counting import counted
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 from mrgantry.study.study import Study, StudyFacts
 
@@ -33,6 +35,7 @@ def write_study(
     pictures: Pictures | None = None,
     command: str = "",
     changed: Sequence[str] = (),
+    happened: Sequence[str] = (),
 ) -> None:
     """Write `study.html` for people, `readings.csv` for spreadsheets, charts for a paper.
 
@@ -46,8 +49,10 @@ def write_study(
         pictures: Of the cases, as readers saw them.
         command: The shell command that writes this page.
         changed: Sentences on files that are not as they were when the study was made.
+        happened: Sentences on who came and left while it ran, and on screens that failed.
     """
     about, cues = study.about, read_cues(study) if cues is None else cues
+    every, answers = answers, counted(answers)
     drawn = charts(about, answers, analysis)
     out.mkdir(parents=True, exist_ok=True)
     write_text(out / "readings.csv", study_tables.readings_csv(analysis))
@@ -59,9 +64,11 @@ def write_study(
         about=about,
         analysis=analysis,
         command=command,
+        fast=FAST,
         changed=changed,
+        happened=happened,
         word=about.protocol.synthetic_word,
-        **head(about, answers, analysis, cues),
+        **head(about, every, analysis, cues),
         counts=study_tables.confusion_table(analysis, about.protocol),
         tumour=study_tables.tumour_tables(analysis),
         printed=[study_tables.printed_table(table, analysis.margin) for table in printed],
@@ -112,6 +119,11 @@ def head(
         "summary": summary(analysis, about),
         "head_rows": rows,
         "inverted": list(inverted(analysis)),
+        "careless": [
+            f"{conduct.reader}: {words.listed(conduct.remarks)}"
+            for conduct in analysis.conducts
+            if conduct.remarks
+        ],
         "inverted_more": max(0, sum(1 for _ in inverted(analysis)) - INVERTED),
         "told_by_cues": [
             audit["block"] for audit in study_methods.audits(cues) if audit["beats_chance"]
@@ -119,7 +131,6 @@ def head(
         "no_audit": not cues,
         "unfinished": study_methods.unfinished(about, answers),
         "power": power(analysis),
-        "expected_by_chance": f"{words.LEVEL * len(analysis.blocks):.1g}",
     }
 
 
@@ -264,6 +275,7 @@ def tables(analysis: Analysis) -> dict[str, Any]:
         "agreement_rows": study_tables.agreement_rows(analysis),
         "block_rows": study_tables.block_rows(analysis),
         "pair_rows": study_tables.pair_rows(analysis),
+        "conduct_rows": study_tables.conduct_rows(analysis),
     }
 
 

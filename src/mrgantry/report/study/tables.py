@@ -11,6 +11,7 @@ from mrgantry.report.study import words
 from mrgantry.report.study.words import TableCell
 from mrgantry.study.printed import Printed, PrintedRow
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.statistics.decisions import LEVEL
 from mrgantry.study.statistics.measured import Confusion, Estimate, TumourTable
 from mrgantry.study.statistics.proportions import chance_test, equivalence
 from mrgantry.study.statistics.results import ALL, Analysis, Reading
@@ -272,24 +273,40 @@ def agreement_rows(analysis: Analysis) -> list[dict[str, Any]]:
     ]
 
 
-def block_rows(analysis: Analysis) -> list[dict[str, Any]]:
-    """Write the differences between blocks; of one reader, not once more for all pooled."""
-    alone = len(analysis.readers) == 1
+def conduct_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """Write how each reader answered, apart from what is right."""
     return [
         {
-            "reader": difference.reader or "all, pooled",
+            "reader": conduct.reader,
+            "most": words.share(conduct.most),
+            "most_given": conduct.most_given,
+            "run": conduct.longest_run,
+            "fast": words.share(conduct.fast),
+            "checks": words.share(conduct.checks) if conduct.checks.n else None,
+            "same": words.share(conduct.with_oneself.same) if conduct.with_oneself else None,
+            "kappa": words.decimal(conduct.with_oneself.kappa) if conduct.with_oneself else None,
+            "remarks": words.listed(conduct.remarks) if conduct.remarks else "",
+        }
+        for conduct in analysis.conducts
+    ]
+
+
+def block_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """Write the differences between blocks, of each reader and of the mean over readers."""
+    return [
+        {
+            "reader": difference.reader or "mean over readers",
             "pair": f"{difference.first} − {difference.second}",
             "counts": f"{difference.first_k}/{difference.first_n}, "
             f"{difference.second_k}/{difference.second_n}",
             "difference": _difference(difference.difference),
             "p": words.probability(difference.p),
             "p_holm": words.probability(difference.p_holm),
-            "differs": difference.p_holm is not None and difference.p_holm < words.LEVEL,
+            "differs": difference.p_holm is not None and difference.p_holm < LEVEL,
             "method": difference.difference.interval.method,
             "note": difference.note,
         }
         for difference in analysis.block_differences
-        if difference.reader or not alone
     ]
 
 
@@ -307,7 +324,7 @@ def pair_rows(analysis: Analysis) -> list[dict[str, Any]]:
             "difference": _difference(difference.difference),
             "p": words.probability(difference.p),
             "p_holm": words.probability(difference.p_holm),
-            "differs": difference.p_holm is not None and difference.p_holm < words.LEVEL,
+            "differs": difference.p_holm is not None and difference.p_holm < LEVEL,
             "method": difference.difference.interval.method,
         }
         for difference in analysis.reader_differences

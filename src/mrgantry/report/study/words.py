@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
+from mrgantry.study.statistics.decisions import mean_is_guessing, one_answer, told
 from mrgantry.study.statistics.measured import (
     ChanceTest,
     Confusion,
@@ -13,11 +14,10 @@ from mrgantry.study.statistics.measured import (
     Proportion,
     Verdict,
 )
-from mrgantry.study.statistics.proportions import balanced_accuracy, equivalence
+from mrgantry.study.statistics.proportions import balanced_accuracy
 from mrgantry.study.statistics.results import ALL, Analysis, ManyReaders, Reading
 
 NOTHING = "–"
-LEVEL = 0.05
 
 
 class TableCell(NamedTuple):
@@ -148,12 +148,12 @@ HOW_FAR: dict[Verdict, tuple[str, str]] = {
 
 def finding_of(counts: Confusion, chance: ChanceTest, equal: Equivalence) -> Finding:
     """Say whether somebody can tell, from counts and their tests."""
-    margin, p = points(equal.margin), chance.p_independent
+    margin, p = points(equal.margin), chance.p_apart
     balanced = balanced_accuracy(counts).value
     if balanced is None:
         return _nothing()
     # The accuracy also leaves 1/2 where classes are unequal: only p says that they are told apart.
-    apart = p is not None and p < LEVEL
+    apart = told(p)
     if chance.below_chance or (apart and balanced < 0.5):
         return _inverted()
     if apart:
@@ -162,14 +162,6 @@ def finding_of(counts: Confusion, chance: ChanceTest, equal: Equivalence) -> Fin
     if one_answer(counts, equal.margin):
         return _one_answer()
     return _guessing(margin) if equal.verdict == "pass" else _open(margin)
-
-
-def one_answer(counts: Confusion, margin: float) -> bool:
-    """Say whether somebody gives one answer so often that nothing shows whether they guess.
-
-    Were even all of the rarer answers right, the accuracy would be within the margin of 1/2.
-    """
-    return counts.rarer <= margin
 
 
 def finding_of_many(
@@ -188,10 +180,10 @@ def finding_of_many(
     """
     mean = many_readers.balanced_accuracy
     low, high = mean.interval.low, mean.interval.high
-    p = many_readers.together.p if many_readers.together else None
+    p = many_readers.together.p_apart if many_readers.together else None
     if mean.value is None:
         return _nothing()
-    if p is None or p >= LEVEL:
+    if not told(p):
         return _not_told(many_readers, readings, margin)
     if low is not None and high is not None and (high < 0.5 or low > 0.5):
         return _inverted() if high < 0.5 else _told_by_many(low, high, margin)
@@ -221,16 +213,7 @@ def _not_told(many_readers: ManyReaders, readings: Sequence[Reading], margin: fl
     interval = many_readers.balanced_accuracy.interval
     if any(one_answer(reading.confusion, margin) for reading in readings):
         return _one_answer(" by some readers")
-    # From few answers, an interval can be narrow by luck: at least as many are asked for as let
-    # a half of them right pass the exact test.
-    enough = equivalence(interval.n // 2, interval.n, margin).verdict == "pass"
-    within = (
-        interval.low is not None
-        and interval.high is not None
-        and interval.low >= 0.5 - margin
-        and interval.high <= 0.5 + margin
-    )
-    if enough and within:
+    if mean_is_guessing(interval, margin):
         return _guessing(points(margin) + " on average")
     return _open(points(margin), " on average")
 
@@ -295,6 +278,11 @@ def _nothing() -> Finding:
         "nothing can be said",
         "Nothing can be said: one class of images has no answers.",
     )
+
+
+def told_among(readings: Sequence[Reading]) -> int:
+    """Count the readers who told images apart, also the wrong way round."""
+    return sum(finding(reading).kind in ("told", "inverted") for reading in readings)
 
 
 def tally(readings: Sequence[Reading]) -> str:

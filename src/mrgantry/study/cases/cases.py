@@ -1,18 +1,21 @@
 """The cases of a study: images with random ids, and the key to them."""
 
 import secrets
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
 from jaxtyping import UInt8
 
-from mrgantry.study.cases.draw import Pick, Pool
-from mrgantry.study.cases.shown import shown
+from mrgantry.common.tables import harmless
+from mrgantry.study.cases.draw import Image, Pick, Pool
+from mrgantry.study.cases.shown import shown, shuffled
 from mrgantry.study.protocol import Protocol
 
 KEY = ("case", "block", "truth", "tumour", "sequence", "subject", "set", "slice")
+CHECK = "attention check"  # in the key, the set of an image whose pieces were shuffled
 Parts = Sequence[Sequence[Pick]]  # what one reader reads, in order
 
 
@@ -20,30 +23,56 @@ Parts = Sequence[Sequence[Pick]]  # what one reader reads, in order
 class Cases:
     """The images of a study: ids as the database has them, and the key to them."""
 
-    ids: dict[tuple[int, int], str]
+    ids: dict[Image, str]
     rows: list[dict[str, Any]]
     key: list[dict[str, Any]]
 
     @classmethod
-    def of(cls, pools: Sequence[Pool], drawn: Sequence[Parts], protocol: Protocol) -> "Cases":
-        """Gather the images that anybody reads, each once, and give them random ids."""
+    def of(
+        cls,
+        pools: Sequence[Pool],
+        drawn: Sequence[Parts],
+        protocol: Protocol,
+        known: Mapping[tuple[str, ...], str] | None = None,
+    ) -> "Cases":
+        """Gather the images that anybody reads, each once, and give them random ids.
+
+        Args:
+            pools: What they were drawn from, a block each.
+            drawn: What each reader reads.
+            protocol: How they are shown.
+            known: Ids of images that the study has already, by block, set and slice, as the key
+                has them.
+        """
         images = {pick.image for parts in drawn for part in parts for pick in part}
         # Random, not seeded: who knows the seed must not be able to tell the ids.
         ids = {image: secrets.token_hex(8) for image in images}
         rows, key = [], []
-        for number, pool in enumerate(pools):
-            mine = sorted(row for at, row in images if at == number)
+        for number, check in product(range(len(pools)), (False, True)):
+            pool = pools[number]
+            mine = sorted(row for at, row, of in images if (at, of) == (number, check))
+            if not mine:
+                continue
             table, grey = pool.rows.loc[mine], pixels(pool, mine, protocol)
             for row, facts, image in zip(mine, table.to_dict("records"), grey, strict=True):
-                case = ids[number, row]
-                height, width = image.shape
-                rows.append({"id": case, "height": height, "width": width, "grey": image.tobytes()})
                 place = (pool.real, *pool.synthetic)[int(facts["set"])]
+                set_name = CHECK if check else place.name
+                named = tuple(map(harmless, (pool.name, set_name, str(facts["id"]))))
+                if case := (known or {}).get(named):
+                    ids[number, row, check] = case
+                    continue
+                case = ids[number, row, check]
+                height, width = image.shape
+                seen = shuffled(image, row) if check else image
+                rows.append({"id": case, "height": height, "width": width, "grey": seen.tobytes()})
+                labels = (
+                    facts | {"truth": "synthetic", "tumour": "", "subject": ""} if check else facts
+                )
                 words = (
-                    facts[name] if facts[name] != "unknown" else ""
+                    labels[name] if labels[name] != "unknown" else ""
                     for name in ("truth", "tumour", "sequence", "subject")
                 )
-                values = (case, pool.name, *words, place.name, facts["id"])
+                values = (case, pool.name, *words, set_name, facts["id"])
                 key.append(dict(zip(KEY, values, strict=True)))
         # The order of rows must tell nothing: that of random ids does not.
         return cls(ids, sorted(rows, key=lambda r: r["id"]), sorted(key, key=lambda r: r["case"]))
@@ -64,7 +93,7 @@ def pixels(pool: Pool, rows: Sequence[int], protocol: Protocol) -> UInt8[np.ndar
 def trials_of(
     people: Sequence[dict[str, Any]],
     drawn: Sequence[Parts],
-    ids: dict[tuple[int, int], str],
+    ids: dict[Image, str],
 ) -> list[dict[str, Any]]:
     """Give a row for each image of each reader, in the order of random ids."""
     rows = []

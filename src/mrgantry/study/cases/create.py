@@ -1,8 +1,6 @@
 """Make a study: draw its cases, keep the key apart, and hand out personal links."""
 
-import csv
 import datetime
-import io
 import os
 import secrets
 import shutil
@@ -15,7 +13,6 @@ import numpy as np
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, write_json, write_text
 from mrgantry.common.provenance import command_line, versions
-from mrgantry.common.tables import harmless
 from mrgantry.study.cases.cases import KEY, Cases, Parts, pixels, trials_of, truths_of
 from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
@@ -24,12 +21,12 @@ from mrgantry.study.cases.rehearsal import rehearse
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.running import write_secret
 from mrgantry.study.seal import seals
-from mrgantry.study.study import Reader, Study, StudyFacts, checked_url
+from mrgantry.study.study import LINKS, Reader, Study, StudyFacts, as_csv, checked_url
 
 Kind = Literal["blinded", "teaching"]
 AUDITED = 500  # images of either class that the audit of cues looks at
-LINKS = ("name", "role", "link")
 URL = "http://127.0.0.1:8000"
 
 
@@ -175,13 +172,14 @@ def _write(
     folder.mkdir(parents=True)
     for name, content in files.items():
         if name == "key.csv":
-            _write_secret(folder / name, content)
+            write_secret(folder / name, content)
         elif isinstance(content, str):
             write_text(folder / name, content)
         else:
             write_json(folder / name, content)
-    people, links = _people(about.readers, about.url)
-    _write_secret(folder / "links.csv", as_csv(LINKS, links))
+    named = [("reader", reader.name) for reader in about.readers]
+    people, links = people_and_links([*named, ("investigator", "investigator")], about.url)
+    write_secret(folder / "links.csv", as_csv(LINKS, links))
     rows = {
         "people": people,
         "cases": cases.rows,
@@ -195,12 +193,16 @@ def _write(
         protect(folder / "study.sqlite")
 
 
-def _people(
-    readers: Sequence[Reader], url: str
+def people_and_links(
+    named: Sequence[tuple[str, str]], url: str
 ) -> tuple[list[dict[str, Any]], list[dict[str, str]]]:
-    """Give everybody an id and a token: its hash for the database, itself for the link."""
+    """Give everybody an id and a token: its hash for the database, itself for the link.
+
+    Args:
+        named: Role and name of each.
+        url: Address that the links lead to.
+    """
     people, links = [], []
-    named = [("reader", reader.name) for reader in readers] + [("investigator", "investigator")]
     for role, name in named:
         token = secrets.token_urlsafe(24)
         people.append(
@@ -208,22 +210,6 @@ def _people(
         )
         links.append({"name": name, "role": role, "link": f"{url}/enter#{token}"})
     return people, links
-
-
-def as_csv(columns: Sequence[str], rows: Sequence[dict[str, Any]]) -> str:
-    """Write a table as text, in which a spreadsheet finds no formula."""
-    text = io.StringIO()
-    writer = csv.DictWriter(text, columns, lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: harmless(value) for name, value in row.items()} for row in rows)
-    return text.getvalue()
-
-
-def _write_secret(path: Path, text: str) -> None:
-    """Write a file that only its owner may read."""
-    path.touch(mode=0o600)
-    protect(path)
-    path.write_text(text, encoding="utf-8", newline="\n")
 
 
 def _command(

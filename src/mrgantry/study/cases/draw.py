@@ -13,6 +13,7 @@ from mrgantry.data import SliceSet
 from mrgantry.study.protocol import Protocol
 
 PRACTICE = -1  # the block number of what is read for practice
+Image = tuple[int, int, bool]  # a pool, a row of it, and whether its pieces are shuffled
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,16 +49,20 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pick:
-    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`."""
+    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`.
+
+    A check is that row's image with its pieces shuffled.
+    """
 
     block: int
     pool: int
     row: int
+    check: bool = False
 
     @property
-    def image(self) -> tuple[int, int]:
+    def image(self) -> "Image":
         """Tell which image this is, whatever it is used for."""
-        return self.pool, self.row
+        return self.pool, self.row, self.check
 
 
 def draw_cases(
@@ -96,20 +101,58 @@ def draw_cases(
             where = f"practice from block {pools[number].name}"
             drawn = spread(rows, part, protocol.balance, used, random, where)
             picks += [Pick(PRACTICE, number, row) for row in drawn]
+    # Drawn last, so that the images of a study are the same with checks and without.
+    for number, table in enumerate(tables):
+        real = table.index[table["truth"] == "real"].to_numpy(int)
+        chosen = (
+            random.permutation(real)[: protocol.attention_checks]
+            if protocol.attention_checks
+            else real[:0]
+        )
+        if len(chosen) < protocol.attention_checks:
+            raise DataError(
+                f"Block {pools[number].name} has {len(chosen)} real images to make "
+                f"{protocol.attention_checks} attention checks of. Ask for fewer with --set "
+                "attention_checks=NUMBER."
+            )
+        picks += [Pick(number, number, int(row), check=True) for row in chosen]
     return picks
 
 
 def order(
     picks: Sequence[Pick], blocks: int, protocol: Protocol, seed: Sequence[int]
 ) -> list[list[Pick]]:
-    """Give the parts that one reader reads, in order: practice, then every block, shuffled."""
+    """Give the parts that one reader reads, in order: practice, then every block, shuffled.
+
+    What is shown twice is drawn from the first third of a block, and comes again in its last third.
+    """
     random = np.random.default_rng(seed)
     numbers = random.permutation(blocks) if protocol.shuffle_blocks else np.arange(blocks)
     parts = []
     for number in (PRACTICE, *numbers):
         part = [pick for pick in picks if pick.block == number]
-        parts.append([part[i] for i in random.permutation(len(part))])
+        shuffled = [part[i] for i in random.permutation(len(part))]
+        plain = [pick for pick in shuffled if not pick.check]
+        if number != PRACTICE and protocol.shown_again:
+            plain = _shown_again(plain, protocol.shown_again, random)
+        for pick in (pick for pick in shuffled if pick.check):
+            plain.insert(int(random.integers(len(plain) + 1)), pick)
+        parts.append(plain)
     return parts
+
+
+def _shown_again(part: Sequence[Pick], count: int, random: np.random.Generator) -> list[Pick]:
+    """Show so many images of the first third of a part again, at random places of its last third.
+
+    Args:
+        part: At least three times as many images as come again, in order.
+        count: How many come again.
+        random: For all draws.
+    """
+    third = len(part) // 3
+    end = len(part) - third
+    last = [*part[end:], *(part[i] for i in random.permutation(third)[:count])]
+    return [*part[:end], *(last[i] for i in random.permutation(len(last)))]
 
 
 def spread(

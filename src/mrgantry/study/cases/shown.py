@@ -14,6 +14,7 @@ from PIL import Image
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import to_grey
 
+PIECES = 4  # a side of an image whose pieces are shuffled
 FLOOR = -0.92  # intensity, of [-1, 1]: in the darkest 4 % a generator's background lies
 
 
@@ -43,6 +44,27 @@ def shown(
     grey = np.where(images <= floor, np.uint8(0), to_grey(images))
     n, c, h, w = grey.shape
     return grey.transpose(0, 2, 1, 3).reshape(n, h, c * w)
+
+
+def shuffled(image: UInt8[np.ndarray, "h w"], seed: int) -> UInt8[np.ndarray, "h w"]:
+    """Cut an image into 4 x 4 pieces and put these back in another order.
+
+    It has the grey values and the noise of the image, and no anatomy: whoever looks sees that it
+    is no real one. What is left over at the right and below stays.
+
+    Args:
+        image: As readers see images; at least 4 pixels a side.
+        seed: Of the order.
+    """
+    height, width = (side // PIECES for side in image.shape)
+    whole = image[: height * PIECES, : width * PIECES]
+    tiles = whole.reshape(PIECES, height, PIECES, width).swapaxes(1, 2).reshape(-1, height, width)
+    tiles = tiles[np.random.default_rng((seed, PIECES)).permutation(len(tiles))]
+    again = image.copy()
+    again[: height * PIECES, : width * PIECES] = (
+        tiles.reshape(PIECES, PIECES, height, width).swapaxes(1, 2).reshape(whole.shape)
+    )
+    return again
 
 
 def png(image: UInt8[np.ndarray, "h w"]) -> bytes:

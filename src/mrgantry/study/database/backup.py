@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from sqlalchemy import insert, select
+from sqlalchemy import insert, inspect, select
 from sqlalchemy.exc import DBAPIError
 
 from mrgantry.common.errors import DataError
@@ -54,7 +54,8 @@ def _copy(store: Store, out: Path) -> int:
     try:
         with source.begin() as reading, target.writing() as writing:
             tables.create_all(writing)
-            for table in tables.sorted_tables:
+            there = set(inspect(reading).get_table_names())
+            for table in (table for table in tables.sorted_tables if table.name in there):
                 for partition in reading.execute(select(table)).mappings().partitions(AT_ONCE):
                     writing.execute(insert(table), [dict(row) for row in partition])
                     count += len(partition) if table.name == "answers" else 0

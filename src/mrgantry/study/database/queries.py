@@ -5,7 +5,9 @@ from sqlalchemy import Float, String, bindparam, func, select
 from mrgantry.study.database.tables import (
     answers,
     cases,
+    decisions,
     displays,
+    endings,
     events,
     people,
     sendings,
@@ -19,15 +21,25 @@ _person = select(people.c.id, people.c.role, people.c.name)
 _same = trials.alias()  # trials of the same part
 _part = (_same.c.reader == trials.c.reader) & (_same.c.part == trials.c.part)
 
-OF_TOKEN = _person.where(people.c.token_hash == bindparam("token"))
-IN_SESSION = _person.join(sessions, sessions.c.person == people.c.id).where(
-    sessions.c.secret_hash == bindparam("secret"), sessions.c.at > bindparam("since")
+_relinked = select(decisions.c.person).where(decisions.c.token_hash == bindparam("token"))
+OF_TOKEN = _person.add_columns(people.c.token_hash).where(
+    (people.c.token_hash == bindparam("token")) | people.c.id.in_(_relinked)
+)
+IN_SESSION = (
+    _person.add_columns(sessions.c.at)
+    .join(sessions, sessions.c.person == people.c.id)
+    .where(
+        sessions.c.secret_hash == bindparam("secret"),
+        sessions.c.at > bindparam("since"),
+        ~select(endings.c.at).where(endings.c.secret_hash == sessions.c.secret_hash).exists(),
+    )
 )
 READERS = _person.where(people.c.role == "reader").order_by(people.c.name)
 EVENTS = select(events).where(events.c.person == bindparam("person")).order_by(events.c.id)
 
 # The latest time that each table knows.
-LAST = [select(func.max(table.c.at)) for table in (answers, displays, events, sendings, sessions)]
+TIMED = (answers, decisions, displays, events, sendings, sessions)
+LAST = {table.name: select(func.max(table.c.at)) for table in TIMED}
 
 # Each part of a reader, in order: its number, its answers, its trials.
 PARTS = (
@@ -59,7 +71,7 @@ CURRENT = (
     .order_by(trials.c.number)
     .limit(1)
 )
-# What happened to a reader between two times, and the last answer to a first question since one.
+# What happened to a reader between two times, and the reader's last answer to a first question.
 BETWEEN = (
     select(events.c.kind, events.c.at)
     .where(
@@ -71,11 +83,7 @@ BETWEEN = (
 )
 CHOSEN = (
     select(events.c.detail, events.c.at)
-    .where(
-        events.c.person == _reader,
-        events.c.kind == "chosen",
-        events.c.at >= bindparam("begin", type_=Float),
-    )
+    .where(events.c.person == _reader, events.c.kind == "chosen")
     .order_by(events.c.id.desc())
     .limit(1)
 )

@@ -18,11 +18,12 @@ from urllib.parse import unquote
 
 import numpy as np
 from jaxtyping import UInt8
-from sqlalchemy import Connection, Engine, Select, insert, inspect, select
+from sqlalchemy import Connection, Engine, insert, inspect, select
 from sqlalchemy.exc import DBAPIError, IntegrityError
 
 from mrgantry.common.errors import DataError
 from mrgantry.study.database.clock import Clock
+from mrgantry.study.database.decisions import Kind, decide, halted, is_halted, last_of_people
 from mrgantry.study.database.queries import (
     ANSWERED,
     BETWEEN,
@@ -39,10 +40,13 @@ from mrgantry.study.database.queries import (
     TRUTH,
 )
 from mrgantry.study.database.tables import (
+    ADDED,
     VERSION,
     answers,
     connect,
+    decisions,
     displays,
+    endings,
     events,
     facts,
     sendings,
@@ -150,8 +154,13 @@ class Store:
         except DataError:
             store.engine.dispose()
             raise
+        if not to_read:
+            with store.writing() as connection:
+                for table in ADDED:
+                    table.create(connection, checkfirst=True)
         with store.reading() as connection:
-            last = [connection.execute(mark).scalar() or 0.0 for mark in LAST]
+            there = set(inspect(connection).get_table_names())
+            last = [connection.execute(LAST[t]).scalar() or 0.0 for t in LAST.keys() & there]
         return replace(store, clock=Clock(max(last)))
 
     def _check(self, study: str) -> None:
@@ -204,26 +213,66 @@ class Store:
     # People.
 
     def person_of(self, token: str) -> Person | None:
-        """Find whose personal link bears a token."""
-        return self._person(OF_TOKEN, token=hashed(token))
+        """Find whose personal link bears a token; nobody's, if it was replaced or taken back."""
+        token_hash = hashed(token)
+        with self.reading() as connection:
+            row = connection.execute(OF_TOKEN, {"token": token_hash}).first()
+            if row is None:
+                return None
+            kind, _, valid = last_of_people(connection).get(row.id, ("add", 0.0, row.token_hash))
+        known = kind != "remove" and valid == token_hash
+        return Person(row.id, row.role, row.name) if known else None
 
     def person_in(self, secret: str) -> Person | None:
-        """Find who is in a session that has not run out."""
-        return self._person(IN_SESSION, secret=hashed(secret), since=self.clock.now() - SESSION)
-
-    def _person(self, wanted: Select[Any], **values: Any) -> Person | None:
+        """Find who is in a session that has not run out, nor ended by a decision."""
+        since = self.clock.now() - SESSION
         with self.reading() as connection:
-            row = connection.execute(wanted, values).first()
-        return Person(*row) if row else None
+            row = connection.execute(IN_SESSION, {"secret": hashed(secret), "since": since}).first()
+            if row is None:
+                return None
+            kind, at, _ = last_of_people(connection).get(row.id, ("add", 0.0, None))
+        known = kind != "remove" and row.at >= at
+        return Person(row.id, row.role, row.name) if known else None
 
     def begin_session(self, person: Person) -> str:
         """Begin a session; give the secret for the person's cookie."""
         secret = secrets.token_urlsafe(32)
         with self.writing() as connection:
-            values = {"secret_hash": hashed(secret), "person": person.id, "at": self.clock.now()}
+            # What was decided by a process whose clock is ahead must not end it at once.
+            decided = last_of_people(connection).get(person.id, ("add", 0.0, None))[1]
+            at = max(self.clock.now(), decided)
+            values = {"secret_hash": hashed(secret), "person": person.id, "at": at}
             connection.execute(insert(sessions), values)
         self.record(person, "entered")
         return secret
+
+    def end_session(self, person: Person, secret: str) -> None:
+        """End a session: its secret opens nothing any more."""
+        with self.writing() as connection:
+            row = {"secret_hash": hashed(secret), "at": self.clock.now()}
+            connection.execute(insert(endings), row)
+        self.record(person, "left")
+
+    # What the investigator decides.
+
+    def decide(self, kind: Kind, person: Person | None = None, token: str | None = None) -> None:
+        """Add a decision, with the new token where it is "relink"."""
+        about, token_hash = person.id if person else None, hashed(token) if token else None
+        with self.writing() as connection:
+            decide(connection, kind, self.clock.now(), person=about, token_hash=token_hash)
+
+    def is_halted(self) -> bool:
+        """Say whether the investigator has paused the study."""
+        with self.reading() as connection:
+            return is_halted(connection)
+
+    def removed(self) -> dict[str, float]:
+        """Give when each reader who was removed was so, by id."""
+        with self.reading() as connection:
+            # A backup of before there were decisions is only read, and has none.
+            there = inspect(connection).has_table(decisions.name)
+            last = last_of_people(connection) if there else {}
+        return {person: at for person, (kind, at, _) in last.items() if kind == "remove"}
 
     # What happened.
 
@@ -255,6 +304,18 @@ class Store:
         """Give the first trial without an answer; None when all have one."""
         with self.reading() as connection:
             return _current(connection, reader, self.clock.now())
+
+    def elapsed(self, reader: Person, trial: Trial) -> float:
+        """Give the seconds since a trial's image was first shown, pauses left out; 0 before.
+
+        A page that is loaded again has lost its own clock, and goes on counting from here.
+        """
+        if not trial.displayed or trial.started is None:
+            return 0.0
+        now = self.clock.now()
+        with self.reading() as connection:
+            paused = _paused(connection, reader, trial.started, now)
+        return max(0.0, now - trial.started - paused)
 
     def image(self, reader: Person, trial: str, seconds: float | None) -> np.ndarray | None:
         """Give the image of the current trial, while its time lasts.
@@ -347,7 +408,10 @@ def _current(connection: Connection, reader: Person, now: float) -> Trial | None
     if row.sent is not None:
         # An image that was sent long before its display was reported has been seen meanwhile.
         latest = row.sent + TRAVEL + _paused(connection, reader, row.sent, end)
+        latest += halted(connection, row.sent, end)
         started = min(end, latest) if displayed or latest <= now else None
+    if started is not None:
+        started += halted(connection, started, now)  # no time passes while the study is paused
     place = row.number - row.first + 1
     return Trial(row.id, row.number, row.part, place, row.of, displayed, started)
 
@@ -369,8 +433,7 @@ def _chosen_by(
     connection: Connection, reader: Person, trial: Trial, given: Given, end: float
 ) -> bool:
     """Say whether the first question had this answer in time, whatever the others took."""
-    since = {"reader": reader.id, "begin": trial.started}
-    row = connection.execute(CHOSEN, since).first()
+    row = connection.execute(CHOSEN, {"reader": reader.id}).first()
     wanted = {"trial": trial.id, "truth": given.truth}
     return row is not None and row.at <= end + GRACE and json.loads(row.detail) == wanted
 

@@ -64,6 +64,13 @@ sessions = Table(
     Column("person", ForeignKey("people.id"), nullable=False),
     Column("at", Float, nullable=False),  # seconds since 1970, as all times here
 )
+# Added, as `decisions` is, to databases that were made before.
+endings = Table(
+    "endings",
+    tables,
+    Column("secret_hash", ForeignKey("sessions.secret_hash"), primary_key=True),
+    Column("at", Float, nullable=False),
+)
 cases = Table(
     "cases",
     tables,
@@ -120,6 +127,16 @@ events = Table(
     Column("at", Float, nullable=False),
     Column("detail", Text, nullable=False),  # JSON
 )
+# Added to databases that were made before there was it, which lose nothing by it.
+decisions = Table(
+    "decisions",
+    tables,
+    Column("id", Integer, primary_key=True),
+    Column("kind", String(20), nullable=False),
+    Column("at", Float, nullable=False),
+    Column("person", ForeignKey("people.id")),  # none where it is about the whole study
+    Column("token_hash", String(64), unique=True),
+)
 truths = Table(
     "truths",
     tables,
@@ -127,6 +144,7 @@ truths = Table(
     Column("truth", String(20), nullable=False),
     Column("tumour", String(20), nullable=False),
 )
+ADDED = (decisions, endings)
 
 
 def _as_new(table: Table) -> str:

@@ -21,10 +21,11 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from starlette.concurrency import run_in_threadpool
 from starlette.datastructures import MutableHeaders
 from starlette.requests import Request
-from starlette.responses import Response
+from starlette.responses import RedirectResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from mrgantry.study.database.store import Store, hashed
+from mrgantry.study.server.languages import catalogues, language_of
 from mrgantry.study.server.rendering import Pages
 
 LARGEST = 16 * 1024  # bytes of a request's body
@@ -44,23 +45,25 @@ HEADERS = {
     "Cross-Origin-Embedder-Policy": "require-corp",
     "Cross-Origin-Resource-Policy": "same-origin",
 }
-LINK = (
-    "Please open your personal link. It was sent to you by the people who run this study; "
-    "everything that you have answered is kept."
-)
-FAILED = "Something went wrong here. Nothing that was answered is lost; please try again."
-BUSY = "The study's database does not answer just now. Nothing is lost; please try again."
+LANGUAGE = "mrgantry-language"  # the cookie of the language that a reader has chosen
 
 log = logging.getLogger("mrgantry.study")
 
 
 class RefusedError(Exception):
-    """A request that is not served; the sentence is for the person who made it."""
+    """A request that is not served, with the message for the person who made it.
 
-    def __init__(self, status: int, say: str, **headers: str):
-        super().__init__(say)
-        self.status, self.say = status, say
-        self.headers = {name.replace("_", "-"): value for name, value in headers.items()}
+    Attributes:
+        status: Of the answer.
+        key: Of the message, in the section [refused] of the catalogues.
+        values: What is filled in.
+        headers: Further headers of the answer.
+    """
+
+    def __init__(self, status: int, key: str, *, retry: int | None = None, **values: object):
+        super().__init__(key)
+        self.status, self.key, self.values = status, key, values
+        self.headers = {} if retry is None else {"Retry-After": str(retry)}
 
 
 @dataclass(frozen=True)
@@ -77,6 +80,11 @@ class Origins:
 
     url: str = ""
     names: frozenset[str] = frozenset()
+
+    @property
+    def prefix(self) -> str:
+        """Give the path that a proxy has put the study under, such as /study; empty if none."""
+        return urlsplit(self.url).path.rstrip("/")
 
     @property
     def origin(self) -> str:
@@ -148,9 +156,16 @@ def csrf_of(secret: str) -> str:
     return hashlib.sha256(f"csrf{secret}".encode()).hexdigest()
 
 
-def cookie_name(study: str, https: bool) -> str:
-    """Name the cookie: each study has its own, as two may run on one machine."""
-    return f"{'__Host-' if https else ''}mrgantry-{hashed(study)[:8]}"
+def cookie_name(study: str, https: bool, prefix: str = "") -> str:
+    """Name the cookie: each study has its own, as two may run on one machine.
+
+    Args:
+        study: Its id.
+        https: Whether the browser speaks https.
+        prefix: Path that the study lies under; browsers take "__Host-" for the path / alone.
+    """
+    kept = ("__Secure-" if prefix else "__Host-") if https else ""
+    return f"{kept}mrgantry-{hashed(study)[:8]}"
 
 
 @dataclass
@@ -169,20 +184,35 @@ class Gate:
             await self.app(scope, receive, send)
         if scope["type"] != "http":
             return
-        leaving = _Leaving(send)
+        request = Request(scope)
+        wanted = request.query_params.get("language", "")
+        accepted = request.headers.get("accept-language", "")
+        language = language_of(wanted, request.cookies.get(LANGUAGE, ""), accepted)
+        scope.setdefault("state", {})["language"] = language
+        leaving = _Leaving(send, self._chosen(language) if wanted == language else "")
+        if scope["path"] == self.origins.prefix:  # addresses are relative to a folder
+            await RedirectResponse(f"{self.origins.prefix}/")(scope, receive, leaving)
+            return
+        scope = _below(self.origins.prefix, scope)
         request = Request(scope, receive)
         try:
             body = await self._admit(request)
             await self.app(scope, _again(body, receive), leaving)
         except RefusedError as refused:
-            await _refusal(self.pages, request, refused)(scope, receive, leaving)
+            await said(self.pages, request, refused)(scope, receive, leaving)
         except Exception as error:
             database = isinstance(error, (DBAPIError, PoolTimeoutError))
             _log(request, error, database)
             if not leaving.begun:
-                wrong = RefusedError(503, BUSY, Retry_After="2") if database else None
-                wrong = wrong or RefusedError(500, FAILED)
-                await _refusal(self.pages, request, wrong)(scope, receive, leaving)
+                wrong = RefusedError(503, "busy", retry=2) if database else None
+                wrong = wrong or RefusedError(500, "failed")
+                await said(self.pages, request, wrong)(scope, receive, leaving)
+
+    def _chosen(self, language: str) -> str:
+        """Write the cookie that keeps the language which a reader has chosen; it is no secret."""
+        return (
+            f"{LANGUAGE}={language}; Path={self.origins.prefix}/; Max-Age=31536000; SameSite=strict"
+        )
 
     async def _admit(self, request: Request) -> bytes:
         """Check a request and find out whose it is; give its body.
@@ -191,27 +221,28 @@ class Gate:
             RefusedError: It is not to be served.
         """
         if not self.origins.known(request.headers.get("host", "")):
-            raise RefusedError(421, "This server does not go by that name.")
+            raise RefusedError(421, "name")
         _check_site(request)
         body = b""
         if request.method not in ("GET", "HEAD"):
             self._check_origin(request)
             body = await _body(request)
-        https = self.origins.https(request)
-        secret = request.cookies.get(cookie_name(self.study, https), "")
+        https, prefix = self.origins.https(request), self.origins.prefix
+        secret = request.cookies.get(cookie_name(self.study, https, prefix), "")
         person = await run_in_threadpool(self.store.person_in, secret) if secret else None
-        request.state.person, request.state.https = person, https
+        request.state.person, request.state.https, request.state.prefix = person, https, prefix
+        request.state.secret = secret if person else ""
         request.state.csrf = csrf_of(secret) if person else ""
         path = request.scope["path"]
         if path == OPEN[0] or path.startswith(OPEN[1]):
             return body
         if person is None:
-            raise RefusedError(401, LINK)
+            raise RefusedError(401, "link")
         sent = request.headers.get("x-csrf-token", "").encode()
         if request.method not in ("GET", "HEAD") and not hmac.compare_digest(
             sent, request.state.csrf.encode()
         ):
-            raise RefusedError(403, "This page is out of date. Please load it again.")
+            raise RefusedError(403, "old_page")
         return body
 
     def _check_origin(self, request: Request) -> None:
@@ -219,7 +250,15 @@ class Gate:
         site = request.headers.get("sec-fetch-site")
         foreign = origin is not None and origin.lower() not in self.origins.own(request)
         if foreign or (origin is None and site != "same-origin"):
-            raise RefusedError(403, "This was sent from a page of elsewhere, and is not taken.")
+            raise RefusedError(403, "elsewhere")
+
+
+def _below(prefix: str, scope: Scope) -> Scope:
+    """Take the path off that a proxy has put the study under, if the proxy has left it there."""
+    path = scope["path"].removeprefix(scope.get("root_path", ""))
+    if prefix and (path == prefix or path.startswith(f"{prefix}/")):
+        path = path.removeprefix(prefix)
+    return {**scope, "path": path or "/", "root_path": ""}
 
 
 def _log(request: Request, error: Exception, database: bool) -> None:
@@ -237,7 +276,7 @@ def _check_site(request: Request) -> None:
     site = request.headers.get("sec-fetch-site", "none")
     entrance = request.method == "GET" and request.scope["path"] in ("/", "/enter")
     if site not in ("same-origin", "none") and not entrance:
-        raise RefusedError(403, "This was asked for by a page of elsewhere, and is not given.")
+        raise RefusedError(403, "asked_elsewhere")
 
 
 async def _body(request: Request) -> bytes:
@@ -248,16 +287,16 @@ async def _body(request: Request) -> bytes:
     """
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind != "application/json":
-        raise RefusedError(415, "Only JSON is taken here.")
+        raise RefusedError(415, "json")
     body = b""
     try:
         async with asyncio.timeout(PATIENCE):
             async for piece in request.stream():
                 body += piece
                 if len(body) > LARGEST:
-                    raise RefusedError(413, f"At most {LARGEST} bytes are taken at once.")
+                    raise RefusedError(413, "large", bytes=LARGEST)
     except TimeoutError as error:
-        raise RefusedError(408, "What was sent did not arrive.") from error
+        raise RefusedError(408, "lost") from error
     return body
 
 
@@ -276,6 +315,7 @@ class _Leaving:
     """Puts the headers on every answer, and takes off those that tell of files."""
 
     send: Send
+    cookie: str = ""
     begun: bool = False
 
     async def __call__(self, message: Message) -> None:
@@ -286,19 +326,19 @@ class _Leaving:
                 del headers[name]
             for name, value in HEADERS.items():
                 headers[name] = value
+            if self.cookie:
+                headers.append("set-cookie", self.cookie)
         await self.send(message)
 
 
-def _refusal(pages: Pages, request: Request, refused: RefusedError) -> Response:
-    return said(pages, request, refused.status, refused.say, refused.headers)
-
-
-def said(
-    pages: Pages, request: Request, status: int, say: str, headers: dict[str, str]
-) -> Response:
+def said(pages: Pages, request: Request, refused: RefusedError) -> Response:
     """Answer with a sentence: to a script as JSON, to a person as a page."""
+    language = request.state.language
+    sentence = catalogues()[language].say(f"refused.{refused.key}", **refused.values)
     if "application/json" in request.headers.get("accept", ""):
-        text, kind = json.dumps({"say": say}), "application/json"
+        text, kind = json.dumps({"say": sentence}), "application/json"
     else:
-        text, kind = pages.render("say.html", say=say), "text/html"
-    return Response(text, status, headers, kind)
+        root = "../" * (request.scope["path"].count("/") - 1)
+        text = pages.render("say.html", language=language, sentence=sentence, root=root)
+        kind = "text/html"
+    return Response(text, refused.status, refused.headers, kind)

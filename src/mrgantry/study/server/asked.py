@@ -1,18 +1,16 @@
 """What readers' pages may send: whatever else comes is refused."""
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
 from mrgantry.common.frozen import Frozen
 from mrgantry.study.database.store import Given
 from mrgantry.study.protocol import Protocol
+from mrgantry.study.server.display import DARK
 from mrgantry.study.server.steps import Step
 
 TRIAL = r"^[A-Za-z0-9_-]{1,32}$"
-# Greys of a field and of the faint square in it; where both are equal, there is none to see.
-DARK = ((0, 6), (0, 13), (0, 0), (0, 4), (0, 9))
-LIGHT = ((255, 246), (255, 251), (255, 242), (255, 255), (255, 249))
 
 Trial = Annotated[str, Field(pattern=TRIAL)]
 Pixels = Annotated[int, Field(ge=0, le=100_000)]
@@ -55,7 +53,7 @@ class Stepped(Frozen):
         step: Which.
         agreed: With "consent": that the box is ticked.
         part: With "begin": which part.
-        dark: With "display": the dark fields with a square in them.
+        dark: With "display": numbers of the dark fields with a square in them.
         light: With "display": the light ones.
         screen: With "display".
     """
@@ -76,17 +74,6 @@ class Stepped(Frozen):
         if (self.step == "display") != (self.screen is not None):
             raise ValueError("the display check tells of the screen")
         return self
-
-    @property
-    def detail(self) -> dict[str, Any]:
-        """Give what the log of events keeps."""
-        if self.step == "begin":
-            return {"part": self.part}
-        if self.screen is None:
-            return {}
-        dark = sorted({DARK[i][1] for i in self.dark})
-        light = sorted({LIGHT[i][1] for i in self.light})
-        return {"dark": dark, "light": light, **self.screen.model_dump()}
 
 
 class Displayed(Frozen):

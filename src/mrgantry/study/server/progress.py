@@ -7,7 +7,9 @@ from sqlalchemy import func, select
 
 from mrgantry.study.database.store import Person, Store
 from mrgantry.study.database.tables import answers, cases, displays, sendings, trials, truths
-from mrgantry.study.server.asked import DARK, LIGHT
+from mrgantry.study.protocol import Protocol
+from mrgantry.study.server.display import in_words
+from mrgantry.study.server.languages import Catalogue
 from mrgantry.study.server.steps import Page, place_of
 
 
@@ -23,10 +25,11 @@ class Progress:
         images: Images that count.
         last: When anything happened last, in seconds since 1970; None: not yet.
         consented: Whether the reader agreed; None where there is no text to agree to.
-        check: The display check, in words; empty until it is done.
+        check: The last display check, in words; empty until one is done.
         pauses: How often the reader paused.
         resent: How often an image was sent that had been sent before.
         seconds: Mean time from display to answer; None before the first answer.
+        removed: Whether the investigator has removed the reader.
     """
 
     name: str
@@ -40,13 +43,24 @@ class Progress:
     pauses: int
     resent: int
     seconds: float | None
+    removed: bool
 
 
-def progress(store: Store, reader: Person, consent: bool) -> Progress:
-    """Find how far a reader is, without a look at what was answered."""
+def progress(
+    store: Store, reader: Person, protocol: Protocol, consent: bool, language: Catalogue
+) -> Progress:
+    """Find how far a reader is, without a look at what was answered.
+
+    Args:
+        store: The database.
+        reader: Who reads.
+        protocol: What is asked, and how.
+        consent: Whether there is a text to agree to.
+        language: In which the display check is told of.
+    """
     events = store.events(reader)
     kinds = Counter(event.kind for event in events)
-    place = place_of(store, reader, consent)
+    place = place_of(store, reader, protocol.display, consent)
     checks = [event.detail for event in events if event.kind == "display"]
     mine = trials.c.reader == reader.id
     sent = select(func.count(), func.count(sendings.c.trial.distinct()))
@@ -66,22 +80,12 @@ def progress(store: Store, reader: Person, consent: bool) -> Progress:
         images=place.images,
         last=max((time for time in times if time is not None), default=None),
         consented=(place.page not in ("welcome", "consent", "declined")) if consent else None,
-        check=_check(checks[-1]) if checks else "",
+        check=in_words(checks[-1], language) if checks else "",
         pauses=kinds["pause"],
         resent=every - once,
         seconds=None if seconds is None else float(seconds),
+        removed=reader.id in store.removed(),
     )
-
-
-def _check(detail: dict[str, list[int]]) -> str:
-    """Say how many of the faint squares were seen, and whether one that is not there was."""
-    words = []
-    for name, fields in (("dark", DARK), ("light", LIGHT)):
-        real = {inner for outer, inner in fields if inner != outer}
-        seen = set(detail[name])
-        false = ", and one that is not there" if seen - real else ""
-        words.append(f"{len(seen & real)} of {len(real)} {name} squares{false}")
-    return "; ".join(words)
 
 
 def taught(store: Store, reader: Person) -> dict[tuple[str, str], int]:

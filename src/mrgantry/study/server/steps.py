@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from mrgantry.study.database.store import Event, Person, Store
+from mrgantry.study.protocol import Display
 
 Page = Literal[
     "welcome",
@@ -15,6 +16,7 @@ Page = Literal[
     "practice",
     "break",
     "reading",
+    "paused",
     "thanks",
 ]
 Step = Literal["welcome", "consent", "decline", "reconsider", "instructions", "display", "begin"]
@@ -27,6 +29,7 @@ STEPS: dict[Page, tuple[Step, ...]] = {
     "practice": ("begin",),
     "break": ("begin",),
     "reading": (),
+    "paused": (),
     "thanks": (),
 }
 
@@ -54,19 +57,20 @@ class Place:
     of: int
 
 
-def place_of(store: Store, reader: Person, consent: bool) -> Place:
+def place_of(store: Store, reader: Person, display: Display, consent: bool) -> Place:
     """Find where a reader is.
 
     Args:
         store: The database.
         reader: Who reads.
+        display: What the protocol has of the display check.
         consent: Whether there is a text to agree to.
     """
     parts = store.parts(reader)
     left = [(part, of) for part, answered, of in parts if answered < of]
     part, of = left[0] if left else (0, 0)
     return Place(
-        page=_page(store.events(reader), consent, part if left else None),
+        page=_page(store.events(reader), display, consent, part if left else None),
         part=part,
         parts=sum(number > 0 for number, _, _ in parts),
         answered=sum(answered for number, answered, _ in parts if number > 0),
@@ -76,8 +80,10 @@ def place_of(store: Store, reader: Person, consent: bool) -> Place:
     )
 
 
-def _page(events: Sequence[Event], consent: bool, part: int | None) -> Page:
+def _page(events: Sequence[Event], display: Display, consent: bool, part: int | None) -> Page:
     done = {event.kind for event in events}
+    passed = any(event.detail.get("passed") for event in events if event.kind == "display")
+    checked = {"none": True, "noted": "display" in done, "required": passed}[display]
     decided = [e.kind for e in events if e.kind in ("consent", "decline", "reconsider")]
     if not consent or decided[-1:] == ["consent"]:
         done.add("agreed")
@@ -87,7 +93,7 @@ def _page(events: Sequence[Event], consent: bool, part: int | None) -> Page:
         ("declined", "agreed" not in done and decided[-1:] == ["decline"]),
         ("consent", "agreed" not in done),
         ("instructions", "instructions" not in done),
-        ("display", "display" not in done),
+        ("display", not checked),
         ("thanks", part is None),
         ("reading", part in begun),
         ("practice", part == 0),

@@ -7,19 +7,23 @@ import pandas as pd
 
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.study.statistics.concordance import concordance
+from mrgantry.study.statistics.conduct import conducts
 from mrgantry.study.statistics.contrasts import block_differences, reader_differences
-from mrgantry.study.statistics.counting import checked, confusion, times, tumour_tables
-from mrgantry.study.statistics.mrmc import group_difference, many_readers, panel
+from mrgantry.study.statistics.counting import checked, confusion, counted, times, tumour_tables
+from mrgantry.study.statistics.mrmc import Panel, group_difference, many_readers, panel
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
     chance_test,
+    corrected,
     equivalence,
+    holm,
     least_n,
     proportion,
 )
 from mrgantry.study.statistics.results import (
     ALL,
     Analysis,
+    ChanceTest,
     Concordance,
     GroupDifference,
     ManyReaders,
@@ -36,13 +40,13 @@ def analyse(
     """Analyse the answers of a reader study.
 
     "unknown" and no answer are left out of all rates and counted apart; `accuracy_all` counts
-    them as wrong.
+    them as wrong. Of several answers of a reader to an image the first counts.
 
     Args:
-        answers: One row an answered trial, with the columns reader, group, years, block, case
-            (one id for one image, whoever saw it), truth ("real" or "synthetic"), answer (these,
-            "unknown" or "none"), tumour, tumour_answer, confidence (1 to 5), response_s
-            (seconds) and late.
+        answers: One row an answered trial, in the order of reading, with the columns reader,
+            group, years, block, case (one id for one image, whoever saw it), truth ("real" or
+            "synthetic"), answer (these, "unknown" or "none"), tumour, tumour_answer, confidence (1
+            to 5), response_s (seconds) and late. A column use may say "check" of attention checks.
         margin: Distance of the accuracy from 1/2 that counts as none, in [0.005, 0.5).
         seed: Of the bootstraps.
         draws: Bootstrap samples, at least 1.
@@ -54,28 +58,31 @@ def analyse(
     if draws < 1:
         raise RecipeError(f"A bootstrap needs 1 sample or more, not {draws}.")
     least_n(margin)  # refuses a margin out of range
-    rows = checked(answers)
+    given = checked(answers)
+    rows = counted(given)
     if rows.empty:
         raise DataError("There are no answers to analyse yet.")
     readers, blocks = (tuple(dict.fromkeys(rows[name])) for name in ("reader", "block"))
     groups = tuple(name for name in dict.fromkeys(rows["group"]) if name)
     parts = list(_blocks(rows, blocks))
-    means, differences = _readers(parts, groups, seed, draws)
+    panels = {block: panel(part, seed, block, draws) for block, part in parts}
+    means, differences = _readers(parts, panels, groups, seed)
     return Analysis(
-        trials=len(rows),
+        trials=len(given),
         readers=readers,
         blocks=blocks,
         groups=groups,
         margin=margin,
         seed=seed,
         draws=draws,
-        readings=tuple(_readings(rows, blocks, margin)),
-        means=tuple(means),
-        block_differences=tuple(block_differences(rows)),
+        readings=tuple(_side_by_side(list(_readings(rows, blocks, margin)))),
+        means=tuple(_over_blocks(means)),
+        block_differences=tuple(block_differences(rows, panels)),
         reader_differences=tuple(reader_differences(rows)),
         concordances=tuple(_concordances(parts, seed, draws)),
         group_differences=tuple(differences),
-        notes=tuple(_notes(rows)),
+        notes=tuple(_notes(given, rows)),
+        conducts=tuple(conducts(given)),
     )
 
 
@@ -94,6 +101,29 @@ def _readings(rows: pd.DataFrame, blocks: tuple[str, ...], margin: float) -> Ite
         own = [block for block in blocks if (mine["block"] == block).any()]
         for block, part in _blocks(mine, tuple(own)):
             yield _reading(str(reader), block, part, margin)
+
+
+def _side_by_side(readings: list[Reading]) -> Iterator[Reading]:
+    """Correct the tests of single blocks for all readers and blocks, those of all for readers."""
+    tests: dict[int, ChanceTest] = {}
+    for whole in (False, True):
+        places = [i for i, reading in enumerate(readings) if (reading.block == ALL) == whole]
+        tests |= dict(zip(places, corrected([readings[i].chance for i in places]), strict=True))
+    for place, reading in enumerate(readings):
+        yield reading.model_copy(update={"chance": tests[place]})
+
+
+def _over_blocks(means: list[ManyReaders]) -> Iterator[ManyReaders]:
+    """Correct the test of all readers together for how many blocks there are."""
+    for mean in means:
+        family = [each for each in means if each.group == mean.group and each.block != ALL]
+        if mean.block == ALL or len(family) < 2 or mean.together is None:
+            yield mean
+            continue
+        ps = holm([each.together.p if each.together else None for each in family])
+        raised = ps[[each.block for each in family].index(mean.block)]
+        together = mean.together.model_copy(update={"p_holm": raised})
+        yield mean.model_copy(update={"together": together})
 
 
 def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Reading:
@@ -121,11 +151,14 @@ def _reading(reader: str, block: str, rows: pd.DataFrame, margin: float) -> Read
 
 
 def _readers(
-    parts: list[tuple[str, pd.DataFrame]], groups: tuple[str, ...], seed: int, draws: int
+    parts: list[tuple[str, pd.DataFrame]],
+    panels: dict[str, Panel],
+    groups: tuple[str, ...],
+    seed: int,
 ) -> tuple[list[ManyReaders], list[GroupDifference]]:
     means, differences = [], []
     for block, rows in parts:
-        drawn = panel(rows, seed, block, draws)
+        drawn = panels[block]
         there = [name for name in groups if (rows["group"] == name).any()]
         for group in (ALL, *(there if len(groups) > 1 else ())):
             means.append(many_readers(rows, drawn, group, block, seed))
@@ -144,20 +177,22 @@ def _concordances(
             yield agreement
 
 
-def _notes(rows: pd.DataFrame) -> Iterator[str]:
+def _notes(given: pd.DataFrame, rows: pd.DataFrame) -> Iterator[str]:
+    """Say of all answers, and of those that count, what numbers cannot."""
     undecided = int((~rows["decided"]).sum())
     if undecided:
         yield (
             f'{undecided} of {len(rows)} answers are "unknown" or were not given in time; they are '
             "left out of all rates, and one accuracy more counts them as wrong."
         )
-    times = rows.groupby(["reader", "block", "case"]).size()
-    again = int((times > 1).sum())
+    again, checks = (int((given["use"] == use).sum()) for use in ("again", "check"))
     if again:
         yield (
-            f"{again} times a reader saw one image more than once in a block; all answers count, "
-            "but only the first where readers are compared on the same images."
+            f"{again} times a reader saw one image once more in a block; the first answer counts, "
+            "and the second says how far readers agree with themselves."
         )
+    if checks:
+        yield f"{checks} answers are to attention checks, and count in no other number."
     decided = rows[rows["decided"]]
     confident = int(decided["confidence"].notna().sum())
     if 0 < confident < len(decided):

@@ -1,75 +1,91 @@
 """Differences of accuracies: between blocks, and between readers of the same images."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import combinations
 from math import sqrt
 
+import numpy as np
 import pandas as pd
 from scipy.stats import fisher_exact
 from statsmodels.stats.contingency_tables import mcnemar
 from statsmodels.stats.proportion import confint_proportions_2indep
 
-from mrgantry.common import statistics
 from mrgantry.study.statistics.measured import Estimate, Interval
-from mrgantry.study.statistics.proportions import Z
+from mrgantry.study.statistics.mrmc import Panel, block_difference
+from mrgantry.study.statistics.proportions import Z, holm
 from mrgantry.study.statistics.results import ALL, BlockDifference, ReaderDifference
 
 UNPAIRED = "Newcombe 1998, hybrid of two Wilson intervals"
 PAIRED = "Agresti and Min 2005, paired, half an image added to each cell"
-POOLED = (
-    "Answers of several readers are pooled as if each were of another image and reader; where "
-    "readers saw the same images the interval is too narrow."
-)
 
 
-def holm(ps: Sequence[float | None]) -> list[float | None]:
-    """Correct a family of p values by Holm's method; undefined ones do not count."""
-    corrected = iter(statistics.holm([p for p in ps if p is not None]))
-    return [None if p is None else next(corrected) for p in ps]
-
-
-def block_differences(rows: pd.DataFrame) -> list[BlockDifference]:
-    """Compare all pairs of blocks, of each reader who read several and of all pooled.
+def block_differences(rows: pd.DataFrame, panels: Mapping[str, Panel]) -> list[BlockDifference]:
+    """Compare all pairs of blocks, of each reader who read several and of the mean over readers.
 
     Args:
         rows: As `counting.checked` gives them.
+        panels: Each block's readers, with bootstrap samples of its images; needed where several
+            readers read several blocks.
     """
-    readers = list(dict.fromkeys(rows["reader"]))
+    counts = _right_and_all(rows)
     differences = []
-    for reader in [*readers, ALL] if len(readers) > 1 else readers:
-        mine = rows if reader == ALL else rows[rows["reader"] == reader]
-        differences += _blocks_of(reader, mine)
+    for reader, mine in counts.items():
+        differences += _blocks_of(reader, mine, None)
+    if len(counts) > 1:
+        together = {
+            block: _added(mine.get(block, (0, 0)) for mine in counts.values())
+            for block in dict.fromkeys(rows["block"])
+        }
+        differences += _blocks_of(ALL, together, panels)
     return differences
 
 
-def _blocks_of(reader: str, rows: pd.DataFrame) -> list[BlockDifference]:
-    decided = rows[rows["decided"]]
-    counts = {
-        block: (int(part["right"].sum()), len(part))
-        for block, part in (
-            (b, decided[decided["block"] == b]) for b in dict.fromkeys(rows["block"])
-        )
-    }
-    pairs = list(combinations(counts, 2))
-    return compare_blocks(reader, counts, pairs, note=POOLED if reader == ALL else "")
+def _added(parts: Iterable[tuple[int, int]]) -> tuple[int, int]:
+    """Add up pairs of counts."""
+    right, answers = zip(*parts, strict=True)
+    return sum(right), sum(answers)
+
+
+def _right_and_all(rows: pd.DataFrame) -> dict[str, dict[str, tuple[int, int]]]:
+    """Count right answers and all, of each reader in each block that was read."""
+    counts: dict[str, dict[str, tuple[int, int]]] = {}
+    # Whoever only said "unknown" in a block has read it, and has no answer there.
+    places = zip(rows["reader"], rows["block"], rows["right"], rows["decided"], strict=True)
+    for reader, block, right, decided in places:
+        k, n = counts.setdefault(reader, {}).get(block, (0, 0))
+        counts[reader][block] = (k + bool(right and decided), n + bool(decided))
+    return counts
+
+
+def _blocks_of(
+    reader: str, counts: dict[str, tuple[int, int]], panels: Mapping[str, Panel] | None
+) -> list[BlockDifference]:
+    """Compare the blocks of one reader, or of the mean over readers where there are panels."""
+    return compare_blocks(reader, counts, list(combinations(counts, 2)), panels)
 
 
 def compare_blocks(
     reader: str,
     counts: Mapping[str, tuple[int, int]],
     pairs: Sequence[tuple[str, str]],
-    note: str = "",
+    panels: Mapping[str, Panel] | None = None,
 ) -> list[BlockDifference]:
-    """Compare pairs of blocks by Fisher's exact test, corrected by Holm over these pairs.
+    """Compare pairs of blocks, corrected by Holm over these pairs.
 
     Args:
-        reader: Name; "" for all readers pooled.
+        reader: Name; "" for all readers.
         counts: Right answers and answers of each block.
         pairs: Names of the two blocks of each comparison: the family that is corrected for.
-        note: What the numbers take for granted.
+        panels: Each block's readers; None compares the counts alone, by Fisher's exact test.
     """
-    tests = [_fisher(*counts[first], *counts[second]) for first, second in pairs]
-    family = sum(p is not None for p in tests)
+    if panels is None:
+        tested = [
+            (unpaired(*counts[first], *counts[second]), fisher(*counts[first], *counts[second]))
+            for first, second in pairs
+        ]
+    else:
+        tested = [block_difference(panels[first], panels[second]) for first, second in pairs]
+    ps = [p for _, p in tested]
     return [
         BlockDifference(
             reader=reader,
@@ -79,17 +95,18 @@ def compare_blocks(
             first_n=counts[first][1],
             second_k=counts[second][0],
             second_n=counts[second][1],
-            difference=unpaired(*counts[first], *counts[second]),
+            difference=difference,
             p=p,
             p_holm=corrected,
-            family=family,
-            note=note,
+            family=sum(p is not None for p in ps),
+            note=difference.note,
         )
-        for (first, second), p, corrected in zip(pairs, tests, holm(tests), strict=True)
+        for (first, second), (difference, p), corrected in zip(pairs, tested, holm(ps), strict=True)
     ]
 
 
-def _fisher(k1: int, n1: int, k2: int, n2: int) -> float | None:
+def fisher(k1: int, n1: int, k2: int, n2: int) -> float | None:
+    """Test that two shares of different images are equal; None if one has no answers."""
     if n1 == 0 or n2 == 0:
         return None
     return float(fisher_exact([[k1, n1 - k1], [k2, n2 - k2]]).pvalue)
@@ -147,13 +164,17 @@ def reader_differences(rows: pd.DataFrame) -> list[ReaderDifference]:
 
 
 def _readers_of(block: str, table: pd.DataFrame, readers: list[str]) -> list[ReaderDifference]:
+    # Of each reader: 1 where right, 0 where wrong, NaN where there is no such answer.
+    right = table[readers].to_numpy(dtype=float).T if readers else np.empty((0, 0))
     pairs, cells = [], []
-    for first, second in combinations(readers, 2):
-        both = table[[first, second]].dropna().astype(bool)
-        if len(both):
-            a, b = both[first], both[second]
+    for (first, a), (second, b) in combinations(zip(readers, right, strict=True), 2):
+        counts = [
+            int(both.sum())
+            for both in ((a * b) == 1, (a == 1) & (b == 0), (a == 0) & (b == 1), (a + b) == 0)
+        ]
+        if sum(counts):
             pairs.append((first, second))
-            cells.append([int(x.sum()) for x in (a & b, a & ~b, ~a & b, ~a & ~b)])
+            cells.append(counts)
     tests = [float(mcnemar([four[:2], four[2:]], exact=True).pvalue) for four in cells]
     return [
         ReaderDifference(

@@ -25,11 +25,32 @@ TEXTS = ("reader", "group", "block", "case", *ALLOWED)
 NUMBERS = ("years", "confidence", "response_s")
 
 
-def checked(answers: pd.DataFrame) -> pd.DataFrame:
-    """Give the columns that are analysed, each of one type, with `right` and `decided`.
+def uses(answers: pd.DataFrame, check: pd.Series) -> np.ndarray:
+    """Say what each answer is used for: "counts", "again" or "check".
 
     Args:
-        answers: One row an answered trial.
+        answers: With reader, block and case, in the order of reading.
+        check: Whether a row is the answer to an attention check.
+
+    Returns:
+        "check" for attention checks, "again" for a second or later answer of a reader to the same
+        image of a block, and "counts" for all others.
+    """
+    again = answers.duplicated(["reader", "block", "case"]).to_numpy()
+    return np.where(check.to_numpy(dtype=bool), "check", np.where(again, "again", "counts"))
+
+
+def counted(answers: pd.DataFrame) -> pd.DataFrame:
+    """Give the answers that count in the rates, with a new index."""
+    return answers[answers["use"] == "counts"].reset_index(drop=True)
+
+
+def checked(answers: pd.DataFrame) -> pd.DataFrame:
+    """Give the columns that are analysed, each of one type, with `use`, `right` and `decided`.
+
+    Args:
+        answers: One row an answered trial, in the order of reading; a column `use` may say which
+            are answers to attention checks.
 
     Raises:
         DataError: A column is missing, a value is none of those allowed, or an image, a
@@ -51,6 +72,8 @@ def checked(answers: pd.DataFrame) -> pd.DataFrame:
     rows["late"] = late.where(late.notna(), False).astype(bool).to_numpy()
     _check_values(rows)
     _check_names(rows)
+    check = answers["use"] == "check" if "use" in answers else pd.Series(False, rows.index)
+    rows["use"] = uses(rows, check)
     rows["decided"] = rows["answer"].isin(DECIDED)
     rows["right"] = rows["answer"] == rows["truth"]
     return rows

@@ -13,10 +13,13 @@ Source: Obuchowski and Rockette 1995 (the model); Hillis 2007, Statistics in Med
 
 from dataclasses import dataclass
 from math import inf, sqrt
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Float
 from scipy.stats import t
+
+FEW = 5  # readers, below which an interval over readers is remarked
 
 
 @dataclass(frozen=True)
@@ -68,19 +71,38 @@ class ReaderMean:
         )
 
 
-def half_width(common: float, *means: ReaderMean) -> tuple[float, float] | None:
-    """Give the standard error of a mean or difference, and half the width of its 95 % interval.
+class Width(NamedTuple):
+    """How uncertain a mean or a difference is.
+
+    Attributes:
+        error: Standard error.
+        half: Half the width of the interval of 95 %.
+        free: Degrees of freedom; infinite where readers add nothing.
+    """
+
+    error: float
+    half: float
+    free: float
+
+    def p(self, value: float) -> float:
+        """Give the two-sided probability of a value as far from 0 as this, if 0 were true."""
+        return float(2 * t.sf(abs(value) / self.error, self.free))
+
+
+def half_width(common: float, *means: ReaderMean) -> Width | None:
+    """Give the uncertainty of a mean or of a difference of two.
 
     Args:
         common: Variance that comes of images in common.
         means: One, or the two that are subtracted.
 
     Returns:
-        Both; None where neither readers nor images differ.
+        None where neither readers nor images differ.
     """
     variance = common + sum(mean.spread for mean in means)
     if variance <= 0:
         return None
     of_readers = sum(mean.spread**2 / mean.free for mean in means)
     free = variance**2 / of_readers if of_readers > 0 else inf
-    return sqrt(variance), float(t.ppf(0.975, free)) * sqrt(variance)
+    error = sqrt(variance)
+    return Width(error, float(t.ppf(0.975, free)) * error, free)

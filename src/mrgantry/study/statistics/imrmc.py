@@ -28,7 +28,7 @@ def imrmc(answers: pd.DataFrame) -> str:
         DataError: A column is missing or holds what it may not.
     """
     rows = checked(answers)
-    rows = rows[rows["decided"]].drop_duplicates(["reader", "block", "case"])
+    rows = rows[rows["decided"] & (rows["use"] == "counts")]
     score = pd.Series(signed_confidence(rows), index=rows.index)
     confident = bool(len(rows)) and bool(score.notna().all())
     if not confident:

@@ -159,6 +159,8 @@ class ChanceTest(Frozen):
             way round, which is discrimination and not realism.
         rule: When the alarm is raised.
         note: What unequal classes do to the accuracy; empty if they are about equal.
+        p_independent_holm: `p_independent` after Holm's correction; None for a single test.
+        family: Tests that were corrected for.
     """
 
     k: int
@@ -169,6 +171,13 @@ class ChanceTest(Frozen):
     below_chance: bool
     rule: str
     note: str = ""
+    p_independent_holm: float | None = None
+    family: int = 1
+
+    @property
+    def p_apart(self) -> float | None:
+        """Give the p value that says whether the reader tells images apart."""
+        return self.p_independent if self.family == 1 else self.p_independent_holm
 
 
 class TogetherTest(Frozen):
@@ -178,10 +187,17 @@ class TogetherTest(Frozen):
         p: That answers fit the truth so well if no reader tells; None if all answers or all
             images are of one kind.
         method: Of the test.
+        p_holm: The same after Holm's correction over blocks; None for a single block.
     """
 
     p: float | None
     method: str
+    p_holm: float | None = None
+
+    @property
+    def p_apart(self) -> float | None:
+        """Give the p value that says whether the readers tell images apart."""
+        return self.p if self.p_holm is None else self.p_holm
 
 
 class SignalDetection(Frozen):

@@ -10,9 +10,11 @@ from sqlalchemy import func, select
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint
 from mrgantry.common.tables import read_foreign_table
+from mrgantry.study.cases.cases import CHECK
 from mrgantry.study.database.store import GRACE, Store
 from mrgantry.study.database.tables import answers, displays, people, sendings, trials
 from mrgantry.study.seal import SEAL, broken
+from mrgantry.study.statistics.counting import uses
 from mrgantry.study.study import Study
 
 COLUMNS = (
@@ -22,6 +24,7 @@ COLUMNS = (
     "block",
     "position",
     "case",
+    "use",
     "truth",
     "answer",
     "tumour",
@@ -140,6 +143,7 @@ def read_answers(study: Study, store: Store, key: pd.DataFrame) -> pd.DataFrame:
         table.loc[table["late"] & (table["tumour_answer"] != ""), ["tumour_answer"]] = "none"
     table["years"] = table["years"].astype(float)
     table["confidence"] = table["confidence"].astype(float)
+    table["use"] = uses(table, table["set"] == CHECK)
     return table[list(COLUMNS)]
 
 

@@ -33,6 +33,7 @@ __all__ = [
     "BlockDifference",
     "ChanceTest",
     "Concordance",
+    "Conduct",
     "Confusion",
     "Design",
     "Equivalence",
@@ -45,6 +46,7 @@ __all__ = [
     "Reading",
     "Roc",
     "RocPoint",
+    "SelfAgreement",
     "SignalDetection",
     "Times",
     "TogetherTest",
@@ -136,10 +138,10 @@ class ManyReaders(Frozen):
 
 
 class BlockDifference(Frozen):
-    """Two blocks' accuracies, read by one reader or by all.
+    """Two blocks' accuracies, read by one reader or by several.
 
     Attributes:
-        reader: Name; "" for all readers pooled.
+        reader: Name; "" for the mean over the readers who read both.
         first: Block.
         second: Block.
         first_k: Right answers in the first.
@@ -147,10 +149,11 @@ class BlockDifference(Frozen):
         second_k: Right answers in the second.
         second_n: Answers in the second.
         difference: Accuracy of the first minus that of the second.
-        p: Fisher's exact test, two-sided.
+        p: Two-sided; of one reader by Fisher's exact test, of the mean over readers by the t test
+            that goes with its interval.
         p_holm: The same after Holm's correction.
         family: Tests that were corrected for: all pairs of blocks of this reader.
-        note: What pooling takes for granted; empty for one reader.
+        note: Why there is no interval; empty where there is one.
     """
 
     reader: str
@@ -247,6 +250,44 @@ class GroupDifference(Frozen):
     notes: tuple[str, ...] = ()
 
 
+class SelfAgreement(Frozen):
+    """How far a reader agrees with oneself on images that were shown twice.
+
+    Attributes:
+        images: That were answered twice.
+        same: Of those called real or synthetic both times, the share with the same answer.
+        kappa: Cohen's; None if one answer alone was given, since chance then agrees completely.
+    """
+
+    images: int
+    same: Proportion
+    kappa: float | None
+
+
+class Conduct(Frozen):
+    """How a reader answered, apart from what is right.
+
+    Attributes:
+        reader: Name.
+        most_given: The answer given most often; empty without any.
+        most: Its share of the answers "real" and "synthetic".
+        longest_run: Longest row of equal answers, in the order of reading.
+        fast: Share of answers that came faster than anybody can look.
+        checks: Share of attention checks that were answered rightly; of 0 if there are none.
+        with_oneself: Agreement with oneself; None if no image was shown twice.
+        remarks: What makes one doubt that images were looked at; nothing was left out for it.
+    """
+
+    reader: str
+    most_given: str
+    most: Proportion
+    longest_run: int
+    fast: Proportion
+    checks: Proportion
+    with_oneself: SelfAgreement | None
+    remarks: tuple[str, ...] = ()
+
+
 class Analysis(Frozen):
     """All statistics of one reader study.
 
@@ -261,11 +302,12 @@ class Analysis(Frozen):
         readings: One a reader and block, and one a reader over all of several blocks.
         means: One a block for all readers and for each of several groups, and over all of
             several blocks.
-        block_differences: All pairs of blocks, of each reader and of all readers pooled.
+        block_differences: All pairs of blocks, of each reader and of the mean over readers.
         reader_differences: All pairs of readers who saw the same images, in each block.
         concordances: One a block in which readers saw the same images, and over all of several.
         group_differences: All pairs of groups, as the means.
         notes: Sentences on the study as a whole.
+        conducts: One a reader; none in analyses that were written before there were any.
     """
 
     trials: int
@@ -282,3 +324,4 @@ class Analysis(Frozen):
     concordances: tuple[Concordance, ...]
     group_differences: tuple[GroupDifference, ...]
     notes: tuple[str, ...] = ()
+    conducts: tuple[Conduct, ...] = ()

@@ -13,6 +13,7 @@ from mrgantry.common.tables import harmless, write_table
 from mrgantry.study.database import tables
 from mrgantry.study.database.store import Store
 from mrgantry.study.statistics.analysis import DRAWS, analyse
+from mrgantry.study.statistics.codebook import codebook
 from mrgantry.study.statistics.imrmc import imrmc
 from mrgantry.study.statistics.readings import changed_since, read_answers, read_key
 from mrgantry.study.statistics.results import Analysis
@@ -51,7 +52,7 @@ def score(
 
     Args:
         folder: The study.
-        out: Folder for `answers.csv`, `analysis.json` and `imrmc.txt`.
+        out: Folder for `answers.csv` and its `codebook.csv`, `analysis.json` and `imrmc.txt`.
         key: Where the key is kept, if not in the study's folder.
         database: URL of the study's PostgreSQL server, or the path of a backup.
         seed: Of the bootstraps.
@@ -70,6 +71,7 @@ def score(
         store.engine.dispose()
     analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed, draws=draws)
     write_table(out / "answers.csv", answers.map(harmless))
+    write_table(out / "codebook.csv", [row._asdict() for row in codebook(study.about.protocol)])
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
     write_text(out / "imrmc.txt", imrmc(answers))
     return ScoredStudy(study, answers, analysis, pictures, changed_since(study, key))

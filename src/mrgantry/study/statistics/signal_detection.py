@@ -10,7 +10,7 @@ import pandas as pd
 from jaxtyping import Bool, Float
 from scipy.optimize import brentq
 from scipy.stats import norm
-from sklearn.metrics import roc_auc_score, roc_curve
+from sklearn.metrics import auc, roc_curve
 
 from mrgantry.study.statistics.measured import (
     Confusion,
@@ -21,6 +21,7 @@ from mrgantry.study.statistics.measured import (
     SignalDetection,
 )
 from mrgantry.study.statistics.proportions import Z
+from mrgantry.study.statistics.rates import rates, variance
 
 DELTA = "normal, variance by Gourevitch and Galanter 1967; rates log-linear (Hautus 1995)"
 AUC = "Newcombe 2006, method 5 (score-type, variance by Hanley and McNeil 1982)"
@@ -42,19 +43,13 @@ def detection(confusion: Confusion) -> SignalDetection:
             note="One class has no answers.",
         )
         return SignalDetection(d_prime=nothing, criterion=nothing)
-    hit = (confusion.rr + 0.5) / (confusion.real + 1)
-    alarm = (confusion.sr + 0.5) / (confusion.synthetic + 1)
+    hit, alarm = rates(confusion)
     z_hit, z_alarm = float(norm.ppf(hit)), float(norm.ppf(alarm))
-    error = sqrt(_variance(hit, confusion.real) + _variance(alarm, confusion.synthetic))
+    error = sqrt(variance(hit, confusion.real) + variance(alarm, confusion.synthetic))
     return SignalDetection(
         d_prime=_estimate(z_hit - z_alarm, error, confusion.n),
         criterion=_estimate(-(z_hit + z_alarm) / 2, error / 2, confusion.n),
     )
-
-
-def _variance(rate: float, n: int) -> float:
-    """Give the variance of a rate's normal quantile."""
-    return rate * (1 - rate) / (n * float(norm.pdf(norm.ppf(rate))) ** 2)
 
 
 def _estimate(value: float, error: float, n: int) -> Estimate:
@@ -79,11 +74,12 @@ def roc(rows: pd.DataFrame) -> Roc | None:
     real, scores = (rows["truth"] == "real").to_numpy()[finite], scores[finite]
     if not 0 < real.sum() < len(real):
         return None
-    area = float(roc_auc_score(real, scores))
+    points = _points(real, scores)
+    area = float(auc([point.false_alarm for point in points], [point.hit for point in points]))
     low, high = auc_interval(area, int(real.sum()), int((~real).sum()))
     return Roc(
         auc=Estimate(value=area, interval=Interval(low=low, high=high, n=len(real), method=AUC)),
-        points=_points(real, scores),
+        points=points,
         real=int(real.sum()),
         synthetic=int((~real).sum()),
     )

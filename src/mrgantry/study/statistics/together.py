@@ -55,10 +55,34 @@ def told_apart(rows: pd.DataFrame, seed: int, block: str, group: str, draws: int
             excess[at : at + len(more)] += more
             variance[at : at + len(more)] += spread
             at += len(more)
+    return TogetherTest(p=_p(excess, variance), method=method)
+
+
+def told_by_complete(
+    real: Bool[np.ndarray, " cases"],
+    called: Bool[np.ndarray, "readers cases"],
+    draws: int,
+    random: np.random.Generator,
+) -> float:
+    """Give the p value of the same test where every reader has answered every image.
+
+    Args:
+        real: Whether each image is real.
+        called: Which of them each reader called real.
+        draws: Number of permutations.
+        random: Of the permutations.
+    """
+    truths = np.vstack([real, random.permuted(np.tile(real, (draws, 1)), axis=1)])
+    said = called.T.astype(float)
+    return _p(*_excess(truths, np.ones_like(said), said))
+
+
+def _p(excess: Float[np.ndarray, "b readers"], variance: Float[np.ndarray, "b readers"]) -> float:
+    """Give how often dealt truths, those after the first, fit as well as the first or better."""
     z = np.divide(excess, np.sqrt(variance), out=np.zeros_like(excess), where=variance > 0)
     fits = (z**2).sum(1) + z.sum(1) ** 2
     better = int((fits[1:] >= fits[0] - 1e-9).sum())
-    return TogetherTest(p=(better + 1) / (draws + 1), method=method)
+    return (better + 1) / len(fits)
 
 
 def _dealt(

@@ -1,5 +1,6 @@
 // The time of one image, by the browser's clock and, for what counts, by the server's.
-import { sleep } from "/pages/send.js";
+import { sleep } from "./send.js";
+import { say } from "./say.js";
 
 const box = document.getElementById("clock");
 const bar = document.getElementById("timer");
@@ -40,7 +41,7 @@ export class Clock {
   tick() {
     const left = Math.max(0, this.end - performance.now()) / 1000;
     bar.value = left / all;
-    number.textContent = `${Math.ceil(left)} s`;
+    number.textContent = say("seconds", { n: Math.ceil(left) });
     if (left > 0) return;
     this.stop();
     this.vanish();

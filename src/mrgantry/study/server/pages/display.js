@@ -1,5 +1,6 @@
 // The display check: does the image fit, and in which size.
-import { canvas, scaleNow } from "/pages/screen.js";
+import { canvas, scaleNow } from "./screen.js";
+import { say } from "./say.js";
 
 function settle() {
   const scale = scaleNow();
@@ -7,7 +8,7 @@ function settle() {
   const small = document.getElementById("small");
   small.hidden = scale > 0;
   fits.hidden = scale === 0;
-  fits.textContent = `Images of ${canvas.width} x ${canvas.height} pixels are shown ${scale} times enlarged, in whole pixels of this screen.`;
+  fits.textContent = say("fits", { ...canvas, scale });
   const share = (canvas.height * Math.max(1, scale)) / devicePixelRatio / innerHeight;
   document.getElementById("bar").value = Math.min(1, share);
 }

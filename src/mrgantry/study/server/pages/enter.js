@@ -1,18 +1,24 @@
 // The token stands after the # of a personal link, so no server's log and no other page sees it.
-import { ask } from "/pages/send.js";
+import { ask } from "./send.js";
+import { say } from "./say.js";
 
-const say = document.getElementById("say");
+const line = document.getElementById("say");
 
 async function enter() {
+  const left = location.search === "?left";
   const token = location.hash.slice(1);
-  history.replaceState(null, "", "/enter"); // nor does the browser's history keep it
-  if (!token) {
-    say.textContent = "Please open your personal link, just as it was sent to you.";
+  history.replaceState(null, "", "enter"); // nor does the browser's history keep it
+  if (!token && left) {
+    line.textContent = say("logged_out");
     return;
   }
-  const answer = await ask("/enter", { token }, { halts: false });
-  if (answer.status === 200) location.replace("/");
-  else say.textContent = answer.say;
+  if (!token) {
+    line.textContent = say("no_link");
+    return;
+  }
+  const answer = await ask("enter", { token }, { halts: false });
+  if (answer.status === 200) location.replace("./");
+  else line.textContent = answer.say;
 }
 
 addEventListener("hashchange", enter); // another link, opened in the same tab

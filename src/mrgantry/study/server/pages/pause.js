@@ -1,5 +1,6 @@
 // Pauses: the image is covered. The time of an image with a limit goes on.
-import { ask } from "/pages/send.js";
+import { ask } from "./send.js";
+import { say } from "./say.js";
 
 const box = document.getElementById("paused");
 const limited = document.body.dataset.seconds !== "";
@@ -21,10 +22,10 @@ function pause() {
   if (isPaused()) return;
   since = performance.now();
   const shown = document.getElementById("frame").childElementCount > 0;
-  document.getElementById("paused-time").textContent = limited && shown ? "The time of this image goes on." : "";
+  document.getElementById("paused-time").textContent = limited && shown ? say("time_goes_on") : "";
   box.hidden = false;
   document.getElementById("resume").focus();
-  ask("/event", { kind: "pause" });
+  ask("event", { kind: "pause" });
 }
 
 function resume() {
@@ -33,7 +34,7 @@ function resume() {
   since = null;
   box.hidden = true;
   document.getElementById("stage").focus();
-  ask("/event", { kind: "resume" });
+  ask("event", { kind: "resume" });
   for (const done of wake.splice(0)) done();
 }
 
@@ -41,6 +42,8 @@ function resume() {
 addEventListener("keydown", (event) => {
   const modified = event.ctrlKey || event.altKey || event.metaKey || event.key === "Shift";
   if (event.repeat || modified || ["Control", "Alt", "Meta"].includes(event.key)) return;
+  const leaving = event.key === "Tab" || (event.target.id === "leave" && [" ", "Enter"].includes(event.key));
+  if (isPaused() && leaving) return; // whoever goes away from a shared computer
   if (isPaused()) {
     event.preventDefault();
     event.stopImmediatePropagation();

@@ -1,28 +1,29 @@
 // The investigator's table, renewed every few seconds.
-import { ask, sleep } from "/pages/send.js";
+import { ask, sleep } from "./send.js";
+import { say } from "./say.js";
 
 const EVERY = 5000;
 const rows = document.getElementById("readers");
 
 function ago(seconds) {
-  if (seconds < 60) return "just now";
-  if (seconds < 5400) return `${Math.round(seconds / 60)} min ago`;
-  if (seconds < 129600) return `${Math.round(seconds / 3600)} h ago`;
-  return `${Math.round(seconds / 86400)} days ago`;
+  if (seconds < 60) return say("just_now");
+  if (seconds < 5400) return say("minutes_ago", { n: Math.round(seconds / 60) });
+  if (seconds < 129600) return say("hours_ago", { n: Math.round(seconds / 3600) });
+  return say("days_ago", { n: Math.round(seconds / 86400) });
 }
 
-const part = ([number, answered, all]) => `${number ? number : "practice"}: ${answered}/${all}`;
-const yes = (value) => (value === null ? "not asked" : value ? "given" : "not given");
+const part = ([number, answered, all]) => `${number ? number : say("practice")}: ${answered}/${all}`;
+const yes = (value) => say(value === null ? "not_asked" : value ? "given" : "not_given");
 
 function row(reader, now) {
   const cells = [
     reader.name,
-    reader.page === "thanks" ? "finished" : reader.page,
-    `${reader.answered} of ${reader.images}`,
+    say(reader.removed ? "removed" : `page_${reader.page}`),
+    say("answered_of", reader),
     reader.parts.map(part).join(", "),
-    reader.last === null ? "never" : ago(now - reader.last),
+    reader.last === null ? say("never") : ago(now - reader.last),
     yes(reader.consented),
-    reader.check || "not done",
+    reader.check || say("not_done"),
     reader.pauses,
     reader.resent,
     reader.seconds === null ? "" : reader.seconds.toFixed(1),
@@ -37,8 +38,9 @@ function row(reader, now) {
 }
 
 for (;;) {
-  const told = await ask("/progress");
+  const told = await ask("progress");
   rows.replaceChildren(...told.readers.map((reader) => row(reader, told.now)));
-  document.getElementById("updated").textContent = `As of ${new Date(told.now * 1000).toLocaleTimeString()}`;
+  document.getElementById("halted").hidden = !told.paused;
+  document.getElementById("updated").textContent = say("as_of", { time: new Date(told.now * 1000).toLocaleTimeString(document.documentElement.lang) });
   await sleep(EVERY);
 }

@@ -1,5 +1,5 @@
 // The questions about one image, one after another, by keys or buttons.
-import { isPaused } from "/pages/pause.js";
+import { isPaused } from "./pause.js";
 
 const asked = document.body.dataset;
 const CALM = 300; // milliseconds without a key after an image appears: until then, keys meant the last one
@@ -27,7 +27,8 @@ function show() {
   for (const one of document.querySelectorAll("footer fieldset")) one.hidden = one.id !== `ask-${name}`;
   element("take-back").hidden = !open || taken().length === 0;
   if (name === "confidence") {
-    element("chosen").textContent = open.given.truth === "synthetic" ? asked.word : open.given.truth;
+    const sure = document.querySelectorAll(".sure"); // of a real image, then of a synthetic one
+    for (const [place, line] of sure.entries()) line.hidden = (open.given.truth === "synthetic") !== (place === 1);
   }
   if (name === "reason") {
     element("reason").value = "";

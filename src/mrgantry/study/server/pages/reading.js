@@ -1,11 +1,12 @@
 // Reads one image after another. What is next is the server's word; nothing is kept here but
 // an answer that is on its way.
-import { ask, sleep } from "/pages/send.js";
-import { screenNow } from "/pages/screen.js";
-import { clear, place, reset } from "/pages/view.js";
-import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "/pages/questions.js";
-import { pausedFor, resumed } from "/pages/pause.js";
-import { Clock } from "/pages/clock.js";
+import { ask, sleep } from "./send.js";
+import { screenNow } from "./screen.js";
+import { clear, place, reset } from "./view.js";
+import { answerKeys, closeQuestions, firstAnswered, fixFirst, openQuestions } from "./questions.js";
+import { pausedFor, resumed } from "./pause.js";
+import { Clock } from "./clock.js";
+import { say } from "./say.js";
 
 const asked = document.body.dataset;
 const limited = asked.seconds !== "";
@@ -14,14 +15,14 @@ const KEPT = "mrgantry-answer"; // in sessionStorage: an answer that was not ack
 const LOADING = 15000; // milliseconds that an image may take
 
 const element = (id) => document.getElementById(id);
-const say = (sentence) => { element("status").textContent = sentence; };
+const status = (sentence) => { element("status").textContent = sentence; };
 
 // Loads and decodes an image; null if it cannot be had.
 async function fetched(trial) {
   const image = new Image();
   image.alt = "";
   image.draggable = false;
-  image.src = `/image/${trial}`;
+  image.src = `image/${trial}`;
   const late = sleep(LOADING).then(() => Promise.reject(new Error("late")));
   try {
     await Promise.race([image.decode(), late]);
@@ -34,7 +35,7 @@ async function fetched(trial) {
 
 // Sends an answer until the server has it; a page that is loaded again goes on with that.
 async function deliver(answer) {
-  const kept = await ask("/answer", answer);
+  const kept = await ask("answer", answer);
   sessionStorage.removeItem(KEPT);
   return kept.status === 200;
 }
@@ -43,34 +44,35 @@ async function deliverLeft() {
   const left = sessionStorage.getItem(KEPT);
   if (!left) return;
   const answer = JSON.parse(left);
-  await ask("/display", { trial: answer.trial }); // in case that was lost too
+  await ask("display", { trial: answer.trial }); // in case that was lost too
   await deliver(answer);
 }
 
 function tell(told) {
-  const part = told.parts > 1 ? `Part ${told.part} of ${told.parts}, image` : "Image";
-  element("where").textContent = `${told.part ? part : "Practice, image"} ${told.place} of ${told.of}`;
+  const where = told.parts > 1 ? "where_in_part" : "where";
+  element("where").textContent = say(told.part ? where : "where_in_practice", told);
   element("done").value = (told.place - 1) / told.of;
   if (told.score) score(told.score);
 }
 
 function score({ right, of }) {
-  element("score").textContent = of ? `${right} of ${of} right` : "";
+  element("score").textContent = of ? say("score", { right, of }) : "";
 }
 
 // Gives the answer to an image, or null if the trial is not the current one any more.
 async function judged(told, clock) {
-  const shown = performance.now();
-  const paused = pausedFor();
-  const displayed = ask("/display", { trial: told.trial }).then((answer) => {
+  // A page that is loaded again goes on counting where the first one was.
+  const first = told.displayed ? told.at - told.elapsed * 1000 : performance.now();
+  const paused = told.displayed ? told.paused : pausedFor();
+  const displayed = ask("display", { trial: told.trial }).then((answer) => {
     if (answer.status !== 200) return false;
     clock.agree(answer.remaining);
     return true;
   });
   const moved = displayed.then((current) => (current ? new Promise(() => {}) : null));
-  const chosen = (truth) => { if (limited) ask("/chosen", { trial: told.trial, truth }); };
+  const chosen = (truth) => { if (limited) ask("chosen", { trial: told.trial, truth }); };
   const given = await Promise.race([openQuestions(chosen), clock.none, moved]);
-  const seconds = (performance.now() - shown - (pausedFor() - paused)) / 1000;
+  const seconds = (performance.now() - first - (pausedFor() - paused)) / 1000;
   closeQuestions();
   if (given === null) return null;
   const answer = { trial: told.trial, ...given, client_seconds: Math.max(0, seconds) };
@@ -86,14 +88,14 @@ async function painted() {
 
 // Tells a learner what the image was; Enter goes on.
 async function feedback(trial, given) {
-  const told = await ask(`/response/${trial}`);
+  const told = await ask(`response/${trial}`);
   if (told.status !== 200) return;
-  const names = { real: "real", synthetic: asked.word };
+  const names = { real: say("real"), synthetic: asked.word };
   const right = told.truth === given.truth;
   const guessed = given.truth in names;
-  const verdict = guessed ? (right ? "Right: this" : "Not right: this") : "This";
-  const tumour = { yes: ", with a tumour", no: ", without a tumour" }[told.tumour] || "";
-  element("feedback-say").textContent = `${verdict} image is ${names[told.truth]}${tumour}.`;
+  const shown = { yes: "with_tumour", no: "without_tumour" }[told.tumour];
+  const truth = shown ? say(shown, { truth: names[told.truth] }) : names[told.truth];
+  element("feedback-say").textContent = say(guessed ? (right ? "right" : "wrong") : "was", { truth });
   element("feedback").className = guessed ? (right ? "right" : "wrong") : "";
   element("feedback").hidden = false;
   score(told.score);
@@ -105,7 +107,7 @@ async function feedback(trial, given) {
 function timeIsUp() {
   clear();
   if (dropped && firstAnswered()) fixFirst();
-  say(firstAnswered() ? "The image is gone; please go on" : dropped ? "Time is up" : "Time is up: please answer");
+  status(say(firstAnswered() ? "gone" : dropped ? "over" : "answer_now"));
 }
 
 async function read(told) {
@@ -123,7 +125,7 @@ async function read(told) {
   clock.start(told.displayed, timeIsUp);
   const answer = await judged(told, clock);
   clock.stop();
-  say("");
+  status("");
   if (!asked.teaching) clear();
   if (answer && (await deliver(answer)) && asked.teaching) await feedback(told.trial, answer);
   clear();
@@ -132,14 +134,15 @@ async function read(told) {
 
 async function run() {
   await deliverLeft();
-  ask("/event", { kind: "screen", screen: screenNow() });
+  ask("event", { kind: "screen", screen: screenNow() });
   for (;;) {
     await resumed();
-    const told = await ask("/next");
+    const told = await ask("next");
+    Object.assign(told, { at: performance.now(), paused: pausedFor() });
     if (told.page !== "reading") break;
     await read(told);
   }
-  location.replace("/");
+  location.replace("./");
 }
 
 run();

@@ -1,14 +1,17 @@
 // How large an image can be shown in whole device pixels.
 const { height, width } = document.body.dataset; // of the largest image, in its own pixels
-const HEAD = 56; // CSS pixels above the image while reading; style.css has the same
-const FOOT = 176; // below it
-const SIDE = 24;
+
+// Gives a length that style.css has, in CSS pixels: it follows from the size of the window.
+const length = (name) => parseFloat(getComputedStyle(document.documentElement).getPropertyValue(`--${name}`));
 
 // Gives the room that the reading page has for an image, in CSS pixels.
 function room() {
   const banner = document.getElementById("banner");
-  const above = HEAD + (banner ? banner.offsetHeight : 0);
-  return { width: innerWidth - 2 * SIDE, height: innerHeight - above - FOOT };
+  const above = length("head") + (banner ? banner.offsetHeight : 0);
+  return {
+    width: innerWidth - 2 * length("side") - length("beside"),
+    height: innerHeight - above - length("foot"),
+  };
 }
 
 // Gives the whole number of device pixels to an image's pixel; 0: the window is too small.

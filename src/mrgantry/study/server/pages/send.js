@@ -1,8 +1,9 @@
 // Sends to the server and again until it answers: a lost connection loses nothing.
+import { say } from "./say.js";
+
 const FIRST = 500; // milliseconds until the first repetition; then twice as long each time
 const LONGEST = 8000;
 const PATIENCE = 15000;
-const LOST = "Connection lost. Your answer is kept and is sent again.";
 
 const csrf = document.querySelector('meta[name="csrf"]').content;
 const notice = document.getElementById("notice");
@@ -18,7 +19,7 @@ function tell(sentence) {
 function halt(sentence) {
   document.getElementById("halt-say").textContent = sentence;
   document.getElementById("halt").hidden = false;
-  document.getElementById("reload").addEventListener("click", () => location.replace("/"));
+  document.getElementById("reload").addEventListener("click", () => location.replace("./"));
   document.getElementById("reload").focus();
   return new Promise(() => {});
 }
@@ -51,12 +52,11 @@ export async function ask(path, body, { halts = true } = {}) {
     if (!answer.again || (!halts && answer.status === 429)) {
       tell("");
       if (halts && (answer.status === 401 || answer.status === 403)) {
-        const kept = " Everything that you have answered is kept.";
-        return halt(answer.status === 401 ? `Your session has ended. Please open your personal link again.${kept}` : answer.say);
+        return halt(answer.status === 401 ? say("ended") : answer.say);
       }
       return answer;
     }
-    tell(LOST);
+    tell(say("lost"));
     await sleep(answer.wait || wait);
   }
 }

@@ -1,14 +1,14 @@
 // The pages with a button that leads on.
-import { ask } from "/pages/send.js";
-import { screenNow } from "/pages/screen.js";
+import { ask } from "./send.js";
+import { screenNow } from "./screen.js";
 
 let sending = false;
 
 async function step(body) {
   if (sending) return;
   sending = true;
-  await ask("/step", body); // where it was taken in another tab already, the study goes on too
-  location.replace("/");
+  await ask("step", body); // where it was taken in another tab already, the study goes on too
+  location.replace("./");
 }
 
 const ticked = (name) => [...document.querySelectorAll(`input[name="${name}"]:checked`)].map((box) => Number(box.value));

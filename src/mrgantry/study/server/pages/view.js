@@ -1,5 +1,5 @@
 // How the image stands on the screen: its size, brightness, contrast and enlargement.
-import { resize, scaleNow, canvas } from "/pages/screen.js";
+import { resize, scaleNow, canvas } from "./screen.js";
 
 const asked = document.body.dataset;
 const stage = document.getElementById("stage");
@@ -85,10 +85,19 @@ addEventListener("keydown", (event) => {
   does();
 });
 
+// A finger or the mouse drags brightness and contrast; two fingers move what is enlarged.
 if (asked.window) {
-  frame.addEventListener("pointerdown", (event) => frame.setPointerCapture(event.pointerId));
+  const fingers = new Set();
+  frame.addEventListener("pointerdown", (event) => {
+    fingers.add(event.pointerId);
+    frame.setPointerCapture(event.pointerId);
+  });
+  for (const end of ["pointerup", "pointercancel"]) {
+    frame.addEventListener(end, (event) => fingers.delete(event.pointerId));
+  }
   frame.addEventListener("pointermove", (event) => {
-    if (event.buttons & 1) change(-event.movementY / 200, event.movementX / 200);
+    if (fingers.size > 1) stage.scrollBy(-event.movementX / fingers.size, -event.movementY / fingers.size);
+    else if (event.buttons & 1) change(-event.movementY / 200, event.movementX / 200);
   });
 }
 if (asked.zoom) {
@@ -99,7 +108,9 @@ if (asked.zoom) {
     }
   }, { passive: false });
 }
-const button = document.getElementById("reset");
-if (button) button.addEventListener("click", reset);
+const clicks = { reset, enlarge: () => enlarge(1), reduce: () => enlarge(-1) };
+for (const [name, does] of Object.entries(clicks)) {
+  document.getElementById(name)?.addEventListener("click", does);
+}
 addEventListener("resize", settle);
 settle();
