@@ -149,3 +149,16 @@ def test_monais_network_is_told_labels():
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     one, two = (network(images, times, torch.eye(2)[[k, k]]) for k in (0, 1))
     assert one.shape == images.shape and (one - two).abs().max() > 1e-4
+
+
+def test_classes_of_label_maps_are_neither_seen_nor_drawn_at_a_start():
+    trained = woken(TINY.denoiser(16, 1))
+    network = TINY.denoiser(16, 3)
+    network.load_state_dict(
+        network.fit(trained.state_dict(), torch.zeros(32, 0), torch.zeros(32), classes=2)
+    )
+    images, times = torch.randn(2, 1, 16, 16), torch.tensor([0.2, 0.7])
+    labels, maps = torch.zeros(2, 0), torch.randn(2, 2, 16, 16)
+    drawn = network(torch.cat([images, maps], 1), times, labels)
+    torch.testing.assert_close(drawn[:, :1], trained(images, times, labels))
+    assert not drawn[:, 1:].any()

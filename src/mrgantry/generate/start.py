@@ -71,13 +71,16 @@ class Start:
     labels: Labels
     tensors: dict[str, dict[str, Tensor]]
 
-    def give(self, state: State, labels: Labels, table: pd.DataFrame) -> tuple[str, ...]:
+    def give(
+        self, state: State, labels: Labels, table: pd.DataFrame, classes: int = 0
+    ) -> tuple[str, ...]:
         """Give a new training's networks these weights.
 
         Args:
             state: Before its first step; changed in place.
             labels: What its networks are told.
             table: Its training rows, which tell what is the same for all of them.
+            classes: How many of the channels that it draws are classes of label maps.
 
         Returns:
             What was changed of the weights, a sentence each.
@@ -94,7 +97,7 @@ class Start:
         for name, network in state.networks().items():
             tensors = self.tensors.get(name, self.tensors["generator"])
             if isinstance(network, Denoiser):
-                tensors, said = self._fitted(network, tensors, labels, table)
+                tensors, said = self._fitted(network, tensors, labels, table, classes)
                 adapted += [remark for remark in said if remark not in adapted]
             self._load(network, tensors)
         return tuple(adapted)
@@ -116,7 +119,12 @@ class Start:
         network.load_state_dict(tensors)
 
     def _fitted(
-        self, network: Denoiser, tensors: dict[str, Tensor], labels: Labels, table: pd.DataFrame
+        self,
+        network: Denoiser,
+        tensors: dict[str, Tensor],
+        labels: Labels,
+        table: pd.DataFrame,
+        classes: int,
     ) -> tuple[dict[str, Tensor], list[str]]:
         """Bring a denoiser's weights to this one's labels, channels and blocks, and say how."""
         said: list[str] = []
@@ -129,7 +137,7 @@ class Start:
             blocks, own_blocks = tensors["stem.weight"].shape[1], network.stem.weight.shape[1]
             if blocks != own_blocks:
                 said.append(f"blocks of {blocks} numbers became blocks of {own_blocks}")
-            tensors = network.fit(tensors, columns, constant)
+            tensors = network.fit(tensors, columns, constant, classes)
         return tensors, said
 
 

@@ -133,7 +133,7 @@ def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) ->
         facts: Of the run, without the start.
         table: The training rows.
     """
-    adapted = start.give(state, facts.labels, table)
+    adapted = start.give(state, facts.labels, table, len(facts.classes))
     for sentence in adapted:
         LOG.warning("Of the weights of %s, %s.", start.facts.name, sentence)
     people = {*facts.training_subjects, *start.facts.training_subjects}

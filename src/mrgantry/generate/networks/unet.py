@@ -263,6 +263,7 @@ class Denoiser(nn.Module):
         tensors: Mapping[str, Tensor],
         columns: Float[Tensor, "e k"],
         constant: Float[Tensor, " e"],
+        classes: int = 0,
     ) -> dict[str, Tensor]:
         """Bring another network's weights to the channels, blocks and labels of this one.
 
@@ -270,11 +271,13 @@ class Denoiser(nn.Module):
             tensors: The other's weights, whose middle must be like this one's.
             columns: What the other knows of each label of this one.
             constant: What it knows of labels that are the same for all images here.
+            classes: How many of the last channels are classes of label maps.
 
         Returns:
             Weights that this network can load. Until it has learnt more, it sees each block of
-            pixels as its mean where blocks are larger here, and all channels alike; levels
-            outside the body begin anew where the other's are not alike.
+            pixels as its mean where blocks are larger here, all channels of images alike, and
+            neither sees nor draws classes; levels outside the body begin anew where the other's
+            are not alike.
         """
         given, own = (
             {k: t for k, t in weights.items() if k.startswith("outer.")}
@@ -289,12 +292,16 @@ class Denoiser(nn.Module):
             fitted["label.weight"] = columns
         pixels, blocks = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
         if pixels != blocks:
-            channels = pixels // self.patch**2
+            channels = pixels // self.patch**2 - classes
             source = _block_places(channels, self.patch, blocks)
+            unseen = classes * self.patch**2
             times = torch.bincount(source, minlength=blocks).to(tensors["stem.weight"])
-            fitted["stem.weight"] = (tensors["stem.weight"] / times[:, None, None])[:, source]
-            fitted["last.weight"] = tensors["last.weight"][source]
-            fitted["last.bias"] = tensors["last.bias"][source]
+            stem = (tensors["stem.weight"] / times[:, None, None])[:, source]
+            fitted["stem.weight"] = F.pad(stem, (0, 0, 0, 0, 0, unseen))
+            fitted["last.weight"] = F.pad(
+                tensors["last.weight"][source], (0, 0, 0, 0, 0, 0, 0, unseen)
+            )
+            fitted["last.bias"] = F.pad(tensors["last.bias"][source], (0, unseen))
         return fitted
 
 
