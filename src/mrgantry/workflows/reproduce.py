@@ -100,7 +100,8 @@ def amount(study: Reproduction) -> str:
     models = study.models()
     ordered = sorted((model for _, model in models), key=lambda model: model.trained.images)
     ends = (ordered[0], ordered[-1])
-    each = " to ".join(dict.fromkeys(length_of(study, model) for model in ends))
+    lengths = dict.fromkeys(length_of(study, model) for model in ends)
+    each = " to ".join(lengths).replace(" images to ", " to ")  # the unit is said once
     plans = [image_type.plan for image_type, _ in models]
     pixels = study.samples * sum(len(plan.channels) * plan.size**2 for plan in plans)
     few, size = counted(len(models), "network"), pixels * BYTES / 1e9
