@@ -143,6 +143,10 @@ def test_changes_read_as_the_options_that_make_them():
         "--where grade=LGG"
     )
     assert command_line("reproduce", **UserChanges().options()) == "mrgantry reproduce"
+    found = UserChanges(person="^([^/]+)/", series=("*mprage*",))
+    assert command_line("reproduce", **found.options()).endswith("--series '*mprage*'")
+    (plan, *_) = [t.plan for t in smoke("han2018").changed(found).image_types]
+    assert plan.person == "^([^/]+)/" and plan.series == ("*mprage*",)
 
 
 @pytest.mark.parametrize(
@@ -150,6 +154,8 @@ def test_changes_read_as_the_options_that_make_them():
     [
         ("han2018", {"where": ()}, None, "scans of your own"),
         ("han2018", {"tumour_labels": "*x*"}, None, "scans of your own"),
+        ("han2018", {"person": "^([^/]+)/"}, None, "scans of your own"),
+        ("han2018", {"series": ("*mprage*",)}, None, "scans of your own"),
         ("han2018", {"weights": "scratch"}, None, "no detection experiment"),
         ("delplace2020", {}, Path("key.csv"), "no reader study"),
     ],

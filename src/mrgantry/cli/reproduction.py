@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from mrgantry.cli.options import TumourLabels, numbers
+from mrgantry.cli.options import Person, Series, TumourLabels, numbers
 from mrgantry.cli.output import say
 from mrgantry.cli.study import installed
 
@@ -34,6 +34,8 @@ def reproduce(
         ),
     ] = None,
     tumour_labels: TumourLabels = None,
+    person: Person = None,
+    series: Series = None,
     splits: Annotated[
         str | None,
         typer.Option(help="Shares of subjects to train, validate and test, as 0.6:0.1:0.3."),
@@ -78,6 +80,8 @@ def reproduce(
             {
                 "where": tuple(filter(None, where)) if where else None,
                 "tumour_labels": tumour_labels,
+                "person": person,
+                "series": tuple(series) if series else None,
                 "splits": numbers(splits, "--splits", 3) if splits else None,
                 "weights": weights,
             },

@@ -228,20 +228,32 @@ class UserChanges(Frozen):
     Attributes:
         where: Conditions on subjects in place of the paper's; none takes all subjects.
         tumour_labels: Pattern of the names of tumour label maps.
+        person: Regular expression whose group finds the person in a scan's path.
+        series: Patterns of the series that are taken of several; see `SlicePlan`.
         splits: Shares of subjects for train, validation and test.
         weights: What the classifiers of the detection experiment begin with.
     """
 
     where: tuple[str, ...] | None = None
     tumour_labels: str | None = None
+    person: str | None = None
+    series: tuple[str, ...] | None = None
     splits: tuple[float, float, float] | None = None
     weights: Literal["imagenet", "scratch"] | None = None
+
+    @property
+    def of_scans(self) -> bool:
+        """Say whether anything is changed of how scans of one's own are found."""
+        found = (self.tumour_labels, self.person, self.series)
+        return self.where is not None or any(found)
 
     def options(self) -> dict[str, Any]:
         """Give the options of `reproduce` that say the same."""
         return {
             "where": [""] if self.where == () else self.where,
             "tumour_labels": self.tumour_labels,
+            "person": self.person,
+            "series": self.series,
             "splits": ":".join(f"{share:g}" for share in self.splits) if self.splits else None,
             "weights": self.weights,
         }

@@ -56,9 +56,10 @@ def check_options(work: Work) -> None:
     study, changes = work.study, work.study.changes
     if work.given is not None:
         check_given(work, work.given)
-    if work.scans is None and (changes.where is not None or changes.tumour_labels):
+    if work.scans is None and changes.of_scans:
         raise RecipeError(
-            "--where and --tumour-labels are for scans of your own; name these with --scans."
+            "--where, --tumour-labels, --person and --series are for scans of your own; name "
+            "these with --scans."
         )
     for share, name in zip(changes.splits or (), SPLITS, strict=bool(changes.splits)):
         if share == 0 and (name != "validation" or study.detection):
@@ -111,7 +112,9 @@ def look_at_scans(work: Work) -> None:
         if work.scans is None or complete(work.slices(image_type)):
             continue
         plan = image_type.plan
-        subjects = find_subjects(work.scans, plan.sequences, plan.tumour_labels)
+        subjects = find_subjects(
+            work.scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
+        )
         choose(subjects, plan.model_copy(update={"where": ()}), work.scans)
         try:
             choose(subjects, plan, work.scans)
