@@ -1,11 +1,13 @@
 """Label maps keep to their images through every verb, pixel by pixel."""
 
+import json
+
 import nibabel as nib
 import numpy as np
 import pytest
 import torch
 
-from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, SliceSet, prepare
 from mrgantry.data.label_maps import (
     classified,
@@ -217,3 +219,17 @@ def test_a_set_without_maps_says_so_and_a_damaged_one_too(tmp_path):
     (tmp_path / "set/maps/p1.npy").unlink()
     with pytest.raises(DataError, match="label maps of .* damaged"):
         SliceSet.open(tmp_path / "set")
+
+
+def test_a_set_that_was_made_before_there_were_label_maps_goes_on(tmp_path):
+    phantom(tmp_path / "scans")
+    bare = plan(label_maps=False)
+    made = prepare(tmp_path / "scans", tmp_path / "set", bare, workers=1)
+    path = tmp_path / "set/about.json"
+    about = json.loads(path.read_text())
+    for name in ("label_maps", "classes"):
+        del about["choices"][name]
+    path.write_text(json.dumps(about))
+    assert len(prepare(tmp_path / "scans", tmp_path / "set", bare, workers=1)) == len(made)
+    with pytest.raises(RunError, match="label_maps was (None|False), now True"):
+        prepare(tmp_path / "scans", tmp_path / "set", plan(), workers=1)

@@ -366,6 +366,8 @@ def begun(folder: Path, about: About) -> bool:
         | {"channels": made.channels, "size": made.size}
         for made in (read_about(folder), about)
     )
+    # A choice that did not exist when the set was begun, and is not made now, changes nothing.
+    new = {key: value for key, value in new.items() if value or key in old}
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
     return True
 
