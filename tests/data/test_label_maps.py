@@ -227,7 +227,7 @@ def test_a_set_that_was_made_before_there_were_label_maps_goes_on(tmp_path):
     made = prepare(tmp_path / "scans", tmp_path / "set", bare, workers=1)
     path = tmp_path / "set/about.json"
     about = json.loads(path.read_text())
-    for name in ("label_maps", "classes"):
+    for name in ("label_maps", "classes", "field_on", "tumour_by"):
         del about["choices"][name]
     path.write_text(json.dumps(about))
     assert len(prepare(tmp_path / "scans", tmp_path / "set", bare, workers=1)) == len(made)

@@ -29,6 +29,7 @@ from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
 from mrgantry.data.label_maps import from_channels, to_channels
 from mrgantry.data.notes import Notes
+from mrgantry.data.plan import SlicePlan
 
 FORMAT = 2
 MAPS = "maps"  # the folder of the label maps, beside "parts"
@@ -367,7 +368,12 @@ def begun(folder: Path, about: About) -> bool:
         for made in (read_about(folder), about)
     )
     # A choice that did not exist when the set was begun, and is not made now, changes nothing.
-    new = {key: value for key, value in new.items() if value or key in old}
+    usual = workfolder.as_read(
+        {name: field.default for name, field in SlicePlan.model_fields.items()}
+    )
+    later = {key: value for key, value in workfolder.as_read(new).items() if key not in old}
+    unmade = {key for key, value in later.items() if not value or value == usual.get(key)}
+    new = {key: value for key, value in new.items() if key not in unmade}
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
     return True
 
