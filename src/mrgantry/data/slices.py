@@ -368,11 +368,11 @@ def begun(folder: Path, about: About) -> bool:
         for made in (read_about(folder), about)
     )
     # A choice that did not exist when the set was begun, and is not made now, changes nothing.
-    usual = workfolder.as_read(
+    defaults = workfolder.as_read(
         {name: field.default for name, field in SlicePlan.model_fields.items()}
     )
     later = {key: value for key, value in workfolder.as_read(new).items() if key not in old}
-    unmade = {key for key, value in later.items() if not value or value == usual.get(key)}
+    unmade = {key for key, value in later.items() if not value or value == defaults.get(key)}
     new = {key: value for key, value in new.items() if key not in unmade}
     workfolder.refuse_changes(folder, workfolder.as_read(old), new)
     return True
