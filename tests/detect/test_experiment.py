@@ -14,8 +14,8 @@ from mrgantry.data.notes import Repeat
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detect.classical import Classical
 from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.experiment import ExperimentTerms, detect, source_of
-from mrgantry.detect.findings import ClassifierRun, read_detection
+from mrgantry.detect.experiment import DetectionTerms, detect, source_of
+from mrgantry.detect.findings import NetworkRun, read_detection
 from mrgantry.detect.maps import read_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, conditions_of
 from mrgantry.detect.sets import draw_subjects, open_real, open_synthetic, remarks_on
@@ -102,7 +102,7 @@ def test_the_whole_experiment_and_again_after_a_stop(
     )
     assert len(said) - calls == 4 and more.seeds == (0, 1)
     for less in ({"seeds": 1}, {"seeds": 2, "conditions": USUAL[:2]}):
-        with pytest.raises(RunError, match="classifiers that this call leaves out"):
+        with pytest.raises(RunError, match="networks that this call leaves out"):
             detect(real, tmp_path / "out", synthetic, say=SAY, **options | less)
     options["seeds"] = 2
     with pytest.raises(RunError, match="begun otherwise: real_share was 0.5, now 0.2"):
@@ -246,8 +246,8 @@ def test_every_synthetic_image_has_its_turn(real, count, ratio):
     own = Images.of(open_real(real).train, torch.device("cpu"))  # 20 slices
     labels = torch.zeros(count, dtype=torch.int64)
     made = Images(StoredPixels(torch.zeros(count, 1, 24, 24, dtype=torch.float16)), labels)
-    cell = ClassifierRun(condition="synthetic", share=1, ratio=ratio, seed=0)
-    terms = ExperimentTerms(
+    cell = NetworkRun(condition="synthetic", share=1, ratio=ratio, seed=0)
+    terms = DetectionTerms(
         data="",
         synthetic=(),
         only=(),
@@ -307,14 +307,14 @@ def test_nothing_is_trained_twice():
     cells = cells_of(conditions, 2, [1, 0.5, 1], [1, 0.5])
     # A curve over shares at the ratio 1, one over ratios at the greatest share.
     assert len(cells) == len(set(cells)) == 2 * (2 + 3 + 1)
-    assert cells[0] == ClassifierRun(condition="none", share=0.5, seed=0)
+    assert cells[0] == NetworkRun(condition="none", share=0.5, seed=0)
     assert {cell.share for cell in cells if cell.condition == "synthetic alone"} == {1}
 
 
 def test_changes_repeat_the_training():
     assert changes_of(QUICK) == (
-        "network=small", "weights=scratch", "crop=1.0", "batch=16", "epoch=32", "epochs=2",
-        "precision=fp32",
+        "batch=16", "epoch=32", "epochs=2", "precision=fp32", "network=small", "weights=scratch",
+        "crop=1.0",
     )  # fmt: skip
 
 

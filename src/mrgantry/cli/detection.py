@@ -77,13 +77,14 @@ def detect(
     """
     from mrgantry.cli.options import some_numbers
     from mrgantry.detect import detect
+    from mrgantry.detect.classifier import ClassifierTraining
     from mrgantry.detect.effects import FEWEST_SEEDS
     from mrgantry.detect.options import USUAL, change
     from mrgantry.papers import printed_detection
     from mrgantry.report import write_detection
     from mrgantry.report.detection import p_value
 
-    training, classical = change(changes or [])
+    training, classical = change(changes or [], ClassifierTraining, "detection")
     detection = detect(
         real,
         out,

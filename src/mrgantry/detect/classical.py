@@ -108,9 +108,23 @@ class Classical(Frozen):
             numbers: Of the items.
             seed: Of all items.
         """
-        changes = self.changes(numbers, seed, images.device)
+        return self.apply(images, self.changes(numbers, seed, images.device))
+
+    def apply(
+        self,
+        images: Float[Tensor, "n c h w"],
+        changes: ClassicalChanges,
+        fill: float = spatial.BACKGROUND,
+    ) -> Float[Tensor, "n c h w"]:
+        """Change images as they are told; flips alone are exact.
+
+        Args:
+            images: One for each change.
+            changes: What is done to each.
+            fill: What lies beyond the edges.
+        """
         if self.turn or self.shift or self.shear or self.zoom:
-            return spatial.sample(images, changes.matrices(*images.shape[-2:]))
+            return spatial.sample(images, changes.matrices(*images.shape[-2:]), fill)
         for flip, axis in zip(changes.mirrored.unbind(1), (-1, -2), strict=True):
             images = torch.where(flip[:, None, None, None], images.flip(axis), images)
         return images

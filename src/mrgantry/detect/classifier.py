@@ -4,10 +4,6 @@ Batches are taken from a source as drawn, not balanced by class: synthetic and c
 changed sets are balanced already, and real ones, as in the paper, are as people's brains are.
 """
 
-import math
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -18,19 +14,15 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.device import best_device
-from mrgantry.common.errors import DataError, DivergedError
-from mrgantry.common.frozen import Frozen
-from mrgantry.common.progress import progress
+from mrgantry.common.errors import DataError
+from mrgantry.detect.learning import Epoch, NetworkTraining, choose_precision, descend, seeded
 from mrgantry.detect.resnet import MEAN, SPREAD, Name, build, load_published
 from mrgantry.detect.sources import ImageSource
-from mrgantry.generate.device import faster_in_bf16
-from mrgantry.generate.training import stream_of
 
 JUDGED = 256  # images judged at once
-Whole = Annotated[int, Field(ge=1)]
 
 
-class ClassifierTraining(Frozen):
+class ClassifierTraining(NetworkTraining):
     """How a classifier is trained; what is published is Han et al. 2018 (infinite brain MR).
 
     Attributes:
@@ -38,14 +30,7 @@ class ClassifierTraining(Frozen):
         weights: What it begins with: those of ImageNet, as published, or random ones.
         crop: Share of the side that is kept around the middle: 224 of 240 pixels.
         dropout: Share of the features that the last layer does not see in a step.
-        batch: Images a step.
-        lr: Adam's learning rate; its betas are the usual ones.
-        epoch: Images between two looks at the validation images; None is one pass through the
-            source. Virtual sets are long, and comparisons want epochs of one length.
         epochs: The most of them (unsaid in the paper).
-        patience: Training ends after so many epochs without a lower validation loss.
-        precision: "auto" takes bf16 where a short timing shows that it is faster.
-        seed: Of the first weights, the order of images, and dropout.
     """
 
     network: Name = "resnet50"
@@ -53,12 +38,6 @@ class ClassifierTraining(Frozen):
     crop: Annotated[float, Field(gt=0, le=1)] = 224 / 240
     dropout: Annotated[float, Field(ge=0, lt=1)] = 0.5
     batch: Annotated[int, Field(ge=2)] = 192
-    lr: Annotated[float, Field(gt=0, lt=1)] = 1e-3
-    epoch: Whole | None = None
-    epochs: Whole = 100
-    patience: Whole = 10
-    precision: Literal["auto", "fp32", "bf16"] = "auto"
-    seed: Annotated[int, Field(ge=0)] = 0
 
 
 class Classifier(nn.Module):
@@ -91,25 +70,6 @@ def centre(images: Float[Tensor, "n c h w"], share: float) -> Float[Tensor, "n c
     return images[..., top : height - top, left : width - left]
 
 
-@dataclass(frozen=True)
-class Epoch:
-    """What is known after an epoch.
-
-    Attributes:
-        number: Its number, from 1.
-        images: Training images seen so far.
-        loss: Mean cross-entropy of its training images, in nats.
-        validation_loss: That of all validation images.
-        seconds: Since the beginning.
-    """
-
-    number: int
-    images: int
-    loss: float
-    validation_loss: float
-    seconds: float
-
-
 @dataclass(frozen=True, eq=False)
 class Trained:
     """A classifier with the weights of its best epoch.
@@ -125,13 +85,6 @@ class Trained:
     history: tuple[Epoch, ...]
     best: int
     precision: Literal["fp32", "bf16"]
-
-
-def choose_precision(training: ClassifierTraining, device: torch.device) -> ClassifierTraining:
-    """Settle "auto", so that all trainings of a comparison compute alike."""
-    if training.precision != "auto":
-        return training
-    return training.model_copy(update={"precision": "bf16" if faster_in_bf16(device) else "fp32"})
 
 
 def train_classifier(
@@ -158,11 +111,17 @@ def train_classifier(
     if not (len(source) and len(validation)):
         raise DataError("A classifier needs images to learn from and others to validate it.")
     device = device or best_device()
-    training = choose_precision(training, device)
+    training = training.model_copy(update={"precision": choose_precision(training, device)})
     with seeded(training.seed, device):
         channels = source.batch(torch.tensor([0]))[0].shape[1]
         classifier = untrained_classifier(training, channels, device)
-        history, best = descend(classifier, source, validation, training)
+        history, best = descend(
+            classifier,
+            source,
+            training,
+            lambda images, labels: F.cross_entropy(classifier(images), labels),
+            lambda: validate(classifier, validation),
+        )
     return Trained(
         classifier.eval(), history, best, "bf16" if training.precision == "bf16" else "fp32"
     )
@@ -178,66 +137,6 @@ def untrained_classifier(
     bf16 = training.precision == "bf16"
     classifier = Classifier(network, training.crop, bf16).to(device)
     return classifier.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
-
-
-def descend(
-    classifier: Classifier,
-    source: ImageSource,
-    validation: ImageSource,
-    training: ClassifierTraining,
-) -> tuple[tuple[Epoch, ...], int]:
-    """Train, leave the best epoch's weights in the classifier, and say which it was."""
-    optimiser = torch.optim.Adam(classifier.parameters(), training.lr)
-    steps = math.ceil((training.epoch or len(source)) / training.batch)
-    order = numbers(len(source), training.batch, training.seed)
-    history: list[Epoch] = []
-    best = 0
-    kept: dict[str, Tensor] = {}
-    note = ""
-    began = time.monotonic()
-    with progress("classify", training.epochs * steps * training.batch) as advance:
-        while len(history) < min(training.epochs, best + training.patience):
-            losses = []
-            for _ in range(steps):
-                losses.append(step(classifier, optimiser, *source.batch(next(order))))
-                advance(training.batch, note)
-            loss = validate(classifier, validation)
-            done = len(history) + 1
-            mean, seconds = float(torch.stack(losses).mean()), time.monotonic() - began
-            history.append(Epoch(done, done * steps * training.batch, mean, loss, seconds))
-            refuse_divergence(history[-1])
-            if not kept or loss < history[best - 1].validation_loss:
-                best, kept = done, {k: v.clone() for k, v in classifier.state_dict().items()}
-            lowest = history[best - 1].validation_loss
-            note = f"epoch {done}, validation loss {loss:.3f}, lowest {lowest:.3f} in {best}"
-    classifier.load_state_dict(kept)
-    return tuple(history), best
-
-
-def step(
-    classifier: Classifier,
-    optimiser: torch.optim.Optimizer,
-    images: Float[Tensor, "n c h w"],
-    labels: Int[Tensor, " n"],
-) -> Float[Tensor, ""]:
-    """Take one step, and give the loss before it."""
-    classifier.train()
-    loss = F.cross_entropy(classifier(images), labels)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()
-    optimiser.step()
-    return loss.detach()
-
-
-def numbers(count: int, batch: int, seed: int) -> Iterator[Int[Tensor, " {batch}"]]:
-    """Go through a source again and again, each time in another order; all batches are full."""
-    waiting, turn = torch.empty(0, dtype=torch.int64), 0
-    while True:
-        while len(waiting) < batch:
-            order = torch.randperm(count, generator=stream_of(seed, turn))
-            waiting, turn = torch.cat([waiting, order]), turn + 1
-        yield waiting[:batch]
-        waiting = waiting[batch:]
 
 
 def validate(classifier: Classifier, validation: ImageSource) -> float:
@@ -263,25 +162,3 @@ def predict(classifier: Classifier, images: Float[Tensor, "n c h w"]) -> Float[T
     classifier.eval()
     logits = [classifier(batch.to(device)) for batch in images.split(JUDGED)]
     return torch.cat(logits).double().softmax(1)[:, 1].cpu()
-
-
-def refuse_divergence(epoch: Epoch) -> None:
-    """Stop at losses that are no numbers.
-
-    Raises:
-        DivergedError: One is NaN or infinite.
-    """
-    for name, loss in (("training", epoch.loss), ("validation", epoch.validation_loss)):
-        if not math.isfinite(loss):
-            raise DivergedError(
-                f"The classifier's {name} loss became {loss} in epoch {epoch.number}. Lower the "
-                "learning rate (--set lr=...) or take fp32 (--set precision=fp32)."
-            )
-
-
-@contextmanager
-def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Let weights and dropout follow from a seed, and leave PyTorch's generators as they were."""
-    with torch.random.fork_rng([device] if device.type == "cuda" else []):
-        torch.manual_seed(seed)
-        yield

@@ -278,10 +278,19 @@ def estimate(
         answers: Of each seed's classifier.
         measure: What is measured.
     """
-    table = without_each(truth, answers, measure)
+    return estimated(without_each(truth, answers, measure), measure.biased)
+
+
+def estimated(table: Float[np.ndarray, "_ k"], biased: bool = False) -> ConditionEstimate:
+    """Give the mean over seeds of a share, with its interval over persons.
+
+    Args:
+        table: What each seed scores, in [0, 1], by all m persons, then without each in turn.
+        biased: Whether chance alone moves the score to one side, so that there is no interval.
+    """
     seeds = tuple(map(float, table[0]))
-    value, count = float(table[0].mean()), truth.subjects
-    if measure.biased or count < 2 or not np.isfinite(table).all():
+    value, count = float(table[0].mean()), len(table) - 1
+    if biased or count < 2 or not np.isfinite(table).all():
         return ConditionEstimate(value, float("nan"), float("nan"), seeds)
     if not 0 < value < 1:
         edge = (ALPHA / 2) ** (1 / count)
@@ -315,10 +324,15 @@ def difference(
             "A difference needs at least two test subjects with tumour slices, and two with "
             "slices without."
         )
-    values, without = table[0], table[1:]
-    result = judged(values, (count - 1) * (values - without))
+    result = judged_by_persons(table)
     # All measures lie between 0 and 1, so no difference is larger.
     return replace(result, low=max(result.low, -1.0), high=min(result.high, 1.0))
+
+
+def judged_by_persons(table: Float[np.ndarray, "_ k"]) -> ConditionDifference:
+    """Judge differences of each seed by all m persons, then without each of them in turn."""
+    values, without = table[0], table[1:]
+    return judged(values, (len(without) - 1) * (values - without))
 
 
 def judged(

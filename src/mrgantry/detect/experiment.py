@@ -20,24 +20,22 @@ import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
-from typing import Literal
 
-from mrgantry.common import workfolder
 from mrgantry.common.device import best_device, device_name
-from mrgantry.common.errors import RunError
 from mrgantry.common.files import read_json, write_json
-from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
+from mrgantry.detect.begun import Begun, ExperimentTerms, refuse_leaving_out, settle
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import ClassifierTraining, choose_precision, judge, train_classifier
+from mrgantry.detect.classifier import ClassifierTraining, judge, train_classifier
 from mrgantry.detect.effects import youden
-from mrgantry.detect.findings import ClassifierRun, Detection, Part
+from mrgantry.detect.findings import Detection, NetworkRun, Part
 from mrgantry.detect.gather import gather_detection, write_tables
 from mrgantry.detect.kept import best_of, check_free, write_kept
+from mrgantry.detect.learning import choose_precision
 from mrgantry.detect.maps import write_map
 from mrgantry.detect.options import USUAL, cells_of, changes_of, check, conditions_of, written
-from mrgantry.detect.resnet import fetch_published
+from mrgantry.detect.resnet import fetch_published, published
 from mrgantry.detect.sets import Real, joined, open_real, open_synthetic, subject_names
 from mrgantry.detect.sources import Augmented, Images, ImageSource, Mixture
 from mrgantry.detect.sources import shares as divide
@@ -45,45 +43,14 @@ from mrgantry.detect.sources import shares as divide
 VIRTUAL = 100_000  # classically changed images a class, as published
 
 
-class ExperimentTerms(Frozen):
-    """What was asked for; the same for all classifiers of an experiment.
+class DetectionTerms(ExperimentTerms):
+    """What was asked for, and how classifiers are trained.
 
     Attributes:
-        data: Fingerprint of the real set.
-        synthetic: Those of the synthetic sets.
-        only: Conditions on the real rows, such as ("sequence=t1c",).
         training: How classifiers are trained.
-        classical: How images are changed.
-        real_share: Share of unchanged ones beside classically changed ones.
-        seed: Of all draws.
     """
 
-    data: str
-    synthetic: tuple[str, ...]
-    only: tuple[str, ...]
     training: ClassifierTraining
-    classical: Classical
-    real_share: float
-    seed: int
-
-
-class Begun(Frozen):
-    """What `experiment.json` holds.
-
-    Attributes:
-        terms: What was asked for.
-        precision: Arithmetic that was found faster, or asked for.
-        device: What the first classifier was trained on.
-    """
-
-    terms: ExperimentTerms
-    precision: Literal["fp32", "bf16"]
-    device: str
-
-    @property
-    def training(self) -> ClassifierTraining:
-        """Give the training with its arithmetic settled."""
-        return self.terms.training.model_copy(update={"precision": self.precision})
 
 
 def detect(
@@ -137,6 +104,8 @@ def detect(
         check_free(keep)
     chosen = conditions_of(conditions, bool(synthetic))
     check(seeds, shares, ratios, real_share, training)
+    if training.weights == "imagenet":
+        published(training.network)
     cells = cells_of(chosen, seeds, shares, ratios, seed)
     refuse_leaving_out(out, cells)
     waiting = not all(cell.path(out).is_file() for cell in cells)
@@ -144,7 +113,7 @@ def detect(
     sets = open_synthetic(synthetic, data)
     if waiting and training.weights == "imagenet":
         fetch_published(training.network)
-    terms = ExperimentTerms(
+    terms = DetectionTerms(
         data=data.whole.about.fingerprint,
         synthetic=tuple(slice_set.about.fingerprint for slice_set in sets),
         only=tuple(only),
@@ -155,7 +124,9 @@ def detect(
     )
     for share, number in {(cell.share, cell.seed) for cell in cells}:
         data.at(share, number)  # refused before anything is trained
-    begun = settle(out, terms)
+    begun = settle(
+        out, terms, Begun[DetectionTerms], lambda: choose_precision(training, best_device())
+    )
     if waiting:
         run_cells(out, data, sets, begun, cells, say)
     parts = [Part.of(read_json(cell.path(out)), f"part {cell.path(out)}") for cell in cells]
@@ -186,7 +157,11 @@ def detect(
 
 
 def keep_classifier(
-    folder: Path, cell: ClassifierRun, data: Real, sets: Sequence[SliceSet], begun: Begun
+    folder: Path,
+    cell: NetworkRun,
+    data: Real,
+    sets: Sequence[SliceSet],
+    begun: Begun[DetectionTerms],
 ) -> None:
     """Train one of the classifiers again, as it was trained, and write it to a folder."""
     where = best_device()
@@ -199,54 +174,24 @@ def keep_classifier(
     write_kept(folder, trained, training, data, str(cell))
 
 
-def training_of(cell: ClassifierRun, data: Real, begun: Begun) -> ClassifierTraining:
+def training_of(cell: NetworkRun, data: Real, begun: Begun[DetectionTerms]) -> ClassifierTraining:
     """Give how a classifier is trained: with its seed, in epochs as long as the training split."""
-    return begun.training.model_copy(
-        update={"seed": cell.seed, "epoch": begun.training.epoch or len(data.train)}
+    training = begun.terms.training
+    return training.model_copy(
+        update={
+            "seed": cell.seed,
+            "epoch": training.epoch or len(data.train),
+            "precision": begun.precision,
+        }
     )
-
-
-def refuse_leaving_out(out: Path, cells: Sequence[ClassifierRun]) -> None:
-    """Refuse to report less than was looked at.
-
-    Raises:
-        RunError: The folder holds classifiers that are not asked for.
-    """
-    paths = {cell.path(out) for cell in cells}
-    left_out = sorted(set((out / "parts").glob("*.json")) - paths)
-    if left_out:
-        cell = Part.of(read_json(left_out[0]), f"part {left_out[0]}").cell
-        raise RunError(
-            f"{out} holds {len(left_out)} classifiers that this call leaves out, such as: {cell}. "
-            "Name all conditions, shares, ratios and seeds that were looked at, since p values are "
-            "adjusted for them, or choose another folder."
-        )
-
-
-def settle(out: Path, terms: ExperimentTerms) -> Begun:
-    """Begin an experiment, or go on with one on the same terms.
-
-    Raises:
-        RunError: The folder holds one on other terms, or other things.
-    """
-    path = out / "experiment.json"
-    if workfolder.is_begun(out, path.name, "an experiment") and any((out / "parts").glob("*.json")):
-        begun = Begun.of(read_json(path), f"experiment {path}")
-        workfolder.refuse_changes(out, begun.terms.model_dump(mode="json"), terms.model_dump())
-        return begun
-    precision = choose_precision(terms.training, best_device()).precision
-    assert precision != "auto"
-    begun = Begun(terms=terms, precision=precision, device=device_name())
-    write_json(path, begun.model_dump())
-    return begun
 
 
 def run_cells(
     out: Path,
     data: Real,
     sets: Sequence[SliceSet],
-    begun: Begun,
-    cells: Sequence[ClassifierRun],
+    begun: Begun[DetectionTerms],
+    cells: Sequence[NetworkRun],
     say: Callable[[str], None],
 ) -> None:
     """Train and ask one classifier after another; each leaves one file, whole or absent.
@@ -292,7 +237,7 @@ def run_cells(
 
 
 def source_of(
-    cell: ClassifierRun, real: Images, synthetic: Images | None, terms: ExperimentTerms
+    cell: NetworkRun, real: Images, synthetic: Images | None, terms: ExperimentTerms
 ) -> ImageSource:
     """Make what a classifier learns from.
 

@@ -3,11 +3,11 @@
 import math
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
-from mrgantry.detect.effects import Verdict
+from mrgantry.detect.effects import MEASURES, Verdict
 
 Condition = Literal["none", "classical", "synthetic", "classical+synthetic", "synthetic alone"]
 
@@ -24,7 +24,7 @@ METHOD = (
 )
 
 
-class ClassifierRun(Frozen):
+class NetworkRun(Frozen):
     """One classifier of the experiment.
 
     Attributes:
@@ -50,8 +50,8 @@ class ClassifierRun(Frozen):
         return out / f"parts/{name}.json"
 
 
-class Part(Frozen):
-    """What one classifier has answered, and how it was trained.
+class Training(Frozen):
+    """How one network was trained.
 
     Attributes:
         cell: Which it is.
@@ -63,11 +63,9 @@ class Part(Frozen):
         seconds: Of training.
         device: What it was trained on.
         losses: On validation images, an epoch each.
-        threshold: Chosen on validation images, after Youden.
-        probability: Of a tumour, for every test image.
     """
 
-    cell: ClassifierRun
+    cell: NetworkRun
     subjects: int
     images: int
     epochs: int
@@ -76,6 +74,16 @@ class Part(Frozen):
     seconds: float
     device: str = ""
     losses: tuple[float, ...]
+
+
+class Part(Training):
+    """What one classifier has answered.
+
+    Attributes:
+        threshold: Chosen on validation images, after Youden.
+        probability: Of a tumour, for every test image.
+    """
+
     threshold: float
     probability: tuple[float, ...]
 
@@ -184,7 +192,7 @@ class Synthetic(Frozen):
         folder: Where it lay.
         fingerprint: Of its images.
         recipe: Of its generator; empty if unknown.
-        counts: Images by the word of the column "tumour".
+        counts: Images by the word of the column "tumour", or by whether something is mapped.
         subjects: People its generator has seen; 0 if it does not say.
         command: That makes it again.
     """
@@ -199,7 +207,7 @@ class Synthetic(Frozen):
 
 
 class Split(Frozen):
-    """A split of the real set: people, and slices with tumour and without."""
+    """A split of the real set: people, and slices with tumour (or what is mapped) and without."""
 
     split: str
     subjects: int
@@ -207,13 +215,13 @@ class Split(Frozen):
     none: int
 
 
-class Detection(Frozen):
-    """An experiment: what was compared and what came of it.
+class Experiment(Frozen):
+    """What was compared and what came of it.
 
     Attributes:
         command: That makes it again.
         versions: Of libraries.
-        device: What the first classifier was trained on.
+        device: What the first network was trained on.
         real: Folder of the real set.
         fingerprint: Of it.
         source: "simulated" if its scans were.
@@ -222,16 +230,13 @@ class Detection(Frozen):
         choices: The terms.
         splits: Of the real set.
         arms: All that was trained.
-        seeds: Of the classifiers of each arm.
-        limits: Areas in mm2 between small, medium and large tumours; None if not known.
+        seeds: Of the networks of each arm.
         scores: Of all arms.
         effects: Differences between arms; the first answers the question.
-        calibration: Of all arms.
-        examples: Test images at the greatest share and first ratio.
-        runs: Cells with how they were trained; answers left out.
         remarks: What to keep in mind.
-        method: How intervals and p values were obtained.
     """
+
+    question: ClassVar[str]  # the measure that the experiment was made for
 
     command: str
     versions: dict[str, str]
@@ -245,14 +250,18 @@ class Detection(Frozen):
     splits: tuple[Split, ...]
     arms: tuple[Arm, ...]
     seeds: tuple[int, ...]
-    limits: tuple[float, float] | None
     scores: tuple[ArmScore, ...]
     effects: tuple[Effect, ...]
-    calibration: tuple[Calibration, ...]
-    examples: tuple[Examples, ...]
-    runs: tuple[Part, ...]
     remarks: tuple[str, ...]
-    method: str = METHOD
+
+    @property
+    def trainings(self) -> Sequence[Training]:
+        """Say how each network was trained."""
+        raise NotImplementedError
+
+    def title_of(self, measure: str) -> str:
+        """Give what people call a measure."""
+        raise NotImplementedError
 
     def score(self, arm: Arm, measure: str) -> ArmScore:
         """Look a score up."""
@@ -269,10 +278,39 @@ class Detection(Frozen):
 
     @property
     def answer(self) -> Effect | None:
-        """Give the difference in accuracy that the experiment was made for, if there is one."""
+        """Give the difference that the experiment was made for, if there is one."""
         arms = set(self.main)
-        effects = self.differences_in("accuracy")
+        effects = self.differences_in(self.question)
         return next((effect for effect in effects if {effect.one, effect.other} <= arms), None)
+
+
+class Detection(Experiment):
+    """An experiment with classifiers.
+
+    Attributes:
+        limits: Areas in mm2 between small, medium and large tumours; None if not known.
+        calibration: Of all arms.
+        examples: Test images at the greatest share and first ratio.
+        runs: Cells with how they were trained; answers left out.
+        method: How intervals and p values were obtained.
+    """
+
+    question = "accuracy"
+
+    limits: tuple[float, float] | None
+    calibration: tuple[Calibration, ...]
+    examples: tuple[Examples, ...]
+    runs: tuple[Part, ...]
+    method: str = METHOD
+
+    @property
+    def trainings(self) -> Sequence[Training]:
+        """Say how each classifier was trained."""
+        return self.runs
+
+    def title_of(self, measure: str) -> str:
+        """Give what people call a measure."""
+        return MEASURES[measure].title
 
 
 def nearest_to_one(ratios: Iterable[float]) -> float:

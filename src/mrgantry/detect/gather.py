@@ -30,14 +30,15 @@ from mrgantry.detect.findings import (
     Arm,
     ArmScore,
     Calibration,
-    ClassifierRun,
     Condition,
     Detection,
     Effect,
     Examples,
+    NetworkRun,
     Part,
     Split,
     Synthetic,
+    Training,
     main_arms,
 )
 from mrgantry.detect.sets import Real, remarks_on, subject_names
@@ -138,17 +139,17 @@ def one_sided(detection: Detection) -> Iterator[str]:
             )
 
 
-def mixed(parts: Sequence[Part]) -> Iterator[str]:
+def mixed(parts: Sequence[Training]) -> Iterator[str]:
     """Say when classifiers were trained on different machines."""
     devices = sorted({part.device for part in parts} - {""})
     if len(devices) > 1:
         yield (
-            f"Classifiers were trained on {' and on '.join(devices)}: what differs between "
+            f"Networks were trained on {' and on '.join(devices)}: what differs between "
             "conditions may be the device's doing."
         )
 
 
-def arm_of(cell: ClassifierRun) -> Arm:
+def arm_of(cell: NetworkRun) -> Arm:
     """Name a cell without its seed."""
     return Arm(condition=cell.condition, share=cell.share, ratio=cell.ratio)
 

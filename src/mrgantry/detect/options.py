@@ -1,15 +1,16 @@
 """What can be asked of an experiment, and what cannot."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import TypeVar, get_args
 
 from mrgantry.common.errors import RecipeError, unknown
 from mrgantry.common.frozen import Frozen
 from mrgantry.detect.classical import Classical
-from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.findings import ClassifierRun, Condition, nearest_to_one
+from mrgantry.detect.findings import Condition, NetworkRun, nearest_to_one
 from mrgantry.detect.gather import PAIRS
-from mrgantry.detect.resnet import published
+from mrgantry.detect.learning import NetworkTraining
+
+Training = TypeVar("Training", bound=NetworkTraining)
 
 USUAL: tuple[Condition, ...] = ("none", "classical", "synthetic", "classical+synthetic")
 
@@ -49,7 +50,7 @@ def check(
     shares: Sequence[float],
     ratios: Sequence[float],
     real_share: float,
-    training: ClassifierTraining,
+    training: NetworkTraining,
 ) -> None:
     """Refuse numbers that cannot be, before anything is read.
 
@@ -64,8 +65,6 @@ def check(
         raise RecipeError(f"Ratios of synthetic images are greater than 0, not {written(ratios)}.")
     if not 0 <= real_share <= 1:
         raise RecipeError(f"The share of real images lies in [0, 1]; it is {real_share:g}.")
-    if training.weights == "imagenet":
-        published(training.network)
     if training.seed:
         raise RecipeError("The training's seed is not yours to set here; take --seed instead.")
 
@@ -75,25 +74,31 @@ def written(numbers: Sequence[float]) -> str:
     return ":".join(f"{number:g}" for number in numbers)
 
 
-def change(changes: Sequence[str]) -> tuple[ClassifierTraining, Classical]:
+def change(changes: Sequence[str], kind: type[Training], of: str) -> tuple[Training, Classical]:
     """Give training and classical changes with some values changed, each as `key=value`.
+
+    Args:
+        changes: Such as "epochs=20".
+        kind: How networks are trained.
+        of: What has these settings, as a sentence names it.
 
     Raises:
         RecipeError: A key is unknown, or its value will not do.
     """
     values: dict[str, dict[str, str | None]] = {"training": {}, "classical": {}}
-    keys = (*ClassifierTraining.keys(), *Classical.keys())
+    keys = (*kind.keys(), *Classical.keys())
     for setting in changes:
         key, sign, text = setting.partition("=")
         if not sign:
             raise RecipeError(f"The change {setting!r} must read key=value.")
         if key not in keys:
             offered = [name for name in keys if name != "seed"]
-            raise RecipeError(unknown("key", key, offered, "settings of detection"))
-        kind = "training" if key in ClassifierTraining.keys() else "classical"  # noqa: SIM118
-        values[kind][key] = None if text == "null" else text
+            raise RecipeError(unknown("key", key, offered, f"settings of {of}"))
+        values["training" if key in kind.keys() else "classical"][key] = (  # noqa: SIM118
+            None if text == "null" else text
+        )
     return (
-        ClassifierTraining.of(dict(values["training"]), "training"),
+        kind.of(dict(values["training"]), "training"),
         Classical.of(dict(values["classical"]), "classical changes"),
     )
 
@@ -115,7 +120,7 @@ def cells_of(
     shares: Sequence[float],
     ratios: Sequence[float],
     first: int = 0,
-) -> list[ClassifierRun]:
+) -> list[NetworkRun]:
     """List what is to be trained, seed after seed: what is stopped is smaller, and as fair.
 
     Shares and ratios are taken in rising order, each once. What has no real images to draw a
@@ -134,7 +139,7 @@ def cells_of(
                 mixed = "synthetic" in condition and not alone
                 chosen = (ratios if share == shares[-1] else [nearest]) if mixed else [None]
                 cells += [
-                    ClassifierRun(condition=condition, share=share, ratio=ratio, seed=number)
+                    NetworkRun(condition=condition, share=share, ratio=ratio, seed=number)
                     for ratio in chosen
                 ]
     return cells

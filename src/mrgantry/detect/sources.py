@@ -21,12 +21,13 @@ from mrgantry.detect.classical import Classical, balanced_rows
 from mrgantry.evaluate.reference import check_finite
 
 CLASSES = {"no": 0, "yes": 1}  # of the column "tumour"
-Batch = tuple[Float[Tensor, "n c h w"], Int[Tensor, " n"]]
+Answer = Int[Tensor, "n *pixels"]  # what a network should say: a class an image, or a pixel
+Batch = tuple[Float[Tensor, "n c h w"], Answer]
 
 
 @runtime_checkable
 class ImageSource(Protocol):
-    """Items by number, from 0: an image on the device, and its class."""
+    """Items by number, from 0: an image on the device, and what a network should say of it."""
 
     def __len__(self) -> int:
         """Give the number of items."""
