@@ -23,6 +23,7 @@ VERBS = [
     "sensitivity",
     "compare",
     "detect",
+    "segment",
     "reproduce",
     "report",
     "recipes",

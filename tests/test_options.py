@@ -29,6 +29,11 @@ FUNCTIONS = {
         {"condition": "conditions", "changes": "training"},
         {"classical", "say"},
     ),
+    "segment": (
+        "segment.segment",
+        {"condition": "conditions", "changes": "training"},
+        {"classical", "say"},
+    ),
     "report": ("report.report", {}, set()),
     "demo": ("workflows.demo.demo", {}, {"say"}),
 }

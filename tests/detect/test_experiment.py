@@ -83,7 +83,7 @@ def test_the_whole_experiment_and_again_after_a_stop(
     assert found.seeds == (0,) and len(found.runs) == 4
     assert found.answer.one.condition == "classical+synthetic"
     assert found.answer.other.condition == "classical" and found.answer.one.share == 0.5
-    assert any("At shares of 50% classifiers learn from 3" in remark for remark in found.remarks)
+    assert any("At shares of 50% networks learn from 3" in remark for remark in found.remarks)
     answers = pd.read_csv(tmp_path / "out/answers.csv")
     assert len(answers) == 4 * len(open_real(real).test)
     ours = answers[answers["condition"] == "none"]

@@ -15,7 +15,7 @@ from mrgantry.detect.options import USUAL, cells_of
 from mrgantry.detect.sets import open_real, open_synthetic
 from mrgantry.papers import printed_detection
 from mrgantry.report import report, write_detection
-from mrgantry.report.detection import answer, missable
+from mrgantry.report.experiment import answer, missable
 from squares import as_synthetic, heads, write
 
 CHOICES = {
@@ -78,7 +78,7 @@ def test_the_page_begins_with_the_answer(sets, tmp_path):
         "−1.2 to +1.9",
         "−0.6 to +2.6",
         "Over the share of the training subjects",
-        "At shares of 50% classifiers learn from 3 real subjects",
+        "At shares of 50% networks learn from 3 real subjects",
         "mrgantry detect real out",
     ):
         assert words in page, words
@@ -98,8 +98,8 @@ def test_the_answer_is_that_of_the_numbers(sets, tmp_path):
 
 
 def test_what_would_have_been_missed_is_said():
-    assert missable(0.02).startswith("A gain of 2.9 points would have been missed")
-    assert missable(0.9).startswith("No gain whatever")
+    assert missable(0.02, "accuracy").startswith("A gain of 2.9 points would have been missed")
+    assert missable(0.9, "accuracy").startswith("No gain whatever")
 
 
 def test_one_seed_is_said_to_be_little(sets, tmp_path):

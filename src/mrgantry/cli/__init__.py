@@ -45,6 +45,10 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
         "mrgantry detect slices detection --synthetic yes --synthetic no --seeds 3 --set "
         "network=small --set weights=scratch",
     ),
+    "segment": (
+        detection.segment,
+        "mrgantry segment slices segmentation --synthetic synthetic --seeds 3",
+    ),
     "reproduce": (reproduction.reproduce, "mrgantry reproduce han2018 repeated --scale smoke"),
     "report": (results.report, "mrgantry report report.html slices run synthetic scores"),
     "recipes": (networks.recipes, "mrgantry recipes han2018-dcgan-64"),

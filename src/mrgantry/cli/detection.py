@@ -1,12 +1,32 @@
-"""The verb that asks whether synthetic images help to detect tumours."""
+"""The verbs that ask whether synthetic images help: to detect tumours, to segment them."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
+
+if TYPE_CHECKING:
+    from mrgantry.detect.findings import Experiment
+
+Condition = Annotated[
+    list[str] | None,
+    typer.Option(
+        help="none, classical, synthetic, classical+synthetic or 'synthetic alone'; repeat for "
+        "several. The first four unless given, or without synthetic sets the first two."
+    ),
+]
+Shares = Annotated[
+    str, typer.Option(help="Shares of the training subjects, between colons: 0.1:0.25:0.5:1.")
+]
+Ratios = Annotated[
+    str, typer.Option(help="Synthetic images to each other one, between colons: 0.5:1:2.")
+]
+OnlyReal = Annotated[
+    list[str] | None, typer.Option(help="Only real slices with column=value: sequence=t1c.")
+]
 
 
 def detect(
@@ -19,22 +39,12 @@ def detect(
             "without: they are put together."
         ),
     ] = None,
-    condition: Annotated[
-        list[str] | None,
-        typer.Option(
-            help="none, classical, synthetic, classical+synthetic or 'synthetic alone'; repeat for "
-            "several. The first four unless given, or without synthetic sets the first two."
-        ),
-    ] = None,
+    condition: Condition = None,
     seeds: Annotated[
         int, typer.Option(help="Classifiers of each condition; one tells little.", min=1)
     ] = 3,
-    shares: Annotated[
-        str, typer.Option(help="Shares of the training subjects, between colons: 0.1:0.25:0.5:1.")
-    ] = "1",
-    ratios: Annotated[
-        str, typer.Option(help="Synthetic images to each other one, between colons: 0.5:1:2.")
-    ] = "1",
+    shares: Shares = "1",
+    ratios: Ratios = "1",
     changes: Annotated[
         list[str] | None,
         typer.Option(
@@ -53,9 +63,7 @@ def detect(
             max=1,
         ),
     ] = 0.5,
-    only: Annotated[
-        list[str] | None, typer.Option(help="Only real slices with column=value: sequence=t1c.")
-    ] = None,
+    only: OnlyReal = None,
     seed: Seed = 0,
     keep: Annotated[
         Path | None,
@@ -78,11 +86,10 @@ def detect(
     from mrgantry.cli.options import some_numbers
     from mrgantry.detect import detect
     from mrgantry.detect.classifier import ClassifierTraining
-    from mrgantry.detect.effects import FEWEST_SEEDS
     from mrgantry.detect.options import USUAL, change
     from mrgantry.papers import printed_detection
     from mrgantry.report import write_detection
-    from mrgantry.report.detection import p_value
+    from mrgantry.report.experiment import p_value
 
     training, classical = change(changes or [], ClassifierTraining, "detection")
     detection = detect(
@@ -119,11 +126,101 @@ def detect(
             for difference in detection.differences_in("accuracy")
         ],
     )
-    if len(detection.seeds) < FEWEST_SEEDS:
-        say(f"With fewer than {FEWEST_SEEDS} seeds, intervals leave out most of what chance does.")
-    for remark in detection.remarks:
-        say(f"Warning: {remark}")
-    say(f"{answer}.")
     if keep:
         say_next("prepare", "SCANS", "SLICES", "--tumour-by", keep)
-    say(f"Look at {out / 'detection.html'}.")
+    _conclude(detection, answer, out / "detection.html")
+
+
+def segment(
+    real: Annotated[Path, typer.Argument(help="Set of real slices with splits and label maps.")],
+    out: Annotated[Path, typer.Argument(help="Folder to write scores and the page to.")],
+    synthetic: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Set of synthetic slices with label maps; repeat for several: they are put "
+            "together."
+        ),
+    ] = None,
+    condition: Condition = None,
+    seeds: Annotated[
+        int, typer.Option(help="Segmenters of each condition; one tells little.", min=1)
+    ] = 3,
+    shares: Shares = "1",
+    ratios: Ratios = "1",
+    changes: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            help="Change a value of the training, as width=32 or epochs=200, or of the classical "
+            "changes, as turn=5. The usual is a U-Net with residual units, 16 channels wide.",
+        ),
+    ] = None,
+    real_share: Annotated[
+        float,
+        typer.Option(
+            help="Share of unchanged real slices beside classically changed ones.", min=0, max=1
+        ),
+    ] = 0.5,
+    only: OnlyReal = None,
+    seed: Seed = 0,
+) -> None:
+    """Train segmenters with and without synthetic images and their maps, and see if these help.
+
+    `detect`'s twin, for sets with label maps (`prepare --label-maps`, a network trained with
+    --set label_maps=true). Every condition is judged by the same real test people, whom neither
+    segmenter nor generator has seen; a generator that has is refused. Interrupted, the same command
+    goes on; seeds, conditions, shares and ratios can be added. Needs the extra `monai`.
+    """
+    from mrgantry.cli.options import some_numbers
+    from mrgantry.detect.options import USUAL, change
+    from mrgantry.report import write_segmentation
+    from mrgantry.report.experiment import p_value, shown
+    from mrgantry.segment import segment
+    from mrgantry.segment.network import SegmenterTraining
+
+    training, classical = change(changes or [], SegmenterTraining, "segmentation")
+    found = segment(
+        real,
+        out,
+        synthetic or [],
+        conditions=condition or (USUAL if synthetic else USUAL[:2]),
+        seeds=seeds,
+        shares=some_numbers(shares, "--shares"),
+        ratios=some_numbers(ratios, "--ratios"),
+        training=training,
+        classical=classical,
+        real_share=real_share,
+        only=only or [],
+        seed=seed,
+        say=say,
+    )
+    answer = write_segmentation(out, found)
+    print_table(
+        ("Dice of", "minus", "share", "ratio", "Dice", "95 % interval", "p, Holm", ""),
+        [
+            (
+                effect.one.condition,
+                effect.other.condition,
+                f"{effect.one.share:g}",
+                "" if effect.one.ratio is None else f"{effect.one.ratio:g}",
+                shown(effect.value, "dice", True),
+                " to ".join(shown(end, "dice", True) for end in (effect.low, effect.high)),
+                p_value(effect),
+                effect.verdict,
+            )
+            for effect in found.differences_in("dice")
+        ],
+    )
+    _conclude(found, answer, out / "segmentation.html")
+
+
+def _conclude(found: "Experiment", answer: str, page: Path) -> None:
+    """Say what makes the answer doubtful, then the answer, then where the page is."""
+    from mrgantry.detect.effects import FEWEST_SEEDS
+
+    if len(found.seeds) < FEWEST_SEEDS:
+        say(f"With fewer than {FEWEST_SEEDS} seeds, intervals leave out most of what chance does.")
+    for remark in found.remarks:
+        say(f"Warning: {remark}")
+    say(f"{answer}.")
+    say(f"Look at {page}.")

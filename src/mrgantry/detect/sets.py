@@ -194,7 +194,7 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
         if seen - own:
             yield (
                 f"The generator of {data.name} has seen {len(seen - own)} people outside this "
-                "set's training split, from whom the classifiers without its images do not learn."
+                "set's training split, from whom the networks without its images do not learn."
             )
         counts = {
             share: count
@@ -204,7 +204,7 @@ def remarks_on(sets: Sequence[SliceSet], real: Real, shares: Sequence[float]) ->
         if counts:
             yield (
                 f"The generator of {data.name} has seen {len(seen)} people. At shares of "
-                f"{', '.join(f'{share:.0%}' for share in counts)} classifiers learn from "
+                f"{', '.join(f'{share:.0%}' for share in counts)} networks learn from "
                 f"{', '.join(map(str, counts.values()))} real subjects: what its images gain "
                 "there may be the other people's doing."
             )
@@ -221,7 +221,7 @@ def alike(real: Real) -> Iterator[str]:
     if across:
         yield (
             f"Some people of different splits look like one person: {'; '.join(across)}. If they "
-            "are, classifiers are judged by whom they know."
+            "are, networks are judged by whom they know."
         )
     if missed := real.whole.about.notes.repeats_missed:
         yield missed

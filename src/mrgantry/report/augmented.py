@@ -12,7 +12,7 @@ from mrgantry.common.statistics import holm
 from mrgantry.data.slices import read_about
 from mrgantry.detect.effects import ALPHA, FEWEST_SEEDS
 from mrgantry.detect.findings import Arm, Detection
-from mrgantry.report.detection import points
+from mrgantry.report.experiment import points
 
 UNKNOWN = "–"
 

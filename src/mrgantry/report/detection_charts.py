@@ -1,106 +1,14 @@
 """Figures of the detection experiment: scores, curves, sizes, calibration."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
-from mrgantry.detect.effects import MEASURES, SIZES
-from mrgantry.detect.findings import Arm, Condition, Detection
+from mrgantry.detect.effects import SIZES
+from mrgantry.detect.findings import Detection
 from mrgantry.report.drawing import INK, REAL, STYLES, DrawingStyle, blank, svg
-
-ARM_STYLES: Mapping[Condition, DrawingStyle] = {
-    "none": DrawingStyle(REAL, "D", "◆"),
-    "classical": STYLES[1],
-    "synthetic": STYLES[0],
-    "classical+synthetic": STYLES[2],
-    "synthetic alone": STYLES[4],
-}
-NAMES: Mapping[Condition, str] = {
-    "none": "no augmentation",
-    "classical": "classical",
-    "synthetic": "synthetic",
-    "classical+synthetic": "classical + synthetic",
-    "synthetic alone": "synthetic alone",
-}
-PANELS = ("accuracy", "sensitivity", "specificity", "auc")
-
-
-def scores_of_arms(detection: Detection) -> str:
-    """Draw a panel a measure and a row an arm: mean, interval over subjects, a dot a seed."""
-    arms = detection.main
-    figure, panels = blank(11, 0.34 * len(arms) + 0.9, columns=len(PANELS), sharey=True)
-    for axes, measure in zip(panels, PANELS, strict=True):
-        for y, arm in enumerate(arms):
-            score, style = detection.score(arm, measure), ARM_STYLES[arm.condition]
-            if score.value is None:
-                continue
-            scale = 1 if measure == "auc" else 100
-            if score.low is not None and score.high is not None:
-                ends = [scale * score.low, scale * score.high]
-                axes.plot(ends, [y, y], color=style.colour, lw=2)
-            axes.plot(scale * score.value, y, style.mark, color=style.colour, ms=7, mew=0)
-            seeds = scale * np.array(score.seeds)
-            axes.plot(seeds, np.full(len(seeds), y + 0.27), "o", color=INK, ms=3, mew=0, alpha=0.7)
-        unit = "" if measure == "auc" else ", %"
-        axes.set_title(MEASURES[measure].title + unit, loc="left", fontsize=9, weight="bold")
-        axes.set_yticks(range(len(arms)), [NAMES[arm.condition] for arm in arms])
-        axes.set_ylim(len(arms) - 0.4, -0.6)
-        axes.tick_params(axis="y", length=0)
-        axes.locator_params(axis="x", nbins=4)
-    return svg(figure)
-
-
-def curves(detection: Detection, over: str, measure: str = "accuracy") -> str:
-    """Draw a measure over the share of the subjects, or over the ratio of synthetic images.
-
-    Args:
-        detection: The experiment.
-        over: "share" or "ratio".
-        measure: What is drawn.
-    """
-    figure, (axes,) = blank(5.4, 3.6)
-    scale = 1 if measure == "auc" else 100
-    lines = lines_of(detection, over)
-    places = sorted({x for line in lines.values() for x, _ in line if len(line) > 1})
-    for number, (condition, line) in enumerate(lines.items()):
-        style = ARM_STYLES[condition]
-        spread = 1 + 0.02 * (number - (len(lines) - 1) / 2)  # so that intervals do not cover others
-        scores = [(x * spread, detection.score(arm, measure)) for x, arm in line]
-        points = [(x, score) for x, score in scores if score.value is not None]
-        x = [place for place, _ in points]
-        y = [scale * (score.value or 0) for _, score in points]
-        if len(line) == 1:  # it has no share or ratio: a level
-            axes.axhline(y[0], color=style.colour, lw=1.4, ls=(0, (3, 2)), label=NAMES[condition])
-            continue
-        axes.plot(x, y, color=style.colour, marker=style.mark, ms=6, mew=0, label=NAMES[condition])
-        for place, score in points:
-            if score.low is not None and score.high is not None:
-                ends = [scale * score.low, scale * score.high]
-                axes.plot([place, place], ends, color=style.colour, lw=1.1)
-    axes.set_xscale("log")
-    written = ".0%" if over == "share" else "g"
-    axes.set_xticks(places, [format(place, written) for place in places])
-    axes.set_xticks([], minor=True)
-    what = "share of the training subjects" if over == "share" else "synthetic images to each other"
-    axes.set_xlabel(what)
-    axes.set_ylabel(MEASURES[measure].title + ("" if measure == "auc" else ", %"))
-    figure.legend(loc="outside upper center", ncols=3, fontsize=8)
-    return svg(figure)
-
-
-def lines_of(detection: Detection, over: str) -> dict[Condition, list[tuple[float, Arm]]]:
-    """Find the arms of each line: at the main ratio over shares, or the reverse."""
-    main = detection.main
-    share = main[0].share
-    ratios = {arm.ratio for arm in main} | {None}
-    lines: dict[Condition, list[tuple[float, Arm]]] = {}
-    for arm in detection.arms:
-        if over == "share" and arm.ratio in ratios:
-            lines.setdefault(arm.condition, []).append((arm.share, arm))
-        elif over == "ratio" and arm.share == share:
-            lines.setdefault(arm.condition, []).append((arm.ratio or 1.0, arm))
-    return lines
+from mrgantry.report.experiment_charts import ARM_STYLES, NAMES
 
 
 def by_size(detection: Detection) -> str:

@@ -140,7 +140,7 @@ def measures_of(classes: Sequence[str]) -> dict[str, str]:
     return {
         "dice": "Dice",
         "hd95": "Hausdorff 95 %, mm",
-        "lesions_found": "Lesions found, %",
+        "lesions_found": "Lesions found",
         "false_lesions": "False lesions a person",
         **{f"dice_{name}": f"Dice, {name}" for name in each},
         **{f"hd95_{name}": f"Hausdorff 95 %, {name}, mm" for name in each},
