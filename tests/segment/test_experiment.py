@@ -2,6 +2,7 @@
 
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -223,3 +224,9 @@ def test_it_says_when_images_help_and_when_they_hurt(shifted, tmp_path):
 
 def test_sets_are_opened_as_they_were_written(synthetic):
     assert SliceSet.open(synthetic[0]).about.classes == CLASSES
+
+
+def test_the_documentation_lists_every_setting():
+    text = (Path(__file__).parents[2] / "docs/SEGMENTATION.md").read_text(encoding="utf-8")
+    for key in set(SegmenterTraining.keys()) - {"seed"}:
+        assert f"`{key}`" in text, key

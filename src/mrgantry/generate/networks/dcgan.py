@@ -23,6 +23,8 @@ class Dcgan(Frozen):
         prior: Distribution of latents.
         width: Channels at 4x4, in both networks.
         critic_activation: "elu" as in Han et al., or "leaky" (slope 0.2).
+        critic_norm: Whether the critic has batch norm. A penalty on its gradient at single images
+            wants none (Gulrajani et al. 2017, section 4).
         output: "linear" as in Han et al., or "tanh" as in Radford et al.
     """
 
@@ -31,6 +33,7 @@ class Dcgan(Frozen):
     prior: Prior = "normal"
     width: Annotated[int, Field(ge=8)] = 512
     critic_activation: Literal["elu", "leaky"] = "elu"
+    critic_norm: bool = True
     output: Literal["linear", "tanh"] = "linear"
 
     def generator(self, size: int, channels: int, labels: int = 0) -> nn.Module:
@@ -55,19 +58,36 @@ class Dcgan(Frozen):
 
     def critic(self, size: int, channels: int, labels: int = 0) -> nn.Module:
         """Build the discriminator: (n, channels, size, size) to (n, 1 + labels)."""
-        return dcgan_critic(self.width, size, channels, labels, self.critic_activation)
+        return dcgan_critic(
+            self.width, size, channels, labels, self.critic_activation, norm=self.critic_norm
+        )
 
 
 def dcgan_critic(
-    width: int, size: int, channels: int, labels: int, activation: Literal["elu", "leaky"]
+    width: int,
+    size: int,
+    channels: int,
+    labels: int,
+    activation: Literal["elu", "leaky"],
+    *,
+    norm: bool = True,
 ) -> nn.Module:
-    """Build DCGAN's discriminator; no batch norm at its input and output."""
+    """Build DCGAN's discriminator; no batch norm at its input and output.
+
+    Args:
+        width: Channels at 4x4.
+        size: Height and width of the images in pixels.
+        channels: Of the images.
+        labels: That it is told.
+        activation: Of all layers but the last.
+        norm: Whether the layers between have batch norm.
+    """
     widths = halvings(width, size)[::-1]
     layers: list[nn.Module] = [nn.Conv2d(channels, widths[0], 4, 2, 1), _activation(activation)]
     for narrow, wide in pairwise(widths):
         layers += [
-            nn.Conv2d(narrow, wide, 4, 2, 1, bias=False),
-            nn.BatchNorm2d(wide),
+            nn.Conv2d(narrow, wide, 4, 2, 1, bias=not norm),
+            nn.BatchNorm2d(wide) if norm else nn.Identity(),
             _activation(activation),
         ]
     layers += [nn.Conv2d(widths[-1], 1 + labels, 4), nn.Flatten()]
