@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from mrgantry.generate.flow import Flow, FlowSampler, Sampler
+from mrgantry.generate.flow import Flow, FlowSampler, Sampler, channel_weights
 from mrgantry.generate.spectrum import LinearGuess
 
 MIDDLE, SPREAD = 0.4, 0.3  # of images whose pixels are all independent and normal
@@ -111,6 +111,26 @@ def test_the_error_is_that_of_the_velocity(predicts):
     torch.testing.assert_close(seen["noisy"][:, 0, 0, 0], torch.tensor([0.75, 0.625]))
     # True velocity e - x = 0.5; that of an image of zeros is x_t / t.
     torch.testing.assert_close(errors, torch.tensor([(1.5 - 0.5) ** 2, (2.5 - 0.5) ** 2]))
+
+
+def test_classes_of_maps_count_together_as_one_image():
+    assert channel_weights(2, 0) is None
+    weights = channel_weights(2, 4)
+    torch.testing.assert_close(weights, torch.tensor([1 / 3, 1 / 3, *[1 / 12] * 4]))
+
+    flow = Flow(scale=1.0, predicts="velocity")
+    images, times = torch.zeros(1, 3, 4, 4), torch.tensor([0.5])
+    wrong = torch.tensor([1.0, 2.0, 3.0])[None, :, None, None]
+
+    def denoise(noisy, t, labels):
+        return flow.to_unit(images) + wrong * 0.5
+
+    plain = flow.errors(denoise, images, torch.zeros(1, 0), times, torch.ones(1, 3, 4, 4))
+    assert float(plain) == pytest.approx((1 + 4 + 9) / 3)
+    weighed = flow.errors(
+        denoise, images, torch.zeros(1, 0), times, torch.ones(1, 3, 4, 4), channel_weights(1, 2)
+    )
+    assert float(weighed) == pytest.approx(1 / 2 + (4 + 9) / 4)
 
 
 def test_nothing_has_a_smaller_error_than_the_perfect_network():

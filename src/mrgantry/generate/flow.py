@@ -97,6 +97,7 @@ class Flow(Frozen):
         labels: Float[Tensor, "n k"],
         times: Float[Tensor, " n"],
         noise: Float[Tensor, "n c h w"],
+        weights: Float[Tensor, " c"] | None = None,
     ) -> Float[Tensor, " n"]:
         """Give the mean squared error of the velocity at each image; training lowers it.
 
@@ -106,12 +107,33 @@ class Flow(Frozen):
             labels: One-hot.
             times: Before the shift.
             noise: Normal.
+            weights: Of the channels, which add up to 1; None weighs all alike.
         """
         clean = self.to_unit(images)
         t = self.shifted(times)
         noisy = torch.lerp(clean, noise, _column(t))
         away = denoise(noisy, times, labels) - clean
-        return away.square().mean((1, 2, 3)) / t.clamp(min=self.least).square()
+        by_channel = away.square().mean((2, 3))
+        error = by_channel.mean(1) if weights is None else by_channel @ weights.to(by_channel)
+        return error / t.clamp(min=self.least).square()
+
+
+def channel_weights(images: int, classes: int) -> Float[Tensor, " c"] | None:
+    """Weigh channels so that all classes of label maps together count as one image.
+
+    Edges of maps are sharp, and their errors many times those of images: weighed alike, they would
+    be nearly all that a network learns from.
+
+    Args:
+        images: Channels of images.
+        classes: Channels of classes, which follow; without any, all weigh alike.
+
+    Returns:
+        Weights that add up to 1.
+    """
+    if not classes:
+        return None
+    return torch.tensor([1.0] * images + [1 / classes] * classes) / (images + 1)
 
 
 class Sampler(Frozen):

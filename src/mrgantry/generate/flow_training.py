@@ -11,7 +11,7 @@ from torch import Tensor
 from mrgantry.common.files import write_json
 from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
-from mrgantry.generate.flow import Denoise, FlowSampler
+from mrgantry.generate.flow import Denoise, FlowSampler, channel_weights
 from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
 from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
 from mrgantry.generate.state import update_ema
@@ -32,6 +32,11 @@ class FlowTraining(Training):
         self.guess = self.run.guess.to(self.fabric.device)
         self.denoise = self._denoiser(self.state.generator, self.compiled)
         self.sides: list[Looks] = []
+        facts = self.run.facts
+        images, classes = len(facts.channels), len(facts.classes)
+        self.weights = channel_weights(images, classes)
+        of_images = torch.tensor([1 / images] * images + [0.0] * classes)
+        self.image_weights = of_images if classes else None
 
     def watch_over(self, held_out: SliceSet | None) -> None:
         """Look at these people now and then; None trains to the recipe's end."""
@@ -60,7 +65,7 @@ class FlowTraining(Training):
         times, noise = recipe.flow.draw_times(normal()), normal(*images.shape[1:])
         shown = torch.rand(recipe.batch, 1, generator=random, device=device)
         labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
-        error = recipe.flow.errors(self.denoise, images, labels, times, noise).mean()
+        error = recipe.flow.errors(self.denoise, images, labels, times, noise, self.weights).mean()
         for group in state.optimisers["generator"].param_groups:
             group["lr"] = recipe.optimiser.lr * self._rate()
         self._descend(error, "generator", state.generator, LONGEST)
@@ -189,7 +194,10 @@ class FlowTraining(Training):
         )
 
     def _errors(self, network: torch.nn.Module, side: Looks) -> Float[Tensor, " p"]:
-        """Give the mean error of the velocity at the images of each person of one side."""
+        """Give the mean error of the velocity at the images of each person of one side.
+
+        Of label maps nothing counts here: whether a person's image is known by heart is asked.
+        """
         denoise = self._denoiser(network, compiled=False)
         errors = []
         with torch.no_grad():
@@ -201,6 +209,7 @@ class FlowTraining(Training):
                         side.labels[rows],
                         side.times[rows],
                         side.noise[rows],
+                        self.image_weights,
                     )
                 )
         return side.shares @ torch.cat(errors)

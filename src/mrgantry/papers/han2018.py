@@ -296,12 +296,11 @@ STUDY = Reproduction(
             "models may hint at the paper's, its numbers cannot be compared.",
             subjects=40,
             sizes={128: 64, 64: 32},
-            images=50_000,
             recipe={"batch": "16"},
             models={
-                f"{image_type}-{gan}": {}
+                f"{image_type}-{gan}": {"images": images}
                 for image_type in ("t1-128", "concat-128")
-                for gan in ("dcgan", "wgan", "wgan-stable")
+                for gan, images in (("dcgan", "50000"), ("wgan", "50000"), ("wgan-stable", "30000"))
             },
             samples=1000,
         ),
