@@ -15,6 +15,8 @@ from typing import Any
 
 from mrgantry.common.errors import DataError
 
+AnyPath = str | os.PathLike[str]  # what people may name a file or folder by
+
 
 @contextmanager
 def whole(path: Path) -> Iterator[Path]:

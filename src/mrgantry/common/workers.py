@@ -1,5 +1,7 @@
 """Many scans at once: one process a core, or a Dask cluster, through `concurrent.futures`."""
 
+import ast
+import inspect
 import multiprocessing
 import os
 import threading
@@ -15,6 +17,8 @@ from concurrent.futures import (
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
 from itertools import islice
+from pathlib import Path
+from types import FrameType
 from typing import TypeVar
 
 from mrgantry.common.errors import RunError
@@ -73,7 +77,8 @@ def each(
         Pairs of item and result, in order of completion.
 
     Raises:
-        RunError: The cluster cannot be reached, or a process died.
+        RunError: The cluster cannot be reached, or a process died, or a script calls this where
+            every process would call it again.
     """
     waiting = iter(items)
     if cluster:
@@ -85,12 +90,48 @@ def each(
         for item in waiting:
             yield item, work(item)
         return
+    refuse_without_guard()
     suspects: list[Item] | None = []
     while suspects is not None:
         for item in suspects:
             yield item, _alone(work, item, lost)
         with _processes(workers) as pool:
             suspects = yield from _spread(work, waiting, pool, AHEAD * workers)
+
+
+def refuse_without_guard() -> None:
+    """Refuse to start processes from the top of a script.
+
+    Each process imports the script anew, and would come to the same call and start more.
+
+    Raises:
+        RunError: The script calls this outside of `if __name__ == "__main__":`.
+    """
+    frame: FrameType | None = inspect.currentframe()
+    while frame is not None and not (
+        frame.f_code.co_name == "<module>" and frame.f_globals.get("__name__") == "__main__"
+    ):
+        frame = frame.f_back
+    spec = frame and frame.f_globals.get("__spec__")
+    if frame is None or (spec and spec.name.endswith("__main__")):  # python -m: not imported again
+        return
+    try:
+        script, line = Path(frame.f_code.co_filename), frame.f_lineno
+        tree = ast.parse(script.read_text(encoding="utf-8"))
+    except (OSError, SyntaxError, ValueError):
+        return  # a notebook, or typed in: nothing is imported again
+    guarded = any(
+        isinstance(part, ast.If)
+        and "__name__" in ast.dump(part.test)
+        and part.lineno <= line <= (part.end_lineno or part.lineno)
+        for part in tree.body
+    )
+    if not guarded:
+        raise RunError(
+            f"{script} starts several processes in line {line}, and each of them would run the "
+            'script from its top and start more. Put the call below `if __name__ == "__main__":`, '
+            "or take workers=1."
+        )
 
 
 @contextmanager

@@ -11,6 +11,7 @@ from jaxtyping import Bool
 from scipy import ndimage
 
 from mrgantry.common.errors import DataError
+from mrgantry.common.files import AnyPath
 from mrgantry.common.progress import progress
 from mrgantry.common.tables import write_table
 from mrgantry.common.workers import each
@@ -100,8 +101,8 @@ class Inspection:
 
 
 def inspect(
-    scans: Path,
-    out: Path,
+    scans: AnyPath,
+    out: AnyPath,
     sequences: Sequence[str] = (),
     tumour_labels: str | None = None,
     person: str | None = None,
@@ -125,6 +126,7 @@ def inspect(
     Raises:
         DataError: The folder is missing or holds no scan, or `out` cannot be written.
     """
+    scans, out = Path(scans), Path(out)
     subjects = find_subjects(scans, sequences, tumour_labels, person, series)
     places = np.linspace(0, len(subjects) - 1, min(SHOWN, len(subjects))).round().astype(int)
     shown = {subjects[place].name for place in places}

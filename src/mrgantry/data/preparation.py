@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.common.files import fingerprint, read_json, write_json
+from mrgantry.common.files import AnyPath, fingerprint, read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
@@ -57,8 +57,8 @@ class PersonOutcome(Frozen):
 
 
 def prepare(
-    scans: Path,
-    slices: Path,
+    scans: AnyPath,
+    slices: AnyPath,
     plan: SlicePlan,
     *,
     strict: bool = False,
@@ -86,6 +86,7 @@ def prepare(
         DataError: No subject can be used.
         RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
+    scans, slices = Path(scans), Path(slices)
     subjects_of_folder = find_subjects(
         scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
     )

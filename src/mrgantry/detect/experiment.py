@@ -22,7 +22,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from mrgantry.common.device import best_device, device_name
-from mrgantry.common.files import read_json, write_json
+from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.begun import Begun, ExperimentTerms, refuse_leaving_out, settle
@@ -54,9 +54,9 @@ class DetectionTerms(ExperimentTerms):
 
 
 def detect(
-    real: Path,
-    out: Path,
-    synthetic: Sequence[Path] = (),
+    real: AnyPath,
+    out: AnyPath,
+    synthetic: Sequence[AnyPath] = (),
     *,
     conditions: Sequence[str] = USUAL,
     seeds: int = 3,
@@ -67,7 +67,7 @@ def detect(
     real_share: float = 0.5,
     only: Sequence[str] = (),
     seed: int = 0,
-    keep: Path | None = None,
+    keep: AnyPath | None = None,
     say: Callable[[str], None] = print,
 ) -> Detection:
     """Train classifiers under several conditions, and find out which differ.
@@ -100,9 +100,12 @@ def detect(
         RunError: The folder holds an experiment on other terms, or more than is asked for.
         DivergedError: A classifier's loss became NaN or infinite.
     """
+    real, out = Path(real), Path(out)
+    made = tuple(map(Path, synthetic))
+    keep = None if keep is None else Path(keep)
     if keep is not None:
         check_free(keep)
-    chosen = conditions_of(conditions, bool(synthetic))
+    chosen = conditions_of(conditions, bool(made))
     check(seeds, shares, ratios, real_share, training)
     if training.weights == "imagenet":
         published(training.network)
@@ -110,7 +113,7 @@ def detect(
     refuse_leaving_out(out, cells)
     waiting = not all(cell.path(out).is_file() for cell in cells)
     data = open_real(real, only)
-    sets = open_synthetic(synthetic, data)
+    sets = open_synthetic(made, data)
     if waiting and training.weights == "imagenet":
         fetch_published(training.network)
     terms = DetectionTerms(
@@ -134,7 +137,7 @@ def detect(
         "detect",
         real,
         out,
-        synthetic=tuple(synthetic),
+        synthetic=made,
         condition=tuple(conditions),
         seeds=seeds,
         shares=written(shares),

@@ -14,7 +14,7 @@ import numpy as np
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import whole
+from mrgantry.common.files import AnyPath, whole
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, write_scores
@@ -40,9 +40,9 @@ FEWEST_DRAWS = 2
 
 
 def evaluate(
-    real: Path,
-    out: Path,
-    synthetic: Sequence[Path],
+    real: AnyPath,
+    out: AnyPath,
+    synthetic: Sequence[AnyPath],
     *,
     against: str = "test",
     seed: int = 0,
@@ -80,12 +80,14 @@ def evaluate(
             be compared with, there are too few images or draws, or some are not finite.
         RunError: `out` holds other scores, or other things.
     """
+    real, out = Path(real), Path(out)
+    made = tuple(map(Path, synthetic))
     if draws is not None and draws < FEWEST_DRAWS:
         raise DataError(f"An interval needs {FEWEST_DRAWS} draws or more, not {draws}.")
     everything = SliceSet.open(real)
     train = choose_rows(everything.split("train"), only)
     held = held_out(everything, against, only)
-    sets = open_sets(synthetic, held)
+    sets = open_sets(made, held)
     compared = RealRecord(**record_of(held).model_dump(), split=against, only=tuple(only))
     measured = tuple(map(record_of, sets))
     begin_scores(out, compared, measured, features, seed)
@@ -115,7 +117,7 @@ def evaluate(
     write_differences(out, differences(scores))
     write_verdicts(out, verdicts(scores))
     choices = {
-        "synthetic": tuple(synthetic),
+        "synthetic": made,
         "against": against,
         "seed": seed,
         "only": tuple(only),

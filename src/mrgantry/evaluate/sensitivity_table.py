@@ -17,7 +17,7 @@ from threadpoolctl import threadpool_limits
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, RunError, unknown
-from mrgantry.common.files import read_json, write_json
+from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
@@ -135,8 +135,8 @@ class FaultTask(Frozen):
 
 
 def sensitivity(
-    slices: Path,
-    out: Path,
+    slices: AnyPath,
+    out: AnyPath,
     *,
     repeats: int = 3,
     halves: int = 20,
@@ -168,6 +168,7 @@ def sensitivity(
         RunError: The folder holds a table of other slices, seed or features, or a fault is
             not known.
     """
+    slices, out = Path(slices), Path(out)
     data = SliceSet.open(slices)
     people = people_of(data)
     if len(people) < 3 * FEWEST:

@@ -26,7 +26,7 @@ from torch import Tensor
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import fingerprint, whole
+from mrgantry.common.files import AnyPath, fingerprint, whole
 from mrgantry.common.picture import grid, save_gif, save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
@@ -65,8 +65,8 @@ class Walk:
 
 
 def walk(
-    run: Path,
-    out: Path,
+    run: AnyPath,
+    out: AnyPath,
     seeds: Sequence[int] = (0, 1),
     steps: int = 20,
     method: str | None = None,
@@ -95,6 +95,7 @@ def walk(
             label.
         RunError: The run has no weights yet, or the folder holds something else.
     """
+    run, out = Path(run), Path(out)
     if len(seeds) < 2 or steps < 2:
         raise DataError(
             f"A walk needs 2 or more seeds and steps, not {len(seeds)} seed(s) and {steps} step(s)."

@@ -28,7 +28,7 @@ from torch import Tensor
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import fingerprint, whole
+from mrgantry.common.files import AnyPath, fingerprint, whole
 from mrgantry.common.provenance import command_line
 from mrgantry.common.tables import write_table
 from mrgantry.data.fitness import check_shape
@@ -82,9 +82,9 @@ class Projection:
 
 
 def project(
-    run: Path,
-    slices: Path,
-    out: Path,
+    run: AnyPath,
+    slices: AnyPath,
+    out: AnyPath,
     count: int = 8,
     splits: Sequence[str] = ("train", "test"),
     steps: int | None = None,
@@ -116,6 +116,7 @@ def project(
             is no such slice.
         RunError: The run has no weights yet, or the folder holds something else.
     """
+    run, slices, out = Path(run), Path(slices), Path(out)
     opened, data = Run.open(run), SliceSet.open(slices)
     flow = isinstance(opened.recipe, FlowRecipe)
     steps = (INVERSION_STEPS if flow else SEARCH_STEPS) if steps is None else steps

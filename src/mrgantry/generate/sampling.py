@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.common.files import fingerprint, read_json, write_json
+from mrgantry.common.files import AnyPath, fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
@@ -43,14 +43,14 @@ SPECK_MM2 = 25.0  # parts of drawn label maps that are smaller are left out, and
 
 
 def sample(
-    run: Path,
-    out: Path,
+    run: AnyPath,
+    out: AnyPath,
     count: int = 1000,
     seed: int = 0,
     batch: int = 100,
     labels: Sequence[str] = (),
     how: Sequence[str] = (),
-    masks: Path | None = None,
+    masks: AnyPath | None = None,
     masks_split: str = "train",
 ) -> SliceSet:
     """Draw synthetic slices, image i from the seed `seed + i` alone.
@@ -79,6 +79,8 @@ def sample(
         RunError: The folder holds another set, or other things.
         RecipeError: A flow cannot be drawn from in that way, or the run is none.
     """
+    run, out = Path(run), Path(out)
+    masks = None if masks is None else Path(masks)
     if count < 1:
         raise DataError(f"The count of images must be at least 1, not {count}.")
     opened = Run.open(run)

@@ -9,6 +9,7 @@ from lightning_fabric import Fabric
 from torch import nn
 
 from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.rows import choose_rows, units_of
 from mrgantry.data.slices import Pixels, SliceSet
@@ -29,8 +30,8 @@ BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
 
 def train(
-    slices: Path,
-    run: Path,
+    slices: AnyPath,
+    run: AnyPath,
     recipe: AnyRecipe,
     *,
     only: Sequence[str] = (),
@@ -63,6 +64,7 @@ def train(
         DataError: The set cannot be used, has no label maps for a recipe that draws them, or no
             row meets the conditions.
     """
+    slices, run = Path(slices), Path(run)
     all_slices = SliceSet.open(slices)
     data = choose_rows(all_slices.split("train"), only)
     if recipe.size != data.about.size:

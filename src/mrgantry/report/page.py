@@ -9,7 +9,7 @@ import numpy as np
 from PIL import Image
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json, write_text
+from mrgantry.common.files import AnyPath, read_json, write_text
 from mrgantry.data.preview import colours_of, outlined, tumour_counts
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
@@ -64,7 +64,7 @@ class PageFolders:
         )
 
 
-def report(out: Path, folders: Sequence[Path]) -> None:
+def report(out: AnyPath, folders: Sequence[AnyPath]) -> None:
     """Write one self-contained page: pictures, scores, and how it was made.
 
     Args:
@@ -75,7 +75,8 @@ def report(out: Path, folders: Sequence[Path]) -> None:
     Raises:
         DataError: A folder holds nothing that a report can show.
     """
-    contents = find(folders)
+    out = Path(out)
+    contents = find(tuple(map(Path, folders)))
     evaluations = [evaluation(folder) for folder in contents.scores]
     experiments = [
         (summary(found, out, folder), found)

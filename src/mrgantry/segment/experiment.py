@@ -21,7 +21,7 @@ import numpy as np
 from jaxtyping import Float, UInt8
 
 from mrgantry.common.device import best_device, device_name
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
 from mrgantry.detect.begun import Begun, ExperimentTerms, refuse_leaving_out, settle
@@ -53,9 +53,9 @@ class SegmentationTerms(ExperimentTerms):
 
 
 def segment(
-    real: Path,
-    out: Path,
-    synthetic: Sequence[Path] = (),
+    real: AnyPath,
+    out: AnyPath,
+    synthetic: Sequence[AnyPath] = (),
     *,
     conditions: Sequence[str] = USUAL,
     seeds: int = 3,
@@ -96,12 +96,14 @@ def segment(
         RunError: The folder holds an experiment on other terms, or more than is asked for.
         DivergedError: A segmenter's loss became NaN or infinite.
     """
-    chosen = conditions_of(conditions, bool(synthetic))
+    real, out = Path(real), Path(out)
+    made = tuple(map(Path, synthetic))
+    chosen = conditions_of(conditions, bool(made))
     check(seeds, shares, ratios, real_share, training)
     cells = cells_of(chosen, seeds, shares, ratios, seed)
     refuse_leaving_out(out, cells)
     data = open_mapped(real, only)
-    sets = open_synthetic_mapped(synthetic, data)
+    sets = open_synthetic_mapped(made, data)
     terms = SegmentationTerms(
         data=data.whole.about.fingerprint,
         synthetic=tuple(slice_set.about.fingerprint for slice_set in sets),
@@ -125,7 +127,7 @@ def segment(
         "segment",
         real,
         out,
-        synthetic=tuple(synthetic),
+        synthetic=made,
         condition=tuple(conditions),
         seeds=seeds,
         shares=written(shares),

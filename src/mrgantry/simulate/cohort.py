@@ -18,7 +18,7 @@ from scipy import ndimage
 from mrgantry import __version__
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
 from mrgantry.common.tables import write_table
@@ -80,7 +80,7 @@ class Session:
 
 
 def simulate(
-    cohort: Path,
+    cohort: AnyPath,
     subjects: int = 20,
     seed: int = 0,
     healthy: float = 0.0,
@@ -133,6 +133,7 @@ def simulate(
         RunError: The folder holds another cohort, or other things.
         RunError: The cluster cannot be reached.
     """
+    cohort = Path(cohort)
     chosen = [name for name in SEQUENCES if name in sequences]
     _check(sequences, workers)
     design = Design(subjects, seed, healthy, chosen, high_grade, t1, visits, twins, device)

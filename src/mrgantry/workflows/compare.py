@@ -15,7 +15,7 @@ from pydantic import Field
 from mrgantry.common import workfolder
 from mrgantry.common.device import device_name
 from mrgantry.common.errors import DivergedError, RecipeError
-from mrgantry.common.files import read_json, write_json
+from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import read_scores
@@ -144,8 +144,8 @@ class ComparisonRun:
 
 
 def compare(
-    slices: Path,
-    out: Path,
+    slices: AnyPath,
+    out: AnyPath,
     recipes: Sequence[AnyRecipe],
     *,
     seeds: int = 3,
@@ -179,6 +179,7 @@ def compare(
         RunError: The folder holds a comparison on other terms.
         DataError: The set cannot be used.
     """
+    slices, out = Path(slices), Path(out)
     real = SliceSet.open(slices)
     rows = choose_rows(real.split("train"), only)
     held_out(real, against, only)

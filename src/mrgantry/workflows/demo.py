@@ -7,6 +7,7 @@ report lists the commands that do the same by hand.
 from collections.abc import Callable
 from pathlib import Path
 
+from mrgantry.common.files import AnyPath
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.evaluate import evaluate
 from mrgantry.generate import sample, train
@@ -21,7 +22,7 @@ SUBJECTS = 48
 SAMPLES = 250
 
 
-def demo(out: Path, say: Callable[[str], None] = print) -> Path:
+def demo(out: AnyPath, say: Callable[[str], None] = print) -> Path:
     """Simulate, prepare, train, sample, evaluate and report; give the page's path.
 
     Interrupted, the same call goes on where it stopped.
@@ -30,6 +31,7 @@ def demo(out: Path, say: Callable[[str], None] = print) -> Path:
         out: Folder to write everything to.
         say: Told what is about to happen, a sentence at a time.
     """
+    out = Path(out)
     cohort, slices, run, synthetic, scores = (
         out / name for name in ("cohort", "slices", "run", "synthetic", "scores")
     )

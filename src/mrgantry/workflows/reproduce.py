@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
+from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
@@ -54,11 +55,11 @@ class Step:
 
 def reproduce(
     study: Reproduction,
-    out: Path,
+    out: AnyPath,
     *,
-    scans: Path | None = None,
-    slices: Path | None = None,
-    key: Path | None = None,
+    scans: AnyPath | None = None,
+    slices: AnyPath | None = None,
+    key: AnyPath | None = None,
     say: Callable[[str], None] = print,
 ) -> Path:
     """Repeat a published study and give the page; the same call goes on where it stopped.
@@ -76,6 +77,10 @@ def reproduce(
         DataError: The scans cannot be used, or give too few slices for what follows.
         RecipeError: The study has no use for a change.
     """
+    out = Path(out)
+    scans = None if scans is None else Path(scans)
+    slices = None if slices is None else Path(slices)
+    key = None if key is None else Path(key)
     work = Work(study, out, scans, key, slices)
     check_options(work)
     look_at_scans(work)  # before anything is written, as the next

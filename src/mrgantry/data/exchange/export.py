@@ -13,7 +13,7 @@ from PIL import Image
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError, unknown
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.picture import to_grey
 from mrgantry.common.progress import progress
@@ -56,7 +56,7 @@ class Origin(Frozen):
     classes: tuple[str, ...] = ()
 
 
-def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> int:
+def export(slices: AnyPath, out: AnyPath, format: str = "png", split: str = "all") -> int:
     """Write every slice as a file named by its id; return how many files.
 
     A slice of several channels becomes one file a channel, but for `.npy`, which holds
@@ -77,6 +77,7 @@ def export(slices: Path, out: Path, format: str = "png", split: str = "all") -> 
             would give one file, or NIfTI is asked for and pixels are of unknown size.
         RunError: `out` holds other things.
     """
+    slices, out = Path(slices), Path(out)
     if format not in FORMATS:
         raise DataError(unknown("format", format, list(FORMATS), "option --format"))
     chosen = SliceSet.open(slices).split(split)

@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Float, Float16, UInt8
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import fingerprint, read_json, write_json
+from mrgantry.common.files import AnyPath, fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
@@ -77,7 +77,7 @@ TUMOUR_MM2 = 50.0  # marked area from which a slice is a tumour slice, as `prepa
 
 
 def import_slices(
-    folder: Path, slices: Path, plan: ImportPlan | None = None, *, strict: bool = False
+    folder: AnyPath, slices: AnyPath, plan: ImportPlan | None = None, *, strict: bool = False
 ) -> SliceSet:
     """Make a set of slices of the images in a folder, and in those below it.
 
@@ -99,6 +99,7 @@ def import_slices(
             not known whose real images these are.
         RunError: `slices` holds other things.
     """
+    folder, slices = Path(folder), Path(slices)
     plan = plan or ImportPlan()
     if slices.resolve().is_relative_to(folder.resolve()):
         raise DataError(f"{slices} lies in {folder}, which is imported; choose another place.")

@@ -27,6 +27,7 @@ import torch
 from jaxtyping import Bool, Int, Shaped
 
 from mrgantry.common.errors import DataError
+from mrgantry.common.files import AnyPath
 from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
@@ -46,9 +47,9 @@ BOTH = f"{FAR} and {UNLIKE}"
 
 
 def select(
-    slices: Path,
-    out: Path,
-    against: Path,
+    slices: AnyPath,
+    out: AnyPath,
+    against: AnyPath,
     *,
     keep: float = KEEP,
     label: str = "",
@@ -80,6 +81,7 @@ def select(
             or labels, or no image is left.
         RunError: `out` holds something else.
     """
+    slices, out, against = Path(slices), Path(out), Path(against)
     if not 0 < keep <= 1:
         raise DataError(f"The share of real images to keep must be above 0 and at most 1: {keep}.")
     data, real = SliceSet.open(slices), SliceSet.open(against)
