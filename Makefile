@@ -49,7 +49,7 @@ bench: $(VENV)/installed
 	$(BIN)/python benchmarks/augmentation.py
 
 measures: $(VENV)/installed
-	$(BIN)/python -c "from mrgantry.evaluate.explained import document; print(document())" > docs/MEASURES.new
+	$(BIN)/python -c "from mrgantry.evaluation.explained import document; print(document())" > docs/MEASURES.new
 	mv docs/MEASURES.new docs/MEASURES.md
 
 # Counts are kept in the folder coverage: the same command goes on where it stopped.

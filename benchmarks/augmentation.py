@@ -18,7 +18,7 @@ from rich.table import Table
 from scipy import ndimage
 from skimage.transform import AffineTransform, warp
 
-from mrgantry.detect.classical import Classical
+from mrgantry.detection.classical import Classical
 
 BATCH = 192  # as Han et al. train
 SINGLE = 64  # images of a round that takes one at a time: rounds are about equally long

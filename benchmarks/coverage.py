@@ -27,8 +27,8 @@ from rich.progress import track
 from scipy.stats import norm
 
 from mrgantry.common.files import write_text
+from mrgantry.pages.study.words import finding_of, finding_of_many, told_among
 from mrgantry.papers import reading_population
-from mrgantry.report.study.words import finding_of, finding_of_many, told_among
 from mrgantry.study.statistics.concordance import concordance
 from mrgantry.study.statistics.contrasts import block_differences, reader_differences
 from mrgantry.study.statistics.measured import Confusion

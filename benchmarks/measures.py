@@ -29,7 +29,7 @@ def frechet() -> None:
     import torch
     from torchmetrics.image.fid import _compute_fid
 
-    from mrgantry.evaluate.measures.frechet import distance_of_moments, moments
+    from mrgantry.evaluation.measures.frechet import distance_of_moments, moments
 
     random = np.random.default_rng(0)
     mixing = random.standard_normal((DIMS, DIMS)) / DIMS**0.5
@@ -63,7 +63,7 @@ def everything(n: int) -> None:
     with tempfile.TemporaryDirectory() as folder:
         make = [sys.executable, __file__, "make", "--n", str(n), "--folder", folder]
         subprocess.run(make, check=True)  # elsewhere, so that its memory is not counted
-        from mrgantry.evaluate import evaluate
+        from mrgantry.evaluation import evaluate
 
         start = time.perf_counter()
         evaluate(Path(folder, "real"), Path(folder, "out"), [Path(folder, "synthetic")])

@@ -18,11 +18,11 @@ import numpy as np
 from rich.progress import track
 
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate.extractors.features import fit_directions
-from mrgantry.evaluate.measures.listed import all_measures
-from mrgantry.evaluate.reference import COMPONENTS, Reference, beside, refer
-from mrgantry.evaluate.scoring import Candidate, Floors, score
-from mrgantry.evaluate.verdict import QUESTIONS, SetVerdict, verdicts
+from mrgantry.evaluation.extractors.features import fit_directions
+from mrgantry.evaluation.measures.listed import all_measures
+from mrgantry.evaluation.reference import COMPONENTS, Reference, beside, refer
+from mrgantry.evaluation.scoring import Candidate, Floors, score
+from mrgantry.evaluation.verdict import QUESTIONS, SetVerdict, verdicts
 
 ASKED = {name for question in QUESTIONS for name in question.measures}
 DRAWN = 40  # tries in which variety and copies are looked for, too

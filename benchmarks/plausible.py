@@ -17,10 +17,10 @@ from rich.table import Table
 from scipy.ndimage import gaussian_filter
 
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate.brain.features import brain_networks
-from mrgantry.evaluate.extractors.features import Images, random_network
-from mrgantry.evaluate.measures.manifold import kth_nearest
-from mrgantry.evaluate.selection.plausible import NOBODY, USUAL, fit_distances
+from mrgantry.evaluation.brain.features import brain_networks
+from mrgantry.evaluation.extractors.features import Images, random_network
+from mrgantry.evaluation.measures.manifold import kth_nearest
+from mrgantry.evaluation.selection.plausible import NOBODY, USUAL, fit_distances
 
 DEALS = 20
 KEEP = 0.95

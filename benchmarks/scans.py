@@ -33,7 +33,7 @@ from scipy import ndimage
 
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.oblique import POSES, Pose, StoredHead, draw_poses, placed
-from mrgantry.simulate import simulate
+from mrgantry.simulation import simulate
 
 PLAN = SlicePlan(sequences=("t1",), slices="60:110", size=64)
 ROUNDS = 2

@@ -22,11 +22,11 @@ from rich.table import Table
 from scipy import ndimage
 from torch import Tensor
 
-from mrgantry.simulate import simulate
-from mrgantry.simulate.anatomy import CANVAS, GRID, draw_head, to_template
-from mrgantry.simulate.fields import refine, stream
-from mrgantry.simulate.patient import Patient, draw_patient
-from mrgantry.simulate.template import load_template
+from mrgantry.simulation import simulate
+from mrgantry.simulation.anatomy import CANVAS, GRID, draw_head, to_template
+from mrgantry.simulation.fields import refine, stream
+from mrgantry.simulation.patient import Patient, draw_patient
+from mrgantry.simulation.template import load_template
 
 LEVEL = 80  # axial voxel of the canvas: through the lateral ventricles
 TIMED, ROUNDS = 4, 3  # subjects a cohort, cohorts a kind

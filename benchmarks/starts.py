@@ -19,8 +19,8 @@ from rich.table import Table
 from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, begin_set, finish, write_part
-from mrgantry.evaluate.evaluation import evaluate
-from mrgantry.evaluate.scoring import Floors
+from mrgantry.evaluation.evaluation import evaluate
+from mrgantry.evaluation.scoring import Floors
 from mrgantry.generate import FlowRecipe, sample, train
 from mrgantry.generate.pace import measure_paces
 from mrgantry.papers import find_recipe

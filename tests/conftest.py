@@ -16,9 +16,9 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, write_part
-from mrgantry.evaluate import pictures, reference
-from mrgantry.evaluate.measures import classifiers, ms_ssim
-from mrgantry.evaluate.measures import listed as measures
+from mrgantry.evaluation import pictures, reference
+from mrgantry.evaluation.measures import classifiers, ms_ssim
+from mrgantry.evaluation.measures import listed as measures
 
 # One, here and in what tests start: threads that wait for each other lose more beside other
 # programs than they gain, up to seven times the time. What tests say must hold with any number;

@@ -219,7 +219,7 @@ def test_all_but_the_reader_study_works_without_its_extra():
     )
     code = (
         f"import sys; sys.modules.update(dict.fromkeys({absent})); "
-        f"import mrgantry.report, mrgantry.report.comparison, mrgantry.detect, mrgantry.{verbs}"
+        f"import mrgantry.pages, mrgantry.pages.comparison, mrgantry.detection, mrgantry.{verbs}"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr

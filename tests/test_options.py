@@ -13,28 +13,28 @@ from mrgantry.papers.reproduction import UserChanges
 EMPTY = inspect.Parameter.empty
 # The function of each verb, what an option is called there, and what only programs give it.
 FUNCTIONS = {
-    "simulate": ("simulate.simulate", {"sequence": "sequences"}, set()),
+    "simulate": ("simulation.simulate", {"sequence": "sequences"}, set()),
     "inspect": ("data.inspection.inspect", {"sequence": "sequences"}, set()),
     "train": ("generate.train", {"changes": "recipe", "start": "recipe"}, {"on_snapshot"}),
     "sample": ("generate.sample", {"label": "labels", "changes": "how"}, {"batch"}),
     "walk": ("generate.walk", {"label": "labels"}, set()),
     "project": ("generate.project", {"split": "splits", "id": "ids"}, set()),
     "export": ("data.exchange.export.export", {}, set()),
-    "select": ("evaluate.select", {}, set()),
-    "evaluate": ("evaluate.evaluate", {}, {"floors"}),
-    "sensitivity": ("evaluate.sensitivity", {"fault": "faults"}, set()),
+    "select": ("evaluation.select", {}, set()),
+    "evaluate": ("evaluation.evaluate", {}, {"floors"}),
+    "sensitivity": ("evaluation.sensitivity", {"fault": "faults"}, set()),
     "compare": ("workflows.compare.compare", {"recipe": "recipes"}, {"say"}),
     "detect": (
-        "detect.detect",
+        "detection.detect",
         {"condition": "conditions", "changes": "training"},
         {"classical", "say"},
     ),
     "segment": (
-        "segment.segment",
+        "segmentation.segment",
         {"condition": "conditions", "changes": "training"},
         {"classical", "say"},
     ),
-    "report": ("report.report", {}, set()),
+    "report": ("pages.report", {}, set()),
     "demo": ("workflows.demo.demo", {}, {"say"}),
 }
 # Verbs whose options make a plan: its fields, and what an option is called there.

@@ -17,8 +17,8 @@ from typer.testing import CliRunner
 from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.data.subjects import find_subjects
-from mrgantry.simulate import simulate
-from mrgantry.simulate.anatomy import (
+from mrgantry.simulation import simulate
+from mrgantry.simulation.anatomy import (
     CANVAS,
     COARSE,
     TISSUES,
@@ -27,14 +27,14 @@ from mrgantry.simulate.anatomy import (
     draw_head,
     place,
 )
-from mrgantry.simulate.cohort import (
+from mrgantry.simulation.cohort import (
     Design,
     grade_of,
     sessions_of,
     write_brats,
     write_sagittal,
 )
-from mrgantry.simulate.contrast import (
+from mrgantry.simulation.contrast import (
     AVERAGE,
     SEQUENCES,
     T1_KINDS,
@@ -42,8 +42,8 @@ from mrgantry.simulate.contrast import (
     _thick_slices,
     acquire,
 )
-from mrgantry.simulate.contrast import signal as signal_of
-from mrgantry.simulate.fields import (
+from mrgantry.simulation.contrast import signal as signal_of
+from mrgantry.simulation.fields import (
     Box,
     exponential,
     jacobian,
@@ -54,10 +54,10 @@ from mrgantry.simulate.fields import (
     smooth,
     stream,
 )
-from mrgantry.simulate.patient import Patient, draw_patient
-from mrgantry.simulate.stroke import TERRITORIES, Stroke, occlude, places_of, territory
-from mrgantry.simulate.template import STEPS, Template, load_template
-from mrgantry.simulate.tumour import TUMOUR_TISSUES, plant
+from mrgantry.simulation.patient import Patient, draw_patient
+from mrgantry.simulation.stroke import TERRITORIES, Stroke, occlude, places_of, territory
+from mrgantry.simulation.template import STEPS, Template, load_template
+from mrgantry.simulation.tumour import TUMOUR_TISSUES, plant
 
 
 @pytest.fixture(scope="module")
@@ -381,7 +381,7 @@ class TestDevice:
             box, voxels = Box((4, 4, 4), (17, 17, 13)), torch.arange(900)
             here = dict.fromkeys(STEPS, torch.zeros(900))
             found = box, voxels, torch.zeros(3, 900), here
-            monkeypatch.setattr("mrgantry.simulate.anatomy._read", lambda *_: found)
+            monkeypatch.setattr("mrgantry.simulation.anatomy._read", lambda *_: found)
             head = HeadShape(
                 torch.zeros(3, *COARSE), torch.zeros(3, 3), torch.zeros(3), 0.1, 0.5, 0.6
             )
@@ -458,7 +458,7 @@ class TestCohort:
         assert (folder / "sim-2-3-0001_seg.nii.gz").stat().st_mtime_ns == kept
 
     def test_finished_cohort_is_left_alone(self, cohort, monkeypatch):
-        monkeypatch.setattr("mrgantry.simulate.cohort.draw_patient", None)
+        monkeypatch.setattr("mrgantry.simulation.cohort.draw_patient", None)
         before = files(cohort)
         simulate(cohort, subjects=2, seed=3, healthy=0.5, sequences=("t1",), workers=1)
         assert files(cohort) == before
@@ -548,7 +548,9 @@ class TestSessions:
 
     def test_command_line_passes_every_option(self, monkeypatch):
         seen = {}
-        monkeypatch.setattr("mrgantry.simulate.simulate", lambda *args, **named: seen.update(named))
+        monkeypatch.setattr(
+            "mrgantry.simulation.simulate", lambda *args, **named: seen.update(named)
+        )
         words = "--visits 2 --twins --high-grade 0.5 --t1 se --device cpu --workers 1"
         words += " --disease stroke --healthy-visits 1"
         assert CliRunner().invoke(app, ["simulate", "c", *words.split()]).exit_code == 0

@@ -7,7 +7,7 @@ from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, DivergedError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data.slices import SliceSet, read_about
-from mrgantry.evaluate.record import Evaluation, RealRecord, record_of
+from mrgantry.evaluation.record import Evaluation, RealRecord, record_of
 from mrgantry.papers import find_study
 
 module = importlib.import_module("mrgantry.workflows.reproduce")

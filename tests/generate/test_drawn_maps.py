@@ -6,7 +6,7 @@ import pytest
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError
-from mrgantry.evaluate.selection.select import select
+from mrgantry.evaluation.selection.select import select
 from mrgantry.generate import Run, project, sample, train
 from recipes import SMALL, SMALL_FLOW
 

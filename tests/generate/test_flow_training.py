@@ -309,7 +309,7 @@ class TestStart:
 
     def test_its_people_may_not_judge(self, data, first, tmp_path):
         from mrgantry.common.errors import DataError
-        from mrgantry.evaluate import evaluate
+        from mrgantry.evaluation import evaluate
 
         run = train(data.folder, tmp_path / "run", BRIEF.set([f"start={first.folder}"]))
         sample(run.folder, tmp_path / "synthetic", 12)

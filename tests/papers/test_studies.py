@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from mrgantry.common.errors import RecipeError
-from mrgantry.detect.effects import unpaired
+from mrgantry.detection.effects import unpaired
 from mrgantry.generate.losses import Dragan, LeastSquares, Original, WassersteinPenalty
 from mrgantry.generate.recipe import Adam
 from mrgantry.generate.schedule import Growing, Steps

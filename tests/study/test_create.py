@@ -13,7 +13,7 @@ from sqlalchemy import select
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.files import fingerprint
-from mrgantry.report.study import write_study
+from mrgantry.pages.study import write_study
 from mrgantry.study.cases import create as creating
 from mrgantry.study.cases.create import audited, create
 from mrgantry.study.cases.pools import Sources

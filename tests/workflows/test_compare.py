@@ -12,10 +12,10 @@ from mrgantry.cli import app
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluate import evaluate
-from mrgantry.evaluate.comparison import chance, expected_by_chance, spread_of, wins
-from mrgantry.evaluate.measures import classifiers
-from mrgantry.evaluate.measures.measure import COSTLY_DRAWS
+from mrgantry.evaluation import evaluate
+from mrgantry.evaluation.comparison import chance, expected_by_chance, spread_of, wins
+from mrgantry.evaluation.measures import classifiers
+from mrgantry.evaluation.measures.measure import COSTLY_DRAWS
 from mrgantry.generate.losses import Relativistic, Wasserstein, WassersteinPenalty
 from mrgantry.generate.networks import Dcgan, Progressive, UpConv
 from mrgantry.generate.pace import PLENTY, Pace, cycle, measure_paces, ready, time_phase
@@ -26,7 +26,7 @@ from mrgantry.workflows.compare import compare
 from recipes import SMALL
 
 module = sys.modules["mrgantry.workflows.compare"]
-measuring = sys.modules["mrgantry.evaluate.reference"]
+measuring = sys.modules["mrgantry.evaluation.reference"]
 pace = sys.modules["mrgantry.generate.pace"]
 
 NARROW = SMALL.model_copy(

@@ -11,9 +11,9 @@ from mrgantry.generate.networks.unet import DETAILS
 from mrgantry.generate.start import find_start
 from mrgantry.generate.state import build
 from mrgantry.papers import find_recipe
-from mrgantry.simulate import simulate
-from mrgantry.simulate.cohort import RESERVED_SEED, person_name
-from mrgantry.simulate.contrast import SEQUENCES
+from mrgantry.simulation import simulate
+from mrgantry.simulation.cohort import RESERVED_SEED, person_name
+from mrgantry.simulation.contrast import SEQUENCES
 from mrgantry.workflows import heads
 
 CPU = torch.device("cpu")

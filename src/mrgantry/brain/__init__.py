@@ -1,4 +1,4 @@
 """A network that knows brains, trained on simulated slices alone, with its weights.
 
-`evaluate/brain/train.py` makes the weights.
+`evaluation/brain/train.py` makes the weights.
 """

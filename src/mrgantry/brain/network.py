@@ -1,7 +1,7 @@
 """The brain network: tissue fractions, plane and level of a slice of any contrast.
 
 It has seen simulated slices only, so it owes nothing to patients, and its weights may be shipped.
-`evaluate/brain/features.py` describes images by what it has learnt to recognise.
+`evaluation/brain/features.py` describes images by what it has learnt to recognise.
 """
 
 from importlib.resources import files

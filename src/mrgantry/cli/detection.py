@@ -9,7 +9,7 @@ from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
 
 if TYPE_CHECKING:
-    from mrgantry.detect.findings import Experiment
+    from mrgantry.detection.findings import Experiment
 
 Condition = Annotated[
     list[str] | None,
@@ -84,12 +84,12 @@ def detect(
     `mrgantry report best.html detection-64 detection-128` lays them out in one table.
     """
     from mrgantry.cli.options import some_numbers
-    from mrgantry.detect import detect
-    from mrgantry.detect.classifier import ClassifierTraining
-    from mrgantry.detect.options import USUAL, change
+    from mrgantry.detection import detect
+    from mrgantry.detection.classifier import ClassifierTraining
+    from mrgantry.detection.options import USUAL, change
+    from mrgantry.pages import write_detection
+    from mrgantry.pages.experiment import p_value
     from mrgantry.papers import printed_detection
-    from mrgantry.report import write_detection
-    from mrgantry.report.experiment import p_value
 
     training, classical = change(changes or [], ClassifierTraining, "detection")
     detection = detect(
@@ -172,11 +172,11 @@ def segment(
     goes on; seeds, conditions, shares and ratios can be added. Needs the extra `monai`.
     """
     from mrgantry.cli.options import some_numbers
-    from mrgantry.detect.options import USUAL, change
-    from mrgantry.report import write_segmentation
-    from mrgantry.report.experiment import p_value, shown
-    from mrgantry.segment import segment
-    from mrgantry.segment.network import SegmenterTraining
+    from mrgantry.detection.options import USUAL, change
+    from mrgantry.pages import write_segmentation
+    from mrgantry.pages.experiment import p_value, shown
+    from mrgantry.segmentation import segment
+    from mrgantry.segmentation.network import SegmenterTraining
 
     training, classical = change(changes or [], SegmenterTraining, "segmentation")
     found = segment(
@@ -216,7 +216,7 @@ def segment(
 
 def _conclude(found: "Experiment", answer: str, page: Path) -> None:
     """Say what makes the answer doubtful, then the answer, then where the page is."""
-    from mrgantry.detect.effects import FEWEST_SEEDS
+    from mrgantry.detection.effects import FEWEST_SEEDS
 
     if len(found.seeds) < FEWEST_SEEDS:
         say(f"With fewer than {FEWEST_SEEDS} seeds, intervals leave out most of what chance does.")

@@ -44,9 +44,9 @@ def evaluate(
     every score, beside what real slices of other subjects score by the same rule. Several sets are
     compared with each other, too.
     """
-    from mrgantry.evaluate import evaluate
-    from mrgantry.evaluate.differences import differences
-    from mrgantry.evaluate.verdict import read_verdicts, sentences
+    from mrgantry.evaluation import evaluate
+    from mrgantry.evaluation.differences import differences
+    from mrgantry.evaluation.verdict import read_verdicts, sentences
 
     if not synthetic:
         raise typer.BadParameter("name at least one set with --synthetic")
@@ -139,8 +139,8 @@ def sensitivity(
     command goes on, also with more of --fault or --repeats. All of it takes an hour or two for
     2,000 slices of 64 pixels on two cores, a quarter of that with --networks 0.
     """
-    from mrgantry.evaluate import sensitivity
-    from mrgantry.report import write_sensitivity
+    from mrgantry.evaluation import sensitivity
+    from mrgantry.pages import write_sensitivity
 
     result = sensitivity(
         slices,
@@ -192,7 +192,7 @@ def select(
     precision rises, all the more on the same features, and recall and coverage may fall. So
     evaluate both sets. Copies pass.
     """
-    from mrgantry.evaluate import select, summary
+    from mrgantry.evaluation import select, summary
 
     selection = select(
         slices,
@@ -277,7 +277,7 @@ def report(
     ],
 ) -> None:
     """Put what lies in some folders on one self-contained HTML page."""
-    from mrgantry.report import report
+    from mrgantry.pages import report
 
     report(out, folders)
     say(f"{out} is written; open it in a browser.")

@@ -79,8 +79,8 @@ def simulate(
 
     It needs no patient data, tests software and teaches; it is no evidence about patients.
     """
-    from mrgantry.simulate import simulate
-    from mrgantry.simulate.contrast import SEQUENCES
+    from mrgantry.simulation import simulate
+    from mrgantry.simulation.contrast import SEQUENCES
 
     simulate(
         cohort,
@@ -304,7 +304,7 @@ def prepare(
     )
     label = None
     if tumour_by:
-        from mrgantry.detect import Labeller
+        from mrgantry.detection import Labeller
 
         label = Labeller.open(tumour_by).label
     data = prepare(

@@ -164,8 +164,8 @@ def plan(
     protocol with the numbers chosen, and a pre-registration that freezes it and the analysis.
     """
     with installed():
+        from mrgantry.pages.study.plan import write_plan
         from mrgantry.papers import find_protocol, reading_population
-        from mrgantry.report.study.plan import write_plan
         from mrgantry.study.planning import StudyPlan, choose_size, simulate_plan
 
         asked = find_protocol(protocol)
@@ -280,8 +280,8 @@ def score(
     It can be done at any time, on what has been answered so far; --database also takes a backup.
     """
     with installed():
+        from mrgantry.pages.study import write_study
         from mrgantry.papers import printed
-        from mrgantry.report.study import write_study
         from mrgantry.study.cases.additions import recovered
         from mrgantry.study.running import happened
         from mrgantry.study.statistics.score import score
@@ -544,7 +544,7 @@ def _place(database: str | None) -> str | Path | None:
 
 def _summary(analysis: "Analysis") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Lay out the first table of the page."""
-    from mrgantry.report.study.words import finding
+    from mrgantry.pages.study.words import finding
 
     rows: list[tuple[str, ...]] = []
     for reading in analysis.readings:

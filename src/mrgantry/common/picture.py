@@ -1,5 +1,7 @@
 """Grids of images as PNG files, and animations."""
 
+import base64
+import io
 from collections.abc import Sequence
 from math import ceil
 from pathlib import Path
@@ -51,3 +53,10 @@ def save_gif(path: Path, frames: Sequence[UInt8[np.ndarray, "h w"]], seconds: fl
         large[0].save(
             aside, format="GIF", save_all=True, append_images=large[1:], duration=duration, loop=0
         )
+
+
+def png(pixels: UInt8[np.ndarray, "h w ..."]) -> str:
+    """Give a picture as a data address, to stand within a page."""
+    buffer = io.BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG", optimize=True)
+    return "data:image/png;base64," + base64.b64encode(buffer.getvalue()).decode()

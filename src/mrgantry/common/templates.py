@@ -10,7 +10,7 @@ def fill_in(folder: str, template: str, values: dict[str, Any]) -> str:
     """Fill a template in; what is filled in is escaped as HTML.
 
     Args:
-        folder: Of the templates, within the package, such as "report"; those that a template
+        folder: Of the templates, within the package, such as "pages"; those that a template
             includes are sought there too.
         template: Its path within the folder.
         values: By the names that the template has for them.

@@ -10,6 +10,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from html import escape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any, Literal
@@ -25,6 +26,7 @@ from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.common.picture import grid, png
 from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
 from mrgantry.data.label_maps import from_channels, to_channels
@@ -32,6 +34,7 @@ from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
 
 FORMAT = 2
+SHOWN = 16  # images in a notebook, in two rows
 MAPS = "maps"  # the folder of the label maps, beside "parts"
 SPLITS = ("train", "validation", "test")
 COLUMNS = (
@@ -154,6 +157,26 @@ class SliceSet:
     def __len__(self) -> int:
         """Give the number of images."""
         return len(self.table)
+
+    def __repr__(self) -> str:
+        about = self.about
+        people = len(set(self.table["subject"].astype(str)) - {""})
+        kind = "synthetic" if about.synthetic else about.source
+        of = f" of {people} subjects" if people else ""
+        maps = f", mapped: {', '.join(about.classes)}" if about.classes else ""
+        return (
+            f"<SliceSet {self.folder}: {len(self):,} {kind} images{of}, "
+            f"{' + '.join(about.channels)}, {about.size} pixels{maps}>"
+        )
+
+    def _repr_html_(self) -> str:
+        """Show some images and the first rows in a notebook."""
+        rows = np.isin(np.arange(len(self)), np.linspace(0, len(self) - 1, SHOWN).astype(int))
+        picture = png(grid(self.where(rows).images, SHOWN // 2))
+        return (
+            f"<p>{escape(repr(self))}</p><img src='{picture}' alt='some of the images'>"
+            f"{self.table.head().to_html(index=False)}"
+        )
 
     @property
     def name(self) -> str:

@@ -11,9 +11,11 @@ best.pt                 what a flow goes back to when held-out people gain no mo
 tensorboard/            the same log for TensorBoard
 """
 
+import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -115,6 +117,18 @@ class Run:
     folder: Path
     recipe: AnyRecipe
     facts: Facts
+
+    def __repr__(self) -> str:
+        return f"<Run {self.folder}: {self.recipe.name}, {self.images:,} images seen>"
+
+    def _repr_html_(self) -> str:
+        """Show its latest picture in a notebook."""
+        pictures = sorted((self.folder / "samples").glob("*.png"))
+        shown = ""
+        if pictures:
+            coded = base64.b64encode(pictures[-1].read_bytes()).decode()
+            shown = f"<img src='data:image/png;base64,{coded}' alt='what it draws'>"
+        return f"<p>{escape(repr(self))}</p>{shown}"
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from mrgantry.common.errors import RecipeError, unknown
-from mrgantry.detect.printed import PrintedDetection
+from mrgantry.detection.printed import PrintedDetection
 from mrgantry.generate.recipe import AnyRecipe
 from mrgantry.papers import delplace2020, gantry, han2018, han2018_pggan, kazuhiro2018
 from mrgantry.papers.reproduction import Reproduction

@@ -11,8 +11,8 @@ in the training split, so
 from typing import Literal
 
 from mrgantry.data.plan import SlicePlan
-from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.printed import PrintedCondition, PrintedDetection
+from mrgantry.detection.classifier import ClassifierTraining
+from mrgantry.detection.printed import PrintedCondition, PrintedDetection
 from mrgantry.generate.losses import WassersteinPenalty
 from mrgantry.generate.networks import Progressive
 from mrgantry.generate.recipe import Adam, GanRecipe

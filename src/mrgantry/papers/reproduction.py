@@ -9,8 +9,8 @@ from typing import Any, Literal
 from mrgantry.common.errors import RecipeError, unknown
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.plan import SlicePlan
-from mrgantry.detect.classifier import ClassifierTraining
-from mrgantry.detect.printed import PrintedDetection
+from mrgantry.detection.classifier import ClassifierTraining
+from mrgantry.detection.printed import PrintedDetection
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.papers.alternative import Alternative
 from mrgantry.study.printed import Printed, PrintedValues

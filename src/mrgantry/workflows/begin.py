@@ -11,9 +11,9 @@ from mrgantry.data.preparation import choose
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.data.subjects import find_subjects
-from mrgantry.detect.resnet import PUBLISHED
-from mrgantry.detect.sets import open_real
-from mrgantry.evaluate.evaluation import held_out
+from mrgantry.detection.resnet import PUBLISHED
+from mrgantry.detection.sets import open_real
+from mrgantry.evaluation.evaluation import held_out
 from mrgantry.papers.reproduction import ImageType, Reproduction
 from mrgantry.workflows.work import Work, complete
 

@@ -21,13 +21,13 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import read_scores
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about, safe_name
-from mrgantry.evaluate.comparison import Comparison, Entrant, RunOutcome, spread_of
-from mrgantry.evaluate.evaluation import evaluate, held_out
-from mrgantry.evaluate.record import read_evaluation
-from mrgantry.evaluate.scoring import Floors
+from mrgantry.evaluation.comparison import Comparison, Entrant, RunOutcome, spread_of
+from mrgantry.evaluation.evaluation import evaluate, held_out
+from mrgantry.evaluation.record import read_evaluation
+from mrgantry.evaluation.scoring import Floors
 from mrgantry.generate import AnyRecipe, Run, sample, train
 from mrgantry.generate.pace import Pace, measure_paces
-from mrgantry.report.comparison import write_comparison
+from mrgantry.pages.comparison import write_comparison
 
 OURS = {"images", "seed"}  # keys of a recipe that a comparison sets itself
 

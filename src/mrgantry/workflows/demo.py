@@ -9,11 +9,11 @@ from pathlib import Path
 
 from mrgantry.common.files import AnyPath
 from mrgantry.data import SlicePlan, prepare
-from mrgantry.evaluate import evaluate
+from mrgantry.evaluation import evaluate
 from mrgantry.generate import sample, train
+from mrgantry.pages import report
 from mrgantry.papers.gantry import DEMO
-from mrgantry.report import report
-from mrgantry.simulate import simulate
+from mrgantry.simulation import simulate
 
 # Some eighteen T1 slices of each subject, from the base of the frontal lobes to
 # the roof of the ventricles, close enough to fill the image.

@@ -28,10 +28,10 @@ from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.start import save_start
 from mrgantry.generate.training_run import train
 from mrgantry.papers.gantry import gantry_recipe
-from mrgantry.simulate.cohort import person_name
-from mrgantry.simulate.contrast import SEQUENCES
-from mrgantry.simulate.patient import Patient, draw_patient
-from mrgantry.simulate.template import CITATION, NOTICE, load_template
+from mrgantry.simulation.cohort import person_name
+from mrgantry.simulation.contrast import SEQUENCES
+from mrgantry.simulation.patient import Patient, draw_patient
+from mrgantry.simulation.template import CITATION, NOTICE, load_template
 
 PEOPLE, IMAGES = 480, 200_000
 SEED = 1_000_000_017  # reserved; 1,000,000,016 made the brain network's heads

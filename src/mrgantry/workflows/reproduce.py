@@ -14,17 +14,17 @@ from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line
 from mrgantry.data import prepare
 from mrgantry.data.slices import read_about
-from mrgantry.detect import detect
-from mrgantry.detect.findings import read_detection
-from mrgantry.evaluate import evaluate, select
-from mrgantry.evaluate.record import read_evaluation
+from mrgantry.detection import detect
+from mrgantry.detection.findings import read_detection
+from mrgantry.evaluation import evaluate, select
+from mrgantry.evaluation.record import read_evaluation
 from mrgantry.generate import sample, train, walk
+from mrgantry.pages import report, write_detection
+from mrgantry.pages.reproduction import write_reproduction
+from mrgantry.pages.study import write_study
+from mrgantry.pages.study.words import counted
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
-from mrgantry.report import report, write_detection
-from mrgantry.report.reproduction import write_reproduction
-from mrgantry.report.study import write_study
-from mrgantry.report.study.words import counted
-from mrgantry.simulate import simulate
+from mrgantry.simulation import simulate
 from mrgantry.study.cases.create import create
 from mrgantry.study.lesson import make_quiz
 from mrgantry.study.statistics.score import has_answers, score

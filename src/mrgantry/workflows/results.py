@@ -10,14 +10,14 @@ from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.slices import SPLITS, SliceSet, read_about
-from mrgantry.detect.findings import Detection, read_detection
-from mrgantry.evaluate.stability import judge_stability
+from mrgantry.detection.findings import Detection, read_detection
+from mrgantry.evaluation.stability import judge_stability
 from mrgantry.generate import Run
+from mrgantry.pages.page import commands, find
+from mrgantry.pages.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
+from mrgantry.pages.study import words
 from mrgantry.papers import RECIPES, find_study
 from mrgantry.papers.reproduction import ImageType, Model, ReadingPlan
-from mrgantry.report.page import commands, find
-from mrgantry.report.reproduced import Fact, ModelResult, ReaderStudy, Reproduced, TypeResult
-from mrgantry.report.study import words
 from mrgantry.study.cases.create import audited
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import Study

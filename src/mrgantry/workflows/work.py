@@ -23,7 +23,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_json
 from mrgantry.data.rows import choose_rows
 from mrgantry.data.slices import SliceSet, read_about
-from mrgantry.evaluate.evaluation import FEWEST_IMAGES
+from mrgantry.evaluation.evaluation import FEWEST_IMAGES
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction
 from mrgantry.study.cases.draw import draw_cases

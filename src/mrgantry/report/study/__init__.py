@@ -1,5 +1,0 @@
-"""The page of a reader study: what readers could tell, and all that a journal asks for."""
-
-from mrgantry.report.study.page import write_study
-
-__all__ = ["write_study"]
