@@ -1,4 +1,4 @@
-"""A training round on a GPU, as far as a machine without one can tell: `... NAME FOLDER`.
+"""A training round on a GPU, as far as a machine without one can tell: `... FOLDER NAME ...`.
 
 PyTorch lets a test declare a device of its own, and under FakeTensorMode tensors lie on it without
 content. What mixes them with tensors on the CPU is refused, as on a GPU.
@@ -165,8 +165,10 @@ def main():
     # A generator of numbers on a device needs that device.
     for module in (adversarial, flow_training, training):
         module.stream_of = lambda *keys, device=None: None
-    name, folder = sys.argv[1], Path(sys.argv[2])
-    (flow_round if name in FLOWS else gan_rounds)(name, folder)
+    folder, *names = sys.argv[1:]
+    for name in names:
+        print(name, file=sys.stderr)
+        (flow_round if name in FLOWS else gan_rounds)(name, Path(folder) / name)
 
 
 if __name__ == "__main__":
