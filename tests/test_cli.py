@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from mrgantry.cli import app, main
 
 VERBS = [
+    "guide",
     "simulate",
     "inspect",
     "prepare",
@@ -223,3 +224,9 @@ def test_all_but_the_reader_study_works_without_its_extra():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("verb", [verb for verb in VERBS if verb not in ("demo", "recipes")])
+def test_a_verb_without_words_teaches(verb):
+    shown = CliRunner().invoke(app, [verb], env={"COLUMNS": "200"}).output
+    assert f"Example: mrgantry {verb}" in shown

@@ -13,6 +13,7 @@ from mrgantry.papers.reproduction import UserChanges
 EMPTY = inspect.Parameter.empty
 # The function of each verb, what an option is called there, and what only programs give it.
 FUNCTIONS = {
+    "guide": ("workflows.guide.guide", {}, set()),
     "simulate": ("simulation.simulate", {"sequence": "sequences"}, set()),
     "inspect": ("data.inspection.inspect", {"sequence": "sequences"}, set()),
     "train": ("generate.train", {"changes": "recipe", "start": "recipe"}, {"on_snapshot"}),

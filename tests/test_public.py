@@ -12,7 +12,16 @@ from conftest import write_slices
 STABLE = (
     *("DataError", "DivergedError", "ImportPlan", "MrgantryError", "Recipe", "RecipeError"),
     *("Run", "RunError", "Score", "SlicePlan", "SliceSet", "Volume", "compare", "demo", "detect"),
-    *("evaluate", "export", "find_recipe", "find_study", "import_slices", "inspect", "prepare"),
+    *(
+        "evaluate",
+        "export",
+        "find_recipe",
+        "find_study",
+        "guide",
+        "import_slices",
+        "inspect",
+        "prepare",
+    ),
     *("project", "report", "reproduce", "sample", "segment", "select", "sensitivity", "simulate"),
     *("train", "walk"),
 )

@@ -43,6 +43,7 @@ if TYPE_CHECKING:  # so that type checkers and editors see what is loaded later
     from mrgantry.simulation import simulate
     from mrgantry.workflows.compare import compare
     from mrgantry.workflows.demo import demo
+    from mrgantry.workflows.guide import guide
     from mrgantry.workflows.reproduce import reproduce
 
 __version__ = "0.1.0"
@@ -69,6 +70,7 @@ _PLACES = {
     "simulation": ("simulate",),
     "workflows.compare": ("compare",),
     "workflows.demo": ("demo",),
+    "workflows.guide": ("guide",),
     "workflows.reproduce": ("reproduce",),
 }
 _HOME = {name: module for module, names in _PLACES.items() for name in names}
@@ -92,6 +94,7 @@ __all__ = [
     "export",
     "find_recipe",
     "find_study",
+    "guide",
     "import_slices",
     "inspect",
     "prepare",

@@ -6,6 +6,7 @@ Nothing heavy is imported here before a verb needs it, so that help comes at onc
 import logging
 import sys
 from collections.abc import Callable
+from inspect import signature
 from typing import Annotated, NoReturn
 
 import typer
@@ -20,6 +21,7 @@ INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
 
 # The verbs in the order of the help, each with the example that ends its own help.
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
+    "guide": (scans.guide, "mrgantry guide scans"),
     "simulate": (scans.simulate, "mrgantry simulate cohort --subjects 50 --visits 2 --twins"),
     "inspect": (scans.inspect, "mrgantry inspect scans"),
     "prepare": (
@@ -66,8 +68,14 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+
+def _wants(verb: Callable[..., None]) -> bool:
+    """Say whether a verb must be given something; called with nothing, it then shows its help."""
+    return any(each.default is each.empty for each in signature(verb).parameters.values())
+
+
 for _name, (_verb, _example) in VERBS.items():
-    app.command(_name, epilog=f"Example: {_example}")(_verb)
+    app.command(_name, epilog=f"Example: {_example}", no_args_is_help=_wants(_verb))(_verb)
 app.add_typer(study.app, name="study")
 
 

@@ -33,6 +33,18 @@ if TYPE_CHECKING:
     from mrgantry.data.inspection import Inspection, Seen
 
 
+def guide(
+    scans: Annotated[Path, typer.Argument(help="Folder of scans, in whatever layout.")],
+) -> None:
+    """Look at a folder of scans, and print the whole way for it, with the options that fit.
+
+    Nothing is written, and only names and a few scans are read: it takes seconds.
+    """
+    from mrgantry.workflows.guide import guide
+
+    say(repr(guide(scans)))
+
+
 def simulate(
     cohort: Annotated[Path, typer.Argument(help="Folder to write the cohort to.")],
     subjects: Annotated[int, typer.Option(help="How many people.", min=1)] = 20,
