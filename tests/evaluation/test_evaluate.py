@@ -73,6 +73,8 @@ def test_files_say_where_scores_come_from(real, tmp_path, few_draws):
     good = synthetic_set(tmp_path, blobs(60, 32, seed=9))
     scores = evaluate(real.folder, tmp_path / "out", [good.folder], seed=3)
     assert read_scores(tmp_path / "out") == scores
+    assert scores.said[0].startswith("good: ") and "relative_fd" in repr(scores)
+    assert len(scores.table) == len(scores) and "<table" in scores._repr_html_()
     rows = json.loads((tmp_path / "out/scores.json").read_text())
     wanted = {"name", "value", "low", "high", "n_real", "n_synthetic", "method", "seed"}
     assert all(wanted <= row.keys() for row in rows)

@@ -32,6 +32,7 @@ from mrgantry.evaluation.reference import (
     check_subjects,
     refer,
 )
+from mrgantry.evaluation.result import Scores
 from mrgantry.evaluation.scoring import Candidate, Floors, count_steps, score_set
 from mrgantry.evaluation.verdict import verdicts, write_verdicts
 
@@ -52,7 +53,7 @@ def evaluate(
     maps: bool = True,
     draws: int | None = None,
     floors: Floors | None = None,
-) -> list[Score]:
+) -> Scores:
     """Score synthetic sets against held-out real slices.
 
     Extractors are fitted on the real training split; the synthetic sets are compared
@@ -115,7 +116,8 @@ def evaluate(
     with whole(out / "pictures.npz") as aside:
         np.savez_compressed(aside, **pictures)  # type: ignore[arg-type]
     write_differences(out, differences(scores))
-    write_verdicts(out, verdicts(scores))
+    said = verdicts(scores)
+    write_verdicts(out, said)
     choices = {
         "synthetic": made,
         "against": against,
@@ -137,7 +139,7 @@ def evaluate(
         remarks=tuple(remarks),
     ).write(out)
     write_scores(out, scores)
-    return scores
+    return Scores(scores, said)
 
 
 def begin_scores(
