@@ -14,7 +14,7 @@ from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data.slices import SliceSet, StoredPixels
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.options import USUAL
-from mrgantry.pages import write_segmentation
+from mrgantry.pages import report, write_segmentation
 from mrgantry.segmentation import segment
 from mrgantry.segmentation.findings import read_segmentation
 from mrgantry.segmentation.network import SegmenterTraining, draw_maps, untrained_segmenter
@@ -120,6 +120,9 @@ def test_the_whole_experiment_and_again_after_a_stop(real, synthetic, tmp_path, 
     for words in ("with too few seeds to tell: Dice", "Class by class", "■", "Over the share"):
         assert words in page, words
     assert "NaN" not in page and "None" not in page and "%, %" not in page
+
+    report(tmp_path / "report.html", [real, tmp_path / "out"])
+    assert f"{said_of_page}." in (tmp_path / "report.html").read_text()
 
     with pytest.raises(RunError, match="networks that this call leaves out"):
         segment(real, tmp_path / "out", synthetic, say=SAY, **options | {"shares": (1,)})

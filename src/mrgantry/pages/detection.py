@@ -1,6 +1,5 @@
 """The page of the detection experiment: whether synthetic images help, and how far that goes."""
 
-import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -25,6 +24,7 @@ from mrgantry.pages.experiment import (
     pairs,
     points,
     row,
+    summarised,
     unseen,
 )
 from mrgantry.pages.experiment_charts import curves, scores_of_arms
@@ -101,13 +101,7 @@ def summary(detection: Detection, page: Path, folder: Path) -> dict[str, Any]:
         page: The page, which links to the experiment's own.
         folder: Of the experiment.
     """
-    own = folder / "detection.html"
-    return answer(detection) | {
-        "name": folder.resolve().name,
-        "link": os.path.relpath(own.resolve(), page.resolve().parent),
-        "dots": scores_of_arms(detection, PANELS),
-        "seeds": len(detection.seeds),
-    }
+    return summarised(detection, PANELS, page, folder / "detection.html")
 
 
 def galleries(detection: Detection) -> Iterator[dict[str, str]]:

@@ -1,12 +1,14 @@
 """What the pages of experiments share: the answer in a sentence, scores, differences, trainings."""
 
+import os
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from mrgantry.detection.effects import FEWEST_SEEDS
 from mrgantry.detection.findings import Arm, ArmScore, Condition, Effect, Experiment
 from mrgantry.detection.gather import arm_of
-from mrgantry.pages.experiment_charts import ARM_STYLES, COUNTS, NAMES, in_percent
+from mrgantry.pages.experiment_charts import ARM_STYLES, COUNTS, NAMES, in_percent, scores_of_arms
 
 MISSED = 1.43  # of half an interval: (1.96 + 0.84) / 1.96, what is found in 80 % of experiments
 UNSPREAD = {"brier", "ece"}  # whose seeds the page leaves to measures.csv
@@ -83,6 +85,25 @@ def answer(experiment: Experiment) -> dict[str, str]:
 def inside_sentence(title: str) -> str:
     """Write a title within a sentence; names of people keep their capital."""
     return title if title.startswith("Dice") else title.lower()
+
+
+def summarised(
+    experiment: Experiment, panels: Sequence[str], page: Path, own: Path
+) -> dict[str, Any]:
+    """Give what a page of many things says of an experiment.
+
+    Args:
+        experiment: What came of it.
+        panels: The measures that are drawn.
+        page: The page of many things.
+        own: The experiment's page, which it links to.
+    """
+    return answer(experiment) | {
+        "name": own.parent.resolve().name,
+        "link": os.path.relpath(own.resolve(), page.resolve().parent),
+        "dots": scores_of_arms(experiment, panels),
+        "seeds": len(experiment.seeds),
+    }
 
 
 def missable(half: float, measure: str) -> str:

@@ -20,9 +20,12 @@ from mrgantry.generate.run import Run
 from mrgantry.pages import figures
 from mrgantry.pages.augmented import augmented_sets
 from mrgantry.pages.detection import summary
+from mrgantry.pages.experiment import summarised
 from mrgantry.pages.latents import projected, walked
 from mrgantry.pages.rendering import render
 from mrgantry.pages.scores import evaluation, glossary
+from mrgantry.pages.segmentation import TABLE
+from mrgantry.segmentation.findings import read_segmentation
 
 # What a plan says of stacks of slices alone, and of oblique poses alone.
 STACKED, POSED = {"slices", "fit", "min_brain", "field_on"}, {"poses", "centre_mm"}
@@ -42,14 +45,16 @@ class PageFolders:
     walks: list[Path] = field(default_factory=list)
     projections: list[Path] = field(default_factory=list)
     detections: list[Path] = field(default_factory=list)
+    segmentations: list[Path] = field(default_factory=list)
 
     @property
     def results(self) -> list[Path]:
-        """Give the files that tell of walks, projections and tumour detection."""
+        """Give the files that tell of walks, projections and experiments."""
         return [
             *(folder / "walk.json" for folder in self.walks),
             *(folder / "project.json" for folder in self.projections),
             *(folder / "detection.json" for folder in self.detections),
+            *(folder / "segmentation.json" for folder in self.segmentations),
         ]
 
     @property
@@ -70,8 +75,8 @@ def report(out: AnyPath, folders: Sequence[AnyPath]) -> None:
 
     Args:
         out: The HTML file.
-        folders: Cohorts, sets of slices, runs, scores, walks, projections and detection
-            experiments, in any order.
+        folders: Cohorts, sets of slices, runs, scores, walks, projections, and experiments of
+            detection and segmentation, in any order.
 
     Raises:
         DataError: A folder holds nothing that a report can show.
@@ -91,6 +96,10 @@ def report(out: AnyPath, folders: Sequence[AnyPath]) -> None:
         selections=[selection(data) for data in contents.synthetic if data.about.notes.selected],
         evaluations=evaluations,
         detections=[said for said, _ in experiments],
+        segmentations=[
+            summarised(read_segmentation(folder), TABLE, out, folder / "segmentation.html")
+            for folder in contents.segmentations
+        ],
         augmented=augmented_sets(experiments),
         walks=[walked(folder) for folder in contents.walks],
         projections=[projected(folder) for folder in contents.projections],
@@ -130,10 +139,12 @@ def find(folders: Sequence[Path]) -> PageFolders:
             contents.projections.append(folder)
         elif (folder / "detection.json").is_file():
             contents.detections.append(folder)
+        elif (folder / "segmentation.json").is_file():
+            contents.segmentations.append(folder)
         else:
             raise DataError(
                 f"{folder} holds nothing to report: it is no cohort, set of slices, run, scores, "
-                f"walk, projection or detection experiment.{own_page(folder)}"
+                f"walk, projection, detection or segmentation experiment.{own_page(folder)}"
             )
     return contents
 
