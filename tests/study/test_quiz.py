@@ -10,8 +10,6 @@ from mrgantry.common.errors import DataError
 from mrgantry.study.cases.shown import png
 from mrgantry.study.quiz import QuizCase, hidden, quiz
 
-CHROMIUM = Path("/usr/bin/chromium")
-
 
 def some_cases(count: int = 12) -> list[QuizCase]:
     """Alternate real and synthetic, every third with a tumour."""
@@ -103,22 +101,15 @@ def test_what_makes_no_quiz_is_refused(tmp_path, cases, questions, words):
 
 
 @pytest.fixture
-def browser_page():
+def browser_page(chromium):
     """Open pages in Chromium; every error on a page fails the test."""
-    if not CHROMIUM.is_file():
-        pytest.skip(f"there is no browser at {CHROMIUM}")
-    playwright = pytest.importorskip("playwright.sync_api")
-    with playwright.sync_playwright() as running:
-        browser = running.chromium.launch(
-            executable_path=str(CHROMIUM), args=["--no-sandbox", "--disable-gpu"]
-        )
-        page = browser.new_page(viewport={"width": 1280, "height": 800})
-        errors: list[str] = []
-        page.on("pageerror", lambda error: errors.append(str(error)))
-        page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
-        page.on("request", lambda one: errors.append(one.url) if "http" in one.url[:5] else None)
-        yield page
-        browser.close()
+    page = chromium.new_page(viewport={"width": 1280, "height": 800})
+    errors: list[str] = []
+    page.on("pageerror", lambda error: errors.append(str(error)))
+    page.on("console", lambda line: errors.append(line.text) if line.type == "error" else None)
+    page.on("request", lambda one: errors.append(one.url) if "http" in one.url[:5] else None)
+    yield page
+    page.close()
     assert errors == []
 
 

@@ -58,14 +58,14 @@ def finish(name, out):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 @pytest.mark.parametrize("name", ["han2018", "delplace2020"])
 def test_a_whole_study_at_smoke_scale(name, tmp_path):
     finish(name, tmp_path / "out")
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_again_and_again_it_gives_the_same_page(tmp_path):
     whole, parts = tmp_path / "whole", tmp_path / "parts"
     finish("kazuhiro2018", whole)
@@ -91,7 +91,7 @@ def kill_when(out, begun):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1800)
 def test_killed_while_selecting_and_detecting_it_is_complete_in_the_end(tmp_path):
     out = tmp_path / "out"
     work = Work(smoke("han2018-pggan"), out, None)
