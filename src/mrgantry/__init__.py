@@ -15,6 +15,8 @@ Each name is loaded when it is first used, so that `import mrgantry` costs nothi
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from mrgantry.common.version import VERSION
+
 if TYPE_CHECKING:  # so that type checkers and editors see what is loaded later
     from mrgantry.common.errors import (
         DataError,
@@ -46,7 +48,7 @@ if TYPE_CHECKING:  # so that type checkers and editors see what is loaded later
     from mrgantry.workflows.guide import guide
     from mrgantry.workflows.reproduce import reproduce
 
-__version__ = "0.1.0"
+__version__ = VERSION
 
 _PLACES = {
     "common.errors": ("DataError", "DivergedError", "MrgantryError", "RecipeError", "RunError"),

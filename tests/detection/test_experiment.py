@@ -14,7 +14,7 @@ from mrgantry.data.notes import Repeat
 from mrgantry.data.slices import StoredPixels
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.classifier import ClassifierTraining
-from mrgantry.detection.experiment import DetectionTerms, detect, source_of
+from mrgantry.detection.experiment import DetectionTerms, detect, learnt_from
 from mrgantry.detection.findings import NetworkRun, read_detection
 from mrgantry.detection.maps import read_map
 from mrgantry.detection.options import USUAL, cells_of, changes_of, conditions_of
@@ -256,7 +256,7 @@ def test_every_synthetic_image_has_its_turn(real, count, ratio):
         real_share=0.5,
         seed=0,
     )
-    mixture = source_of(cell, own, made, terms)
+    mixture = learnt_from(cell, own, made, terms)
     first, second = mixture.counts
     assert second >= count and second / first == pytest.approx(ratio)
     assert first % len(own) == 0  # every real image as often as any other

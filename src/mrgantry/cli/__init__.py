@@ -11,11 +11,11 @@ from typing import Annotated, NoReturn
 
 import typer
 
-from mrgantry import __version__
 from mrgantry.cli import detection, exchange, networks, reproduction, results, scans, study
 from mrgantry.cli.output import say
 from mrgantry.common.errors import MrgantryError
 from mrgantry.common.speaker import speaks
+from mrgantry.common.version import VERSION
 
 INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
 
@@ -84,7 +84,7 @@ def _top(
     version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
 ) -> None:
     if version:
-        typer.echo(__version__)
+        typer.echo(VERSION)
         raise typer.Exit
 
 

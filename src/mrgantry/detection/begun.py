@@ -1,11 +1,12 @@
-"""An experiment's folder: begun on certain terms, gone on with on the same, one file a network.
+"""What all experiments do: begin a folder on terms, train a network, leave one file of each.
 
 `experiment.json` holds the terms, `parts/` what each network has answered, whole or absent.
 """
 
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Generic, Literal, TypeVar
+from typing import Any, Generic, Literal, TypeVar
 
 from mrgantry.common import workfolder
 from mrgantry.common.device import device_name
@@ -14,6 +15,8 @@ from mrgantry.common.files import read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.findings import NetworkRun
+from mrgantry.detection.learning import Epoch, NetworkTraining
+from mrgantry.detection.sources import ImageSource, Mixture, shares
 
 Precision = Literal["fp32", "bf16"]
 
@@ -53,6 +56,86 @@ class Begun(Frozen, Generic[Terms]):
     terms: Terms
     precision: Precision
     device: str
+
+
+Settings = TypeVar("Settings", bound=NetworkTraining)
+
+
+def training_of(training: Settings, cell: NetworkRun, precision: Precision, epoch: int) -> Settings:
+    """Give how a network is trained: with its seed, in settled arithmetic and epochs of a length.
+
+    Args:
+        training: What was asked for.
+        cell: Which network.
+        precision: Of the experiment.
+        epoch: Images of an epoch where nothing else was asked for.
+    """
+    settled = {"seed": cell.seed, "epoch": training.epoch or epoch, "precision": precision}
+    return training.model_copy(update=settled)
+
+
+def facts_of_training(
+    cell: NetworkRun, subjects: int, images: int, history: Sequence[Epoch], best: int
+) -> dict[str, Any]:
+    """Give the fields of `Training`: how a network was trained.
+
+    Args:
+        cell: Which network.
+        subjects: Real people to learn from.
+        images: Their images.
+        history: All epochs.
+        best: Number of the one that was kept.
+    """
+    alone = cell.condition == "synthetic alone"
+    return {
+        "cell": cell,
+        "subjects": 0 if alone else subjects,
+        "images": 0 if alone else images,
+        "epochs": len(history),
+        "best": best,
+        "seen": history[-1].images,
+        "seconds": history[-1].seconds,
+        "device": device_name(),
+        "losses": tuple(epoch.validation_loss for epoch in history),
+    }
+
+
+def announced(number: int, count: int, cell: NetworkRun, subjects: int, images: int) -> str:
+    """Say which network is about to be trained, and from what."""
+    alone = cell.condition == "synthetic alone"
+    what = "no real slices" if alone else f"{subjects} subjects, {images} slices"
+    return f"{number}/{count}  {cell}: {what}"
+
+
+def source_of(
+    cell: NetworkRun,
+    real: ImageSource,
+    changed: Callable[[], ImageSource],
+    synthetic: ImageSource | None,
+    real_share: float,
+) -> ImageSource:
+    """Make what a network learns from.
+
+    Counts say how often each kind comes; sets are gone through again where they are shorter.
+
+    Args:
+        cell: Which network.
+        real: Real images.
+        changed: Makes the classically changed ones.
+        synthetic: Synthetic images, if there are any.
+        real_share: Share of unchanged images beside classically changed ones.
+    """
+    source = real
+    if "classical" in cell.condition:
+        virtual = changed()
+        source = Mixture([real, virtual], shares(len(virtual), (real_share, 1 - real_share)))
+    if synthetic is None or "synthetic" not in cell.condition:
+        return source
+    if cell.ratio is None:
+        return synthetic
+    # So often that every synthetic image has its turn.
+    count = math.ceil(len(synthetic) / (cell.ratio * len(source))) * len(source)
+    return Mixture([source, synthetic], (count, max(1, round(cell.ratio * count))))
 
 
 def settle(

@@ -16,16 +16,24 @@ take as many epochs, at every share. Each seed draws its own subjects where a sh
 asked for, the same in all conditions. Validation images are not thinned out.
 """
 
-import math
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from pathlib import Path
 
-from mrgantry.common.device import best_device, device_name
+from mrgantry.common.device import best_device
 from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
-from mrgantry.detection.begun import Begun, ExperimentTerms, refuse_leaving_out, settle
+from mrgantry.detection.begun import (
+    Begun,
+    ExperimentTerms,
+    announced,
+    facts_of_training,
+    refuse_leaving_out,
+    settle,
+    source_of,
+    training_of,
+)
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.classifier import ClassifierTraining, judge, train_classifier
 from mrgantry.detection.effects import youden
@@ -37,8 +45,7 @@ from mrgantry.detection.maps import write_map
 from mrgantry.detection.options import USUAL, cells_of, changes_of, check, conditions_of, written
 from mrgantry.detection.resnet import fetch_published, published
 from mrgantry.detection.sets import Real, joined, open_real, open_synthetic, subject_names
-from mrgantry.detection.sources import Augmented, Images, ImageSource, Mixture
-from mrgantry.detection.sources import shares as divide
+from mrgantry.detection.sources import Augmented, Images, ImageSource
 
 VIRTUAL = 100_000  # classically changed images a class, as published
 
@@ -169,24 +176,11 @@ def keep_classifier(
     """Train one of the classifiers again, as it was trained, and write it to a folder."""
     where = best_device()
     synthetic = joined(sets, where, begun.terms.seed) if sets else None
-    source = source_of(
-        cell, Images.of(data.at(cell.share, cell.seed), where), synthetic, begun.terms
-    )
-    training = training_of(cell, data, begun)
+    real = Images.of(data.at(cell.share, cell.seed), where)
+    source = learnt_from(cell, real, synthetic, begun.terms)
+    training = training_of(begun.terms.training, cell, begun.precision, len(data.train))
     trained = train_classifier(source, Images.of(data.validation, where), training, where)
     write_kept(folder, trained, training, data, str(cell))
-
-
-def training_of(cell: NetworkRun, data: Real, begun: Begun[DetectionTerms]) -> ClassifierTraining:
-    """Give how a classifier is trained: with its seed, in epochs as long as the training split."""
-    training = begun.terms.training
-    return training.model_copy(
-        update={
-            "seed": cell.seed,
-            "epoch": training.epoch or len(data.train),
-            "precision": begun.precision,
-        }
-    )
 
 
 def run_cells(
@@ -216,45 +210,26 @@ def run_cells(
         if cell.path(out).is_file():
             continue
         subjects, real = drawn(cell.share, cell.seed)
-        alone = cell.condition == "synthetic alone"
-        what = "no real slices" if alone else f"{subjects} subjects, {len(real)} slices"
-        say(f"{number}/{len(cells)}  {cell}: {what}")
-        source = source_of(cell, real, synthetic, begun.terms)
-        trained = train_classifier(source, validation, training_of(cell, data, begun), where)
+        say(announced(number, len(cells), cell, subjects, len(real)))
+        source = learnt_from(cell, real, synthetic, begun.terms)
+        training = training_of(begun.terms.training, cell, begun.precision, len(data.train))
+        trained = train_classifier(source, validation, training, where)
         threshold = youden(*(tensor.numpy() for tensor in judge(trained.classifier, validation)))
         probability, _ = judge(trained.classifier, test)
         part = Part(
-            cell=cell,
-            subjects=0 if alone else subjects,
-            images=0 if alone else len(real),
-            epochs=len(trained.history),
-            best=trained.best,
-            seen=trained.history[-1].images,
-            seconds=trained.history[-1].seconds,
-            device=device_name(),
-            losses=tuple(epoch.validation_loss for epoch in trained.history),
+            **facts_of_training(cell, subjects, len(real), trained.history, trained.best),
             threshold=threshold,
             probability=tuple(probability.tolist()),
         )
         write_json(cell.path(out), part.model_dump())
 
 
-def source_of(
+def learnt_from(
     cell: NetworkRun, real: Images, synthetic: Images | None, terms: ExperimentTerms
 ) -> ImageSource:
-    """Make what a classifier learns from.
+    """Make what a classifier learns from."""
 
-    Counts say how often each kind comes; sets are gone through again where they are shorter.
-    """
-    source: ImageSource = real
-    if "classical" in cell.condition:
-        changed = Augmented(real, terms.classical, VIRTUAL, cell.seed)
-        kinds = (terms.real_share, 1 - terms.real_share)
-        source = Mixture([real, changed], divide(2 * VIRTUAL, kinds))
-    if synthetic is None or "synthetic" not in cell.condition:
-        return source
-    if cell.ratio is None:
-        return synthetic
-    # So often that every synthetic image has its turn.
-    count = math.ceil(len(synthetic) / (cell.ratio * len(source))) * len(source)
-    return Mixture([source, synthetic], (count, max(1, round(cell.ratio * count))))
+    def changed() -> ImageSource:
+        return Augmented(real, terms.classical, VIRTUAL, cell.seed)
+
+    return source_of(cell, real, changed, synthetic, terms.real_share)

@@ -73,7 +73,7 @@ def gather_detection(
     Raises:
         DataError: Answers are not those of this test split.
     """
-    truth, about = data.truth, data.whole.about
+    truth = data.truth
     if any(len(part.probability) != len(truth.label) for part in parts):
         raise DataError("Some answers have another number of test images; use another folder.")
     answers: dict[Arm, list[Answers]] = {}
@@ -81,21 +81,12 @@ def gather_detection(
         answer = Answers(np.array(part.probability), part.threshold)
         answers.setdefault(arm_of(part.cell), []).append(answer)
     detection = Detection(
-        command=command,
-        versions=versions(),
-        device=device,
-        real=str(data.whole.folder),
-        fingerprint=about.fingerprint,
-        source=about.source,
-        real_command=about.command,
+        **facts_of_experiment(data, parts, command, device, choices),
         synthetic=tuple(map(facts, sets)),
-        choices=choices,
         splits=tuple(
             count_split(name, split)
             for name, split in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
         ),
-        arms=tuple(answers),
-        seeds=tuple(dict.fromkeys(part.cell.seed for part in parts)),
         limits=truth.limits,
         scores=tuple(scores_of(truth, answers)),
         effects=tuple(effects_of(truth, answers)),
@@ -109,6 +100,37 @@ def gather_detection(
         "remarks": (*guessing(detection), *one_sided(detection), *detection.remarks),
     }
     return detection.model_copy(update=update)
+
+
+def facts_of_experiment(
+    data: Real,
+    parts: Sequence[Training],
+    command: str,
+    device: str,
+    choices: dict[str, Any],
+) -> dict[str, Any]:
+    """Give what every experiment tells of itself: fields of `Experiment`.
+
+    Args:
+        data: The real set.
+        parts: Of all networks.
+        command: That makes the experiment again.
+        device: What the first network was trained on.
+        choices: The terms.
+    """
+    about = data.whole.about
+    return {
+        "command": command,
+        "versions": versions(),
+        "device": device,
+        "real": str(data.whole.folder),
+        "fingerprint": about.fingerprint,
+        "source": about.source,
+        "real_command": about.command,
+        "choices": choices,
+        "arms": tuple(dict.fromkeys(arm_of(part.cell) for part in parts)),
+        "seeds": tuple(dict.fromkeys(part.cell.seed for part in parts)),
+    }
 
 
 def guessing(detection: Detection) -> Iterator[str]:

@@ -3,13 +3,13 @@
 from math import isfinite
 from typing import Any
 
-from mrgantry import __version__
 from mrgantry.common.templates import fill_in
+from mrgantry.common.version import VERSION
 
 
 def render(template: str, **values: Any) -> str:
     """Fill a page of this folder in."""
-    return fill_in("pages", template, {"version": __version__, **values})
+    return fill_in("pages", template, {"version": VERSION, **values})
 
 
 def number(value: float) -> str:

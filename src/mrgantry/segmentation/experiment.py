@@ -12,7 +12,6 @@ All segmenters of one seed begin with the same weights, see as many images an ep
 as many epochs, at every share.
 """
 
-import math
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from pathlib import Path
@@ -20,18 +19,26 @@ from pathlib import Path
 import numpy as np
 from jaxtyping import Float, UInt8
 
-from mrgantry.common.device import best_device, device_name
+from mrgantry.common.device import best_device
 from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.provenance import command_line
 from mrgantry.data.slices import SliceSet
-from mrgantry.detection.begun import Begun, ExperimentTerms, refuse_leaving_out, settle
+from mrgantry.detection.begun import (
+    Begun,
+    ExperimentTerms,
+    announced,
+    facts_of_training,
+    refuse_leaving_out,
+    settle,
+    source_of,
+    training_of,
+)
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.findings import NetworkRun
 from mrgantry.detection.learning import choose_precision
 from mrgantry.detection.options import USUAL, cells_of, changes_of, check, conditions_of, written
 from mrgantry.detection.sets import subject_names
-from mrgantry.detection.sources import ImageSource, Mixture
-from mrgantry.detection.sources import shares as divide
+from mrgantry.detection.sources import ImageSource
 from mrgantry.segmentation.findings import Segmentation, SegmenterPart
 from mrgantry.segmentation.gather import gather_segmentation, write_tables
 from mrgantry.segmentation.network import SegmenterTraining, draw_maps, train_segmenter
@@ -171,24 +178,14 @@ def run_cells(
         if cell.path(out).is_file():
             continue
         subjects, real = drawn(cell.share, cell.seed)
-        alone = cell.condition == "synthetic alone"
-        what = "no real slices" if alone else f"{subjects} subjects, {len(real)} slices"
-        say(f"{number}/{len(cells)}  {cell}: {what}")
-        source = source_of(cell, real, synthetic, begun.terms)
-        training = training_of(cell, data, begun)
+        say(announced(number, len(cells), cell, subjects, len(real)))
+        source = learnt_from(cell, real, synthetic, begun.terms)
+        training = training_of(begun.terms.training, cell, begun.precision, len(data.train))
         trained = train_segmenter(source, validation, len(classes), training, where)
         maps = draw_maps(trained.segmenter, test)
         values = score_people(list(stacks(data.test.table, data.test.maps, maps)), classes)
         part = SegmenterPart(
-            cell=cell,
-            subjects=0 if alone else subjects,
-            images=0 if alone else len(real),
-            epochs=len(trained.history),
-            best=trained.best,
-            seen=trained.history[-1].images,
-            seconds=trained.history[-1].seconds,
-            device=device_name(),
-            losses=tuple(epoch.validation_loss for epoch in trained.history),
+            **facts_of_training(cell, subjects, len(real), trained.history, trained.best),
             tested=tuple(subject_names(data.test)),
             values=known(values),
         )
@@ -213,36 +210,12 @@ def write_maps(path: Path, maps: UInt8[np.ndarray, "n h w"]) -> None:
         np.savez_compressed(stream, maps=maps)
 
 
-def training_of(
-    cell: NetworkRun, data: MappedReal, begun: Begun[SegmentationTerms]
-) -> SegmenterTraining:
-    """Give how a segmenter is trained: with its seed, in epochs as long as the training split."""
-    training = begun.terms.training
-    return training.model_copy(
-        update={
-            "seed": cell.seed,
-            "epoch": training.epoch or len(data.train),
-            "precision": begun.precision,
-        }
-    )
-
-
-def source_of(
-    cell: NetworkRun, real: MappedImages, synthetic: MappedImages | None, terms: SegmentationTerms
+def learnt_from(
+    cell: NetworkRun, real: MappedImages, synthetic: MappedImages | None, terms: ExperimentTerms
 ) -> ImageSource:
-    """Make what a segmenter learns from.
+    """Make what a segmenter learns from."""
 
-    Counts say how often each kind comes; sets are gone through again where they are shorter.
-    """
-    source: ImageSource = real
-    if "classical" in cell.condition:
-        changed = ChangedImages(real, terms.classical, CHANGED, cell.seed)
-        kinds = (terms.real_share, 1 - terms.real_share)
-        source = Mixture([real, changed], divide(CHANGED, kinds))
-    if synthetic is None or "synthetic" not in cell.condition:
-        return source
-    if cell.ratio is None:
-        return synthetic
-    # So often that every synthetic image has its turn.
-    count = math.ceil(len(synthetic) / (cell.ratio * len(source))) * len(source)
-    return Mixture([source, synthetic], (count, max(1, round(cell.ratio * count))))
+    def changed() -> ImageSource:
+        return ChangedImages(real, terms.classical, CHANGED, cell.seed)
+
+    return source_of(cell, real, changed, synthetic, terms.real_share)

@@ -13,7 +13,6 @@ from scipy.stats import t
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import write_json
-from mrgantry.common.provenance import versions
 from mrgantry.common.tables import write_table
 from mrgantry.data.fitness import people_behind
 from mrgantry.data.slices import SPLITS, SliceSet
@@ -25,7 +24,15 @@ from mrgantry.detection.effects import (
     verdict,
 )
 from mrgantry.detection.findings import Arm, ArmScore, Effect, Split, Synthetic, main_arms
-from mrgantry.detection.gather import ADDED, arm_of, flat, holm_within, mixed, pairs_of
+from mrgantry.detection.gather import (
+    ADDED,
+    arm_of,
+    facts_of_experiment,
+    flat,
+    holm_within,
+    mixed,
+    pairs_of,
+)
 from mrgantry.detection.sets import remarks_on, subject_names
 from mrgantry.segmentation.findings import Segmentation, SegmenterPart, ShownCase
 from mrgantry.segmentation.overlap import better, measures_of
@@ -70,21 +77,12 @@ def gather_segmentation(
         for measure in measures_of(about.classes)
     }
     segmentation = Segmentation(
-        command=command,
-        versions=versions(),
-        device=device,
-        real=str(data.whole.folder),
-        fingerprint=about.fingerprint,
-        source=about.source,
-        real_command=about.command,
+        **facts_of_experiment(data, parts, command, device, choices),
         synthetic=tuple(map(facts, sets)),
-        choices=choices,
         splits=tuple(
             count_split(name, split)
             for name, split in zip(SPLITS, (data.train, data.validation, data.test), strict=True)
         ),
-        arms=tuple(by_arm),
-        seeds=tuple(dict.fromkeys(part.cell.seed for part in parts)),
         scores=tuple(scores_of(tables)),
         effects=tuple(effects_of(tables)),
         remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in by_arm])),

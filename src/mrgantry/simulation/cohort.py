@@ -15,13 +15,13 @@ import torch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from mrgantry import __version__
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
 from mrgantry.common.tables import write_table
+from mrgantry.common.version import VERSION
 from mrgantry.common.workers import cores, each
 from mrgantry.simulation.contrast import PUBLISHED_SPGR, SEQUENCES, T1_PROTOCOLS
 from mrgantry.simulation.fields import Box
@@ -381,7 +381,7 @@ def write_sagittal(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
 def _write_image(file: Path, voxels: NDArray[Any], affine: NDArray[Any], seed: int) -> None:
     """Write voxels, marked as simulated, all or nothing."""
     image = nib.Nifti1Image(voxels, affine)
-    image.header["descrip"] = f"simulated by mrgantry {__version__}, seed {seed}"
+    image.header["descrip"] = f"simulated by mrgantry {VERSION}, seed {seed}"
     image.header.set_xyzt_units("mm", "sec")
     image.header.set_slope_inter(1, 0)
     with whole(file) as aside:

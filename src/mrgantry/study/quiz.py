@@ -13,10 +13,10 @@ from typing import Literal
 import numpy as np
 from jaxtyping import UInt8
 
-from mrgantry import __version__
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import fingerprint, write_text
 from mrgantry.common.templates import fill_in
+from mrgantry.common.version import VERSION
 from mrgantry.study.cases.shown import png
 from mrgantry.study.protocol import Question
 
@@ -89,7 +89,7 @@ def quiz(
     _check(cases, questions)
     pictures = [png(case.image) for case in cases]
     values = {
-        "version": __version__,
+        "version": VERSION,
         "title": title,
         "lead": lead or _lead(questions, synthetic_word),
         "pictures": [base64.b64encode(picture).decode() for picture in pictures],
