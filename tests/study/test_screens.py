@@ -69,6 +69,7 @@ def overlapping(boxes):
 
 def clear(page):
     """Nothing that is seen lies over anything else."""
+    page.wait_for_load_state()
     assert page.evaluate(COVERED, TAPPED) == []
     assert overlapping(page.evaluate(BOXES, PARTS)) == []
 
@@ -118,6 +119,7 @@ def test_the_pages_before_the_images(study, server, chromium):
     page, press = opened(chromium, study, server, "bo", SIZES[0])
     for title in ("Welcome", "Before you take part", "What to do", "Your screen", "Now it counts"):
         page.get_by_role("heading", name=title).wait_for()
+        page.wait_for_load_state()  # a heading stands before its style sheet has come
         for width, height, _ in SIZES:
             page.set_viewport_size({"width": width, "height": height})
             assert page.evaluate(COVERED, TAPPED) == [], (title, width, height)
