@@ -2,6 +2,7 @@
 # make test    install, then the tests (10 minutes at most on 2 cores)
 # make check   format, lint, types, layers
 # make slow    the tests that take a minute or more
+# make docs    the site, in build/docs; its tutorials are executed where they have changed
 # make browser a browser for the tests of the reader study, if none is there
 # make sensitivity SLICES=folder   the table docs/sensitivity.md, from a set of real slices; hours
 # make measures docs/MEASURES.md, from what each measure says of itself
@@ -12,7 +13,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 
-.PHONY: demo test check slow bench browser sensitivity measures coverage clean
+.PHONY: demo test check slow docs bench browser sensitivity measures coverage clean
 
 demo: $(VENV)/installed
 	$(BIN)/mrgantry demo demo
@@ -30,6 +31,11 @@ check: $(VENV)/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+# A warning is an error: a link that leads nowhere, a heading that is skipped, a cell that fails.
+docs: $(VENV)/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[docs]'
+	$(BIN)/sphinx-build -W --keep-going -q -b html docs build/docs
 
 # Playwright's own, or, where it cannot be had, Debian's.
 browser: $(VENV)/installed

@@ -63,3 +63,11 @@ def test_verbs_take_names_of_folders_as_text(tmp_path):
     images = np.zeros((4, 1, 16, 16), np.float16)
     write_slices(tmp_path / "slices", images, ["a"] * 4, ["train"] * 4)
     assert mg.export(str(tmp_path / "slices"), str(tmp_path / "out")) == 4
+
+
+def test_text_opens_a_set(tmp_path):
+    images = np.zeros((4, 1, 16, 16), np.float16)
+    write_slices(tmp_path / "slices", images, ["a"] * 4, ["train"] * 4)
+    assert len(mg.SliceSet.open(str(tmp_path / "slices"))) == 4
+    with pytest.raises(mg.DataError, match="is not a training run"):
+        mg.Run.open(str(tmp_path / "slices"))

@@ -142,7 +142,7 @@ def test_several_experiments_stand_in_one_table_the_best_first(sets, tmp_path):
         found = found_with(sets, skill)
         write_json(tmp_path / name / "detection.json", found.model_dump())
         write_detection(tmp_path / name, found)
-    report(tmp_path / "both.html", [tmp_path / name for name in skills])
+    report([tmp_path / name for name in skills], tmp_path / "both.html")
     page = (tmp_path / "both.html").read_text()
     table = page[page.index('<table class="augmented">') :]
     rows = re.findall(r"<tr><th><a.*?</tr>", table[: table.index("</table>")], re.DOTALL)
@@ -153,7 +153,7 @@ def test_several_experiments_stand_in_one_table_the_best_first(sets, tmp_path):
     assert cells[0][2] == str(sets[0].whole.about.size)
     corrected = holm([found_with(sets, skill).answer.p for skill in skills.values()])
     assert [row[8] for row in cells] == [f"{p:.2g}" for p in corrected[::-1]]
-    report(tmp_path / "one.html", [tmp_path / "better"])
+    report([tmp_path / "better"], tmp_path / "one.html")
     assert "Which set augments best" not in (tmp_path / "one.html").read_text()
 
 
@@ -161,7 +161,7 @@ def test_the_common_page_tells_of_it_and_links_to_it(sets, tmp_path):
     found = found_with(sets, EQUAL)
     write_json(tmp_path / "lab/detection/detection.json", found.model_dump())
     said = write_detection(tmp_path / "lab/detection", found)
-    report(tmp_path / "pages/report.html", [tmp_path / "lab/detection"])
+    report([tmp_path / "lab/detection"], tmp_path / "pages/report.html")
     page = (tmp_path / "pages/report.html").read_text()
     assert "Tumour detection: detection" in page and said in page and found.command in page
     (link,) = re.findall(r'href="([^"#]+)"', page)

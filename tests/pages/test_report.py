@@ -54,7 +54,7 @@ def test_one_page_tells_everything(tmp_path, monkeypatch):
     project(tmp_path / "run", real.folder, tmp_path / "projected", count=4, steps=2, restarts=1)
     page = tmp_path / "report.html"
     names = ["slices", "run", "synthetic", "scores", "walked", "projected"]
-    report(page, [tmp_path / name for name in names])
+    report([tmp_path / name for name in names], page)
     text = page.read_text()
     # Self-contained: nothing is loaded from anywhere.
     assert not re.search(r"(src|href)=[\"'](?!data:|#)", text)
@@ -67,7 +67,7 @@ def test_one_page_tells_everything(tmp_path, monkeypatch):
     assert "Simulated data." not in text
     explained = [item for item in EXPLANATIONS if item.question != "maps"]  # these have none
     assert len(set(re.findall(r'href="#(score-[^"]+)"', text))) == len(explained)
-    report(tmp_path / "again.html", [tmp_path / name for name in reversed(names)])
+    report([tmp_path / name for name in reversed(names)], tmp_path / "again.html")
     assert (tmp_path / "again.html").read_text() == text  # in any order, the same page
 
 
@@ -75,7 +75,7 @@ def test_a_simulated_origin_stands_at_the_top(tmp_path, monkeypatch):
     real = write_slices(tmp_path / "slices", blobs(20, 32), ["a"] * 20, ["train"] * 20)
     about = real.folder / "about.json"
     about.write_text(about.read_text().replace('"source": "real"', '"source": "simulated"'))
-    report(tmp_path / "report.html", [real.folder])
+    report([real.folder], tmp_path / "report.html")
     assert "Simulated data." in (tmp_path / "report.html").read_text()
 
 
@@ -92,7 +92,7 @@ def test_what_is_known_of_a_set_stands_on_its_page_once(tmp_path):
     }
     (real.folder / "about.json").write_text(json.dumps(about))
     Image.new("L", (8, 8)).save(real.folder / "repeats.png")
-    report(tmp_path / "report.html", [real.folder])
+    report([real.folder], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     for words in (
         "Folders of classes are labels.",
@@ -106,7 +106,7 @@ def test_what_is_known_of_a_set_stands_on_its_page_once(tmp_path):
 
 def test_other_folders_are_refused(tmp_path):
     with pytest.raises(DataError, match="holds nothing to report"):
-        report(tmp_path / "report.html", [tmp_path])
+        report([tmp_path], tmp_path / "report.html")
 
 
 @pytest.mark.parametrize(
@@ -142,7 +142,7 @@ def test_label_maps_are_outlined_and_named(tmp_path):
     maps = (images[:, 0] > 0).astype(np.uint8)
     subjects = [f"s{number // 3}" for number in range(12)]
     real = write_slices(tmp_path / "slices", images, subjects, ["test"] * 12, maps=maps)
-    report(tmp_path / "report.html", [real.folder])
+    report([real.folder], tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     assert "outlined are core (orange), oedema (blue)" in text
     address = re.search(r'src="data:image/png;base64,([^"]+)"', text)

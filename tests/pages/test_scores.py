@@ -107,7 +107,7 @@ def write_folder(folder: Path, sets: dict, groups=(), missing="") -> Path:
 
 
 def page_of(tmp_path, *folders):
-    report(tmp_path / "report.html", folders)
+    report(folders, tmp_path / "report.html")
     text = (tmp_path / "report.html").read_text()
     return text, Page(text)
 
@@ -263,7 +263,7 @@ def test_walks_and_projections_are_shown(tmp_path):
     assert "mrgantry walk made up" in text and "mrgantry project made up" in text
     assert "What the scores mean" not in text
     with pytest.raises(DataError, match="is not finished"):
-        report(tmp_path / "report.html", [write_walk(tmp_path / "begun", complete=False)])
+        report([write_walk(tmp_path / "begun", complete=False)], tmp_path / "report.html")
 
 
 def test_what_was_selected_is_printed_whatever_it_is(tmp_path):

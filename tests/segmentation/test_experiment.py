@@ -121,7 +121,7 @@ def test_the_whole_experiment_and_again_after_a_stop(real, synthetic, tmp_path, 
         assert words in page, words
     assert "NaN" not in page and "None" not in page and "%, %" not in page
 
-    report(tmp_path / "report.html", [real, tmp_path / "out"])
+    report([real, tmp_path / "out"], tmp_path / "report.html")
     assert f"{said_of_page}." in (tmp_path / "report.html").read_text()
 
     with pytest.raises(RunError, match="networks that this call leaves out"):

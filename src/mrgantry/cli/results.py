@@ -279,7 +279,7 @@ def report(
     """Put what lies in some folders on one self-contained HTML page."""
     from mrgantry.pages import report
 
-    report(out, folders)
+    report(folders, out)
     say(f"{out} is written; open it in a browser.")
 
 

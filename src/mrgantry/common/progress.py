@@ -1,9 +1,10 @@
-"""One progress bar for all long work; a line now and then where it goes into a file."""
+"""One progress bar for all long work: in a terminal, in a notebook, and as lines in a file."""
 
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from html import escape
 from typing import Protocol, runtime_checkable
 
 from rich.console import Console
@@ -19,6 +20,7 @@ from rich.progress import (
 from mrgantry.common.speaker import speaks
 
 PAUSE = 60.0  # seconds between two lines
+BLINK = 0.5  # seconds between two changes of a notebook's bar
 
 
 @runtime_checkable
@@ -49,12 +51,58 @@ class Lines:
         now = time.monotonic()
         if now - self.last >= PAUSE:
             self.last = now
-            spent = now - self.began
-            left = spent * (self.total - self.done) / max(self.done - self.already, 1)
-            parts = [f"{self.title} {self.done:,} of {self.total:,}", f"{minutes(spent)} spent"]
-            parts += [f"about {minutes(left)} left"] if self.done > self.already else []
-            parts += [note] if note else []
-            print(", ".join(parts), file=sys.stderr, flush=True)
+            print(self.line(now, note), file=sys.stderr, flush=True)
+
+    def line(self, now: float, note: str = "") -> str:
+        """Write how far the work is, and how long it will take."""
+        spent = now - self.began
+        left = spent * (self.total - self.done) / max(self.done - self.already, 1)
+        parts = [f"{self.title} {self.done:,} of {self.total:,}", f"{minutes(spent)} spent"]
+        parts += [f"about {minutes(left)} left"] if self.done > self.already else []
+        parts += [note] if note else []
+        return ", ".join(parts)
+
+
+class NotebookBar(Lines):
+    """Progress as a bar below a notebook's cell, which goes when the work is done.
+
+    Args:
+        title: What is going on, one or two words.
+        total: Items of work in all.
+        done: Items that an earlier, interrupted call has already done.
+    """
+
+    def __init__(self, title: str, total: int, done: int) -> None:
+        super().__init__(title, total, done)
+        from IPython.display import HTML, display  # noqa: PLC0415  # there only in notebooks
+
+        self.written = HTML
+        self.shown = display(HTML(self.bar(self.began)), display_id=True)
+
+    def __call__(self, items: int = 1, note: str = "") -> None:
+        """Count some items as done."""
+        self.done += items
+        now = time.monotonic()
+        if now - self.last >= BLINK:
+            self.last = now
+            self.shown.update(self.written(self.bar(now, note)))
+
+    def bar(self, now: float, note: str = "") -> str:
+        """Write the bar, with the same words as a line."""
+        told = escape(self.line(now, note))
+        return f"<progress max='{self.total}' value='{self.done}'></progress> {told}"
+
+    def close(self) -> None:
+        """Take the bar away; what was done tells the result."""
+        self.shown.update(self.written(""))
+
+
+def in_notebook() -> bool:
+    """Say whether this runs in a notebook's kernel, which shows HTML."""
+    if "IPython" not in sys.modules:
+        return False
+    shell = sys.modules["IPython"].get_ipython()
+    return shell is not None and hasattr(shell, "kernel")
 
 
 def minutes(seconds: float) -> str:
@@ -67,7 +115,8 @@ def minutes(seconds: float) -> str:
 def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     """Show a bar with the remaining time on standard error while the block runs.
 
-    Where that is no terminal, as in the log of a cluster's job, a line a minute is written.
+    Where that is no terminal, as in the log of a cluster's job, a line a minute is written; in a
+    notebook the bar stands below the cell.
 
     Args:
         title: What is going on, one or two words.
@@ -78,11 +127,18 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
     Yields:
         A function to call after each piece of work.
     """
+    if speaks() and in_notebook():
+        bar = NotebookBar(title, total, done)
+        try:
+            yield bar
+        finally:
+            bar.close()
+        return
     console = Console(stderr=True)
     if speaks() and not console.is_terminal:
         yield Lines(title, total, done)
         return
-    bar = Progress(
+    drawn = Progress(
         TextColumn("{task.description:<10}"),
         BarColumn(bar_width=28),
         MofNCompleteColumn(),
@@ -93,10 +149,10 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
         console=console,
         disable=not speaks(),
     )
-    with bar:
-        task = bar.add_task(title, total=total, completed=done, note="")
+    with drawn:
+        task = drawn.add_task(title, total=total, completed=done, note="")
 
         def advance(items: int = 1, note: str = "") -> None:
-            bar.update(task, advance=items, note=note)
+            drawn.update(task, advance=items, note=note)
 
         yield advance

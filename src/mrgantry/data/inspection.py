@@ -10,6 +10,7 @@ import numpy as np
 from jaxtyping import Bool
 from scipy import ndimage
 
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath
 from mrgantry.common.progress import progress
@@ -76,8 +77,8 @@ class Visit:
         return [f"{row.sequence}: {row.problem}" for row in self.rows if row.problem]
 
 
-@dataclass(frozen=True)
-class Inspection:
+@dataclass(frozen=True, repr=False)
+class Inspection(Displayed):
     """What was found in a folder.
 
     Attributes:
@@ -93,6 +94,18 @@ class Inspection:
     copies: list[NearCopy]
     sheet: Path
     table: Path
+
+    @property
+    def display(self) -> Display:
+        """Show who is there, and the contact sheet."""
+        people = len({visit.subject.id for visit in self.visits})
+        scans = ", ".join(f"{count} {name}" for name, count in self.counts.items())
+        said = [f"{people} people, {len(self.visits)} visits: {scans}."]
+        said += [f"{len(self.unused)} files are not used; {self.table.name} says why."] * bool(
+            self.unused
+        )
+        said += [f"{len(self.copies)} pairs look like one person."] * bool(self.copies)
+        return Display(said, picture=self.sheet)
 
     @property
     def counts(self) -> dict[str, int]:

@@ -24,7 +24,7 @@ from torch import Tensor
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import fingerprint, read_json, whole, write_json
+from mrgantry.common.files import AnyPath, fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.picture import grid, png
 from mrgantry.common.tables import write_table
@@ -288,13 +288,14 @@ class SliceSet:
         return oblique.draw_poses(heads, drawn, self.about.size, self.about.field_mm)
 
     @classmethod
-    def open(cls, folder: Path) -> "SliceSet":
+    def open(cls, folder: AnyPath) -> "SliceSet":
         """Open a set and check that it is whole and sound.
 
         Raises:
             DataError: The folder is no set, is not complete, has another format, was
                 changed, or a subject stands in two splits.
         """
+        folder = Path(folder)
         about = read_about(folder)
         if not about.complete:
             raise DataError(

@@ -5,6 +5,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
 
+import pandas as pd
+
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.detection.effects import MEASURES, Verdict
@@ -215,7 +218,7 @@ class Split(Frozen):
     none: int
 
 
-class Experiment(Frozen):
+class Experiment(Displayed, Frozen):
     """What was compared and what came of it.
 
     Attributes:
@@ -258,6 +261,30 @@ class Experiment(Frozen):
     def trainings(self) -> Sequence[Training]:
         """Say how each network was trained."""
         raise NotImplementedError
+
+    @property
+    def display(self) -> Display:
+        """Show the difference that it was made for, and the arms' scores."""
+        answer, title = self.answer, self.title_of(self.question)
+        said = [f"{title}, mean over {len(self.seeds)} seeds, 95 % interval over people."]
+        if answer is not None:
+            said.append(
+                f"{answer.one.condition} − {answer.other.condition}: {answer.value:+.3f} "
+                f"({answer.low:+.3f} to {answer.high:+.3f}): {answer.verdict}."
+            )
+        rows = [
+            {
+                "learned from": score.arm.condition,
+                "share of people": score.arm.share,
+                "synthetic to each other": score.arm.ratio,
+                title: score.value,
+                "low": score.low,
+                "high": score.high,
+            }
+            for score in self.scores
+            if score.measure == self.question
+        ]
+        return Display(said, pd.DataFrame(rows))
 
     def title_of(self, measure: str) -> str:
         """Give what people call a measure."""

@@ -10,6 +10,9 @@ from itertools import combinations, permutations
 from math import comb, isfinite
 from statistics import mean
 
+import pandas as pd
+
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.score import Better, Score
 
@@ -130,7 +133,7 @@ class Spread(Frozen):
         return max(self.distances) < min(other.distances)
 
 
-class Comparison(Frozen):
+class Comparison(Displayed, Frozen):
     """All of a comparison, as `comparison.json` holds it.
 
     Attributes:
@@ -160,6 +163,16 @@ class Comparison(Frozen):
     entrants: tuple[Entrant, ...]
     outcomes: tuple[RunOutcome, ...]
     spreads: tuple[Spread, ...]
+
+    @property
+    def display(self) -> Display:
+        """Show the main scores of each recipe."""
+        heads, rows = self.table()
+        said = (
+            f"{len(self.entrants)} recipes, {self.minutes:g} minutes each on {self.device}, "
+            "mean [least, greatest] over seeds; the page is comparison.html."
+        )
+        return Display([said], pd.DataFrame(rows, columns=list(heads)))
 
     def judged(self) -> list[list[Spread]]:
         """Give the scores that recipes are judged by, each for all recipes."""

@@ -1,15 +1,15 @@
 """What `evaluate` gives back: a list of scores that shows itself, as a sentence and a table."""
 
 from collections.abc import Iterable, Sequence
-from html import escape
 
 import pandas as pd
 
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.score import Score
 from mrgantry.evaluation.verdict import SetVerdict, sentences
 
 
-class Scores(list[Score]):
+class Scores(Displayed, list[Score]):
     """All scores of all sets, with what they say.
 
     Attributes:
@@ -47,10 +47,7 @@ class Scores(list[Score]):
             for sentence in sentences(verdict)
         ]
 
-    def __repr__(self) -> str:
-        return "\n".join([*self.said, "", self.table.to_string(index=False, float_format="%.3g")])
-
-    def _repr_html_(self) -> str:
-        """Show verdict and table in a notebook."""
-        items = "".join(f"<li>{escape(sentence)}</li>" for sentence in self.said)
-        return f"<ul>{items}</ul>{self.table.to_html(index=False, float_format='{:.3g}'.format)}"
+    @property
+    def display(self) -> Display:
+        """Show verdict and table."""
+        return Display(self.said, self.table)

@@ -12,10 +12,12 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import torch
 from threadpoolctl import threadpool_limits
 
 from mrgantry.common import workfolder
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.errors import DataError, RunError, unknown
 from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.frozen import Frozen
@@ -81,7 +83,7 @@ class FaultScore(Frozen):
     n: int
 
 
-class Sensitivity(Frozen):
+class Sensitivity(Displayed, Frozen):
     """All of a table, as `sensitivity.json` holds it.
 
     Attributes:
@@ -107,6 +109,20 @@ class Sensitivity(Frozen):
     halves: int
     faults: tuple[str, ...]
     cells: tuple[FaultScore, ...]
+
+    @property
+    def display(self) -> Display:
+        """Show how many scores take each strength of each fault for worse than real images."""
+        cells = pd.DataFrame(
+            [(c.fault, c.strength, c.verdict == "worse") for c in self.cells],
+            columns=["fault", "strength", "noticed by"],
+        )
+        table = cells.groupby(["fault", "strength"], sort=False)["noticed by"].mean().reset_index()
+        said = (
+            f"{len(self.faults)} faults made to {self.slices} ({self.subjects} people); share of "
+            "scores that notice each. The whole table is sensitivity.md."
+        )
+        return Display([said], table)
 
 
 class FaultTask(Frozen):

@@ -25,6 +25,7 @@ from PIL import Image
 from torch import Tensor
 
 from mrgantry.common.device import best_device
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, fingerprint, whole
 from mrgantry.common.picture import grid, save_gif, save_grid
@@ -41,8 +42,8 @@ COLUMNS = 10  # images in a row of the strip
 PARALLEL = 1e-4  # radians below which a great circle is a line, or above which it is any
 
 
-@dataclass(frozen=True, eq=False)
-class Walk:
+@dataclass(frozen=True, eq=False, repr=False)
+class Walk(Displayed):
     """What a walk has left.
 
     Attributes:
@@ -56,6 +57,12 @@ class Walk:
     folder: Path
     method: str
     table: pd.DataFrame
+
+    @property
+    def display(self) -> Display:
+        """Show the strip, and how even the walk is."""
+        said = f"{len(self.table)} images; the largest change is {self.jump:.1f} times the median."
+        return Display([said], picture=self.folder / "strip.png")
 
     @property
     def jump(self) -> float:

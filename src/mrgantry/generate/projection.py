@@ -27,6 +27,7 @@ from jaxtyping import Float, Float16
 from torch import Tensor
 
 from mrgantry.common.device import best_device
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, fingerprint, whole
 from mrgantry.common.provenance import command_line
@@ -52,8 +53,8 @@ NOTHING_COMPARED = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Projection:
+@dataclass(frozen=True, eq=False, repr=False)
+class Projection(Displayed):
     """What a projection has left.
 
     Attributes:
@@ -69,6 +70,11 @@ class Projection:
     table: pd.DataFrame
     overfitting: Overfitting | None
     verdict: str
+
+    @property
+    def display(self) -> Display:
+        """Show the verdict, the picture, and the median errors of each split."""
+        return Display([self.verdict], self.medians().reset_index(), self.folder / "project.png")
 
     def medians(self) -> pd.DataFrame:
         """Give, for each split, how many slices and subjects, and the median errors."""

@@ -11,11 +11,9 @@ best.pt                 what a flow goes back to when held-out people gain no mo
 tensorboard/            the same log for TensorBoard
 """
 
-import base64
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from html import escape
 from pathlib import Path
 from typing import Any, Literal
 
@@ -26,8 +24,9 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from mrgantry.common import workfolder
+from mrgantry.common.display import Display, Displayed
 from mrgantry.common.errors import DataError, RunError
-from mrgantry.common.files import read_json, whole, write_json
+from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import FlowSampler, Sampler
@@ -110,25 +109,20 @@ class Facts(Frozen):
         return len(self.channels) + len(self.classes)
 
 
-@dataclass(frozen=True)
-class Run:
+@dataclass(frozen=True, repr=False)
+class Run(Displayed):
     """A folder with a recipe and what came of it."""
 
     folder: Path
     recipe: AnyRecipe
     facts: Facts
 
-    def __repr__(self) -> str:
-        return f"<Run {self.folder}: {self.recipe.name}, {self.images:,} images seen>"
-
-    def _repr_html_(self) -> str:
-        """Show its latest picture in a notebook."""
+    @property
+    def display(self) -> Display:
+        """Show its latest picture."""
         pictures = sorted((self.folder / "samples").glob("*.png"))
-        shown = ""
-        if pictures:
-            coded = base64.b64encode(pictures[-1].read_bytes()).decode()
-            shown = f"<img src='data:image/png;base64,{coded}' alt='what it draws'>"
-        return f"<p>{escape(repr(self))}</p>{shown}"
+        said = f"<Run {self.folder}: {self.recipe.name}, {self.images:,} images seen>"
+        return Display([said], picture=pictures[-1] if pictures else None)
 
     @property
     def name(self) -> str:
@@ -136,12 +130,13 @@ class Run:
         return self.folder.resolve().name
 
     @classmethod
-    def open(cls, folder: Path) -> "Run":
+    def open(cls, folder: AnyPath) -> "Run":
         """Read a run's recipe and facts.
 
         Raises:
             DataError: The folder is no run.
         """
+        folder = Path(folder)
         if not (folder / "run.json").is_file():
             raise DataError(
                 f"{folder} is not a training run (it has no run.json). Make one with "

@@ -70,13 +70,16 @@ class PageFolders:
         )
 
 
-def report(out: AnyPath, folders: Sequence[AnyPath]) -> None:
+def report(folders: Sequence[AnyPath], out: AnyPath) -> Path:
     """Write one self-contained page: pictures, scores, and how it was made.
 
     Args:
-        out: The HTML file.
         folders: Cohorts, sets of slices, runs, scores, walks, projections, and experiments of
             detection and segmentation, in any order.
+        out: The HTML file.
+
+    Returns:
+        The HTML file.
 
     Raises:
         DataError: A folder holds nothing that a report can show.
@@ -114,6 +117,7 @@ def report(out: AnyPath, folders: Sequence[AnyPath]) -> None:
         ),
     )
     write_text(out, page)
+    return out
 
 
 def find(folders: Sequence[Path]) -> PageFolders:

@@ -47,5 +47,4 @@ def demo(out: AnyPath, say: Callable[[str], None] = print) -> Path:
     evaluate(slices, scores, [synthetic])
     page = out / "report.html"
     say(f"6/6  Writing {page}")
-    report(page, [cohort, slices, run, synthetic, scores])
-    return page
+    return report([cohort, slices, run, synthetic, scores], page)

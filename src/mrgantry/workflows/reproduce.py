@@ -282,7 +282,7 @@ def written(work: Work, image_type: ImageType) -> bool:
 
 def write_page(work: Work, image_type: ImageType) -> None:
     """Write the page of one type of images."""
-    report(work.page(image_type), folders_of(work, image_type))
+    report(folders_of(work, image_type), work.page(image_type))
 
 
 # --- detection ------------------------------------------------------------------------
