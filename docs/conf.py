@@ -1,5 +1,6 @@
 """How the site is built: `make docs` makes build/docs, from what lies here and in the code."""
 
+import os
 import sys
 from pathlib import Path
 
@@ -11,6 +12,10 @@ from rooms import draw_rooms  # noqa: E402
 
 from mrgantry.common.version import VERSION  # noqa: E402
 from verbs import write_verbs  # noqa: E402
+
+# Commands in tutorials are those of this installation.
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+os.environ["COLUMNS"] = "100"
 
 # Pages that are made from the code, anew with every build.
 write_verbs(HERE / "verbs")
@@ -41,13 +46,14 @@ autodoc_member_order = "bysource"
 autodoc_typehints = "none"  # the sentences of Args say what is given, in words
 napoleon_google_docstring = True
 napoleon_numpy_docstring = False
-napoleon_use_ivar = True
+napoleon_custom_sections = [("Attributes", "params_style")]
 
 html_theme = "pydata_sphinx_theme"
 html_title = "mrgantry"
 html_static_path = ["static"]
 html_css_files = ["site.css"]
 html_show_sourcelink = False
+html_sidebars = {page: [] for page in ("index", "start", "reference", "gallery")}
 html_theme_options = {
     "logo": {"text": "mrgantry"},
     "navbar_align": "left",

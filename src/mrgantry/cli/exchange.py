@@ -89,6 +89,13 @@ def import_(
     made_by: Annotated[
         str | None, typer.Option(help="The generator; the folder's name unless given.")
     ] = None,
+    trained_on: Annotated[
+        str | None,
+        typer.Option(
+            help="Set of real slices whose people of the split 'train' the generator has seen, so "
+            "that nobody of them judges it."
+        ),
+    ] = None,
     turn: Annotated[
         int,
         typer.Option(
@@ -128,6 +135,7 @@ def import_(
         "real": real,
         "simulated": simulated,
         "made_by": made_by,
+        "trained_on": trained_on,
         "turn": turn,
         "mirror": mirror,
         "splits": numbers(splits, "--splits", 3),

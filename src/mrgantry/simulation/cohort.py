@@ -114,11 +114,11 @@ def simulate(
             all files then have its sagittal voxels of 1.5 x 0.94 x 0.94 mm.
         visits: Times that each person is scanned: same anatomy and labels, other protocol
             and noise. With several, sim-2-0-0001 is found in sim-2-0-0001_1, _2 and so on;
-            the first visit is the same as an only infarct.
+            the first visit is the same as an only one.
         twins: Also scan each person with a tumour as if they had none, as
             healthy/sim-2-0-0001_well, by the protocol of the first visit.
         disease: What the others have: a "tumour", or had: a "stroke", of which infarcts are left
-            (folder stroke/); labels are of tumours alinfarct.
+            (folder stroke/); labels are of tumours alone.
         healthy_visits: Times that healthy people are scanned; None scans them as the others.
         device: Where voxels are drawn, as PyTorch names it: "cpu" or "cuda". The same people
             but for rounding, so a cohort is continued on the device that it was begun on.

@@ -57,6 +57,21 @@ def test_real_slices_come_back_in_every_format(two_channels, cohort, tmp_path, f
         assert back.about.notes.skipped == back.about.notes.assumed == ()
 
 
+def test_whose_images_a_generator_has_seen(tmp_path):
+    splits = ["train"] * 4 + ["test"] * 4
+    real = write_slices(tmp_path / "real", blobs(8), [*"aabbccdd"], splits)
+    export(real.folder, tmp_path / "files", "png")
+    for name in ("slices.csv", "origin.json"):
+        (tmp_path / "files" / name).unlink()
+    plan = ImportPlan(pixel_mm=1.0, trained_on=str(real.folder))
+    made = import_slices(tmp_path / "files", tmp_path / "made", plan)
+    assert made.about.training_subjects == ("a", "b")
+    assert f"--trained-on {real.folder}" in made.about.command
+    told = plan.model_copy(update={"real": True, "subject": "(.)"})
+    with pytest.raises(DataError, match="said of a generator, and these images are real"):
+        import_slices(tmp_path / "files", tmp_path / "people", told)
+
+
 @pytest.mark.parametrize("format", STEP)
 @pytest.mark.parametrize("channels", [1, 2])
 def test_synthetic_slices_come_back_in_every_format(tmp_path, format, channels):

@@ -24,8 +24,10 @@ from mrgantry.data.exchange.pictures import (
     turned,
 )
 from mrgantry.data.exchange.plan import LARGEST, ImportPlan
+from mrgantry.data.fitness import people_behind
 from mrgantry.data.label_maps import classes_of, values_in
 from mrgantry.data.sections import from_text
+from mrgantry.data.slices import SliceSet
 
 ROUNDING = 1e-3  # by which floats may leave [-1, 1] and still be meant to lie within
 
@@ -63,7 +65,8 @@ class FirstLook:
 class Known:
     """What is known of all images once each has been looked at.
 
-    `classes` are those of label maps that are kept, as `read_classes` reads them.
+    `classes` are those of label maps that are kept, as `read_classes` reads them;
+    `training_subjects` are the people whom a generator has seen.
     """
 
     plan: ImportPlan
@@ -73,6 +76,7 @@ class Known:
     size: int
     limits: dict[int | None, Limits | None]
     made_by: str
+    training_subjects: tuple[str, ...] = ()
     classes: tuple[str, ...] = ()
 
     @property
@@ -199,7 +203,11 @@ def know(
         raise DataError(f"--real is said of {folder}, but its table says 'synthetic'.")
     if plan.subject and synthetic:
         raise DataError("--subject tells whose real images these are; say --real too.")
+    if plan.trained_on and not synthetic:
+        raise DataError("--trained-on is said of a generator, and these images are real.")
+    taught = SliceSet.open(plan.trained_on) if plan.trained_on else None
     seen_simulated = any(look.simulated for look in looks) or "simulated" in sources
+    seen_simulated |= taught is not None and taught.about.source == "simulated"
     return Known(
         plan=plan,
         channels=channels,
@@ -207,9 +215,18 @@ def know(
         simulated=plan.simulated or seen_simulated or bool(origin and origin.source == "simulated"),
         size=plan.size or looks[0].shape[2],
         limits=_choose_limits(plan, looks, listing),
+        training_subjects=_training_subjects(taught, origin),
         made_by=(plan.made_by or folder.resolve().name) if synthetic else plan.made_by or "",
         classes=_classes(plan, origin, looks),
     )
+
+
+def _training_subjects(taught: SliceSet | None, origin: Origin | None) -> tuple[str, ...]:
+    """Give the people whom a generator has seen, by the set it was trained on and by an export."""
+    people = set(origin.training_subjects if origin else ())
+    if taught is not None:
+        people |= people_behind(taught.split("train"))
+    return tuple(sorted(people))
 
 
 def refuse_sizes(folder: Path, looks: Sequence[FirstLook]) -> None:

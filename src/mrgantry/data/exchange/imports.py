@@ -118,7 +118,7 @@ def import_slices(
     if strict and listing.complaints:
         raise DataError(listing.complaints[0])
     refuse_shared_subjects(_people(items), folder)
-    about = _about(folder, slices, known, origin, listing, strict)
+    about = _about(folder, slices, known, listing, strict)
     begin_set(slices, about)
     (slices / "skipped.csv").unlink(missing_ok=True)
     if listing.skipped:
@@ -380,7 +380,6 @@ def _about(
     folder: Path,
     slices: Path,
     known: Known,
-    origin: Origin | None,
     listing: Listing,
     strict: bool,
 ) -> About:
@@ -399,7 +398,7 @@ def _about(
             skipped=tuple(listing.complaints),
             assumed=tuple(listing.remarks),
         ),
-        training_subjects=origin.training_subjects if origin else (),
+        training_subjects=known.training_subjects,
     )
 
 

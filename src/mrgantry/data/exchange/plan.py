@@ -30,13 +30,15 @@ class ImportPlan(Frozen):
         table: A table with the columns of `slices.csv`, by `file` or `id`; None takes
             a `slices.csv` in the folder, if there is one.
         subject: A regular expression, whose first group in a file's path is the subject.
-        tumour_labels: Pattern of the names of masks that mark tumours, as "*_mask.png"; None
+        tumour_labels: Pattern of the names of masks that mark tumours, as `*_mask.png`; None
             takes those whose names say so.
         label_maps: Keep those masks as label maps, with the images.
         classes: What their values mean; see `SlicePlan`.
         real: The images are of people, not from a generator.
         simulated: They stem from simulated scans.
         made_by: The generator; None is the folder's name.
+        trained_on: A set of real slices; the people of its split "train" are whom the generator
+            has seen, so that they do not judge it. None: nobody knows.
         turn: Degrees to turn images clockwise by, but for those whose affine tells how
             they lie.
         mirror: Exchange left and right, after turning. An array (x, y) of a RAS+ scan
@@ -60,6 +62,7 @@ class ImportPlan(Frozen):
     real: bool = False
     simulated: bool = False
     made_by: str | None = None
+    trained_on: str | None = None
     turn: Literal[0, 90, 180, 270] = 0
     mirror: bool = False
     splits: tuple[float, float, float] = (0.6, 0.1, 0.3)
