@@ -312,10 +312,10 @@ def test_images_most_often_mistaken_come_first():
     counts = {("A", "x"): (3, 0, 3, 0), ("B", "x"): (3, 0, 2, 1), ("C", "x"): (3, 0, 1, 2)}
     table = answers(counts, reason="grain")
     pictures = {case: np.zeros((4, 4), np.uint8) for case in table["case"]}
-    made = study_images.mistaken(table, pictures, "synthetic")
+    made = study_images.mistaken(table, pictures, ["synthetic"])
     assert [one["count"] for one in made["pictures"]] == ["3 of 3", "2 of 3", "1 of 3"]
     assert (made["mistaken"], made["images"], made["all"]) == (3, 3, 1)
-    assert study_images.mistaken(table, pictures, "real")["pictures"] == []
+    assert study_images.mistaken(table, pictures, ["real"])["pictures"] == []
     said = list(study_images.reasons(table, {}, "created"))
     assert [one["right"] for one in said] == [False] * 6 + [True] * 12
     assert said[0]["truth"] == "created"

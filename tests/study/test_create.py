@@ -251,7 +251,7 @@ def test_a_study_is_rehearsed_before_it_is_there(tmp_path, sources, monkeypatch)
         store.engine.dispose()
     make(tmp_path, sources, kind="teaching", name="taught")
 
-    def unscorable(answers, **_):
+    def unscorable(answers, *_):
         assert Counter(answers["reader"]) == {"AB": 20, "CD": 20}
         raise DataError("The tumour of an image is odd.")
 

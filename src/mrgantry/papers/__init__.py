@@ -25,7 +25,8 @@ RECIPES: dict[str, AnyRecipe] = {
 
 READER_STUDIES = (han2018, han2018_pggan, kazuhiro2018)
 PROTOCOLS: dict[str, Protocol] = {
-    reader_study.PROTOCOL.name: reader_study.PROTOCOL for reader_study in READER_STUDIES
+    protocol.name: protocol
+    for protocol in (*(study.PROTOCOL for study in READER_STUDIES), gantry.TWO_ALTERNATIVE)
 }
 
 PRINTED: dict[str, tuple[Printed, ...]] = {

@@ -11,6 +11,7 @@ from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv
 from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
+from mrgantry.study.protocol import Protocol
 
 SIZES = (64, 128, 256)
 # What twenty minutes on two cores, or hours on a GPU, take.
@@ -100,4 +101,12 @@ DEMO = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "la
 RECIPES = (
     DEMO,
     *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
+)
+
+# A criterion does not bear on pairs: whoever doubts every image must still choose one of two.
+TWO_ALTERNATIVE = Protocol(
+    name="two-alternative",
+    pairs=True,
+    cases=100,
+    source="Green and Swets 1966, Signal Detection Theory and Psychophysics, chapter 2",
 )

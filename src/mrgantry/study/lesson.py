@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from mrgantry.study.cases.cases import pixels
-from mrgantry.study.cases.draw import Pool, draw_cases, order
+from mrgantry.study.cases.draw import Image, Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, open_pool
 from mrgantry.study.protocol import Protocol
 from mrgantry.study.quiz import QuizCase, quiz
@@ -51,7 +51,7 @@ def make_quiz(
     drawn = [replace(pick, block=0) for pick in draw_cases(pools, protocol, (seed, 0))]
     shuffled = order(drawn, 1, protocol, (seed, 1))[1]
     case_of = {
-        (number, row, False): case
+        Image(number, row): case
         for number, pool in enumerate(pools)
         for row, case in _cases(pool, [p.row for p in shuffled if p.pool == number], protocol)
     }

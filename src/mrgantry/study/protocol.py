@@ -16,6 +16,8 @@ Display = Literal["none", "noted", "required"]
 Question = Literal["truth", "tumour"]
 Share = Annotated[float, Field(gt=0, lt=1)]
 Table = Literal["blocks", "initials", "readers"]
+TRUTHS = ("real", "synthetic")
+SIDES = ("left", "right")
 TABLES: dict[str, Table] = {"han2018-pggan": "initials", "kazuhiro2018": "readers"}
 
 
@@ -24,7 +26,9 @@ class Protocol(Frozen):
 
     Attributes:
         name: Short name.
-        cases: Images of each block, real and synthetic together.
+        pairs: Whether each case is a real and a synthetic image side by side, of which readers
+            say which one is real (two-alternative forced choice), and not a single image.
+        cases: Images of each block, real and synthetic together; or pairs of each block.
         share: Least and greatest share of synthetic images; drawn once for each set of
             cases, evenly between them. Equal ends fix it.
         balance: Columns whose values come in equal numbers among the real images and among
@@ -39,7 +43,8 @@ class Protocol(Frozen):
         shown_again: Images of each block that are shown a second time, later in it, to see how far
             a reader agrees with oneself; the first answer counts. At most a third of `cases`.
         attention_checks: Images in each block besides `cases`: real ones whose pieces were
-            shuffled, which nobody who looks can take for real. They count in no rate.
+            shuffled, which nobody who looks can take for real; in pairs they stand beside
+            themselves as they were. They count in no rate.
         same_cases: Whether all readers see the same images, each in an order of their own.
         shuffle_blocks: Whether each reader gets the blocks in an order of their own.
         confidence: Whether to ask for a confidence of 1 to 5 with each answer.
@@ -59,6 +64,7 @@ class Protocol(Frozen):
     """
 
     name: str
+    pairs: bool = False
     cases: Annotated[int, Field(ge=2, le=10_000)] = 100
     share: tuple[Share, Share] = (0.5, 0.5)
     balance: tuple[str, ...] = ("sequence",)
@@ -92,6 +98,8 @@ class Protocol(Frozen):
             raise ValueError("the first question must be 'truth'")
         if len(set(self.questions)) < len(self.questions):
             raise ValueError("a question stands there twice")
+        if self.pairs and (self.questions != ("truth",) or self.share != (0.5, 0.5)):
+            raise ValueError("of a pair one image is real, and no more is asked than which")
         if self.late == "no answer" and self.seconds is None:
             raise ValueError("without `seconds` no answer can be late")
         if self.shown_again > self.cases // 3:
@@ -99,6 +107,11 @@ class Protocol(Frozen):
                 f"at most a third of the images, here {self.cases // 3}, can be shown twice"
             )
         return self
+
+    @property
+    def alternatives(self) -> tuple[str, str]:
+        """Give the two answers that are right or wrong: of pairs, the side of the real image."""
+        return SIDES if self.pairs else TRUTHS
 
     @property
     def images_shown(self) -> int:

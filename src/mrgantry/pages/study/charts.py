@@ -96,42 +96,47 @@ def _mean(many_readers: ManyReaders, style: DrawingStyle) -> Lane:
     return Lane(label, accuracy, fool_rate, real_recall, style, mean=True)
 
 
-def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float) -> str:
+def shares_chart(panels: Mapping[str, Sequence[Lane]], margin: float, *, rates: bool = True) -> str:
     """Draw accuracy at the left, real recall and fool rate at the right, a row a reader.
 
     Args:
         panels: Rows of each block; a single one needs no name.
         margin: Of equivalence, drawn as a band round 1/2.
+        rates: Whether there is a right side; pairs have none.
     """
     heights = [LANE * len(rows) + 0.15 for rows in panels.values()]
     extra = 0.3 if len(panels) > 1 else 0.0
     total = sum(heights) + extra * len(panels) + 0.6
     # Placed by hand: rows are of one height, however many a panel has.
-    figure, axes = blank(WIDTH, total, rows=len(panels), columns=2, placed=True)
+    figure, axes = blank(WIDTH, total, rows=len(panels), columns=1 + rates, placed=True)
     longest = max(len(lane.label) for rows in panels.values() for lane in rows)
     left = min(0.34, 0.02 + 0.0088 * longest)
     width = (0.96 - left - GAP) / 2
     top = total - 0.3
     for number, ((name, rows), height) in enumerate(zip(panels.items(), heights, strict=True)):
         top -= extra + height
-        pair = axes[2 * number : 2 * number + 2]
+        pair = axes[(1 + rates) * number :][: 1 + rates]
         for side, panel in enumerate(pair):
             place = (left + side * (width + GAP), top / total, width, height / total)
             panel.set_position(place)
         _accuracy_panel(pair[0], rows, margin)
-        _rates_panel(pair[1], rows)
+        if rates:
+            _rates_panel(pair[1], rows)
         for panel in pair:
             _dress(panel, rows, last=number == len(panels) - 1)
-        pair[1].tick_params(labelleft=False)
+        if rates:
+            pair[1].tick_params(labelleft=False)
         if name:
             pair[0].text(0, 1.02, name, transform=pair[0].transAxes, weight="bold", va="bottom")
-    _titles(figure, left, width, total)
+    _titles(figure, left, width, total, rates)
     return svg(figure)
 
 
-def _titles(figure: Any, left: float, width: float, total: float) -> None:
+def _titles(figure: Any, left: float, width: float, total: float, rates: bool) -> None:
     y, right = 1 - 0.2 / total, left + width + GAP
     figure.text(left, y, "Accuracy", weight="bold", fontsize=9.5)
+    if not rates:
+        return
     figure.text(right, y, "Called real:", weight="bold", fontsize=9.5)
     figure.text(right + 0.1, y, "● real images", color=REAL, fontsize=9.5)
     figure.text(right + 0.22, y, "■ synthetic images", color=SYNTHETIC, fontsize=9.5)

@@ -145,8 +145,12 @@ def _claim_results(
     scored = any(reading.roc for reading in analysis.readings)
     area = ", area under the ROC curve" if scored else ""
     return {
-        28: f"Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c{area}. Training "
-        "and choice of models are not part of this page.",
+        28: (
+            "Share of pairs whose real image was found, d′, leaning to a side. "
+            if about.protocol.pairs
+            else f"Fool rate, real recall, accuracy, balanced accuracy, d′, criterion c{area}. "
+        )
+        + "Training and choice of models are not part of this page.",
         29: said["statistics"],
         30: _robustness(cues),
         31: "Readers' reasons, in their own words." if about.protocol.reason else "",
@@ -274,7 +278,11 @@ def _result(analysis: Analysis) -> str:
 
 def _means(analysis: Analysis) -> Iterator[str]:
     for mean in analysis.means:
-        if not mean.group:
+        if mean.group:
+            continue
+        if analysis.forced_choices:
+            yield f"{block_name(mean.block)}: real image found in {percent(mean.accuracy.value)}"
+        else:
             yield (
                 f"{block_name(mean.block)}: fool rate {percent(mean.fool_rate.value)}, real recall "
                 f"{percent(mean.real_recall.value)}, accuracy {percent(mean.accuracy.value)}"

@@ -1,6 +1,6 @@
 """The images of a reader study that were most often mistaken, and the reasons given."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -8,13 +8,14 @@ import pandas as pd
 from jaxtyping import UInt8
 
 from mrgantry.common.picture import png
+from mrgantry.study.protocol import SIDES, TRUTHS
 
 Pictures = Mapping[str, UInt8[np.ndarray, "_ _"]]
 SHOWN = 12  # images of either kind
 
 
-def mistaken(answers: pd.DataFrame, pictures: Pictures, truth: str) -> dict[str, Any]:
-    """Find the images of one class that were most often taken for the other.
+def mistaken(answers: pd.DataFrame, pictures: Pictures, truths: Sequence[str]) -> dict[str, Any]:
+    """Find the images of some truths that were most often answered wrongly.
 
     First come those that most readers mistook; among these, those of the highest mean
     confidence; then the order of case ids, which are random.
@@ -22,10 +23,11 @@ def mistaken(answers: pd.DataFrame, pictures: Pictures, truth: str) -> dict[str,
     Args:
         answers: With reader, case, truth, answer, confidence, sequence and block.
         pictures: Of cases.
-        truth: Of the images.
+        truths: Of the images.
     """
-    rows = answers[(answers["truth"] == truth) & answers["answer"].isin(("real", "synthetic"))]
-    wrong = rows[rows["answer"] != truth]
+    decided = answers["answer"].isin(set(TRUTHS) | set(SIDES))
+    rows = answers[answers["truth"].isin(truths) & decided]
+    wrong = rows[rows["answer"] != rows["truth"]]
     count = wrong.groupby("case").size()
     table = pd.DataFrame({"k": count, "n": rows.groupby("case").size().reindex(count.index)})
     table["confidence"] = wrong.groupby("case")["confidence"].mean()

@@ -8,6 +8,7 @@ import pandas as pd
 
 from mrgantry.pages.study.words import counted, listed, percent, points
 from mrgantry.study.cases.cues import CueAudit
+from mrgantry.study.protocol import SIDES, TRUTHS
 from mrgantry.study.statistics.results import Analysis
 from mrgantry.study.study import BlockSource, Reader, StudyFacts
 
@@ -38,10 +39,14 @@ def design(about: StudyFacts) -> str:
     protocol = about.protocol
     asked = "real or " + protocol.synthetic_word
     also = ", and whether it shows a tumour" if "tumour" in protocol.questions else ""
+    if protocol.pairs:
+        asked = f"of a real and a {protocol.synthetic_word} image side by side which one is real"
     changes = f" with changes ({', '.join(protocol.changes)})" if protocol.changes else ""
+    kind = "two-alternative forced choice" if protocol.pairs else "visual Turing test"
+    said = asked if protocol.pairs else f"of each image whether it is {asked}{also}"
     return (
-        f"In a blinded reader study (visual Turing test, protocol {protocol.name}{changes}), "
-        f"readers said of each image whether it is {asked}{also}."
+        f"In a blinded reader study ({kind}, protocol {protocol.name}{changes}), readers said "
+        f"{said}."
     )
 
 
@@ -109,6 +114,13 @@ def how_drawn(about: StudyFacts) -> str:
     )
     if len(about.readers) == 1:
         same = "Their order was random."
+    if protocol.pairs:
+        return (
+            f"There were {protocol.cases} pairs {block} for each reader, each of a real and a "
+            "synthetic image of the same kind, the real one on the left in half of them by a draw "
+            f"that nobody knows. Images were drawn without replacement (seed {about.seed}) and "
+            f"from as many subjects as possible. {same}"
+        )
     return (
         f"There were {protocol.cases} images {block} for each reader, {share}. They were drawn "
         f"without replacement (seed {about.seed}), in equal numbers of each "
@@ -153,15 +165,17 @@ def reading(about: StudyFacts) -> str:
 
 def statistics(analysis: Analysis) -> Iterator[str]:
     """Name the statistics that were used."""
-    yield (
-        "Shares are given with 95 % intervals by Wilson and by Clopper and Pearson. Sensitivity d′ "
-        "and criterion c (signal: real; c above 0 leans to synthetic) have the log-linear "
-        "correction. Answers were tested against guessing by an exact binomial test and by "
-        "Fisher's exact test of answer against truth, and equivalence to guessing by two one-sided "
-        f"exact binomial tests with a margin of {points(analysis.margin)} of accuracy."
-    )
-    if any(reading.roc for reading in analysis.readings):
-        yield "Areas under the ROC curve are of signed confidence."
+    if analysis.forced_choices:
+        yield (
+            "Shares of pairs whose real image was found are given with 95 % intervals by Wilson, "
+            "and as sensitivity d′ = √2 z(share). Answers were tested against guessing by an exact "
+            "binomial test and by Fisher's exact test of answer against side, and equivalence to "
+            "guessing by two one-sided exact binomial tests with a margin of "
+            f"{points(analysis.margin)} of accuracy. A leaning to one side was tested by Fisher's "
+            "exact test."
+        )
+    else:
+        yield from _of_single_images(analysis)
     if len(analysis.readers) > 1:
         yield (
             "Whether readers taken together tell images apart was tested by a permutation of the "
@@ -171,6 +185,24 @@ def statistics(analysis: Analysis) -> Iterator[str]:
             f"covariances from a bootstrap over images ({analysis.draws:,} samples, seed "
             f"{analysis.seed})."
         )
+    yield from _comparisons(analysis)
+
+
+def _of_single_images(analysis: Analysis) -> Iterator[str]:
+    """Name the statistics of studies that show one image at a time."""
+    yield (
+        "Shares are given with 95 % intervals by Wilson and by Clopper and Pearson. Sensitivity d′ "
+        "and criterion c (signal: real; c above 0 leans to synthetic) have the log-linear "
+        "correction. Answers were tested against guessing by an exact binomial test and by "
+        "Fisher's exact test of answer against truth, and equivalence to guessing by two one-sided "
+        f"exact binomial tests with a margin of {points(analysis.margin)} of accuracy."
+    )
+    if any(reading.roc for reading in analysis.readings):
+        yield "Areas under the ROC curve are of signed confidence."
+
+
+def _comparisons(analysis: Analysis) -> Iterator[str]:
+    """Name the statistics of agreement and differences."""
     if analysis.concordances:
         yield "Agreement is given as Fleiss' kappa and Krippendorff's alpha (nominal)."
     if analysis.block_differences:
@@ -221,7 +253,9 @@ def flow(about: StudyFacts, answers: pd.DataFrame) -> list[dict[str, Any]]:
 
 def _answered(rows: pd.DataFrame) -> dict[str, Any]:
     shown = rows.drop_duplicates("case")
-    real, synthetic = (shown[shown["truth"] == truth] for truth in ("real", "synthetic"))
+    real, synthetic = (shown[shown["truth"] == truth] for truth in TRUTHS)
+    if shown["truth"].isin(SIDES).any():  # each pair shows one of either
+        real = synthetic = shown
     return {
         "shown_real": len(real),
         "shown_synthetic": len(synthetic),

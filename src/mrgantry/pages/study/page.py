@@ -74,6 +74,7 @@ def write_study(
         printed=[study_tables.printed_table(table, analysis.margin) for table in printed],
         charts=drawn,
         **tables(analysis),
+        choice_rows=study_tables.choice_rows(analysis),
         **images(about, answers, pictures or {}),
         flow=study_methods.flow(about, answers),
         **texts(about, answers, analysis, cues),
@@ -135,8 +136,23 @@ def head(
 
 
 def _row(analysis: Analysis, block: str, word: str) -> dict[str, Any]:
-    """Give the main numbers of one block."""
+    """Give the main numbers of one block; of pairs, d' by its own formula."""
     readings = words.readings_of(analysis, block)
+    row = _row_of_images(analysis, block, readings, word)
+    if analysis.forced_choices:
+        of = {(choice.reader, choice.block): choice.d_prime for choice in analysis.forced_choices}
+        found = [of[reading.reader, reading.block] for reading in readings]
+        alone = len(found) == 1
+        row["d_prime"] = (
+            words.figure(found[0]) if alone else words.spread(each.value for each in found)
+        )
+    return row
+
+
+def _row_of_images(
+    analysis: Analysis, block: str, readings: Sequence[Reading], word: str
+) -> dict[str, Any]:
+    """Give the main numbers of one block, as of single images."""
     many = next((mean for mean in analysis.means if mean.block == block and not mean.group), None)
     if len(readings) == 1:
         return {"block": words.block_name(block)} | _alone(readings[0], word)
@@ -174,6 +190,8 @@ def _together(many: ManyReaders, readings: Sequence[Reading], margin: float) -> 
 def summary(analysis: Analysis, about: StudyFacts) -> str:
     """Say in one sentence how often images were called real."""
     row = _row(analysis, words.parts(analysis)[-1], about.protocol.synthetic_word)
+    if about.protocol.pairs:
+        return _summary_of_pairs(row["accuracy"], analysis, about)
     fool, recall = row["fool_rate"], row["real_recall"]
     word = about.protocol.synthetic_word
     several = len(analysis.readers) > 1
@@ -184,6 +202,17 @@ def summary(analysis: Analysis, about: StudyFacts) -> str:
         f"{_capital(_article(word))} image was called real in {_with(fool)}"
         f"{' on average' if several else ''}, a {'simulated' if about.simulated else 'real'} one "
         f"in {_with(recall)}.{more}"
+    )
+
+
+def _summary_of_pairs(right: TableCell, analysis: Analysis, about: StudyFacts) -> str:
+    """Say in one sentence of how many pairs the real image was found."""
+    several = len(analysis.readers) > 1
+    kind = "simulated" if about.simulated else "real"
+    more = f" {words.tally(words.readings_of(analysis, words.parts(analysis)[-1]))}"
+    return (
+        f"The {kind} image of a pair was found in {_with(right)}"
+        f"{' on average' if several else ''}, where guessing finds half.{more if several else ''}"
     )
 
 
@@ -248,10 +277,11 @@ def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict
     last = words.readings_of(analysis, words.parts(analysis)[-1])
     points = [reading for reading in analysis.readings if reading.block] if alone else last
     scored = [reading for reading in last if reading.roc]
+    paired = bool(analysis.forced_choices)
     return {
-        "accuracy": study_charts.shares_chart(main, analysis.margin),
+        "accuracy": study_charts.shares_chart(main, analysis.margin, rates=not paired),
         "blocks_alone": blocks is not None and not alone and rows > MOST,
-        "detection": study_charts.detection_space(points, styles),
+        "detection": "" if paired else study_charts.detection_space(points, styles),
         "points": [point.block or point.reader if alone else point.reader for point in points],
         "numbered": len(points) <= study_charts.FEW,
         "groups": [
@@ -259,8 +289,10 @@ def charts(about: StudyFacts, answers: pd.DataFrame, analysis: Analysis) -> dict
             for name, style in styles.items()
             if name
         ],
-        "roc": study_charts.roc_chart(scored, styles) if scored else "",
-        "times": study_charts.times_chart(
+        "roc": study_charts.roc_chart(scored, styles) if scored and not paired else "",
+        "times": ""
+        if paired
+        else study_charts.times_chart(
             answers, about.protocol.synthetic_word, about.protocol.seconds
         ),
     }
@@ -283,12 +315,20 @@ def images(about: StudyFacts, answers: pd.DataFrame, pictures: Pictures) -> dict
     """Show the images most often mistaken, and what readers said."""
     word = about.protocol.synthetic_word
     origin = "Simulated" if about.simulated else "Real"
+    if about.protocol.pairs:
+        gallery = study_images.mistaken(answers, pictures, about.protocol.alternatives)
+        title = f"Pairs whose {word} image was taken for the {origin.lower()} one"
+        galleries = [{"title": title, "kind": "synthetic"} | gallery]
+        return {
+            "galleries": galleries,
+            "reasons": list(study_images.reasons(answers, pictures, word)),
+        }
     return {
         "galleries": [
             {"title": f"{_capital(word)}, called real", "kind": "synthetic"}
-            | study_images.mistaken(answers, pictures, "synthetic"),
+            | study_images.mistaken(answers, pictures, ("synthetic",)),
             {"title": f"{origin}, called {word}", "kind": "real"}
-            | study_images.mistaken(answers, pictures, "real"),
+            | study_images.mistaken(answers, pictures, ("real",)),
         ],
         "reasons": list(study_images.reasons(answers, pictures, word)),
     }

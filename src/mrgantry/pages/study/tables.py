@@ -204,6 +204,30 @@ def _reader(reading: Reading) -> dict[str, Any]:
     }
 
 
+def choice_rows(analysis: Analysis) -> list[dict[str, Any]]:
+    """Write all numbers of every reader's answers to pairs; none of a study of single images."""
+    readings = {(reading.reader, reading.block): reading for reading in analysis.readings}
+    return [
+        {
+            "reader": choice.reader,
+            "group": readings[choice.reader, choice.block].group,
+            "block": words.block_name(choice.block),
+            "finding": words.finding(readings[choice.reader, choice.block]),
+            "right": words.share(choice.right),
+            "p": words.probability(choice.p),
+            "d_prime": words.figure(choice.d_prime),
+            "sides": [
+                words.share(share)
+                for share in (choice.right_left, choice.right_right, choice.said_left)
+            ],
+            "bias": words.decimal(choice.side_bias),
+            "p_side": words.probability(choice.p_side),
+            "undecided": choice.undecided,
+        }
+        for choice in analysis.forced_choices
+    ]
+
+
 def mean_rows(analysis: Analysis) -> list[dict[str, Any]]:
     """Write the means over several readers."""
     return [
@@ -336,7 +360,8 @@ def pair_rows(analysis: Analysis) -> list[dict[str, Any]]:
 
 def readings_csv(analysis: Analysis) -> str:
     """Write one row for each reading, with all its numbers and methods."""
-    table = pd.json_normalize(list(map(_flat, analysis.readings)), sep="_")
+    rows = [choice.model_dump() for choice in analysis.forced_choices]
+    table = pd.json_normalize(rows or list(map(_flat, analysis.readings)), sep="_")
     return table.map(harmless).to_csv(index=False, lineterminator="\n")
 
 

@@ -3,7 +3,6 @@
 import secrets
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -11,7 +10,7 @@ from jaxtyping import UInt8
 
 from mrgantry.common.tables import harmless
 from mrgantry.study.cases.draw import Image, Pick, Pool
-from mrgantry.study.cases.shown import shown, shuffled
+from mrgantry.study.cases.shown import beside, shown, shuffled
 from mrgantry.study.protocol import Protocol
 
 KEY = ("case", "block", "truth", "tumour", "sequence", "subject", "set", "slice")
@@ -48,34 +47,52 @@ class Cases:
         # Random, not seeded: who knows the seed must not be able to tell the ids.
         ids = {image: secrets.token_hex(8) for image in images}
         rows, key = [], []
-        for number, check in product(range(len(pools)), (False, True)):
-            pool = pools[number]
-            mine = sorted(row for at, row, of in images if (at, of) == (number, check))
-            if not mine:
-                continue
-            table, grey = pool.rows.loc[mine], pixels(pool, mine, protocol)
-            for row, facts, image in zip(mine, table.to_dict("records"), grey, strict=True):
-                place = (pool.real, *pool.synthetic)[int(facts["set"])]
-                set_name = CHECK if check else place.name
-                named = tuple(map(harmless, (pool.name, set_name, str(facts["id"]))))
+        for number, pool in enumerate(pools):
+            mine = sorted(image for image in images if image.pool == number)
+            needed = sorted({row for image in mine for row in (image.row, image.beside)} - {-1})
+            grey = dict(zip(needed, pixels(pool, needed, protocol), strict=True)) if mine else {}
+            for image in mine:
+                facts = _facts(pool, image)
+                named = tuple(harmless(facts[name]) for name in ("block", "set", "slice"))
                 if case := (known or {}).get(named):
-                    ids[number, row, check] = case
+                    ids[image] = case
                     continue
-                case = ids[number, row, check]
-                height, width = image.shape
-                seen = shuffled(image, row) if check else image
+                case, seen = ids[image], _seen(image, grey)
+                height, width = seen.shape
                 rows.append({"id": case, "height": height, "width": width, "grey": seen.tobytes()})
-                labels = (
-                    facts | {"truth": "synthetic", "tumour": "", "subject": ""} if check else facts
-                )
-                words = (
-                    labels[name] if labels[name] != "unknown" else ""
-                    for name in ("truth", "tumour", "sequence", "subject")
-                )
-                values = (case, pool.name, *words, set_name, facts["id"])
-                key.append(dict(zip(KEY, values, strict=True)))
+                key.append({"case": case} | facts)
         # The order of rows must tell nothing: that of random ids does not.
         return cls(ids, sorted(rows, key=lambda r: r["id"]), sorted(key, key=lambda r: r["case"]))
+
+
+def _facts(pool: Pool, image: Image) -> dict[str, str]:
+    """Give a row of the key, but for the id."""
+    facts: dict[Any, Any] = dict(pool.rows.loc[image.row].items())
+    sets = (pool.real, *pool.synthetic)
+    set_name, slice_id = sets[int(facts["set"])].name, str(facts["id"])
+    if image.beside >= 0:
+        other: dict[Any, Any] = pool.rows.loc[image.beside].to_dict()
+        facts["truth"] = image.side
+        set_name = " | ".join((set_name, sets[int(other["set"])].name))
+        slice_id = " | ".join((slice_id, str(other["id"]), image.side))
+    if image.check:
+        set_name = CHECK
+        facts |= {"tumour": "", "subject": ""}
+        facts |= {} if image.beside >= 0 else {"truth": "synthetic"}
+    words = (
+        facts[name] if facts[name] != "unknown" else ""
+        for name in ("truth", "tumour", "sequence", "subject")
+    )
+    return dict(zip(KEY[1:], (pool.name, *words, set_name, slice_id), strict=True))
+
+
+def _seen(image: Image, grey: Mapping[int, UInt8[np.ndarray, "h w"]]) -> np.ndarray:
+    """Give what a reader sees: an image, one in pieces, or a pair."""
+    real = grey[image.row]
+    if image.beside < 0:
+        return shuffled(real, image.row) if image.check else real
+    other = shuffled(real, image.row) if image.check else grey[image.beside]
+    return beside(real, other) if image.side == "left" else beside(other, real)
 
 
 def pixels(pool: Pool, rows: Sequence[int], protocol: Protocol) -> UInt8[np.ndarray, "n h w"]:

@@ -2,8 +2,9 @@
 
 from collections import Counter
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
+from typing import Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -13,7 +14,25 @@ from mrgantry.data import SliceSet
 from mrgantry.study.protocol import Protocol
 
 PRACTICE = -1  # the block number of what is read for practice
-Image = tuple[int, int, bool]  # a pool, a row of it, and whether its pieces are shuffled
+Side = Literal["left", "right"]
+
+
+class Image(NamedTuple):
+    """What a case shows, whatever it is used for.
+
+    Attributes:
+        pool: Number of the pool.
+        row: Of `Pool.rows`; of a pair, the real image's.
+        check: Whether its pieces are shuffled.
+        beside: Of a pair, the row of the synthetic image; -1 where there is one image only.
+        side: Of a pair, where the real image stands.
+    """
+
+    pool: int
+    row: int
+    check: bool = False
+    beside: int = -1
+    side: Side = "left"
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,20 +68,22 @@ class Pool:
 
 @dataclass(frozen=True)
 class Pick:
-    """One image that was drawn: its block (PRACTICE is none), pool, and row of `Pool.rows`.
+    """One case that was drawn: its block (PRACTICE is none), and the rest as `Image` has it.
 
-    A check is that row's image with its pieces shuffled.
+    A check is that row's image with its pieces shuffled; of a pair, beside itself.
     """
 
     block: int
     pool: int
     row: int
     check: bool = False
+    beside: int = -1
+    side: Side = "left"
 
     @property
-    def image(self) -> "Image":
+    def image(self) -> Image:
         """Tell which image this is, whatever it is used for."""
-        return self.pool, self.row, self.check
+        return Image(self.pool, self.row, self.check, self.beside, self.side)
 
 
 def draw_cases(
@@ -89,13 +110,24 @@ def draw_cases(
     used: Counter[Hashable] = Counter()
     picks = []
     for number, (pool, table) in enumerate(zip(pools, tables, strict=True)):
+        if protocol.pairs:
+            where = f"block {pool.name}"
+            pairs = _pairs(table, protocol.cases, protocol.balance, used, random, where)
+            picks += [Pick(number, number, *pair) for pair in pairs]
+            continue
         for truth, count in _counts(protocol.cases, protocol, counting):
             rows = table[table["truth"] == truth]
             drawn = spread(rows, count, protocol.balance, used, random, f"block {pool.name}")
             picks += [Pick(number, number, row) for row in drawn]
     for number, count in enumerate(_shared(protocol.practice, len(pools))):
         taken = {pick.row for pick in picks if pick.pool == number}
+        taken |= {pick.beside for pick in picks if pick.pool == number} - {-1}
         left = tables[number].drop(index=list(taken))
+        if protocol.pairs:
+            where = f"practice from block {pools[number].name}"
+            pairs = _pairs(left, count, protocol.balance, used, random, where)
+            picks += [Pick(PRACTICE, number, *pair) for pair in pairs]
+            continue
         for truth, part in _counts(count, protocol, counting):
             rows = left[left["truth"] == truth]
             where = f"practice from block {pools[number].name}"
@@ -115,8 +147,59 @@ def draw_cases(
                 f"{protocol.attention_checks} attention checks of. Ask for fewer with --set "
                 "attention_checks=NUMBER."
             )
-        picks += [Pick(number, number, int(row), check=True) for row in chosen]
-    return picks
+        picks += [
+            Pick(number, number, int(row), check=True, beside=int(row) if protocol.pairs else -1)
+            for row in chosen
+        ]
+    return _on_sides(picks, counting) if protocol.pairs else picks
+
+
+def _pairs(
+    rows: pd.DataFrame,
+    count: int,
+    balance: Sequence[str],
+    used: "Counter[Hashable]",
+    random: np.random.Generator,
+    where: str,
+) -> list[tuple[int, bool, int]]:
+    """Draw real images and to each a synthetic one of the same kind.
+
+    Args:
+        rows: Rows to draw from, each once.
+        count: How many pairs.
+        balance: Columns that tell kinds apart, where they have several values.
+        used: How often each subject was drawn; counted on here.
+        random: For all draws.
+        where: What this is for, to say in an error.
+
+    Returns:
+        Of each pair the row of the real image, False (it is no check), and the other's row.
+
+    Raises:
+        DataError: There are too few rows of some kind.
+    """
+    real, synthetic = (rows[rows["truth"] == truth] for truth in ("real", "synthetic"))
+    drawn = real.loc[spread(real, count, balance, used, random, where)]
+    by = [column for column in balance if rows[column].nunique() > 1]
+    pairs = []
+    for _, kind in drawn.groupby(by, sort=True) if by else [((), drawn)]:
+        alike = synthetic[(synthetic[by] == kind[by].iloc[0]).all(axis=1)]
+        others = random.permutation(spread(alike, len(kind), (), used, random, where))
+        pairs += list(zip(kind.index.tolist(), [False] * len(kind), others.tolist(), strict=True))
+    return pairs
+
+
+def _on_sides(picks: Sequence[Pick], random: np.random.Generator) -> list[Pick]:
+    """Put the real image of as many pairs on the left as on the right, by an unknown draw."""
+    placed: list[Pick] = []
+    for number in dict.fromkeys(pick.block for pick in picks):
+        part = [pick for pick in picks if pick.block == number]
+        left = random.permutation(len(part)) % 2
+        placed += [
+            replace(pick, side="right" if on else "left")
+            for pick, on in zip(part, left, strict=True)
+        ]
+    return placed
 
 
 def order(

@@ -48,13 +48,13 @@ def rehearse(folder: Path, about: StudyFacts, rows: Mapping[str, Rows]) -> None:
 def _answered(protocol: Protocol, trials: Rows, seed: int) -> dict[str, Rows]:
     """Give the rows that readers leave who answer by chance whatever the protocol allows."""
     random = np.random.default_rng((seed, 3))
-    allowed = ["real", "synthetic"]
+    allowed = list(protocol.alternatives)
     allowed += ["unknown"] if protocol.unknown else []
     allowed += ["none"] if protocol.late == "no answer" else []
     answers = []
     for trial in trials:
         truth = str(random.choice(allowed))
-        sure = protocol.confidence and truth in ("real", "synthetic")
+        sure = protocol.confidence and truth in protocol.alternatives
         asked = "tumour" in protocol.questions
         tumour = ("none" if truth == "none" else str(random.choice(["yes", "no"]))) if asked else ""
         answers.append(

@@ -46,6 +46,14 @@ def shown(
     return grey.transpose(0, 2, 1, 3).reshape(n, h, c * w)
 
 
+def beside(
+    left: UInt8[np.ndarray, "h w"], right: UInt8[np.ndarray, "h w"]
+) -> UInt8[np.ndarray, "h w2"]:
+    """Put two images side by side, a black strip of an eighth of their height between them."""
+    strip = np.zeros((left.shape[0], max(4, left.shape[0] // 8)), np.uint8)
+    return np.concatenate([left, strip, right], axis=1)
+
+
 def shuffled(image: UInt8[np.ndarray, "h w"], seed: int) -> UInt8[np.ndarray, "h w"]:
     """Cut an image into 4 x 4 pieces and put these back in another order.
 

@@ -318,6 +318,9 @@ def display(displayed: Displayed, desk: AtDesk, reader: Reader) -> dict[str, flo
 def choose(chosen: Chosen, desk: AtDesk, reader: Reader) -> dict[str, str]:
     """Note when the first of several questions was answered: a time limit is on it alone."""
     desk.note(reader)
+    protocol = desk.study.about.protocol
+    if chosen.truth not in (*protocol.alternatives, *(["unknown"] if protocol.unknown else [])):
+        raise RefusedError(422, "no_answer")
     if not desk.store.choose(reader, chosen.trial, chosen.truth):
         raise RefusedError(409, "another_image")
     return {"kept": "kept"}

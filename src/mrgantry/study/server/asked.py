@@ -86,7 +86,7 @@ class Chosen(Frozen):
     """The first of several questions is answered; the answer may still be taken back."""
 
     trial: Trial
-    truth: Literal["real", "synthetic", "unknown"]
+    truth: Literal["real", "synthetic", "left", "right", "unknown"]
 
 
 class Happened(Frozen):
@@ -100,7 +100,7 @@ class Answered(Frozen):
     """A reader's answer to one image."""
 
     trial: Trial
-    truth: Literal["real", "synthetic", "unknown", "none"]
+    truth: Literal["real", "synthetic", "left", "right", "unknown", "none"]
     tumour: Literal["", "yes", "no", "none"] = ""
     confidence: Annotated[int, Field(ge=1, le=5)] | None = None
     reason: Annotated[str, Field(max_length=2000), AfterValidator(_printable)] = ""
@@ -109,14 +109,15 @@ class Answered(Frozen):
     def fits(self, protocol: Protocol) -> bool:
         """Say whether all that the protocol asks is answered, and no more."""
         none = self.truth == "none"
-        if (none and protocol.late != "no answer") or (
-            self.truth == "unknown" and not protocol.unknown
-        ):
+        allowed = {*protocol.alternatives}
+        allowed |= {"unknown"} if protocol.unknown else set()
+        allowed |= {"none"} if protocol.late == "no answer" else set()
+        if self.truth not in allowed:
             return False
         tumour = ("none",) if none else ("yes", "no")
         if self.tumour not in (tumour if "tumour" in protocol.questions else ("",)):
             return False
-        sure = protocol.confidence and self.truth in ("real", "synthetic")
+        sure = protocol.confidence and self.truth in protocol.alternatives
         return sure == (self.confidence is not None) and (protocol.reason or not self.reason)
 
     @property

@@ -6,10 +6,12 @@ from itertools import combinations
 import pandas as pd
 
 from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.study.protocol import SIDES, TRUTHS
 from mrgantry.study.statistics.concordance import concordance
 from mrgantry.study.statistics.conduct import conducts
 from mrgantry.study.statistics.contrasts import block_differences, reader_differences
 from mrgantry.study.statistics.counting import checked, confusion, counted, times, tumour_tables
+from mrgantry.study.statistics.forced_choice import forced_choice
 from mrgantry.study.statistics.mrmc import Panel, group_difference, many_readers, panel
 from mrgantry.study.statistics.proportions import (
     balanced_accuracy,
@@ -25,6 +27,7 @@ from mrgantry.study.statistics.results import (
     Analysis,
     ChanceTest,
     Concordance,
+    ForcedChoice,
     GroupDifference,
     ManyReaders,
     Reading,
@@ -35,7 +38,11 @@ DRAWS = 2000  # bootstrap samples
 
 
 def analyse(
-    answers: pd.DataFrame, margin: float = 0.10, seed: int = 0, draws: int = DRAWS
+    answers: pd.DataFrame,
+    margin: float = 0.10,
+    seed: int = 0,
+    draws: int = DRAWS,
+    alternatives: tuple[str, str] = TRUTHS,
 ) -> Analysis:
     """Analyse the answers of a reader study.
 
@@ -50,6 +57,8 @@ def analyse(
         margin: Distance of the accuracy from 1/2 that counts as none, in [0.005, 0.5).
         seed: Of the bootstraps.
         draws: Bootstrap samples, at least 1.
+        alternatives: What stands for "real" and "synthetic" in truth and answer: of pairs "left"
+            and "right", the side of the real image.
 
     Raises:
         DataError: There are no answers, or they are not what they should be.
@@ -58,7 +67,7 @@ def analyse(
     if draws < 1:
         raise RecipeError(f"A bootstrap needs 1 sample or more, not {draws}.")
     least_n(margin)  # refuses a margin out of range
-    given = checked(answers)
+    given = checked(_renamed(answers, alternatives))
     rows = counted(given)
     if rows.empty:
         raise DataError("There are no answers to analyse yet.")
@@ -82,8 +91,32 @@ def analyse(
         concordances=tuple(_concordances(parts, seed, draws)),
         group_differences=tuple(differences),
         notes=tuple(_notes(given, rows)),
-        conducts=tuple(conducts(given)),
+        conducts=tuple(conducts(given, dict(zip(TRUTHS, alternatives, strict=True)))),
+        alternatives=alternatives,
+        forced_choices=tuple(_forced_choices(rows, blocks) if alternatives == SIDES else ()),
     )
+
+
+def _renamed(answers: pd.DataFrame, alternatives: tuple[str, str]) -> pd.DataFrame:
+    """Call two alternatives "real" and "synthetic", as all rates, tests and means have them."""
+    if alternatives == TRUTHS or not {"truth", "answer"} <= set(answers):
+        return answers
+    names = dict(zip(alternatives, TRUTHS, strict=True))
+    odd = answers.loc[answers["truth"].isin(TRUTHS) | answers["answer"].isin(TRUTHS)]
+    if len(odd):
+        raise DataError(f"The answers to pairs hold {odd['truth'].iloc[0]!r}, which is no side.")
+    return answers.replace({"truth": names, "answer": names})
+
+
+def _forced_choices(rows: pd.DataFrame, blocks: tuple[str, ...]) -> Iterator[ForcedChoice]:
+    """Give sensitivity and leaning to a side, of each reader in each block and in all."""
+    sides = dict(zip(TRUTHS, SIDES, strict=True))
+    named = rows.replace({"truth": sides, "answer": sides})
+    for reader, mine in named.groupby("reader", sort=False):
+        own = tuple(block for block in blocks if (mine["block"] == block).any())
+        for block, part in _blocks(mine, own):
+            choice = forced_choice(part)
+            yield choice.model_copy(update={"reader": str(reader), "block": block})
 
 
 def _blocks(rows: pd.DataFrame, blocks: tuple[str, ...]) -> Iterator[tuple[str, pd.DataFrame]]:

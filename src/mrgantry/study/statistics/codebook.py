@@ -38,7 +38,7 @@ def _meanings(protocol: Protocol) -> dict[str, tuple[str, str, str]]:
     """Give meaning, unit and values by column."""
     undecided = ["unknown (cannot tell)"] if protocol.unknown else []
     undecided += ["none (not in time)"] if protocol.late == "no answer" else []
-    said = "; ".join(["real", "synthetic", *undecided])
+    said = "; ".join([*protocol.alternatives, *undecided])
     tumours = "; ".join(["yes", "no", *undecided]) if "tumour" in protocol.questions else ""
     limit = f"{protocol.seconds:g} s" if protocol.seconds else "no limit"
     return {
@@ -59,11 +59,19 @@ def _meanings(protocol: Protocol) -> dict[str, tuple[str, str, str]]:
             "with oneself uses it; check: an attention check, which is in no rate",
         ),
         "truth": (
-            "What the image is, by the key; of an attention check the answer expected.",
+            "Of the pair, the side of the real image, by the key; also of an attention check."
+            if protocol.pairs
+            else "What the image is, by the key; of an attention check the answer expected.",
             "",
-            "real; synthetic",
+            "; ".join(protocol.alternatives),
         ),
-        "answer": ("What the reader called the image.", "", said),
+        "answer": (
+            "The side of the image that the reader called real."
+            if protocol.pairs
+            else "What the reader called the image.",
+            "",
+            said,
+        ),
         "tumour": (
             "Whether the image shows a tumour, by its set.",
             "",

@@ -4,7 +4,7 @@ All of it is reported and nothing is left out for it: who is left out after the 
 can be chosen to suit. Attention checks and second answers to an image count in no other number.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from itertools import groupby
 
 import numpy as np
@@ -23,11 +23,12 @@ ATTENTIVE = 0.8  # share of attention checks answered rightly, below which it is
 UNLIKELY = 0.001  # probability of a row of equal answers, below which it is remarked
 
 
-def conducts(rows: pd.DataFrame) -> Iterator[Conduct]:
+def conducts(rows: pd.DataFrame, names: Mapping[str, str] | None = None) -> Iterator[Conduct]:
     """Describe how each reader answered.
 
     Args:
         rows: As `counting.checked` gives them, in the order of reading.
+        names: What answers are called, if not by their own names.
     """
     for reader, mine in rows.groupby("reader", sort=False):
         counts = mine[mine["use"] == "counts"]
@@ -37,7 +38,7 @@ def conducts(rows: pd.DataFrame) -> Iterator[Conduct]:
         checks = mine[mine["use"] == "check"]
         conduct = Conduct(
             reader=str(reader),
-            most_given=most,
+            most_given=(names or {}).get(most, most),
             most=proportion(int((decided == most).sum()), len(decided)),
             longest_run=max((len(list(run)) for _, run in groupby(decided)), default=0),
             fast=proportion(int((timed < FAST).sum()), len(timed)),

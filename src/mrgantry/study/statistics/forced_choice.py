@@ -8,51 +8,18 @@ Creelman 2005, Detection Theory, chapter 7 (d' = sqrt(2) z(PC), and the sides).
 """
 
 from math import sqrt
-from typing import Literal
 
 import pandas as pd
 from scipy.stats import binomtest, norm
 
 from mrgantry.common.errors import DataError
-from mrgantry.common.frozen import Frozen
+from mrgantry.study.protocol import SIDES
 from mrgantry.study.statistics.contrasts import fisher
-from mrgantry.study.statistics.measured import Estimate, Interval, Proportion
+from mrgantry.study.statistics.measured import Estimate, ForcedChoice, Interval, Proportion
 from mrgantry.study.statistics.proportions import proportion
 
-Side = Literal["left", "right"]
-SIDES: tuple[Side, ...] = ("left", "right")
 METHOD = "d' = √2 z(share right) at the value and at both ends of Wilson's interval"
 ENDLESS = "All or none of the answers are right, so d' has no finite value or no finite end."
-
-
-class ForcedChoice(Frozen):
-    """One reader's answers to pairs of a real and a synthetic image.
-
-    Attributes:
-        right: Share of pairs of which the real image was found.
-        d_prime: Sensitivity; 0 if real and synthetic images are not told apart. No value where all
-            or no answers are right, and no interval where one of its ends is infinite.
-        p: Exact binomial test of the share right against 1/2, two-sided; None without answers.
-        right_left: Share right of the pairs whose real image was on the left.
-        right_right: The same on the right.
-        said_left: Share of answers "left".
-        side_bias: Criterion of the sides, (z(right_right) - z(right_left)) / 2 with half an answer
-            added to each cell: above 0 if the reader tends to say "right". None if the real image
-            was always on one side.
-        p_side: Exact test that the real images on the left and on the right were found equally
-            often (Fisher); None if there are none on a side.
-        undecided: Pairs without an answer.
-    """
-
-    right: Proportion
-    d_prime: Estimate
-    p: float | None
-    right_left: Proportion
-    right_right: Proportion
-    said_left: Proportion
-    side_bias: float | None
-    p_side: float | None
-    undecided: int
 
 
 def forced_choice(answers: pd.DataFrame) -> ForcedChoice:

@@ -286,3 +286,37 @@ class Times(Frozen):
     lower: float
     median: float
     upper: float
+
+
+class ForcedChoice(Frozen):
+    """One reader's answers to pairs of a real and a synthetic image.
+
+    Attributes:
+        reader: Name; empty where it is not said.
+        block: Name; "" for all blocks together.
+        right: Share of pairs of which the real image was found.
+        d_prime: Sensitivity; 0 if real and synthetic images are not told apart. No value where all
+            or no answers are right, and no interval where one of its ends is infinite.
+        p: Exact binomial test of the share right against 1/2, two-sided; None without answers.
+        right_left: Share right of the pairs whose real image was on the left.
+        right_right: The same on the right.
+        said_left: Share of answers "left".
+        side_bias: Criterion of the sides, (z(right_right) - z(right_left)) / 2 with half an answer
+            added to each cell: above 0 if the reader tends to say "right". None if the real image
+            was always on one side.
+        p_side: Exact test that the real images on the left and on the right were found equally
+            often (Fisher); None if there are none on a side.
+        undecided: Pairs without an answer.
+    """
+
+    reader: str = ""
+    block: str = ""
+    right: Proportion
+    d_prime: Estimate
+    p: float | None
+    right_left: Proportion
+    right_right: Proportion
+    said_left: Proportion
+    side_bias: float | None
+    p_side: float | None
+    undecided: int

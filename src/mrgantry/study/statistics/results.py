@@ -14,6 +14,7 @@ from mrgantry.study.statistics.measured import (
     Confusion,
     Equivalence,
     Estimate,
+    ForcedChoice,
     Interval,
     Proportion,
     Roc,
@@ -38,6 +39,7 @@ __all__ = [
     "Design",
     "Equivalence",
     "Estimate",
+    "ForcedChoice",
     "GroupDifference",
     "Interval",
     "ManyReaders",
@@ -308,6 +310,9 @@ class Analysis(Frozen):
         group_differences: All pairs of groups, as the means.
         notes: Sentences on the study as a whole.
         conducts: One a reader; none in analyses that were written before there were any.
+        alternatives: The two answers that are right or wrong. Of pairs they are the sides of the
+            real image, and what is called real or synthetic here is left or right there.
+        forced_choices: Of pairs, one a reader and block, and one a reader over all of several.
     """
 
     trials: int
@@ -325,3 +330,5 @@ class Analysis(Frozen):
     group_differences: tuple[GroupDifference, ...]
     notes: tuple[str, ...] = ()
     conducts: tuple[Conduct, ...] = ()
+    alternatives: tuple[str, str] = ("real", "synthetic")
+    forced_choices: tuple[ForcedChoice, ...] = ()

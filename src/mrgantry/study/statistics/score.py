@@ -69,11 +69,13 @@ def score(
         pictures = _pictures(store, set(answers["case"]))
     finally:
         store.engine.dispose()
-    analysis = analyse(answers, margin=study.about.protocol.margin, seed=seed, draws=draws)
+    protocol = study.about.protocol
+    analysis = analyse(answers, protocol.margin, seed, draws, protocol.alternatives)
     write_table(out / "answers.csv", answers.map(harmless))
-    write_table(out / "codebook.csv", [row._asdict() for row in codebook(study.about.protocol)])
+    write_table(out / "codebook.csv", [row._asdict() for row in codebook(protocol)])
     write_text(out / "analysis.json", analysis.model_dump_json(indent=2) + "\n")
-    write_text(out / "imrmc.txt", imrmc(answers))
+    if not protocol.pairs:  # the program knows readers who judge one image at a time
+        write_text(out / "imrmc.txt", imrmc(answers))
     return ScoredStudy(study, answers, analysis, pictures, changed_since(study, key))
 
 

@@ -27,8 +27,7 @@ function show() {
   for (const one of document.querySelectorAll("footer fieldset")) one.hidden = one.id !== `ask-${name}`;
   element("take-back").hidden = !open || taken().length === 0;
   if (name === "confidence") {
-    const sure = document.querySelectorAll(".sure"); // of a real image, then of a synthetic one
-    for (const [place, line] of sure.entries()) line.hidden = (open.given.truth === "synthetic") !== (place === 1);
+    for (const line of document.querySelectorAll(".sure")) line.hidden = line.dataset.answer !== open.given.truth;
   }
   if (name === "reason") {
     element("reason").value = "";

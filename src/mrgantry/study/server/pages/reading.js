@@ -90,12 +90,15 @@ async function painted() {
 async function feedback(trial, given) {
   const told = await ask(`response/${trial}`);
   if (told.status !== 200) return;
-  const names = { real: say("real"), synthetic: asked.word };
+  const names = asked.pairs
+    ? { left: say("left"), right: say("right_side") }
+    : { real: say("real"), synthetic: asked.word };
   const right = told.truth === given.truth;
   const guessed = given.truth in names;
   const shown = { yes: "with_tumour", no: "without_tumour" }[told.tumour];
-  const truth = shown ? say(shown, { truth: names[told.truth] }) : names[told.truth];
-  element("feedback-say").textContent = say(guessed ? (right ? "right" : "wrong") : "was", { truth });
+  const truth = shown && !asked.pairs ? say(shown, { truth: names[told.truth] }) : names[told.truth];
+  const [rightly, wrongly, plainly] = asked.pairs ? ["right_pair", "wrong_pair", "was_pair"] : ["right", "wrong", "was"];
+  element("feedback-say").textContent = say(guessed ? (right ? rightly : wrongly) : plainly, { truth });
   element("feedback").className = guessed ? (right ? "right" : "wrong") : "";
   element("feedback").hidden = false;
   score(told.score);
