@@ -60,7 +60,7 @@ measures: $(VENV)/installed
 
 # Counts are kept in the folder coverage: the same command goes on where it stopped.
 coverage: $(VENV)/installed
-	$(BIN)/python benchmarks/coverage.py coverage --studies 650 > docs/READER_STATISTICS.new
+	$(BIN)/python benchmarks/coverage.py coverage --studies 2000 > docs/READER_STATISTICS.new
 	mv docs/READER_STATISTICS.new docs/READER_STATISTICS.md
 
 sensitivity: $(VENV)/installed

@@ -60,6 +60,11 @@ def test_pairs_are_of_one_kind_and_show_no_image_twice(sources):
     assert Counter(pick.side for pick in picks if pick.block == 0) == {"left": 10, "right": 10}
 
 
+def test_without_practice(sources):
+    protocol = PAIRS.model_copy(update={"practice": 0})
+    assert len(draw_cases([pool_of(sources)], protocol, (0, 0))) == 20
+
+
 def test_the_side_does_not_follow_from_the_seed(sources):
     pool = pool_of(sources)
     drawn = [draw_cases([pool], PAIRS, (0, 0), (secret,)) for secret in (1, 2)]

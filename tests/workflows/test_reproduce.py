@@ -106,6 +106,8 @@ class TestTheFourStudiesAreComplete:
         assert {block.name for block in study.reading.blocks} == {
             model.label for _, model in study.models() if "Stable" not in model.label
         }
+        shown = {name for block in study.reading.blocks for name in block.models}
+        assert "t1-128-wgan-stable" in shown and "t1-128-wgan" not in shown
         assert [model.name for _, model in find_study("delplace2020").at("laptop").models()] == [
             "dcgan-dragan", "srresnet-dragan", "progan-wgangp", "style"
         ]  # fmt: skip

@@ -288,7 +288,9 @@ def galleries(reproduced: Reproduced) -> Iterator[dict[str, Any]]:
                 yield {
                     "title": f"Synthetic: {model.label}",
                     "kind": "synthetic",
-                    "caption": f"the first {word or 'drawn'} ones of {len(data):,}",
+                    "caption": " ".join(
+                        filter(None, ("the first", word, f"images of {len(data):,}"))
+                    ),
                     "picture": figures.image_grid(images_of(data, shown), COLUMNS),
                 }
 

@@ -174,6 +174,8 @@ class Scale(Frozen):
         samples: Synthetic images of each model.
         draws: Half-samples of each measure at most.
         reading: Changes of the protocol.
+        shown: Models whose images readers see in the place of another's, by the name of the latter,
+            where that one draws noise at this length.
         detection: Fields of the detection experiment that change.
     """
 
@@ -189,6 +191,7 @@ class Scale(Frozen):
     samples: int | None = None
     draws: int | None = None
     reading: tuple[str, ...] = ()
+    shown: dict[str, str] = {}
     detection: dict[str, Any] = {}
 
     def size(self, size: int) -> int:
@@ -358,7 +361,13 @@ class Reproduction(Frozen):
         reading = self.reading
         if reading:
             trained = {model.name for image_type in types for model in image_type.models}
-            blocks = tuple(block for block in reading.blocks if trained.issuperset(block.models))
+            blocks = tuple(
+                block.model_copy(
+                    update={"models": tuple(scale.shown.get(name, name) for name in block.models)}
+                )
+                for block in reading.blocks
+            )
+            blocks = tuple(block for block in blocks if trained.issuperset(block.models))
             protocol = reading.protocol.set(scale.reading) if scale.reading else reading.protocol
             reading = reading.model_copy(update={"protocol": protocol, "blocks": blocks})
         detection = self.detection

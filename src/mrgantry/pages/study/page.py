@@ -142,10 +142,13 @@ def _row(analysis: Analysis, block: str, word: str) -> dict[str, Any]:
     if analysis.forced_choices:
         of = {(choice.reader, choice.block): choice.d_prime for choice in analysis.forced_choices}
         found = [of[reading.reader, reading.block] for reading in readings]
-        alone = len(found) == 1
-        row["d_prime"] = (
-            words.figure(found[0]) if alone else words.spread(each.value for each in found)
-        )
+        endless = sum(each.value is None for each in found)
+        if len(found) == 1:
+            row["d_prime"] = words.figure(found[0])
+        elif endless:  # all or none right: a mean of the others would leave the best out
+            row["d_prime"] = TableCell(words.NOTHING, f"not finite for {endless} of {len(found)}")
+        else:
+            row["d_prime"] = words.spread(each.value for each in found)
     return row
 
 

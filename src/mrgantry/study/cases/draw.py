@@ -183,6 +183,8 @@ def _pairs(
     by = [column for column in balance if rows[column].nunique() > 1]
     pairs = []
     for _, kind in drawn.groupby(by, sort=True) if by else [((), drawn)]:
+        if kind.empty:  # no practice was asked for
+            continue
         alike = synthetic[(synthetic[by] == kind[by].iloc[0]).all(axis=1)]
         others = random.permutation(spread(alike, len(kind), (), used, random, where))
         pairs += list(zip(kind.index.tolist(), [False] * len(kind), others.tolist(), strict=True))
