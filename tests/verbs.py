@@ -82,7 +82,7 @@ class Verbs:
         ).write(out)
         write_json(out / "scores.json", [])
 
-    def report(self, page, folders):
+    def report(self, folders, page):
         page.touch()
 
     def detect(self, real, out, synthetic, **options):
