@@ -16,6 +16,7 @@ from verbs import write_verbs  # noqa: E402
 # Commands in tutorials are those of this installation.
 os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
 os.environ["COLUMNS"] = "100"
+os.environ["PYTHONWARNINGS"] = "ignore:IProgress not found"  # of tqdm, in what is imported
 
 # Pages that are made from the code, anew with every build.
 write_verbs(HERE / "verbs")

@@ -8,7 +8,8 @@ HEAD = """# Gallery
 What recipes draw when they are trained on **simulated** heads: real scans of people, and what
 networks drew of them, are not published here. So it shows what an architecture can and cannot
 draw, and is no evidence about patients. Nobody chose the pictures: each is the contact sheet of
-a synthetic set, and its run is as long as it says.
+a synthetic set, and its run is as long as it says. Recipes that are not here have not been trained
+on simulated heads for as long as it takes; [the log](LOG.md) tells of them.
 
 """
 

@@ -1,5 +1,6 @@
 """One progress bar for all long work: in a terminal, in a notebook, and as lines in a file."""
 
+import os
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +21,7 @@ from rich.progress import (
 from mrgantry.common.speaker import speaks
 
 PAUSE = 60.0  # seconds between two lines
+NOTEBOOK = "JPY_PARENT_PID"  # what Jupyter sets in its kernels, and so in what they start
 BLINK = 0.5  # seconds between two changes of a notebook's bar
 
 
@@ -135,7 +137,8 @@ def progress(title: str, total: int, done: int = 0) -> Iterator[Advance]:
             bar.close()
         return
     console = Console(stderr=True)
-    if speaks() and not console.is_terminal:
+    # A command in a notebook's cell is told that it writes to a terminal, which cannot move back.
+    if speaks() and (not console.is_terminal or NOTEBOOK in os.environ):
         yield Lines(title, total, done)
         return
     drawn = Progress(
