@@ -41,6 +41,9 @@ class Displayed:
             parts += ["", shown.table.to_string(index=False, float_format=DIGITS)]
         return "\n".join(parts)
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def _repr_html_(self) -> str:
         """Show sentences, picture and table in a notebook."""
         shown = self.display

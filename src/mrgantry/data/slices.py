@@ -173,9 +173,11 @@ class SliceSet:
         """Show some images and the first rows in a notebook."""
         rows = np.isin(np.arange(len(self)), np.linspace(0, len(self) - 1, SHOWN).astype(int))
         picture = png(grid(self.where(rows).images, SHOWN // 2))
+        head = self.table.drop(columns="affine").head()
+        told = [name for name in head if (head[name].astype(str) != "").any()]
         return (
             f"<p>{escape(repr(self))}</p><img src='{picture}' alt='some of the images'>"
-            f"{self.table.head().to_html(index=False)}"
+            f"{head[told].to_html(index=False)}"
         )
 
     @property

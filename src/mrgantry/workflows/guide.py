@@ -52,6 +52,9 @@ class Guide(Frozen):
     warnings: tuple[str, ...]
     steps: tuple[Step, ...]
 
+    def __str__(self) -> str:
+        return repr(self)
+
     def __repr__(self) -> str:
         lines = [*self.found, *(f"Note: {warning}" for warning in self.warnings), ""]
         for number, step in enumerate(self.steps, 1):
