@@ -126,7 +126,7 @@ def _default(option: Any) -> str:
     value = option.default
     if option.required:
         return "must be given"
-    return "" if value is None or option.is_flag or value in ((), []) else f"{value} unless given"
+    return "" if value in (None, "", (), []) or option.is_flag else f"{value} unless given"
 
 
 def _sentence(command: Any) -> str:

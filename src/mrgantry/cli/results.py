@@ -20,7 +20,10 @@ def evaluate(
     ] = "test",
     only: Annotated[
         list[str] | None,
-        typer.Option(help="Only real slices with column=value: what `train --only` was told."),
+        typer.Option(
+            help="Only real slices with column=value, as tumour=yes: what `train --only` or "
+            "`sample --label` was told."
+        ),
     ] = None,
     features: Features = None,
     groups: Annotated[
@@ -173,7 +176,8 @@ def select(
     only: Annotated[
         list[str] | None,
         typer.Option(
-            help="Compare with real slices with column=value: what `train --only` was told."
+            help="Only real slices with column=value, as tumour=yes: what `train --only` or "
+            "`sample --label` was told."
         ),
     ] = None,
     features: Annotated[
@@ -272,7 +276,8 @@ def report(
     folders: Annotated[
         list[Path],
         typer.Argument(
-            help="Cohort, slices, runs, synthetic sets, scores, walks, projections, detection."
+            help="Cohort, slices, runs, synthetic and selected sets, scores, walks, projections, "
+            "experiments of detection and segmentation."
         ),
     ],
 ) -> None:

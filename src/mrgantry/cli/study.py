@@ -124,8 +124,7 @@ def plan(
     protocol: Annotated[
         str,
         typer.Option(
-            help="han2018, han2018-pggan, kazuhiro2018, two-alternative (pairs: which is real?), "
-            "or a JSON file with a protocol's keys."
+            help="han2018, han2018-pggan, kazuhiro2018, or a JSON file with a protocol's keys."
         ),
     ] = "han2018",
     margin: Annotated[
@@ -238,7 +237,9 @@ def serve(
     host: Annotated[
         str, typer.Option(help="Address to listen at; 0.0.0.0 lets other machines in.")
     ] = "127.0.0.1",
-    port: Annotated[int, typer.Option(min=1, max=65535)] = 8000,
+    port: Annotated[
+        int, typer.Option(help="Port; those below 1024 need rights.", min=1, max=65535)
+    ] = 8000,
     database: Database = None,
     certificate: Annotated[
         Path | None, typer.Option(help="Certificate (PEM), to serve by https.")
