@@ -113,3 +113,12 @@ def test_han2018_is_as_the_paper_says():
     assert dcgan.network == wgan.network  # "the same DCGAN architecture"
     assert dcgan.network.output == "linear" and dcgan.network.critic_activation == "elu"
     assert dcgan.ema is None
+
+
+def test_many_numbers_in_a_block_get_a_level_outside():
+    flow = RECIPES["gantry-64"]
+    assert flow.suited(1) == flow and flow.suited(2) == flow  # four and eight numbers
+    assert flow.suited(3).network.outer == (32,)
+    assert flow.set(["network.outer=[]"]).suited(5).network.outer == ()
+    assert flow.set(["network.patch=1"]).suited(5).network.outer == ()
+    assert RECIPES["gantry-128"].suited(5) == RECIPES["gantry-128"]  # it has one

@@ -20,7 +20,7 @@ from mrgantry.data.rows import units_of
 from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.labels import Labels
-from mrgantry.generate.recipe import AnyRecipe, GanRecipe
+from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
 from mrgantry.generate.state import build
 from mrgantry.generate.training import Training
@@ -128,6 +128,7 @@ def ready(
         versions={},
         precision=faster if recipe.precision == "auto" else recipe.precision,
     )
+    recipe = recipe.suited(facts.drawn) if isinstance(recipe, FlowRecipe) else recipe
     state = build(recipe, facts.drawn, labels.width, fabric.device)
     return training_of(Run(NOWHERE, recipe, facts), fabric, state, data, loaded=pixels)
 

@@ -16,7 +16,7 @@ from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.labels import Column
 from mrgantry.generate.latents import Prior
 from mrgantry.generate.losses import Loss
-from mrgantry.generate.networks import DenoisingNetwork, GanNetwork
+from mrgantry.generate.networks import DenoisingNetwork, GanNetwork, UNet
 from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.generate.stop import Stop
 
@@ -243,6 +243,16 @@ class FlowRecipe(Recipe):
     def latent(self, channels: int) -> int:
         """Give the length of the latent vector: it has a number for each pixel."""
         return channels * self.size**2
+
+    def suited(self, channels: int) -> "FlowRecipe":
+        """Give the recipe as it is trained on images of so many channels, those of maps included.
+
+        What was said of `network.outer` stays as it was said.
+        """
+        told = any(change.startswith("network.outer") for change in self.changes)
+        if told or not isinstance(self.network, UNet):
+            return self
+        return self.model_copy(update={"network": self.network.suited(channels)})
 
     def rate(self, images: int) -> float:
         """Give the rate of learning after so many images, as a share of the optimiser's."""

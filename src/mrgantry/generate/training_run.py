@@ -84,6 +84,7 @@ def train(
     labels = Labels.of_table(table, recipe.labels)
     described = describe_data(data, recipe)
     channels = len(described["channels"]) + len(described["classes"])
+    recipe = recipe.suited(channels) if isinstance(recipe, FlowRecipe) else recipe
     state = build(recipe, channels, labels.width, fabric.device)
     facts = Facts(
         **described,

@@ -25,6 +25,12 @@ DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
 Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
 
 
+# A block of 20 numbers (two sequences and three classes on 2 x 2 pixels) came out grainy and with
+# specks from the 64 channels of a body, and smooth with one level more; one of 4 needs none.
+MOST_NUMBERS = 8
+MORE = (32,)  # channels of that level
+
+
 class UNet(Frozen):
     """A U-Net of residual blocks with adaptive group norm (Dhariwal and Nichol 2021).
 
@@ -49,6 +55,17 @@ class UNet(Frozen):
     middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
     learns: Literal["all", "details"] = "all"
+
+    def suited(self, channels: int) -> "UNet":
+        """Give the network with a level outside, if a block holds more than its body can draw.
+
+        Args:
+            channels: Of the images, with those of label maps.
+        """
+        enough = channels * self.patch**2 <= MOST_NUMBERS
+        if enough or self.outer or self.patch == 1:
+            return self
+        return self.model_copy(update={"outer": MORE})
 
     def denoiser(self, size: int, channels: int, labels: int = 0) -> "Denoiser":
         """Build the network.
