@@ -114,7 +114,7 @@ def make_study(
         | {"grey": image.tobytes()}
         for image in images
     ]
-    truths = {case["id"]: ("real", "synthetic")[i % 2] for i, case in enumerate(cases)}
+    truths = {case["id"]: protocol.alternatives[i % 2] for i, case in enumerate(cases)}
     people, tokens = [], {}
     for name in (*readers, BOSS):
         tokens[name] = secrets.token_urlsafe(24)

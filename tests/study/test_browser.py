@@ -374,3 +374,29 @@ def test_a_lesson(tmp_path, chromium):
         sitting.heading("Thank you")
         assert "of 4 answers were right" in sitting.page.locator("#score").inner_text()
         sitting.check()
+
+
+def test_a_lesson_of_pairs(tmp_path, chromium):
+    changes = ["cases=2", "confidence=true"]
+    study = make(tmp_path, find_protocol("two-alternative").set(changes), kind="teaching")
+    with served(study.folder) as server:
+        sitting = Sitting(chromium, study, server, of=2)
+        sitting.begin()
+        sitting.go_on("Now it counts")
+        told = []
+        for number in (1, 2):
+            sitting.page.get_by_text(f"Pair {number} of 2").wait_for()
+            sitting.page.locator("#stage img").wait_for()
+            sitting.page.wait_for_timeout(600)  # until keys count
+            sitting.press("1")
+            sitting.page.get_by_text("How sure are you that the left one is real?").wait_for()
+            sitting.press("4")
+            sitting.page.locator("#feedback-say").wait_for()
+            told.append(sitting.page.locator("#feedback-say").inner_text())
+            sitting.press("Enter")
+        sitting.heading("Thank you")
+        assert sorted(told) == [  # one on either side
+            "Not right: the real image is on the right.",
+            "Right: the real image is on the left.",
+        ]
+        assert "1 of 2 answers were right" in sitting.page.locator("#score").inner_text()

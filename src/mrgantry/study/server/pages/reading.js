@@ -49,8 +49,10 @@ async function deliverLeft() {
 }
 
 function tell(told) {
-  const where = told.parts > 1 ? "where_in_part" : "where";
-  element("where").textContent = say(told.part ? where : "where_in_practice", told);
+  const [where, inPart, inPractice] = asked.pairs
+    ? ["where_pair", "where_pair_in_part", "where_pair_in_practice"]
+    : ["where", "where_in_part", "where_in_practice"];
+  element("where").textContent = say(told.part ? (told.parts > 1 ? inPart : where) : inPractice, told);
   element("done").value = (told.place - 1) / told.of;
   if (told.score) score(told.score);
 }
