@@ -81,6 +81,17 @@ def test_what_is_written_freezes_the_numbers(tmp_path):
     )
 
 
+def test_pairs_are_planned_as_pairs(tmp_path):
+    done = plan_of(tmp_path / "plan", "--power", "0.3", "--protocol", "two-alternative")
+    assert done.exit_code == 0
+    text = (tmp_path / "plan/plan.md").read_text()
+    assert "how many readers and pairs" in text and "100 pairs" in text
+    registered = (tmp_path / "plan/preregistration.md").read_text()
+    assert "which image is real?" in registered and "leaning to a side" in registered
+    assert "fool rate" not in registered
+    assert find_protocol(str(tmp_path / "plan/protocol.json")).pairs
+
+
 def test_too_little_power_is_said_and_nothing_is_registered(tmp_path):
     done = plan_of(tmp_path / "plan", "--power", "0.99", "--margin", "0.05")
     assert done.exit_code == 0 and "No size reaches the goal" in done.output

@@ -54,3 +54,12 @@ def test_accuracy_by_mean_sensitivity():
     assert population.unable().balanced_accuracy == 0.5
     with pytest.raises(RecipeError, match="between 0 and 1"):
         population.with_accuracy(1.0)
+
+
+def test_pairs_are_told_apart_by_the_root_of_two_more():
+    """A reader of d' finds the real image of Φ(d'/√2) of pairs, whatever the criterion."""
+    alike = Population(d_prime=1.2, criterion=0.7, d_prime_sd=0, criterion_sd=0, image_sd=0.4)
+    pairs = alike.in_pairs().set(["criterion_sd=0"])
+    assert pairs.rates()[0] == pytest.approx(norm.cdf(1.2 / 2**0.5))
+    assert pairs.balanced_accuracy > alike.balanced_accuracy
+    assert pairs.criterion == 0 and pairs.image_sd == 0.4

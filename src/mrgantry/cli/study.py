@@ -9,7 +9,7 @@ import typer
 
 from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
-from mrgantry.common.errors import DataError, RecipeError
+from mrgantry.common.errors import DataError
 from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
@@ -124,7 +124,8 @@ def plan(
     protocol: Annotated[
         str,
         typer.Option(
-            help="han2018, han2018-pggan, kazuhiro2018, or a JSON file with a protocol's keys."
+            help="han2018, han2018-pggan, kazuhiro2018, two-alternative (pairs: which is real?), "
+            "or a JSON file with a protocol's keys."
         ),
     ] = "han2018",
     margin: Annotated[
@@ -170,12 +171,8 @@ def plan(
         from mrgantry.study.planning import StudyPlan, choose_size, simulate_plan
 
         asked = find_protocol(protocol)
-        if asked.pairs:
-            raise RecipeError(
-                f"The protocol {asked.name} shows pairs, and what is simulated here is readers of "
-                "single images. Plan with a protocol of single images."
-            )
-        population = reading_population().set(spread or [])
+        population = reading_population()
+        population = (population.in_pairs() if asked.pairs else population).set(spread or [])
         values = {
             "goal": goal,
             "margin": margin,

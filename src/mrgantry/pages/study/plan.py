@@ -46,13 +46,15 @@ def write_plan(
         title: Of the study.
         command: The shell command that makes these files again.
     """
+    noun = "pairs" if protocol.pairs else "images"
     write_table(out / "plan.csv", [_row(size) for size in sizes])
     with whole(out / "plan.png") as aside:
-        picture = power_chart(plan, sizes, chosen)
+        picture = power_chart(plan, sizes, chosen, noun)
         FigureCanvasAgg(picture)
         picture.savefig(aside, dpi=DPI, metadata={"Software": "mrgantry"}, facecolor="white")
     values = {
         "title": title,
+        "noun": noun,
         "plan": plan,
         "population": population,
         "truth": drawn_from(plan, population),
@@ -63,7 +65,8 @@ def write_plan(
         "range_percent": words.range_percent,
         "command": command,
     }
-    write_text(out / "plan.md", render("study/plan.md", table=_table(sizes), **values))
+    text = render("study/plan.md", table=_table(sizes), protocol=protocol, **values)
+    write_text(out / "plan.md", text)
     if chosen is not None:
         frozen = frozen_protocol(protocol, plan, chosen)
         write_json(out / "protocol.json", frozen.model_dump(mode="json"))
@@ -120,7 +123,10 @@ def _table(sizes: Sequence[PlannedSize]) -> dict[str, Any]:
 
 
 def power_chart(
-    plan: StudyPlan, sizes: Sequence[PlannedSize], chosen: PlannedSize | None
+    plan: StudyPlan,
+    sizes: Sequence[PlannedSize],
+    chosen: PlannedSize | None,
+    noun: str = "images",
 ) -> Figure:
     """Draw the power against the number of images, a line for each number of readers.
 
@@ -128,6 +134,7 @@ def power_chart(
         plan: Which power is wished.
         sizes: That were simulated.
         chosen: The size that is ringed; None rings none.
+        noun: What each reader judges.
     """
     figure, (axes,) = blank(6.4, 4.0)
     readers = list(dict.fromkeys(size.readers for size in sizes))
@@ -157,7 +164,7 @@ def power_chart(
     if chosen is not None:
         place = chosen.images, 100 * (chosen.power.value or 0.0)
         axes.plot(*place, "o", markersize=13, markerfacecolor="none", color=INK)
-    axes.set_xlabel("images that each reader judges")
+    axes.set_xlabel(f"{noun} that each reader judges")
     axes.set_ylabel("chance of reaching the goal, %")
     axes.set_ylim(-2, 102)
     axes.set_title(_heading(plan), loc="left", fontsize=9)
