@@ -12,6 +12,7 @@ from mrgantry.data.subjects.subject import Subject
 # What a name begins with: up to its first number, where more follows (pat01 of pat01_a), or
 # up to its last word (anna of anna_1 and anna_late).
 BEGINNING = re.compile(r"(.*?\d+)[-_. ]+(?=\w)|(\D+?)[-_. ]+[^-_. ]+$")
+LISTED = 12  # names that a remark lists: whoever is parted should find oneself among them
 FEW = 3  # people of one group, such as control_1, control_2: more are so many people
 
 
@@ -20,7 +21,7 @@ def with_alike_names(subjects: Sequence[Subject]) -> list[Subject]:
     remarks = {}
     ids = sorted({subject.id for subject in subjects})
     for names in alike_names(ids):
-        which = f"{', '.join(names[:3])}{', ...' if len(names) > 3 else ''}"
+        which = f"{', '.join(names[:LISTED])}{', ...' if len(names) > LISTED else ''}"
         remarks[names[0]] = (
             f"{which} are taken for {len(names)} people; if they are one, add "
             f"--person '{person_pattern(names[0])}'"
