@@ -19,7 +19,8 @@ from torch.utils.backend_registration import (
     _setup_privateuseone_for_python_backend as setup_device,
 )
 
-from conftest import blobs, write_slices
+from conftest import blobs, brain_phantom, write_nifti, write_slices
+from mrgantry.data import SlicePlan, prepare
 from mrgantry.generate import adversarial, flow_training, training
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.labels import Labels
@@ -29,12 +30,13 @@ from mrgantry.generate.schedule import Growing
 from mrgantry.generate.state import build, optimisers_of
 from mrgantry.generate.stop import Stop
 from mrgantry.generate.training_run import training_of
-from recipes import LOSSES, NETWORKS, SMALL, SMALL_FLOW
+from recipes import LOSSES, NETWORKS, SMALL, SMALL_FLOW, SMALL_VOLUMES
 
 DEVICE = "pretended"
 FLOWS = {
     "unet": SMALL_FLOW,
     "labels": SMALL_FLOW.set(['labels=["tumour"]']),
+    "volumes": SMALL_VOLUMES,
     "monai": SMALL_FLOW.model_copy(
         update={"network": MonaiUNet(widths=(8, 16), attention=(False, True), head=8)}
     ),
@@ -54,6 +56,14 @@ def data_in(tmp_path, size):
     return write_slices(
         tmp_path / "slices", blobs(32, size), people, splits, tumour=["yes", "no"] * 16
     )
+
+
+def heads_in(tmp_path):
+    for number in range(8):
+        path = tmp_path / f"scans/p{number}/p{number}_t1.nii.gz"
+        write_nifti(path, brain_phantom(number))
+    plan = SlicePlan(plane="volume", voxels=SMALL_VOLUMES.voxels, voxel_mm=1.5)
+    return prepare(tmp_path / "scans", tmp_path / "heads", plan)
 
 
 class OnDevice(Fabric):
@@ -117,7 +127,7 @@ def training_there(recipe, data, folder):
 
 def flow_round(name, tmp_path):
     """Take a round and a look; what mixes devices raises."""
-    data = data_in(tmp_path, 16)
+    data = heads_in(tmp_path) if name == "volumes" else data_in(tmp_path, 16)
     recipe = FLOWS[name].model_copy(update={"stop": Stop(), "precision": "fp32"})
     with training_there(recipe, data, tmp_path) as training:
         assert training.round()["velocity_error"].device.type == DEVICE

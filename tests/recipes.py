@@ -80,3 +80,17 @@ LOSSES = [
     Dragan(points="delplace-coded-dcgan", weight=0.25),
     Relativistic(every=4),
 ]
+
+# Of whole heads; one of 16 x 24 x 16 voxels has as many as 24 images of 16 pixels.
+SMALL_VOLUMES = SMALL_FLOW.model_copy(
+    update={
+        "name": "small-volumes",
+        "size": 24,
+        "voxels": (16, 24, 16),
+        "network": UNet(patch=2, widths=(8, 16), blocks=1, middle=2, heads=2),
+        "images": 24,
+        "batch": 4,
+        "ema": 8,
+        "warm_up": 4,
+    }
+)

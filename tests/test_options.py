@@ -43,7 +43,15 @@ PLANS = {
     "prepare": (
         "data.prepare",
         SlicePlan,
-        {"sequence": "sequences", "pool": "combine", "channels": "combine", "which": "slices"},
+        {
+            "sequence": "sequences",
+            "pool": "combine",
+            "channels": "combine",
+            "which": "slices",
+            "synthetic": "generated",
+            "made_by": "generated",
+            "trained_on": "generated",
+        },
         "plan",
     ),
     "import": ("data.exchange.imports.import_slices", ImportPlan, {"values": "range"}, "plan"),
@@ -93,6 +101,9 @@ def test_options_are_fields_of_the_plan(verb):
     known = (wanted.keys() - {argument, "say"}) | fields.keys() | set(names.values()) | {"study"}
     assert {names.get(option, option) for option in options} <= known
     taken = {names.get(option, option) for option in options}
+    if "voxels" in fields:  # `--size` gives one number or, of volumes, three
+        assert options.pop("size") == f"{fields['size']}"
+        taken.add("voxels")
     assert fields.keys() <= taken
     for option, default in options.items():
         if option not in names and option in fields:

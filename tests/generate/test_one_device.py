@@ -20,7 +20,7 @@ def pretend(names, folder):
 
 def test_a_round_and_a_look_of_a_flow_stay_on_the_device(tmp_path):
     monai = ["monai"] if importlib.util.find_spec("monai") else []
-    pretend(["unet", "labels", *monai], tmp_path)
+    pretend(["unet", "labels", "volumes", *monai], tmp_path)
 
 
 def test_rounds_of_every_network_under_every_loss_stay_on_the_device(tmp_path):

@@ -120,7 +120,7 @@ def test_a_foreign_folder_is_left_alone(slices, tmp_path):
 
 
 def test_the_size_must_fit(slices, tmp_path):
-    with pytest.raises(RecipeError, match="makes images of 32 pixels, but .* has 16"):
+    with pytest.raises(RecipeError, match="images of 32 x 32 pixels, but .* has images of 16 x 16"):
         train(slices.folder, tmp_path / "run", SMALL.set(["size=32"]))
 
 

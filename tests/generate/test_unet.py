@@ -26,9 +26,9 @@ def test_it_answers_in_the_shape_it_is_asked_in(size, patch, channels, labels, o
     plan = TINY.model_copy(update={"patch": patch, "outer": outer})
     if patch >> len(outer) < 1:
         with pytest.raises(RecipeError, match=f"cannot be halved {len(outer)} times"):
-            plan.denoiser(size, channels, labels)
+            plan.denoiser((size, size), channels, labels)
         return
-    network = plan.denoiser(size, channels, labels)
+    network = plan.denoiser((size, size), channels, labels)
     images = torch.randn(2, channels, size, size)
     said = network(images, torch.rand(2), torch.zeros(2, labels))
     assert said.shape == images.shape
@@ -36,7 +36,7 @@ def test_it_answers_in_the_shape_it_is_asked_in(size, patch, channels, labels, o
 
 
 def test_images_do_not_mix_and_times_and_labels_matter():
-    network = woken(TINY.denoiser(16, 1, 2))
+    network = woken(TINY.denoiser((16, 16), 1, 2))
     images, times, labels = torch.randn(3, 1, 16, 16), torch.rand(3), torch.eye(3)[:, :2]
     said = network(images, times, labels)
     torch.testing.assert_close(network(images[1:2], times[1:2], labels[1:2]), said[1:2])
@@ -45,15 +45,15 @@ def test_images_do_not_mix_and_times_and_labels_matter():
 
 
 def test_sizes_that_it_cannot_halve_are_refused():
-    with pytest.raises(RecipeError, match="multiple of 4, not 18 pixels"):
-        TINY.denoiser(18, 1)
+    with pytest.raises(RecipeError, match="multiples of 4, not 18 x 18 pixels"):
+        TINY.denoiser((18, 18), 1)
 
 
 @pytest.mark.parametrize("outer", [(), (8,)])
 def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer):
-    small = woken(TINY.denoiser(16, 1))
+    small = woken(TINY.denoiser((16, 16), 1))
     plan = TINY.model_copy(update={"patch": 4, "outer": outer})
-    large, constant = plan.denoiser(32, 2), torch.zeros(32)
+    large, constant = plan.denoiser((32, 32), 2), torch.zeros(32)
     large.load_state_dict(large.fit(small.state_dict(), torch.zeros(32, 0), constant))
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     said = small(images, times, torch.zeros(2, 0))
@@ -65,7 +65,7 @@ def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer):
 
 def test_levels_outside_the_body_see_what_its_blocks_hide():
     # Only a level with smaller blocks can say more of one pixel than of those around it.
-    network = TINY.model_copy(update={"patch": 4, "outer": (8,)}).denoiser(16, 1)
+    network = TINY.model_copy(update={"patch": 4, "outer": (8,)}).denoiser((16, 16), 1)
     images, times, labels = torch.randn(2, 1, 16, 16), torch.rand(2), torch.zeros(2, 0)
     level = network.outer[0]
     with torch.no_grad():
@@ -79,8 +79,8 @@ def test_levels_outside_the_body_see_what_its_blocks_hide():
 @pytest.mark.parametrize("outer", [(), (8,)])
 def test_levels_outside_the_body_begin_anew_where_they_differ(channels, outer):
     plan = TINY.model_copy(update={"patch": 4, "outer": (8,)})
-    trained = woken(plan.denoiser(16, 1))
-    network = plan.model_copy(update={"outer": outer}).denoiser(16, channels)
+    trained = woken(plan.denoiser((16, 16), 1))
+    network = plan.model_copy(update={"outer": outer}).denoiser((16, 16), channels)
     begun = network.fit(trained.state_dict(), torch.zeros(32, 0), torch.zeros(32))
     before = {key: tensor.clone() for key, tensor in network.state_dict().items()}
     network.load_state_dict(begun)
@@ -92,7 +92,7 @@ def test_levels_outside_the_body_begin_anew_where_they_differ(channels, outer):
 
 def test_where_details_alone_learn_the_body_stays():
     plan = TINY.model_copy(update={"patch": 4, "outer": (8,), "learns": "details"})
-    network = woken(plan.denoiser(16, 1, 2))
+    network = woken(plan.denoiser((16, 16), 1, 2))
     network(torch.randn(2, 1, 16, 16), torch.rand(2), torch.eye(2)).square().sum().backward()
     learns = {name for name, value in network.named_parameters() if value.grad is not None}
     assert {"stem.weight", "last.weight", "outer.0.stem.weight", "outer.0.halve.weight"} <= learns
@@ -137,23 +137,23 @@ class TestMatchedLabels:
 def test_monai_is_asked_for_where_it_is_missing(monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "monai.networks.nets.diffusion_model_unet", None)
     with pytest.raises(RecipeError, match=r"pip install 'mrgantry\[monai\]'"):
-        MonaiUNet().denoiser(64, 1)
-    with pytest.raises(RecipeError, match="multiple of 4, not 30"):
-        MonaiUNet().denoiser(30, 1)
+        MonaiUNet().denoiser((64, 64), 1)
+    with pytest.raises(RecipeError, match="multiples of 4, not 30 x 30"):
+        MonaiUNet().denoiser((30, 30), 1)
 
 
 def test_monais_network_is_told_labels():
     pytest.importorskip("monai.networks.nets.diffusion_model_unet")
     plan = MonaiUNet(widths=(8, 16), attention=(False, True), head=8)
-    network = woken(plan.denoiser(16, 1, 2))
+    network = woken(plan.denoiser((16, 16), 1, 2))
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     one, two = (network(images, times, torch.eye(2)[[k, k]]) for k in (0, 1))
     assert one.shape == images.shape and (one - two).abs().max() > 1e-4
 
 
 def test_classes_of_label_maps_are_neither_seen_nor_drawn_at_a_start():
-    trained = woken(TINY.denoiser(16, 1))
-    network = TINY.denoiser(16, 3)
+    trained = woken(TINY.denoiser((16, 16), 1))
+    network = TINY.denoiser((16, 16), 3)
     network.load_state_dict(
         network.fit(trained.state_dict(), torch.zeros(32, 0), torch.zeros(32), classes=2)
     )

@@ -266,6 +266,6 @@ class TestAlternatives:
 @pytest.mark.parametrize("recipe", RECIPES.values(), ids=lambda recipe: recipe.name)
 def test_names_say_size_and_variant(recipe):
     if recipe.variant not in {None, "published"}:
-        assert recipe.name.endswith(f"-{recipe.size}-{recipe.variant}")
+        assert recipe.name.endswith(f"-{recipe.size_name}-{recipe.variant}")
     elif recipe.name != "demo":
-        assert recipe.name.endswith(f"-{recipe.size}")
+        assert recipe.name.endswith(f"-{recipe.size_name}")

@@ -130,6 +130,37 @@ def test_the_whole_experiment_and_again_after_a_stop(real, synthetic, tmp_path, 
         segment(real, tmp_path / "out", synthetic, say=SAY, real_share=0.2, **options)
 
 
+def test_images_that_obey_their_maps_are_told_from_those_that_do_not(real, tmp_path):
+    """Maps of test people may be looked at; what is learnt from real images alone looks."""
+    images, maps, _ = squares(6, 4, seed=9)
+    obedient = as_synthetic(tmp_path / "obedient", images, maps, ["p000", "p011"])
+    elsewhere = as_synthetic(tmp_path / "elsewhere", images, np.roll(maps, 9, 2), ["p000"])
+    options = {"conditions": ("none", "classical"), "seeds": 1, "say": SAY}
+    training = QUICK.model_copy(update={"epochs": 12, "epoch": 128, "width": 8})
+    found = segment(
+        real, tmp_path / "out", judged=[obedient, elsewhere], training=training, **options
+    )
+    by_name = {(score.name, score.condition): score for score in found.obedience}
+    real_score, good, bad = (by_name[name, "none"] for name in ("", "obedient", "elsewhere"))
+    assert real_score.share is None and real_score.images == int(
+        open_mapped(real).test.maps.any((1, 2)).sum()
+    )
+    assert good.images == bad.images == int(maps.any((1, 2)).sum())
+    # Drawn as real ones are, they are found as well; moved maps are not where the squares are.
+    assert real_score.value > 0.4 and good.share > 0.7 and bad.share < 0.3
+    assert good.share == pytest.approx(good.value / real_score.value)
+    assert len(good.classes) == 2
+    assert read_segmentation(tmp_path / "out") == found
+    write_segmentation(tmp_path / "out", found)
+    page = (tmp_path / "out/segmentation.html").read_text()
+    assert "Do images show what their maps say?" in page and "<th>elsewhere</th>" in page
+    with pytest.raises(RunError, match="judged"):
+        segment(real, tmp_path / "out", judged=[obedient], training=training, **options)
+    nothing = as_synthetic(tmp_path / "nothing", images, maps * 0, [])
+    with pytest.raises(DataError, match="Nothing is mapped on any image"):
+        segment(real, tmp_path / "new", judged=[nothing], training=QUICK, **options)
+
+
 def test_a_generator_that_knows_the_test_is_refused(real, tmp_path):
     images, maps, _ = squares(2, 4)
     for name, split in (("p011", "test"), ("p006", "validation")):

@@ -64,18 +64,36 @@ def test_those_of_larger_images_share_their_body_with_the_others(start):
     assert all(torch.equal(ours[name], theirs[name]) for name in body)
     assert any(name.startswith("outer.") for name in ours)
     assert set(larger.facts.training_subjects) >= set(start.facts.training_subjects)
-    recipe = heads.heads_recipe(128, 64)
+    recipe = heads.heads_recipe("128", 64)
     assert recipe.start == "heads-64" and recipe.network.learns == "details"
-    assert heads.heads_recipe(64, 64).start is None
+    assert heads.heads_recipe("64", 64).start is None
 
 
 def test_heads_are_cut_without_being_written_as_scans(tmp_path):
-    made = heads.cut_heads(tmp_path / "slices", 2, 32)
+    recipe = heads.heads_recipe("64", 64).set(["size=32"])
+    made = heads.cut_heads(tmp_path / "slices", 2, recipe)
     assert set(made.table["plane"]) == {"axial", "coronal", "sagittal"}
     assert set(made.table["sequence"]) == set(SEQUENCES)
     assert set(made.table["tumour"]) <= {"yes", "no"}
     assert set(made.table["subject"]) == {person_name(heads.SEED, n) for n in (1, 2)}
     assert made.about.source == "simulated"
     files = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "slices/parts").iterdir()}
-    heads.cut_heads(tmp_path / "slices", 2, 32)
+    heads.cut_heads(tmp_path / "slices", 2, recipe)
     assert files == {p.name: p.stat().st_mtime_ns for p in (tmp_path / "slices/parts").iterdir()}
+
+
+def test_whole_heads_are_turned_and_kept(tmp_path):
+    recipe = heads.heads_recipe("64x72x64", 64)
+    assert recipe.start is None and recipe.labels == ("tumour", "sequence")
+    recipe = recipe.set(["voxels=[32, 36, 32]"])
+    made = heads.cut_heads(tmp_path / "heads", 2, recipe)
+    assert made.images.shape == (8, 1, 32, 36, 32)  # two people in four sequences
+    assert set(made.table["sequence"]) == set(SEQUENCES)
+    assert set(made.table["pixel_mm"]) == {6.0}
+    heads_of_one = made.images[:4, 0].astype("float32")
+    brains = heads_of_one > -1
+    shares = brains.mean((1, 2, 3))
+    assert 0.1 < shares.min() and shares.max() < 0.6  # a brain fills a third of the field
+    # Sequences of one person are one head, turned alike.
+    overlap = (brains[0] & brains[1]).sum() / (brains[0] | brains[1]).sum()
+    assert overlap > 0.98

@@ -141,6 +141,14 @@ def segment(
             "together."
         ),
     ] = None,
+    judged: Annotated[
+        list[Path] | None,
+        typer.Option(
+            help="Set that nothing is learnt from, as `sample --masks` draws one: segmenters say "
+            "whether its images show what their maps say, as they do of --synthetic; repeat for "
+            "several."
+        ),
+    ] = None,
     condition: Condition = None,
     seeds: Annotated[
         int, typer.Option(help="Segmenters of each condition; one tells little.", min=1)
@@ -183,6 +191,7 @@ def segment(
         real,
         out,
         synthetic or [],
+        judged=judged or [],
         conditions=condition or (USUAL if synthetic else USUAL[:2]),
         seeds=seeds,
         shares=some_numbers(shares, "--shares"),

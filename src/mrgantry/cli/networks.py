@@ -55,13 +55,19 @@ def train(
     if done.stopped:
         say(done.stopped)
     say(f"{run} has seen {done.images:,} images; look at the pictures in {run / 'samples'}.")
-    say_next("sample", run, "synthetic", "--count", "1000")
+    heads = bool(done.recipe.voxels)
+    say_next("sample", run, *(["cohort"] if heads else ["synthetic", "--count", "1000"]))
 
 
 def sample(
     run: Annotated[Path, typer.Argument(help="Folder of a trained run.")],
-    out: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
-    count: Annotated[int, typer.Option(help="How many images.", min=1)] = 1000,
+    out: Annotated[
+        Path, typer.Argument(help="Folder to write the set of slices, or the cohort of heads, to.")
+    ],
+    count: Annotated[
+        int | None,
+        typer.Option(help="How many images; 1000 slices or 20 heads unless given.", min=1),
+    ] = None,
     seed: Annotated[int, typer.Option(help="Image i is drawn from seed SEED + i.", min=0)] = 0,
     label: Annotated[
         list[str] | None,
@@ -83,13 +89,26 @@ def sample(
         str, typer.Option(help="Whose maps: those of train, validation, test or all.")
     ] = "train",
 ) -> None:
-    """Draw a set of synthetic slices from a run."""
-    from mrgantry.generate import sample
+    """Draw a set of synthetic slices from a run, or a cohort of synthetic heads.
 
+    What was trained on volumes draws whole heads and writes them as scans, which `prepare` cuts
+    into slices as any others.
+    """
+    from mrgantry.data.formats import times
+    from mrgantry.generate import Run, sample, sample_cohort
+
+    if voxels := Run.open(run).recipe.voxels:
+        if masks:
+            raise typer.BadParameter("--masks is for runs that draw slices")
+        sample_cohort(run, out, count or 20, seed, labels=label or [], how=changes or [])
+        say(f"{out} holds {count or 20} synthetic heads of {times(voxels)} voxels.")
+        say(f"See in {out / 'preview.png'} whether they look like heads.")
+        say_next("prepare", out, "synthetic", "--sequence", Run.open(run).facts.sequence)
+        return
     data = sample(
         run,
         out,
-        count,
+        count or 1000,
         seed,
         labels=label or [],
         how=changes or [],
@@ -210,22 +229,22 @@ def recipes(
     if name:
         typer.echo(find_recipe(name).model_dump_json(indent=2))
         return
-    families: dict[str, list[AnyRecipe]] = {}
+    families: dict[tuple[str, bool], list[AnyRecipe]] = {}
     for recipe in RECIPES.values():
-        family = recipe.name.partition(f"-{recipe.size}")[0]
+        family = recipe.name.partition(f"-{recipe.size_name}")[0], bool(recipe.voxels)
         families.setdefault(family, []).append(recipe)
     print_table(
         ("recipe", "sizes", "variants", "network", "loss", "images", "batch"),
         [
             (
-                f"{family}-SIZE" if str(group[0].size) in group[0].name else family,
-                " ".join(map(str, dict.fromkeys(member.size for member in group))),
+                f"{family}-SIZE" if group[0].size_name in group[0].name else family,
+                " ".join(dict.fromkeys(member.size_name for member in group)),
                 " ".join(dict.fromkeys(member.variant or "" for member in group)),
                 group[0].network.kind,
                 group[0].objective,
                 f"{max(member.images for member in group if member.variant == group[0].variant):,}",
                 str(group[0].batch),
             )
-            for family, group in families.items()
+            for (family, _), group in families.items()
         ],
     )

@@ -84,3 +84,17 @@ def some_numbers(text: str, option: str) -> tuple[float, ...]:
         raise typer.BadParameter(
             f"{option} takes numbers between colons, as 0.25:1, not {text!r}"
         ) from error
+
+
+def plan_size(text: str, plane: str) -> dict[str, object]:
+    """Read the size of slices, as 64, or of volumes, as 64x72x64, as a plan's values."""
+    try:
+        counts = tuple(int(number) for number in text.lower().split("x"))
+    except ValueError:
+        counts = ()
+    if plane == "volume" and text == "64":
+        return {}
+    if len(counts) != (3 if plane == "volume" else 1):
+        wanted = "three numbers, as 64x72x64" if plane == "volume" else "one number of pixels"
+        raise typer.BadParameter(f"--size takes {wanted} with --plane {plane}, not {text!r}")
+    return {"voxels": counts} if plane == "volume" else {"size": counts[0]}

@@ -35,7 +35,8 @@ def say_preview(data: "SliceSet", what: str) -> None:
     from mrgantry.data.preview import colours_of, tumour_counts
 
     say(f"See in {data.folder / 'preview.png'} whether they {what}.")
-    say(f"Slices with a tumour: {tumour_counts(data.table) or 'not known'}.")
+    rows = "Heads" if data.about.voxels else "Slices"
+    say(f"{rows} with a tumour: {tumour_counts(data.table) or 'not known'}.")
     if data.about.classes:
         specks = data.about.notes.specks
         without = f" {specks:,} specks of less than 25 mm2 were left out." if specks else ""
@@ -90,8 +91,10 @@ def print_table(head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
 
 def recipe_for(data: "SliceSet") -> tuple[str, ...]:
     """Give the options that train our own recipe on a set."""
-    size = data.about.size
+    size, voxels = data.about.size, data.about.voxels
     maps = ("--set", "label_maps=true") if data.about.classes else ()
+    if voxels:
+        return ("--recipe", f"gantry-{'x'.join(map(str, voxels))}", *maps)
     if size in {64, 128, 256}:
         return ("--recipe", f"gantry-{size}", *maps)
     return ("--recipe", "gantry-64", "--set", f"size={size}", *maps)

@@ -18,6 +18,7 @@ from mrgantry.cli.options import (
     TumourLabels,
     Workers,
     numbers,
+    plan_size,
 )
 from mrgantry.cli.output import (
     print_table,
@@ -186,8 +187,8 @@ def prepare(
     plane: Annotated[
         str,
         typer.Option(
-            help="axial, coronal, sagittal, or oblique: training then draws any of 48,510 poses "
-            "of each head."
+            help="axial, coronal, sagittal; oblique: training then draws any of 48,510 poses of "
+            "each head; or volume: whole heads, for generators of volumes."
         ),
     ] = "axial",
     which: Annotated[
@@ -209,7 +210,14 @@ def prepare(
             "head unless given."
         ),
     ] = None,
-    size: Annotated[int, typer.Option(help="Height and width in pixels.")] = 64,
+    size: Annotated[
+        str,
+        typer.Option(
+            help="Height and width in pixels; of volumes, voxels from right to left, front to back "
+            "and bottom to top, as 64x72x64."
+        ),
+    ] = "64",
+    voxel_mm: Annotated[float, typer.Option(help="Volumes: side of a voxel in mm.")] = 3.0,
     fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
     field_mm: Annotated[
         float | None, typer.Option(help="Side of the square in mm, as 192.")
@@ -267,6 +275,22 @@ def prepare(
     seed: Seed = 0,
     repeats: Repeats = "keep",
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first bad scan.")] = False,
+    synthetic: Annotated[
+        bool,
+        typer.Option(
+            "--synthetic",
+            help="Another program's generator drew these scans; ours say so themselves.",
+        ),
+    ] = False,
+    made_by: Annotated[
+        str | None, typer.Option(help="And its name; that of the folder unless given.")
+    ] = None,
+    trained_on: Annotated[
+        Path | None,
+        typer.Option(
+            help="And the set, made by prepare or import, on whose training people it was trained."
+        ),
+    ] = None,
     workers: Workers = None,
     cluster: Cluster = None,
 ) -> None:
@@ -274,7 +298,7 @@ def prepare(
 
     Interrupted, the same command goes on. Bad scans are skipped and listed.
     """
-    from mrgantry.data import SlicePlan, prepare
+    from mrgantry.data import Generated, SlicePlan, prepare
 
     if pool and channels:
         raise typer.BadParameter("choose one of --pool and --channels")
@@ -290,7 +314,8 @@ def prepare(
             "centre_mm": centre_mm
             if centre_mm is None or Path(centre_mm).is_file()
             else numbers(centre_mm, "--centre-mm", 3),
-            "size": size,
+            **plan_size(size, plane),
+            "voxel_mm": voxel_mm,
             "fit": fit,
             "field_mm": field_mm,
             "field_on": field_on,
@@ -314,13 +339,24 @@ def prepare(
         },
         "plan",
     )
-    label = None
+    if (made_by or trained_on) and not synthetic:
+        raise typer.BadParameter("--made-by and --trained-on are said of --synthetic scans")
+    label, generated = None, None
+    if synthetic:
+        generated = Generated.of_others(scans, made_by, trained_on)
     if tumour_by:
         from mrgantry.detection import Labeller
 
         label = Labeller.open(tumour_by).label
     data = prepare(
-        scans, slices, plan, strict=strict, label=label, workers=workers, cluster=cluster
+        scans,
+        slices,
+        plan,
+        strict=strict,
+        generated=generated,
+        label=label,
+        workers=workers,
+        cluster=cluster,
     )
     say_some("Assumed", data.about.notes.assumed, slices / "about.json")
     say_some("Skipped", data.about.notes.skipped, slices / "about.json")
@@ -329,13 +365,21 @@ def prepare(
         "if they are one person, leave out one scan, or name both alike, in their folders or by "
         "--person, and make the set again; or say --repeats merge, or drop.",
     )
+    what = "volumes" if data.about.voxels else "slices"
     counts = data.table.groupby("split", sort=False)["subject"].agg(["size", "nunique"])
     parts = [f"{row['size']:,} {split} ({row['nunique']})" for split, row in counts.iterrows()]
-    say(f"{slices} holds {len(data):,} slices (subjects): {', '.join(parts)}.")
+    if data.about.synthetic:
+        heads = data.table["subject"].nunique()
+        say(f"{slices} holds {len(data):,} synthetic {what} of {heads} heads.")
+    else:
+        say(f"{slices} holds {len(data):,} {what} (subjects): {', '.join(parts)}.")
     say_preview(data, "stand upright and are well lit")
     if data.about.poses:
         say(f"Training draws from {data.split('train').available:,} poses of its subjects.")
-    say_next("train", slices, "run", *recipe_for(data))
+    if data.about.synthetic:
+        say_next("evaluate", "slices", "scores", "--synthetic", slices)
+    else:
+        say_next("train", slices, "run", *recipe_for(data))
 
 
 def say_copies(inspection: "Inspection", scans: Path) -> str:

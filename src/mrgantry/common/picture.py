@@ -30,6 +30,35 @@ def grid(images: Num[np.ndarray, "n c h w"], columns: int = 8) -> UInt8[np.ndarr
     return rows.transpose(0, 2, 1, 3).reshape(rows.shape[0] * flat.shape[1], -1)
 
 
+def three_planes(heads: Num[np.ndarray, "n c d h w"]) -> Num[np.ndarray, "m c s s"]:
+    """Give the middle axial, coronal and sagittal slice of each head, one after the other.
+
+    Args:
+        heads: Intensities, axial slices from bottom to top, each with the front above and the
+            patient's right on the left.
+
+    Returns:
+        Upright slices in squares of background, 3 a head; in the sagittal one the nose is left.
+    """
+    depth, height, width = heads.shape[2:]
+    upright = heads[:, :, ::-1]
+    cuts = (
+        heads[:, :, depth // 2],
+        upright[:, :, :, height // 2],
+        upright[:, :, :, :, width // 2],
+    )
+    squares = np.stack([_squared(plane, max(heads.shape[2:])) for plane in cuts], 1)
+    return squares.reshape(-1, *squares.shape[2:])
+
+
+def _squared(images: Num[np.ndarray, "n c h w"], side: int) -> Num[np.ndarray, "n c s s"]:
+    """Lay images in the middle of squares of background."""
+    height, width = images.shape[2:]
+    top, left = (side - height) // 2, (side - width) // 2
+    around = ((0, 0), (0, 0), (top, side - height - top), (left, side - width - left))
+    return np.pad(images, around, constant_values=-1)
+
+
 def save_grid(path: Path, images: Num[Tensor, "n c h w"], columns: int = 8) -> None:
     """Write a grid as PNG, whole or not at all."""
     with whole(path) as aside:

@@ -3,6 +3,7 @@
 from mrgantry.data.exchange.export import export
 from mrgantry.data.exchange.imports import import_slices
 from mrgantry.data.exchange.plan import ImportPlan
+from mrgantry.data.generated import Generated
 from mrgantry.data.inspection import inspect
 from mrgantry.data.notes import Repeat
 from mrgantry.data.plan import SlicePlan
@@ -13,6 +14,7 @@ from mrgantry.data.subjects import Subject, find_subjects
 from mrgantry.data.volume import Volume, read_volume
 
 __all__ = [
+    "Generated",
     "ImportPlan",
     "Repeat",
     "SlicePlan",

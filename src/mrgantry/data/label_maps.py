@@ -161,8 +161,8 @@ def to_channels(maps: UInt8[np.ndarray, "..."], count: int) -> Float32[np.ndarra
     )
 
 
-def from_channels(channels: Float[Tensor, "n k h w"]) -> UInt8[np.ndarray, "n h w"]:
-    """Give the class of each pixel: that of the largest share, which may be none.
+def from_channels(channels: Float[Tensor, "n k ..."]) -> UInt8[np.ndarray, "n ..."]:
+    """Give the class of each pixel, or voxel: that of the largest share, which may be none.
 
     Args:
         channels: One a class, 1 inside and -1 outside; where a class and others share a pixel,
@@ -174,20 +174,20 @@ def from_channels(channels: Float[Tensor, "n k h w"]) -> UInt8[np.ndarray, "n h 
 
 
 def without_specks(
-    maps: UInt8[np.ndarray, "n h w"], least: int
-) -> tuple[UInt8[np.ndarray, "n h w"], int]:
+    maps: UInt8[np.ndarray, "n ..."], least: int
+) -> tuple[UInt8[np.ndarray, "n ..."], int]:
     """Leave out parts of maps, of all classes together, that are smaller than a few pixels.
 
     Args:
-        maps: Numbers of classes.
-        least: Pixels of the smallest part that stays.
+        maps: Numbers of classes, of images or of volumes.
+        least: Pixels, or voxels, of the smallest part that stays.
 
     Returns:
         The maps, and how many parts were left out.
     """
     cleaned, count = maps.copy(), 0
     for image in cleaned:
-        parts, _ = ndimage.label(image > 0, CONNECTED)
+        parts, _ = ndimage.label(image > 0, np.ones([3] * image.ndim, bool))
         sizes = np.bincount(parts.ravel())
         small = np.flatnonzero(sizes[1:] < least) + 1
         image[np.isin(parts, small)] = 0

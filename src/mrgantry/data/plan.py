@@ -11,8 +11,10 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.data.label_maps import read_classes
 from mrgantry.data.names import SEQUENCES
 
-Plane = Literal["axial", "coronal", "sagittal", "oblique"]
+Plane = Literal["axial", "coronal", "sagittal", "oblique", "volume"]
 Repeats = Literal["keep", "drop", "merge"]
+Count = Annotated[int, Field(ge=8, le=512)]
+Voxels = tuple[Count, Count, Count]  # from right to left, front to back and bottom to top
 # The axis of a RAS+ volume that a plane's slices are stacked along.
 NORMAL: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 
@@ -71,13 +73,16 @@ class SlicePlan(Frozen):
             stacks them into one slice of several channels. With one sequence both
             are the same.
         plane: Cutting plane. "oblique" keeps the volumes, of which training draws any of
-            the 48,510 poses of kazuhiro2018 as it goes; see `oblique.Pose`.
+            the 48,510 poses of kazuhiro2018 as it goes; see `oblique.Pose`. "volume" keeps whole
+            heads, of which each is one image.
         slices: Which slices; see `Extent.parse`. An oblique pose has its own section.
         poses: Oblique: how many poses a volume shows in `slices.csv`, for measuring.
         centre_mm: Oblique: where the poses turn, in scanner mm, or the path of a table that
             names it for each head (`centres.py`); None estimates the level of the basal ganglia
             from each brain's extent.
         size: Height and width of the images in pixels.
+        voxels: Volumes: how many voxels from right to left, front to back and bottom to top.
+        voxel_mm: Volumes: side of a voxel.
         fit: How a rectangle becomes a square: "pad" with background, "crop" the
             longer side, or "squash" (han2018 squashed 240 x 155).
         field_mm: Side of the square in mm; None takes the whole slice.
@@ -117,6 +122,8 @@ class SlicePlan(Frozen):
     poses: Annotated[int, Field(ge=1, le=48510)] = 50
     centre_mm: tuple[float, float, float] | str | None = None
     size: Annotated[int, Field(ge=8, le=1024)] = 64
+    voxels: Voxels = (64, 72, 64)
+    voxel_mm: Annotated[float, Field(ge=0.5, le=10)] = 3.0
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
     field_on: Literal["brain", "image"] = "brain"
@@ -178,10 +185,7 @@ class SlicePlan(Frozen):
         for condition in self.where:
             if "=" not in condition:
                 raise RecipeError(f"The filter {condition!r} must read name=value.")
-        if self.plane == "oblique" and self.slices != "0.4:0.6":
-            raise RecipeError("An oblique pose names its own section; leave out --slices.")
-        if self.plane != "oblique" and (self.poses != 50 or self.centre_mm):
-            raise RecipeError("--poses and --centre-mm are for --plane oblique alone.")
+        self._refuse_for_plane()
         if self.field_on == "image" and (self.plane == "oblique" or not self.field_mm):
             raise RecipeError(
                 "--field-on image says where the square of --field-mm lies: give that too. "
@@ -193,6 +197,28 @@ class SlicePlan(Frozen):
         if self.field_mm and self.fit != "pad":
             raise RecipeError(f"--field-mm names the square itself; leave out --fit {self.fit}.")
         return self
+
+    def _refuse_for_plane(self) -> None:
+        """Refuse choices that mean nothing where the plan's plane is cut.
+
+        Raises:
+            RecipeError: There are some.
+        """
+        if self.plane == "oblique" and self.slices != "0.4:0.6":
+            raise RecipeError("An oblique pose names its own section; leave out --slices.")
+        if self.plane != "oblique" and (self.poses != 50 or self.centre_mm):
+            raise RecipeError("--poses and --centre-mm are for --plane oblique alone.")
+        usual = SlicePlan.model_fields
+        if self.plane != "volume":
+            if (self.voxels, self.voxel_mm) != (usual["voxels"].default, usual["voxel_mm"].default):
+                raise RecipeError("Three numbers as --size, and --voxel-mm, need --plane volume.")
+            return
+        for name in ("slices", "size", "fit", "field_mm", "resample_to", "min_brain"):
+            if getattr(self, name) != usual[name].default:
+                raise RecipeError(
+                    f"--{name.replace('_', '-')} is for slices. With --plane volume, whole heads "
+                    "are read on cubes: --size 64x72x64 --voxel-mm 3."
+                )
 
     @property
     def extent(self) -> Extent:
@@ -214,6 +240,8 @@ class SlicePlan(Frozen):
     @property
     def spacing(self) -> float | None:
         """Give the side of the voxels that scans are resampled to in mm, if they are."""
+        if self.plane == "volume":
+            return self.voxel_mm
         return spacing_of(self.resample_to) if self.resample_to else None
 
     def options(self) -> dict[str, Any]:
@@ -229,6 +257,8 @@ class SlicePlan(Frozen):
             for name in ("percentiles", "window", "splits", "centre_mm")
             if name in changed and not isinstance(changed[name], str)
         }
+        if "voxels" in changed:
+            joined["size"] = "x".join(map(str, changed.pop("voxels")))
         if self.classes:
             joined["classes"] = ",".join(changed.pop("classes"))
         return {

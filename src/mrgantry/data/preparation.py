@@ -17,6 +17,8 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
 from mrgantry.data.formats import SIDELESS
+from mrgantry.data.generated import Generated, read_generated, refuse_unsaid
+from mrgantry.data.heads import keep_head
 from mrgantry.data.label_maps import class_names, find_classes
 from mrgantry.data.notes import Notes
 from mrgantry.data.plan import SlicePlan
@@ -40,6 +42,7 @@ from mrgantry.data.slices import (
 from mrgantry.data.subjects import Subject, find_subjects
 from mrgantry.data.volume import parts_of
 
+MAKERS = {"oblique": pose_head, "volume": keep_head}  # all other planes are cut
 UNITS = {"index": "indices", "mm": "millimetres", "fraction": "parts of the brain"}
 
 
@@ -52,6 +55,7 @@ class PersonOutcome(Frozen):
     origin: str = ""
     brain: str = ""
     simulated: bool = False
+    synthetic: bool = False
     problems: tuple[str, ...] = ()
     assumed: tuple[str, ...] = ()
 
@@ -62,6 +66,7 @@ def prepare(
     plan: SlicePlan,
     *,
     strict: bool = False,
+    generated: Generated | None = None,
     label: Callable[[SliceSet], SliceSet] | None = None,
     workers: int | None = None,
     cluster: str | None = None,
@@ -72,18 +77,23 @@ def prepare(
     `about.json`, and who looks like one person under two names (`find_repeats`).
     `preview.png` shows some slices. Interrupted, the same call goes on where it stopped.
 
+    Scans that `sample` drew, which `cohort.json` beside them says, become a set of synthetic
+    slices, without splits.
+
     Args:
         scans: A BIDS, BRATS or plain folder of scans.
         slices: Folder to write the set to.
         plan: What to cut and how.
         strict: Stop at the first bad scan instead of skipping it.
+        generated: The scans are synthetic, drawn by another program's generator.
         label: Labels slices that have no label, as `Labeller.label` of `detect`; the plan then
             says by `tumour_by` where that comes from.
         workers: Processes; defaults to one a core.
         cluster: Address of a Dask scheduler whose workers do the work instead.
 
     Raises:
-        DataError: No subject can be used.
+        DataError: No subject can be used, or scans are synthetic by their headers and nobody
+            says by what.
         RunError: The folder was made with another plan, or the cluster cannot be reached.
     """
     scans, slices = Path(scans), Path(slices)
@@ -91,15 +101,26 @@ def prepare(
         scans, plan.sequences, plan.tumour_labels, plan.person, plan.series
     )
     subjects = choose(subjects_of_folder, plan, scans)
+    generated = read_generated(scans) or generated
+    if plan.label_maps and not plan.classes and generated:
+        plan = plan.model_copy(update={"classes": generated.classes})
     if plan.label_maps and not plan.classes:
         maps = [subject.tumour for subject in subjects if subject.tumour]
         plan = plan.model_copy(update={"classes": find_classes(maps, workers)})
     about = About(
         channels=plan.channels,
-        size=plan.size,
+        size=max(plan.voxels) if plan.plane == "volume" else plan.size,
+        voxels=plan.voxels if plan.plane == "volume" else (),
         classes=class_names(plan.classes),
-        command=command_line("prepare", scans, slices, **plan.options(), strict=strict),
-        choices=plan.model_dump(),
+        command=command_line(
+            "prepare",
+            scans,
+            slices,
+            **plan.options(),
+            strict=strict,
+            **(generated.options if generated else {}),
+        ),
+        choices=plan.model_dump() | ({"made_by": generated.made_by} if generated else {}),
         versions=versions(),
         poses=plan.poses if plan.plane == "oblique" else 0,
         field_mm=plan.field if plan.plane == "oblique" else 0.0,
@@ -109,7 +130,7 @@ def prepare(
     for subject in subjects:
         people.setdefault(subject.id, []).append(subject)
     refuse_like_names(people)
-    splits = draw_splits(people, plan)
+    splits = dict.fromkeys(people, "") if generated else draw_splits(people, plan)
     tasks = [
         Task(person, visits, splits[person], _origin(visits, splits[person]))
         for person, visits in people.items()
@@ -118,35 +139,38 @@ def prepare(
     todo = [task for task in tasks if not _known(slices, task)]
     if todo:
         reopen(slices)
-    work = partial(_prepare_person, plan=plan, slices=slices)
+    made_by = generated.made_by if generated else ""
+    work = partial(_prepare_person, plan=plan, slices=slices, made_by=made_by)
     with progress("prepare", len(tasks), len(tasks) - len(todo)) as advance:
         for task, outcome in each(work, todo, workers, cluster, _lost):
+            if outcome.synthetic and not generated:
+                refuse_unsaid(scans)
             if strict and outcome.problems:
                 raise DataError(outcome.problems[0])
             write_json(_outcome_path(slices, task.person), outcome.model_dump())
             advance(note=task.person)
-    return _assemble(scans, slices, about, people, plan, label, workers)
+
+    def settle(data: SliceSet) -> SliceSet:
+        data = label(data) if label else data
+        # No two synthetic heads are one person, however alike they are.
+        return data if generated else settle_repeats(data, how=plan.repeats, threads=workers)
+
+    about, parts = _joined(scans, slices, about, people)
+    made = finish(slices, generated.describe(about) if generated else about, parts, settle)
+    draw_preview(made)
+    return made
 
 
-def _assemble(
-    scans: Path,
-    slices: Path,
-    about: About,
-    people: dict[str, list[Subject]],
-    plan: SlicePlan,
-    label: Callable[[SliceSet], SliceSet] | None,
-    threads: int | None,
-) -> SliceSet:
-    """Join the parts of all people, and say what was assumed, skipped and found twice.
+def _joined(
+    scans: Path, slices: Path, about: About, people: dict[str, list[Subject]]
+) -> tuple[About, list[str]]:
+    """Say of the parts of all people what was assumed and skipped, and name the parts.
 
     Args:
         scans: Where the scans lie.
         slices: The set's folder.
         about: How the set is made.
         people: The visits of each.
-        plan: What was cut and how.
-        label: Labels slices that have no label.
-        threads: How many look for repeats; defaults to one a core.
     """
     outcomes = [
         PersonOutcome.of(read_json(_outcome_path(slices, person)), f"outcome of {person}")
@@ -167,14 +191,7 @@ def _assemble(
     remarks += [remark for outcome in outcomes for remark in outcome.assumed]
     notes = Notes(brain=dict(brains), skipped=tuple(problems), assumed=tuple(remarks))
     update = {"source": "simulated" if simulated else "real", "notes": notes}
-
-    def settle(data: SliceSet) -> SliceSet:
-        data = label(data) if label else data
-        return settle_repeats(data, how=plan.repeats, threads=threads)
-
-    made = finish(slices, about.model_copy(update=update), parts, settle)
-    draw_preview(made)
-    return made
+    return about.model_copy(update=update), parts
 
 
 def refuse_other_people(slices: Path, people: Iterable[str]) -> None:
@@ -276,19 +293,25 @@ class Task:
     origin: str
 
 
-def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
-    """Cut all visits of one person and write the part; never raise for a bad scan."""
+def _prepare_person(task: Task, plan: SlicePlan, slices: Path, made_by: str) -> PersonOutcome:
+    """Cut all visits of one person and write the part; never raise for a bad scan.
+
+    Args:
+        task: Whose scans.
+        plan: What to cut and how.
+        slices: Folder of the set.
+        made_by: The generator that drew the scans, "" if they are people's.
+    """
     remove_part(slices, safe_name(task.person))  # of other files or another split
     sections: list[Sections] = []
     problems = []
     assumed: dict[str, None] = {}
-    brain, simulated = "", False
+    brain, simulated, synthetic = "", False, False
     for visit in task.visits:
         for sequences in _images_of(plan):
             try:
                 scan = read_scan(visit, sequences, plan)
-                make = pose_head if plan.plane == "oblique" else cut_stack
-                made = make(scan, visit, sequences, plan)
+                made = MAKERS.get(plan.plane, cut_stack)(scan, visit, sequences, plan)
             except DataError as error:
                 problems.append(f"{visit.name} {'+'.join(sequences)} was skipped: {error}")
                 continue
@@ -298,10 +321,13 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
                 if volume.assumed and not (plan.vouch_sides and volume.assumed == SIDELESS):
                     assumed[f"{visit.name} {sequence}: {volume.assumed}"] = None
             brain, simulated = scan.brain_from, simulated or scan.volumes[0].simulated
+            synthetic |= scan.volumes[0].synthetic
             sections.append(made)
     if sum(len(made.rows) for made in sections):
         table = pd.concat([made.rows for made in sections])
         table["split"] = task.split
+        if made_by:
+            table = table.assign(source="synthetic", made_by=made_by)
         pixels: list[Any] = [made.images for made in sections]
         maps: list[Any] = [made.maps for made in sections]
         join = list if plan.plane == "oblique" else np.concatenate
@@ -316,6 +342,7 @@ def _prepare_person(task: Task, plan: SlicePlan, slices: Path) -> PersonOutcome:
         origin=task.origin,
         brain=brain,
         simulated=simulated,
+        synthetic=synthetic,
         problems=tuple(problems),
         assumed=tuple(assumed),
     )

@@ -13,7 +13,8 @@ from mrgantry.common.picture import grid, save_grid
 from mrgantry.data.label_maps import outlines
 from mrgantry.data.slices import SliceSet
 
-SHOWN = 32  # images in preview.png
+SHOWN = 32  # images in preview.png,
+HEADS = 10  # or heads, in three planes
 OUTLINED = 256  # pixels that an image with outlines is enlarged to
 # Of classes: apart from each other for most colour-blind people, too (Okabe and Ito 2008).
 COLOURS = {
@@ -33,15 +34,16 @@ def draw_preview(made: SliceSet) -> None:
     Whether they stand upright and are well lit, only eyes can tell.
     """
     rows = np.zeros(len(made), dtype=bool)
-    rows[np.linspace(0, len(made) - 1, min(len(made), SHOWN)).astype(int)] = True
+    most, columns = (HEADS, 6) if made.about.voxels else (SHOWN, 8)
+    rows[np.linspace(0, len(made) - 1, min(len(made), most)).astype(int)] = True
     shown = made.where(rows)
-    columns = min(8, len(shown))
+    columns = min(columns, len(shown.pictures))
     if made.about.classes:
         with whole(made.folder / "preview.png") as aside:
-            picture = Image.fromarray(outlined(shown.images, shown.maps, columns))
+            picture = Image.fromarray(outlined(shown.pictures, shown.picture_maps, columns))
             picture.save(aside, format="PNG")
     else:
-        save_grid(made.folder / "preview.png", torch.from_numpy(shown.images), columns)
+        save_grid(made.folder / "preview.png", torch.from_numpy(shown.pictures), columns)
 
 
 def outlined(

@@ -25,6 +25,7 @@ from torch import Tensor
 from mrgantry.common.progress import progress
 from mrgantry.common.workers import in_threads
 from mrgantry.data import oblique
+from mrgantry.data.heads import axial_slices
 from mrgantry.data.notes import INTENSITIES, TISSUE, Notes, Repeat
 from mrgantry.data.repeats_picture import draw_repeats
 from mrgantry.data.slices import SliceSet
@@ -111,6 +112,7 @@ def find_repeats(data: SliceSet, threads: int | None = None) -> list[Repeat]:
     people = _people(data)
     if len(people) < 2:
         return []
+    data = axial_slices(data) if data.about.voxels else data
     pairs: dict[tuple[int, int], PairDistances] = {}
     for distances in _compared(data, people, threads):
         for first, second in np.argwhere(np.triu(distances.alike, 1)):
@@ -127,6 +129,7 @@ def note_repeats(data: SliceSet, threads: int | None = None) -> Notes:
         data: A set of slices.
         threads: How many look at slices; defaults to one a core.
     """
+    data = axial_slices(data) if data.about.voxels else data
     repeats = find_repeats(data, threads)
     path = data.folder / "repeats.png"
     path.unlink(missing_ok=True)

@@ -27,8 +27,9 @@ class Scan:
         brain: True inside the brain, or the head.
         brain_from: How it was found: "mask", "foreground" or "head".
         tumour: True inside the tumour; None if nobody mapped it.
-        classes: Numbers of the plan's classes, if it asks for label maps.
         assumed: What was taken for granted, "" if nothing was.
+        classes: Numbers of the plan's classes, if it asks for label maps.
+        thickness: Longest side of a voxel in mm, as it was scanned.
     """
 
     volumes: Sequence[Volume]
@@ -37,6 +38,7 @@ class Scan:
     tumour: Bool[np.ndarray, "x y z"] | None
     assumed: str = ""
     classes: UInt8[np.ndarray, "x y z"] | None = None
+    thickness: float = 0.0
 
 
 def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Scan:
@@ -50,6 +52,7 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
         if sequence not in subject.scans:
             raise DataError(f"it has no {sequence}, only {', '.join(sorted(subject.scans))}.")
     volumes = [read_volume(subject.scans[sequence]) for sequence in sequences]
+    thickness = max(max(volume.spacing) for volume in volumes)
     grid = _grid(subject, volumes[0], plan)
     for sequence, volume in zip(sequences, volumes, strict=True):
         if grid is None and not volume.same_grid(volumes[0]):
@@ -79,7 +82,7 @@ def read_scan(subject: Subject, sequences: Sequence[str], plan: SlicePlan) -> Sc
     assumed = [doubt] if doubt else []
     if classes is not None and not classes.any():
         assumed.append("its label map is empty")
-    return Scan(volumes, brain, brain_from, tumour, "; ".join(assumed), classes)
+    return Scan(volumes, brain, brain_from, tumour, "; ".join(assumed), classes, thickness)
 
 
 def lies_outside(mapped: Bool[np.ndarray, "x y z"], brain: Bool[np.ndarray, "x y z"]) -> bool:
@@ -127,10 +130,10 @@ def doubt_mask(mask: Bool[np.ndarray, "x y z"], volume: Volume) -> str:
 
 def _grid(subject: Subject, first: Volume, plan: SlicePlan) -> Grid | None:
     """Give the grid that a plan asks for; None leaves scans as they are."""
-    if plan.resample_to is None:
-        return None
     if plan.spacing is not None:
         return Grid.of(first).with_spacing(plan.spacing)
+    if plan.resample_to is None:
+        return None
     if plan.resample_to not in subject.scans:
         raise DataError(f"it has no {plan.resample_to} to take the grid from.")
     return Grid.of(read_volume(subject.scans[plan.resample_to]))

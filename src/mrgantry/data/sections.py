@@ -24,14 +24,14 @@ class Sections(NamedTuple):
     """What one image's channels of one visit become.
 
     Attributes:
-        images: Slices, or the volume to draw them from.
+        images: Slices, a whole head, or the volume to draw slices from.
         maps: Their label maps, or the volume to draw these from, a channel a class; None if the
             plan asks for none.
         rows: Their rows, but for the split.
     """
 
-    images: Float16[np.ndarray, "n c h w"] | oblique.StoredHead
-    maps: UInt8[np.ndarray, "n h w"] | oblique.StoredHead | None
+    images: Float16[np.ndarray, "n c *s"] | oblique.StoredHead
+    maps: UInt8[np.ndarray, "n ..."] | oblique.StoredHead | None
     rows: pd.DataFrame
 
 
@@ -58,7 +58,7 @@ def cut_stack(scan: Scan, subject: Subject, sequences: Sequence[str], plan: Slic
         classes = cut.upright(scan.classes, plan.plane)[chosen]
         maps = cut.fit_classes(classes, len(class_names(plan.classes)), frame, plan.size)
     areas = _tumour_areas(scan.tumour, chosen, axis, spacing[0] * spacing[1])
-    shared = _shared(scan, subject, sequences, plan)
+    shared = shared_values(scan, subject, sequences, plan)
     shared["pixel_mm"] = round(frame.columns[1] * spacing[1] / plan.size, 4)
     rows = [
         shared
@@ -93,7 +93,7 @@ def pose_head(scan: Scan, subject: Subject, sequences: Sequence[str], plan: Slic
     else:
         centre = np.array(plan.centre_mm or oblique.basal_level(scan.brain, first), dtype=float)
     stored = oblique.StoredHead(np.stack(units).astype(np.float16), affine, centre)
-    shared = _shared(scan, subject, sequences, plan)
+    shared = shared_values(scan, subject, sequences, plan)
     pixel_mm = plan.field / plan.size
     shared["pixel_mm"] = round(pixel_mm, 4)
     name = f"{subject.name}_{shared['sequence']}"
@@ -144,7 +144,7 @@ def from_text(text: str) -> Float[np.ndarray, "4 4"]:
     return affine
 
 
-def _shared(
+def shared_values(
     scan: Scan, subject: Subject, sequences: Sequence[str], plan: SlicePlan
 ) -> dict[str, object]:
     """Give what all rows of one scan have in common."""

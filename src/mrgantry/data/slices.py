@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from html import escape
 from itertools import pairwise
+from math import prod
 from pathlib import Path
 from typing import Any, Literal
 from zipfile import BadZipFile
@@ -26,15 +27,17 @@ from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, fingerprint, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
-from mrgantry.common.picture import grid, png
+from mrgantry.common.picture import grid, png, three_planes
 from mrgantry.common.tables import write_table
 from mrgantry.data import oblique
+from mrgantry.data.formats import times
 from mrgantry.data.label_maps import from_channels, to_channels
 from mrgantry.data.notes import Notes
-from mrgantry.data.plan import SlicePlan
+from mrgantry.data.plan import SlicePlan, Voxels
 
 FORMAT = 2
 SHOWN = 16  # images in a notebook, in two rows
+MOST_BYTES = 2**31  # of volumes that are held in memory; more are read as they are needed
 MAPS = "maps"  # the folder of the label maps, beside "parts"
 SPLITS = ("train", "validation", "test")
 COLUMNS = (
@@ -67,6 +70,8 @@ class About(Frozen):
         synthetic: True if a generator drew the images.
         channels: Names of the channels, in order.
         size: Height and width in pixels.
+        voxels: Of volumes: how many from right to left, front to back and bottom to top; empty
+            where images are slices.
         classes: What label maps tell apart, in the order of their numbers; empty without maps.
         command: The shell command that makes the set again.
         choices: The plan, or the seeds, that it was made with.
@@ -87,6 +92,7 @@ class About(Frozen):
     synthetic: bool = False
     channels: tuple[str, ...]
     size: int
+    voxels: Voxels | tuple[()] = ()
     classes: tuple[str, ...] = ()
     command: str
     choices: dict[str, Any]
@@ -105,13 +111,13 @@ class About(Frozen):
 class StoredPixels:
     """Images that lie on the device: an epoch then costs no loading."""
 
-    images: Float16[Tensor, "n c h w"]
+    images: Float16[Tensor, "n c *s"]
 
     def __len__(self) -> int:
         """Give the number of images."""
         return len(self.images)
 
-    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c *s"]:
         """Give some images by their numbers."""
         return self.images[rows.to(self.images.device)].float()
 
@@ -128,14 +134,41 @@ class PosedPixels:
         """Give the number of poses of all volumes."""
         return len(self.heads) * oblique.POSES
 
-    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c h w"]:
+    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c *s"]:
         """Draw some poses by their numbers."""
         places = [divmod(int(row), oblique.POSES) for row in rows]
         drawn = [(head, oblique.Pose.at(index)) for head, index in places]
         return oblique.draw_poses(self.heads, drawn, self.size, self.field_mm)
 
 
-Pixels = StoredPixels | PosedPixels  # what training draws its batches from
+@dataclass(frozen=True, eq=False)
+class FiledPixels:
+    """Volumes that stay on disk, since there are more than memory should hold.
+
+    Attributes:
+        data: Their set.
+        device: Where batches go.
+        with_maps: Whether channels of classes follow the image's.
+    """
+
+    data: "SliceSet"
+    device: torch.device
+    with_maps: bool
+
+    def __len__(self) -> int:
+        """Give the number of volumes."""
+        return len(self.data)
+
+    def batch(self, rows: Int[Tensor, " n"]) -> Float[Tensor, "n c *s"]:
+        """Read some volumes by their numbers."""
+        read = []
+        for row in rows.tolist():
+            chosen = np.arange(len(self.data)) == row
+            read.append(self.data.where(chosen).drawn(with_maps=self.with_maps))
+        return torch.from_numpy(np.concatenate(read)).float().to(self.device)
+
+
+Pixels = StoredPixels | PosedPixels | FiledPixels  # what training draws its batches from
 
 
 @dataclass(frozen=True, eq=False)
@@ -164,15 +197,16 @@ class SliceSet:
         kind = "synthetic" if about.synthetic else about.source
         of = f" of {people} subjects" if people else ""
         maps = f", mapped: {', '.join(about.classes)}" if about.classes else ""
+        size = f"{times(about.voxels)} voxels" if about.voxels else f"{about.size} pixels"
         return (
-            f"<SliceSet {self.folder}: {len(self):,} {kind} images{of}, "
-            f"{' + '.join(about.channels)}, {about.size} pixels{maps}>"
+            f"<SliceSet {self.folder}: {len(self):,} {kind} {self.noun}{of}, "
+            f"{' + '.join(about.channels)}, {size}{maps}>"
         )
 
     def _repr_html_(self) -> str:
         """Show some images and the first rows in a notebook."""
         rows = np.isin(np.arange(len(self)), np.linspace(0, len(self) - 1, SHOWN).astype(int))
-        picture = png(grid(self.where(rows).images, SHOWN // 2))
+        picture = png(grid(self.where(rows).pictures, SHOWN // 2))
         head = self.table.drop(columns="affine").head()
         told = [name for name in head if (head[name].astype(str) != "").any()]
         return (
@@ -186,6 +220,23 @@ class SliceSet:
         return self.folder.resolve().name
 
     @property
+    def noun(self) -> str:
+        """Name what the rows are."""
+        return "volumes" if self.about.voxels else "images"
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Give height and width of the images in pixels; of volumes, depth before them."""
+        if self.about.voxels:
+            return tuple(reversed(self.about.voxels))
+        return self.about.size, self.about.size
+
+    @property
+    def bytes(self) -> int:
+        """Give how much memory the images take."""
+        return 2 * len(self) * len(self.about.channels) * prod(self.shape)
+
+    @property
     def available(self) -> int:
         """Give how many images training can draw: every pose, where slices are oblique."""
         if not self.about.poses:
@@ -193,7 +244,7 @@ class SliceSet:
         return len(np.unique(self.places // self.about.poses)) * oblique.POSES
 
     @cached_property
-    def images(self) -> Float16[np.ndarray, "n c h w"]:
+    def images(self) -> Float16[np.ndarray, "n c *s"]:
         """Give the intensities in [-1, 1]; oblique ones are drawn now.
 
         Raises:
@@ -202,14 +253,37 @@ class SliceSet:
         pieces = []
         for name, local, numbers in self._parts():
             if not self.about.poses:
-                pieces.append(_load_images(self.folder, name)[local])
+                lazy = bool(self.about.voxels)  # of large parts, what is asked for is read alone
+                pieces.append(_load_images(self.folder, name, lazy=lazy)[local])
                 continue
             images = self._draw(_load_heads(self.folder, name), local, numbers)
             pieces.append(images.to(torch.float16).numpy())
         return np.concatenate(pieces)
 
+    @property
+    def pictures(self) -> Float16[np.ndarray, "m c h w"]:
+        """Give what people look at: the images, and of volumes three slices each.
+
+        Raises:
+            DataError: A part is damaged.
+        """
+        return three_planes(self.images) if self.about.voxels else self.images
+
+    @property
+    def picture_maps(self) -> UInt8[np.ndarray, "m h w"]:
+        """Give the label map of each of the pictures.
+
+        Raises:
+            DataError: The set has no label maps, or a part is damaged.
+        """
+        if not self.about.voxels:
+            return self.maps
+        # What is laid around is -1, as around images, and 0 is no class.
+        shown = three_planes(self.maps[:, None].astype(np.int16) - 1)[:, 0] + 1
+        return shown.astype(np.uint8)
+
     @cached_property
-    def maps(self) -> UInt8[np.ndarray, "n h w"]:
+    def maps(self) -> UInt8[np.ndarray, "n ..."]:
         """Give the label map of each image: numbers of `about.classes` from 1, and 0 for none.
 
         Raises:
@@ -237,7 +311,7 @@ class SliceSet:
                 "tumours were mapped."
             )
 
-    def drawn(self, *, with_maps: bool) -> Float16[np.ndarray, "n c h w"]:
+    def drawn(self, *, with_maps: bool) -> Float16[np.ndarray, "n c *s"]:
         """Give the images, and behind each its label map as a channel a class, if wanted.
 
         Raises:
@@ -260,6 +334,8 @@ class SliceSet:
         """
         if with_maps:
             self.refuse_without_maps()
+        if self.about.voxels and self.bytes > MOST_BYTES:
+            return FiledPixels(self, device, with_maps)
         if not self.about.poses:
             return StoredPixels(torch.from_numpy(self.drawn(with_maps=with_maps)).to(device))
         heads = []
@@ -290,15 +366,25 @@ class SliceSet:
         return oblique.draw_poses(heads, drawn, self.about.size, self.about.field_mm)
 
     @classmethod
-    def open(cls, folder: AnyPath) -> "SliceSet":
+    def open(cls, folder: AnyPath, *, volumes: bool = False) -> "SliceSet":
         """Open a set and check that it is whole and sound.
+
+        Args:
+            folder: Of the set.
+            volumes: Take a set of volumes, too.
 
         Raises:
             DataError: The folder is no set, is not complete, has another format, was
-                changed, or a subject stands in two splits.
+                changed, or a subject stands in two splits; or it holds volumes.
         """
         folder = Path(folder)
         about = read_about(folder)
+        if about.voxels and not volumes:
+            raise DataError(
+                f"{folder} holds whole heads, which only training takes. Everything else takes "
+                "slices of the same scans: mrgantry prepare SCANS SLICES --plane axial (or "
+                "coronal, or sagittal)."
+            )
         if not about.complete:
             raise DataError(
                 f"{folder} was interrupted while it was made. Run the same command again: "
@@ -427,9 +513,9 @@ def has_part(folder: Path, name: str) -> bool:
 def write_part(
     folder: Path,
     name: str,
-    pixels: Float16[np.ndarray, "n c h w"] | Sequence[oblique.StoredHead],
+    pixels: Float16[np.ndarray, "n c *s"] | Sequence[oblique.StoredHead],
     table: pd.DataFrame,
-    maps: UInt8[np.ndarray, "n h w"] | Sequence[oblique.StoredHead] | None = None,
+    maps: UInt8[np.ndarray, "n ..."] | Sequence[oblique.StoredHead] | None = None,
 ) -> None:
     """Write one subject or block; its rows are written last.
 
@@ -491,7 +577,7 @@ def finish(
         "table_fingerprint": _digest(folder / "slices.csv"),
     }
     write_json(folder / "about.json", about.model_copy(update=update).model_dump())
-    return SliceSet.open(folder)
+    return SliceSet.open(folder, volumes=True)
 
 
 def _digest(path: Path) -> str:
@@ -507,7 +593,7 @@ def _digest(path: Path) -> str:
         raise DataError(f"{path} cannot be read: {error.strerror}.") from error
 
 
-def _load_images(folder: Path, name: str, *, lazy: bool = False) -> Float16[np.ndarray, "n c h w"]:
+def _load_images(folder: Path, name: str, *, lazy: bool = False) -> Float16[np.ndarray, "n c *s"]:
     """Read a part's images, or map them without reading.
 
     Raises:
@@ -519,7 +605,7 @@ def _load_images(folder: Path, name: str, *, lazy: bool = False) -> Float16[np.n
         raise DataError(f"A part of {folder} is damaged ({error}); make it again.") from error
 
 
-def _load_maps(folder: Path, name: str, *, lazy: bool = False) -> UInt8[np.ndarray, "n h w"]:
+def _load_maps(folder: Path, name: str, *, lazy: bool = False) -> UInt8[np.ndarray, "n ..."]:
     """Read a part's label maps, or map them without reading.
 
     Raises:

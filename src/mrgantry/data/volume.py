@@ -35,8 +35,9 @@ class Volume:
         affine: Voxel indices to millimetres in scanner space.
         stored_axes: Where the axes pointed in the file, such as "LPS": papers count
             slices along those.
-        simulated: True if the file says that it was simulated.
+        simulated: True if the file says that it was simulated, or drawn of simulated people.
         assumed: What was taken for granted, "" if nothing was.
+        synthetic: True if the file says that a generator drew it.
     """
 
     voxels: Float32[np.ndarray, "x y z"]
@@ -44,6 +45,7 @@ class Volume:
     stored_axes: str
     simulated: bool = False
     assumed: str = ""
+    synthetic: bool = False
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -159,4 +161,5 @@ def _checked(stored: Stored) -> Volume:
         stored_axes="".join(nib.aff2axcodes(stored.affine)),
         simulated=stored.simulated,
         assumed=stored.assumed,
+        synthetic=stored.synthetic,
     )

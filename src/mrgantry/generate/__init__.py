@@ -1,5 +1,6 @@
 """Generative networks: recipes, networks, losses, flows, training, and what runs can draw."""
 
+from mrgantry.generate.cohorts import sample_cohort
 from mrgantry.generate.latent_walk import walk
 from mrgantry.generate.projection import project
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe, Recipe
@@ -15,6 +16,7 @@ __all__ = [
     "Run",
     "project",
     "sample",
+    "sample_cohort",
     "train",
     "walk",
 ]

@@ -7,6 +7,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mrgantry.generate.latents import draw_latents, normal
+from mrgantry.generate.layers import channels_last
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.generate.schedule import Stage, shrink
 from mrgantry.generate.state import optimisers_of, update_ema
@@ -124,7 +125,7 @@ class GanTraining(Training):
             first: Number of the batch's first image in the whole training.
         """
         images = shrink(self.pixels.batch(self.rows_at(first)), self.stage)
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = channels_last(images)
         return images, self.labels_at(first)
 
     def fakes(

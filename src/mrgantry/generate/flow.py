@@ -20,10 +20,11 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.generate.layers import channels_last
 from mrgantry.generate.spectrum import LinearGuess
 
-# Noisy images (n, c, h, w), their times (n,) and one-hot labels (n, k) to what a network says of
-# them, and to images without noise.
+# Noisy images (n, c, h, w), or volumes (n, c, d, h, w), their times (n,) and one-hot labels (n, k)
+# to what a network says of them, and to images without noise.
 Respond = Callable[[Tensor, Tensor, Tensor], Tensor]
 Denoise = Callable[[Tensor, Tensor, Tensor], Tensor]
 Share = Annotated[float, Field(ge=0, lt=1)]
@@ -85,7 +86,7 @@ class Flow(Frozen):
 
         def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
             said = respond(noisy, times, labels)
-            t = _column(self.shifted(times))
+            t = _column(self.shifted(times), noisy)
             return noisy - t * said if self.predicts == "velocity" else guess(noisy, said, t)
 
         return denoise
@@ -93,10 +94,10 @@ class Flow(Frozen):
     def errors(
         self,
         denoise: Denoise,
-        images: Float[Tensor, "n c h w"],
+        images: Float[Tensor, "n c *s"],
         labels: Float[Tensor, "n k"],
         times: Float[Tensor, " n"],
-        noise: Float[Tensor, "n c h w"],
+        noise: Float[Tensor, "n c *s"],
         weights: Float[Tensor, " c"] | None = None,
     ) -> Float[Tensor, " n"]:
         """Give the mean squared error of the velocity at each image; training lowers it.
@@ -111,9 +112,9 @@ class Flow(Frozen):
         """
         clean = self.to_unit(images)
         t = self.shifted(times)
-        noisy = torch.lerp(clean, noise, _column(t))
+        noisy = torch.lerp(clean, noise, _column(t, clean))
         away = denoise(noisy, times, labels) - clean
-        by_channel = away.square().mean((2, 3))
+        by_channel = away.square().mean(tuple(range(2, away.ndim)))
         error = by_channel.mean(1) if weights is None else by_channel @ weights.to(by_channel)
         return error / t.clamp(min=self.least).square()
 
@@ -159,10 +160,10 @@ class Sampler(Frozen):
         self,
         flow: Flow,
         denoise: Denoise,
-        noise: Float[Tensor, "n c h w"],
+        noise: Float[Tensor, "n c *s"],
         labels: Float[Tensor, "n k"],
         backwards: bool = False,
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> Float[Tensor, "n c *s"]:
         """Follow the equation from noise to images, or back from images to their noise.
 
         Args:
@@ -221,7 +222,7 @@ class Walker:
         self.flow, self.denoise, self.labels = flow, denoise, labels
         self.previous: tuple[float, Tensor] | None = None  # time and image of the last look
 
-    def look(self, points: Float[Tensor, "n c h w"], time: float) -> Float[Tensor, "n c h w"]:
+    def look(self, points: Float[Tensor, "n c *s"], time: float) -> Float[Tensor, "n c *s"]:
         """Give the images that the network sees in points at a time before the shift."""
         return self.denoise(points, points.new_full((len(points),), time), self.labels)
 
@@ -271,7 +272,7 @@ class Walker:
         return math.log(t / (1 - t)) - math.log(u / (1 - u))
 
 
-def holding(denoise: Denoise, given: Float[Tensor, "n k h w"]) -> Denoise:
+def holding(denoise: Denoise, given: Float[Tensor, "n k *s"]) -> Denoise:
     """See the last channels as what they are given to be, whatever the network says of them.
 
     Points then keep to the straight line from the noise of these channels to what is given, as
@@ -317,7 +318,7 @@ class FlowSampler(nn.Module):
         self.network, self.flow, self.guess = network, flow, guess
         self.sampler, self.bf16 = sampler, bf16
 
-    def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c *s"]:
         """Draw images, given channels among them as they were given."""
         noise, labels, given = self._parted(inputs)
         if given is None:
@@ -327,7 +328,7 @@ class FlowSampler(nn.Module):
         return torch.cat([drawn[:, : -self.given], given], 1)
 
     def invert(
-        self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"]
+        self, images: Float[Tensor, "n c *s"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n z"]:
         """Find the latents of images, by the equation backwards."""
         latents = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
@@ -352,11 +353,12 @@ class FlowSampler(nn.Module):
         noise = inputs[:, :pixels].reshape(len(inputs), *shape)
         given = inputs[:, end:].reshape(len(inputs), self.given, *shape[1:])
         return (
-            noise.contiguous(memory_format=torch.channels_last),
+            channels_last(noise),
             inputs[:, pixels:end],
             given if self.given else None,
         )
 
 
-def _column(values: Float[Tensor, " n"]) -> Float[Tensor, "n 1 1 1"]:
-    return values[:, None, None, None]
+def _column(values: Float[Tensor, " n"], images: Float[Tensor, "n ..."]) -> Float[Tensor, "n ..."]:
+    """Lay a number an image out so that it multiplies the whole image."""
+    return values.view(-1, *[1] * (images.ndim - 1))

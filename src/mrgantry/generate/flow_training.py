@@ -12,13 +12,15 @@ from mrgantry.common.files import write_json
 from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import Denoise, FlowSampler, channel_weights
+from mrgantry.generate.layers import channels_last
 from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
 from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
 from mrgantry.generate.state import update_ema
 from mrgantry.generate.stop import LOOKS, Looks, even_normals
-from mrgantry.generate.training import GRID, LOOK, NOISE, Training, evaluating, stream_of
+from mrgantry.generate.training import GRID, HEADS, LOOK, NOISE, Training, evaluating, stream_of
 
 LONGEST = 1.0  # a gradient
+HEADS_LOOKED_AT = 32  # of either side: each holds as much as many slices
 PREVIEW = range(24)  # seeds of the pictures on the way,
 PREVIEW_STEPS = 8  # and their steps: they cost training time
 
@@ -53,8 +55,7 @@ class FlowTraining(Training):
         """Take one step down the error of the velocity."""
         recipe, state, device = self.recipe, self.state, self.fabric.device
         state.begun = state.images
-        images = self.pixels.batch(self.rows_at(state.images))
-        images = images.contiguous(memory_format=torch.channels_last)
+        images = channels_last(self.pixels.batch(self.rows_at(state.images)))
         labels = self.labels_at(state.images)
         # All processes draw for the whole batch and take their part.
         random = stream_of(recipe.seed, state.images, NOISE, device=device)
@@ -141,14 +142,14 @@ class FlowTraining(Training):
         if self.fabric.is_global_zero:
             save_weights(self.run.folder, {KEPT: self.state.sampler()}, self.state.images)
 
-    def preview(self, final: bool) -> Float[Tensor, "n c h w"]:
+    def preview(self, final: bool) -> Float[Tensor, "n c *s"]:
         """Draw few images in few steps on the way, and at the end as `sample` does."""
         recipe = self.recipe
         if final:
             sampler = self.run.generator(self.state.sampler()).to(self.fabric.device)
-            seeds = GRID
+            seeds = HEADS if recipe.voxels else GRID
         else:
-            network, seeds = self.state.sampler(), PREVIEW
+            network, seeds = self.state.sampler(), HEADS[:4] if recipe.voxels else PREVIEW
             how = recipe.sampler.model_copy(update={"steps": PREVIEW_STEPS})
             bf16 = self.run.facts.precision == "bf16"
             sampler = FlowSampler(network, recipe.flow, self.guess, how, bf16)
@@ -179,7 +180,8 @@ class FlowTraining(Training):
         alike = len(pixels) // len(units)  # poses of a volume
         labelled = np.flatnonzero(self.run.facts.labels.knows(units))
         random = np.random.default_rng(self.recipe.seed)
-        rows = np.sort(labelled[by_turns(units["subject"].iloc[labelled], random)[:LOOKS]])
+        most = HEADS_LOOKED_AT if self.recipe.voxels else LOOKS
+        rows = np.sort(labelled[by_turns(units["subject"].iloc[labelled], random)[:most]])
         poses = random.integers(alike, size=len(rows))
         images = pixels.batch(torch.from_numpy(rows * alike + poses))
         codes = self.run.facts.labels.of_rows(units.iloc[rows])

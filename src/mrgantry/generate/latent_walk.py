@@ -110,6 +110,7 @@ def walk(
     if not gif_seconds > 0:
         raise DataError(f"The animation must take more than 0 seconds, not {gif_seconds}.")
     opened = Run.open(run)
+    opened.refuse_volumes()
     prior, latent = opened.recipe.prior, opened.recipe.latent(opened.facts.drawn)
     method = method or usual_method(prior)
     if method not in METHODS:

@@ -40,6 +40,20 @@ class _Leaky(torch.autograd.Function):
         return torch.ops.aten.leaky_relu_backward(gradient, outputs.detach(), SLOPE, True)
 
 
+def channels_last(images: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
+    """Lay the channels of each pixel, or voxel, side by side: convolutions are faster so."""
+    return images.contiguous(memory_format=_FORMATS[images.ndim])
+
+
+def lay_out(network: nn.Module, dimensions: int) -> nn.Module:
+    """Lay the weights of a network out as `channels_last` lays images of so many dimensions out."""
+    laid_out: nn.Module = network.to(memory_format=_FORMATS[dimensions + 2])  # type: ignore[call-overload]
+    return laid_out
+
+
+_FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
+
+
 class PixelNorm(nn.Module):
     """Scale the channels of each pixel to unit mean square (Karras et al. 2018, section 4.2)."""
 

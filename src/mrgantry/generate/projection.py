@@ -124,6 +124,7 @@ def project(
     """
     run, slices, out = Path(run), Path(slices), Path(out)
     opened, data = Run.open(run), SliceSet.open(slices)
+    opened.refuse_volumes()
     flow = isinstance(opened.recipe, FlowRecipe)
     steps = (INVERSION_STEPS if flow else SEARCH_STEPS) if steps is None else steps
     for name, value in {"count": count, "steps": steps, "restarts": restarts}.items():

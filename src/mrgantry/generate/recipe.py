@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Sequence
+from math import prod
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
@@ -11,6 +12,7 @@ from torch.optim import Optimizer
 
 from mrgantry.common.errors import RecipeError, unknown
 from mrgantry.common.frozen import Frozen
+from mrgantry.data.plan import Voxels
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.labels import Column
@@ -92,6 +94,8 @@ class Recipe(Frozen):
             an ablation of the paper changes in the published one: "noise", "minibatch",
             "no-minibatch", "uniform" or "normal".
         size: Height and width of the images in pixels.
+        voxels: Of volumes: how many from right to left, front to back and bottom to top; None
+            where images are slices.
         labels: Columns of the rows that the networks are told; those with a single value
             in the training set are left out.
         label_maps: Draw the label maps of the set with the images, a channel a class.
@@ -109,6 +113,7 @@ class Recipe(Frozen):
     name: str
     variant: Variant | None = None
     size: Annotated[int, Field(ge=8)]
+    voxels: Voxels | None = None
     labels: tuple[Column, ...] = ()
     label_maps: bool = False
     start: str | None = None
@@ -118,6 +123,16 @@ class Recipe(Frozen):
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
     changes: tuple[str, ...] = ()
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Give height and width of the images in pixels; of volumes, depth before them."""
+        return tuple(reversed(self.voxels)) if self.voxels else (self.size, self.size)
+
+    @property
+    def size_name(self) -> str:
+        """Write the size as names of recipes have it: 64, or 64x72x64."""
+        return "x".join(map(str, self.voxels or [self.size]))
 
     def set(self: Kind, changes: Sequence[str]) -> Kind:
         """Give the recipe with values changed, each written as `key=value`.
@@ -242,7 +257,7 @@ class FlowRecipe(Recipe):
 
     def latent(self, channels: int) -> int:
         """Give the length of the latent vector: it has a number for each pixel."""
-        return channels * self.size**2
+        return channels * prod(self.shape)
 
     def suited(self, channels: int) -> "FlowRecipe":
         """Give the recipe as it is trained on images of so many channels, those of maps included.
@@ -250,7 +265,7 @@ class FlowRecipe(Recipe):
         What was said of `network.outer` stays as it was said.
         """
         told = any(change.startswith("network.outer") for change in self.changes)
-        if told or not isinstance(self.network, UNet):
+        if told or self.voxels or not isinstance(self.network, UNet):
             return self
         return self.model_copy(update={"network": self.network.suited(channels)})
 

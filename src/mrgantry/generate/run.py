@@ -25,13 +25,14 @@ from torch import Tensor, nn
 
 from mrgantry.common import workfolder
 from mrgantry.common.display import Display, Displayed
-from mrgantry.common.errors import DataError, RunError
+from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import FlowSampler, Sampler
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.latents import draw_latents
+from mrgantry.generate.layers import lay_out
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, read_recipe
 from mrgantry.generate.spectrum import LinearGuess, Spectrum
 
@@ -198,6 +199,18 @@ class Run(Displayed):
             return ""
         return f"{self.folder} has seen {seen:,} of {all_images:,} images so far"
 
+    def refuse_volumes(self) -> None:
+        """Refuse a run that draws whole heads, where images are asked for.
+
+        Raises:
+            RecipeError: It does.
+        """
+        if self.recipe.voxels:
+            raise RecipeError(
+                f"{self.folder} draws whole heads, of which `sample` makes a cohort of scans "
+                "(`sample_cohort` in Python); this takes runs that draw slices."
+            )
+
     def log(self) -> list[dict[str, Any]]:
         """Read the lines of the log; one that a kill cut short ends it."""
         path = self.folder / "log.jsonl"
@@ -241,7 +254,7 @@ class Run(Displayed):
             bf16 = self.facts.precision == "bf16"
             if network is None or (self.folder / f"weights/{KEPT}.safetensors").is_file():
                 network = self._load(
-                    recipe.network.denoiser(recipe.size, channels, self.facts.labels.width)
+                    recipe.network.denoiser(recipe.shape, channels, self.facts.labels.width)
                 )
             chosen = sampler or recipe.sampler
             given = len(self.facts.classes) if given_maps else 0
@@ -252,8 +265,7 @@ class Run(Displayed):
     @property
     def guess(self) -> LinearGuess:
         """Give the linear guess that a flow's network adds to."""
-        shape = (self.facts.drawn, self.recipe.size, self.recipe.size)
-        return LinearGuess(shape, self.facts.spectrum)
+        return LinearGuess((self.facts.drawn, *self.recipe.shape), self.facts.spectrum)
 
     def _load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that images are sampled from, and grow it as far as it was.
@@ -275,7 +287,7 @@ class Run(Displayed):
                 f"{path} is damaged, or not of this recipe ({error}); take the whole run from a "
                 f"copy, or train it again with {self.facts.command}"
             ) from error
-        return network.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        return lay_out(network, len(recipe.shape))
 
     def inputs(
         self, seeds: Sequence[int], only: Sequence[str] = ()

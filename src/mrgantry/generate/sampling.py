@@ -85,6 +85,7 @@ def sample(
         raise DataError(f"The count of images must be at least 1, not {count}.")
     opened = Run.open(run)
     facts = opened.facts
+    opened.refuse_volumes()
     sampler = sampler_of(opened, how)
     if opened.unfinished:
         LOG.warning("%s; these are what it draws by now.", opened.unfinished)
@@ -245,7 +246,7 @@ def notes_of(run: Run) -> Notes:
 @torch.no_grad()
 def draw_images(
     generator: nn.Module, inputs: Float[Tensor, "n z"], batch: int = 100
-) -> Float16[np.ndarray, "n c h w"]:
+) -> Float16[np.ndarray, "n c *s"]:
     """Draw images, some at a time, on the device of the generator."""
     device = next(generator.parameters()).device
     images = [generator(chunk.to(device)).clamp(-1, 1) for chunk in inputs.split(batch)]

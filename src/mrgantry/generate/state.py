@@ -12,6 +12,7 @@ from torch.optim import Optimizer
 
 from mrgantry.common.errors import RecipeError, RunError
 from mrgantry.common.files import whole
+from mrgantry.generate.layers import lay_out
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.schedule import Stage
 from mrgantry.generate.stop import Watch
@@ -132,7 +133,7 @@ def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if isinstance(recipe, FlowRecipe):
-            generator = recipe.network.denoiser(recipe.size, channels, labels)
+            generator = recipe.network.denoiser(recipe.shape, channels, labels)
         else:
             generator = recipe.network.generator(recipe.size, channels, labels)
             critic = recipe.network.critic(recipe.size, channels, labels)
@@ -141,9 +142,8 @@ def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -
                     f"The network {recipe.network.kind!r} cannot grow; leave the schedule out "
                     "(schedule=null) or take network=progressive."
                 )
-    # Convolutions are faster where the channels of a pixel lie side by side.
     for network in filter(None, (generator, critic)):
-        network.to(device).to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+        lay_out(network.to(device), len(recipe.shape))
     ema = deepcopy(generator).requires_grad_(False) if recipe.ema else None
     augment = recipe.augment if isinstance(recipe, GanRecipe) else None
     p = torch.tensor(augment.start if augment else 0.0, device=device)

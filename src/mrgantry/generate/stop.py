@@ -150,10 +150,10 @@ class Looks:
         shares: What each image counts for in the mean of each person.
     """
 
-    images: Float[Tensor, "n c h w"]
+    images: Float[Tensor, "n c *s"]
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
-    noise: Float[Tensor, "n c h w"]
+    noise: Float[Tensor, "n c *s"]
     shares: Float[Tensor, "p n"]
 
 

@@ -20,7 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from mrgantry.common.errors import DivergedError
 from mrgantry.common.files import write_text
-from mrgantry.common.picture import save_grid
+from mrgantry.common.picture import save_grid, three_planes
 from mrgantry.common.progress import progress
 from mrgantry.data.rows import units_of
 from mrgantry.data.slices import Pixels, SliceSet
@@ -30,7 +30,10 @@ from mrgantry.generate.state import State
 
 LOG_LINES = 200  # a run's log has this many lines,
 LINES_A_SNAPSHOT = 10  # and every so many a grid, weights and a resumable state
-GRID = range(64)  # seeds of the pictured samples
+GRID = range(64)  # seeds of the pictured samples,
+GRID_COLUMNS = 8
+HEADS = range(8)  # and of heads, in three planes
+HEAD_COLUMNS = 6
 # Random streams of one step; each draws from a generator seeded by (seed, images, stream).
 ORDER, LATENTS, PENALTY, AUGMENT, NOISE, LOOK = range(6)
 
@@ -68,11 +71,12 @@ class Training:
         """Look at how training stands; give what the log is told."""
         return {}
 
-    def preview(self, final: bool) -> Float[Tensor, "n c h w"]:
+    def preview(self, final: bool) -> Float[Tensor, "n c *s"]:
         """Draw the images of a snapshot; `final` is the last one."""
         sampler = self.state.sampler()
+        seeds = HEADS if self.run.recipe.voxels else GRID
         with torch.no_grad(), evaluating(sampler):
-            return sampler(self.run.inputs(GRID)[0].to(self.fabric.device))
+            return sampler(self.run.inputs(seeds)[0].to(self.fabric.device))
 
     @property
     def is_over(self) -> bool:
@@ -133,8 +137,13 @@ class Training:
         """Write a grid, the weights and, last, the state."""
         run, state = self.run, self.state
         if self.fabric.is_global_zero:
-            images = F.interpolate(self.preview(final), run.recipe.size).clamp(-1, 1)
-            save_grid(run.folder / f"samples/{state.images:09d}.png", images.cpu())
+            images, heads = self.preview(final).clamp(-1, 1).cpu(), bool(run.recipe.voxels)
+            if heads:
+                images = torch.from_numpy(three_planes(images.numpy()))
+            else:
+                images = F.interpolate(images, run.recipe.size)
+            columns = HEAD_COLUMNS if heads else GRID_COLUMNS
+            save_grid(run.folder / f"samples/{state.images:09d}.png", images, columns)
             save_weights(run.folder, state.networks(), state.begun)
             state.save(run.folder / "state.pt")
             if self.on_snapshot:

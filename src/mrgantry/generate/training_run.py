@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
 from torch import nn
@@ -11,6 +12,7 @@ from torch import nn
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line, versions
+from mrgantry.data.formats import times
 from mrgantry.data.rows import choose_rows, units_of
 from mrgantry.data.slices import Pixels, SliceSet
 from mrgantry.generate.adversarial import GanTraining
@@ -26,6 +28,7 @@ from mrgantry.generate.state import State, build
 from mrgantry.generate.training import Training
 
 LOG = logging.getLogger(__name__)
+MEASURED = 128  # heads tell the spectrum
 BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
 
 
@@ -65,14 +68,9 @@ def train(
             row meets the conditions.
     """
     slices, run = Path(slices), Path(run)
-    all_slices = SliceSet.open(slices)
+    all_slices = SliceSet.open(slices, volumes=True)
     data = choose_rows(all_slices.split("train"), only)
-    if recipe.size != data.about.size:
-        raise RecipeError(
-            f"The recipe {recipe.name} makes images of {recipe.size} pixels, but {slices} has "
-            f"{data.about.size}. Prepare it again with --size {recipe.size}, or choose a "
-            "recipe of that size."
-        )
+    refuse_other_shape(recipe, data)
     network = recipe.network
     if isinstance(network, UNet) and network.learns == "details" and not recipe.start:
         raise RecipeError(
@@ -102,7 +100,9 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
-        spectrum=spectrum_of(data.drawn(with_maps=recipe.label_maps), recipe.flow.to_unit)
+        spectrum=spectrum_of(
+            spread_over(data).drawn(with_maps=recipe.label_maps), recipe.flow.to_unit
+        )
         if isinstance(recipe, FlowRecipe)
         else (),
     )
@@ -125,6 +125,37 @@ def train(
         held_out = held_out_people(all_slices, only, recipe)
         training_of(opened, fabric, state, data, held_out, compiled, on_snapshot).go()
     return opened
+
+
+def refuse_other_shape(recipe: AnyRecipe, data: SliceSet) -> None:
+    """Refuse images of another size than the recipe's, or volumes in the place of slices.
+
+    Raises:
+        RecipeError: They are.
+    """
+    if recipe.shape == data.shape:
+        return
+    made, have = (
+        f"{'volumes' if len(shape) == 3 else 'images'} of {times(shape[::-1])} "
+        f"{'voxels' if len(shape) == 3 else 'pixels'}"
+        for shape in (recipe.shape, data.shape)
+    )
+    plane = ""
+    if bool(recipe.voxels) != bool(data.about.voxels):
+        plane = f"--plane {'volume' if recipe.voxels else 'axial'} "
+    raise RecipeError(
+        f"The recipe {recipe.name} makes {made}, but {data.folder} has {have}. Prepare it again "
+        f"with {plane}--size {recipe.size_name}, or choose a recipe of that size."
+    )
+
+
+def spread_over(data: SliceSet) -> SliceSet:
+    """Choose volumes that tell the spectrum of all; of slices, take the whole set."""
+    if not data.about.voxels:
+        return data
+    rows = np.zeros(len(data), dtype=bool)
+    rows[np.linspace(0, len(data) - 1, min(len(data), MEASURED)).round().astype(int)] = True
+    return data.where(rows)
 
 
 def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:

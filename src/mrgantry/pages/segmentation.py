@@ -56,6 +56,7 @@ def write_segmentation(out: Path, segmentation: Segmentation) -> str:
         family=len(main_pairs),
         fewest_seeds=FEWEST_SEEDS,
         curves=[(over, curves(segmentation, over)) for over, many in several.items() if many],
+        obedience=list(obedience(segmentation)),
         cases=list(cases(out, segmentation)),
         keys=[
             {"name": name, "colour": "#" + bytes(LIGHTS[number % len(LIGHTS)].tolist()).hex()}
@@ -66,6 +67,20 @@ def write_segmentation(out: Path, segmentation: Segmentation) -> str:
     )
     write_text(out / "segmentation.html", page)
     return said["sentence"]
+
+
+def obedience(segmentation: Segmentation) -> Iterator[list[str]]:
+    """Give the rows of the table of how far images show what their maps say."""
+    for score in segmentation.obedience:
+        bounds = f" ({score.low:.3f} to {score.high:.3f})" if score.low is not None else ""
+        yield [
+            score.name or "real test slices",
+            NAMES[score.condition],
+            f"{score.images:,}",
+            f"{score.value:.3f}{bounds}",
+            "" if score.share is None else f"{score.share:.0%}",
+            *("" if value is None else f"{value:.3f}" for value in score.classes),
+        ]
 
 
 def cases(out: Path, segmentation: Segmentation) -> Iterator[dict[str, object]]:

@@ -11,9 +11,15 @@ from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv
 from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
+from mrgantry.generate.stop import Stop
 from mrgantry.study.protocol import Protocol
 
 SIZES = (64, 128, 256)
+# By voxels, which are 3 mm or 1.5 mm wide. Always 32 x 36 x 32 blocks, as many as 36 slices have.
+VOLUME_NETWORKS = {
+    (64, 72, 64): UNet(patch=2, widths=(32, 64, 128)),
+    (128, 144, 128): UNet(patch=4, widths=(32, 64, 128), outer=(16,)),
+}
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
 STYLE_BATCH = 16
@@ -95,11 +101,35 @@ def _monai(size: int) -> FlowRecipe:
     )
 
 
+def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
+    """Give our flow of whole heads, at a number of voxels from right to left, front to back and up.
+
+    A head teaches as much as 36 slices of 64 pixels, and costs as much, so a batch holds few of
+    them, and looks come after fewer.
+    """
+    return FlowRecipe(
+        name=f"gantry-{'x'.join(map(str, voxels))}",
+        size=max(voxels),
+        voxels=voxels,
+        network=VOLUME_NETWORKS[voxels],
+        # Noise of a voxel hides less of a head than of a slice, which has fewer (`Flow.shift`).
+        flow=Flow(shift=3.0, gap=0.1, logit_mean=0.2, logit_spread=1.3),
+        optimiser=AdamW(lr=1e-3),
+        images=10_000,
+        batch=4,
+        ema=1_000,
+        warm_up=400,
+        labels=("tumour", "sequence"),
+        stop=Stop(every=500, least=2_000),
+    )
+
+
 # That of the demonstration, as long as a minute or two allow: it begins with brains.
 DEMO = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "labels": ()})
 
 RECIPES = (
     DEMO,
+    *map(volume_recipe, VOLUME_NETWORKS),
     *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
 )
 

@@ -42,6 +42,7 @@ from mrgantry.detection.sources import ImageSource
 from mrgantry.segmentation.findings import Segmentation, SegmenterPart
 from mrgantry.segmentation.gather import gather_segmentation, write_tables
 from mrgantry.segmentation.network import SegmenterTraining, draw_maps, train_segmenter
+from mrgantry.segmentation.obedience import REAL_ALONE, obeyed, open_judged
 from mrgantry.segmentation.overlap import score_people, stacks
 from mrgantry.segmentation.sets import MappedReal, open_mapped, open_synthetic_mapped
 from mrgantry.segmentation.sources import ChangedImages, MappedImages
@@ -54,9 +55,11 @@ class SegmentationTerms(ExperimentTerms):
 
     Attributes:
         training: How segmenters are trained.
+        judged: Fingerprints of the sets that are looked at but not learnt from.
     """
 
     training: SegmenterTraining
+    judged: tuple[str, ...] = ()
 
 
 def segment(
@@ -64,6 +67,7 @@ def segment(
     out: AnyPath,
     synthetic: Sequence[AnyPath] = (),
     *,
+    judged: Sequence[AnyPath] = (),
     conditions: Sequence[str] = USUAL,
     seeds: int = 3,
     shares: Sequence[float] = (1.0,),
@@ -85,6 +89,8 @@ def segment(
         real: Folder of the real set, with label maps, split by subject.
         out: Folder to write everything to.
         synthetic: Folders of synthetic sets with label maps, which are put together.
+        judged: Folders of sets that nothing is learnt from: segmenters that know real images
+            alone say, as of the others, whether the images show what their maps say.
         conditions: What is compared; "synthetic alone" can be added.
         seeds: Segmenters of each condition.
         shares: Shares of the training subjects, in (0, 1].
@@ -111,11 +117,13 @@ def segment(
     refuse_leaving_out(out, cells)
     data = open_mapped(real, only)
     sets = open_synthetic_mapped(made, data)
+    looked_at = open_judged(tuple(map(Path, judged)), data)
     terms = SegmentationTerms(
         data=data.whole.about.fingerprint,
         synthetic=tuple(slice_set.about.fingerprint for slice_set in sets),
         only=tuple(only),
         training=training,
+        judged=tuple(slice_set.about.fingerprint for slice_set in looked_at),
         classical=classical,
         real_share=real_share,
         seed=seed,
@@ -126,7 +134,7 @@ def segment(
         out, terms, Begun[SegmentationTerms], lambda: choose_precision(training, best_device())
     )
     if not all(cell.path(out).is_file() for cell in cells):
-        run_cells(out, data, sets, begun, cells, say)
+        run_cells(out, data, sets, looked_at, begun, cells, say)
     parts = [
         SegmenterPart.of(read_json(cell.path(out)), f"part {cell.path(out)}") for cell in cells
     ]
@@ -135,6 +143,7 @@ def segment(
         real,
         out,
         synthetic=made,
+        judged=tuple(map(Path, judged)),
         condition=tuple(conditions),
         seeds=seeds,
         shares=written(shares),
@@ -145,7 +154,8 @@ def segment(
         seed=seed,
     )
     choices = terms.model_dump(mode="json") | {"precision": begun.precision}
-    segmentation = gather_segmentation(data, sets, parts, command, begun.device, choices)
+    shown = [data.test, *sets, *looked_at]
+    segmentation = gather_segmentation(data, sets, shown, parts, command, begun.device, choices)
     write_tables(out, segmentation)
     return segmentation
 
@@ -154,11 +164,21 @@ def run_cells(
     out: Path,
     data: MappedReal,
     sets: Sequence[SliceSet],
+    looked_at: Sequence[SliceSet],
     begun: Begun[SegmentationTerms],
     cells: Sequence[NetworkRun],
     say: Callable[[str], None],
 ) -> None:
     """Train and judge one segmenter after another; each leaves its maps, then its scores.
+
+    Args:
+        out: Folder of the experiment.
+        data: The real set.
+        sets: Synthetic sets that are learnt from.
+        looked_at: Sets that are not.
+        begun: The terms, as they were settled.
+        cells: Which segmenters.
+        say: Told which is about to be trained.
 
     Raises:
         DataError: Images hold values that are not finite.
@@ -184,10 +204,17 @@ def run_cells(
         trained = train_segmenter(source, validation, len(classes), training, where)
         maps = draw_maps(trained.segmenter, test)
         values = score_people(list(stacks(data.test.table, data.test.maps, maps)), classes)
+        found = []
+        if cell.condition in REAL_ALONE and (sets or looked_at):
+            found.append(obeyed(data.test, maps))
+            for shown in (*sets, *looked_at):
+                drawn_of_set = draw_maps(trained.segmenter, MappedImages.of(shown, where))
+                found.append(obeyed(shown, drawn_of_set))
         part = SegmenterPart(
             **facts_of_training(cell, subjects, len(real), trained.history, trained.best),
             tested=tuple(subject_names(data.test)),
             values=known(values),
+            obeyed=tuple(found),
         )
         write_maps(part.drawn(out), maps)
         write_json(cell.path(out), part.model_dump())

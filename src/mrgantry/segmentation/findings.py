@@ -5,7 +5,8 @@ from pathlib import Path
 
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
-from mrgantry.detection.findings import Experiment, Training
+from mrgantry.detection.findings import Condition, Experiment, Training
+from mrgantry.segmentation.obedience import Obeyed
 from mrgantry.segmentation.overlap import measures_of
 
 METHOD = (
@@ -27,10 +28,13 @@ class SegmenterPart(Training):
     Attributes:
         tested: Names of the test people.
         values: Each measure of each of them; None where there is nothing to measure.
+        obeyed: Of segmenters that have learnt from real images alone: what they find again in real
+            test slices and in every synthetic set.
     """
 
     tested: tuple[str, ...]
     values: dict[str, tuple[float | None, ...]]
+    obeyed: tuple[Obeyed, ...] = ()
 
     def drawn(self, out: Path) -> Path:
         """Say where the maps lie that it has drawn of the test slices."""
@@ -53,12 +57,36 @@ class ShownCase(Frozen):
     dice: float
 
 
+class Obedience(Frozen):
+    """How far images of one set show what their maps say.
+
+    Attributes:
+        name: Of the set; "" for the real test slices.
+        condition: What the segmenters have learnt from.
+        images: On which something is mapped.
+        value: Mean Dice over images and segmenters.
+        low, high: Its 95 % interval, over people for real slices, and else over images.
+        classes: The mean of each class.
+        share: Of the value that real test slices reach; None for themselves.
+    """
+
+    name: str
+    condition: Condition
+    images: int
+    value: float
+    low: float | None
+    high: float | None
+    classes: tuple[float | None, ...]
+    share: float | None
+
+
 class Segmentation(Experiment):
     """An experiment with segmenters.
 
     Attributes:
         classes: What label maps tell apart.
         cases: Test people to look at.
+        obedience: How far images show what their maps say, of the real test slices first.
         runs: How each segmenter was trained, and what it scores a person.
         method: How intervals and p values were obtained.
     """
@@ -67,6 +95,7 @@ class Segmentation(Experiment):
 
     classes: tuple[str, ...]
     cases: tuple[ShownCase, ...]
+    obedience: tuple[Obedience, ...] = ()
     runs: tuple[SegmenterPart, ...]
     method: str = METHOD
 

@@ -34,7 +34,8 @@ from mrgantry.detection.gather import (
     pairs_of,
 )
 from mrgantry.detection.sets import remarks_on, subject_names
-from mrgantry.segmentation.findings import Segmentation, SegmenterPart, ShownCase
+from mrgantry.segmentation.findings import Obedience, Segmentation, SegmenterPart, ShownCase
+from mrgantry.segmentation.obedience import REAL_ALONE, by_person
 from mrgantry.segmentation.overlap import better, measures_of
 from mrgantry.segmentation.sets import MappedReal
 
@@ -47,6 +48,7 @@ Table = Float[np.ndarray, "m k"]  # a value a person and seed
 def gather_segmentation(
     data: MappedReal,
     sets: Sequence[SliceSet],
+    shown: Sequence[SliceSet],
     parts: Sequence[SegmenterPart],
     command: str,
     device: str,
@@ -57,6 +59,7 @@ def gather_segmentation(
     Args:
         data: The real set.
         sets: The synthetic ones.
+        shown: The test slices, and all sets of which segmenters say whether they obey their maps.
         parts: Of all segmenters.
         command: That makes the experiment again.
         device: What the first segmenter was trained on.
@@ -88,6 +91,7 @@ def gather_segmentation(
         remarks=(*mixed(parts), *remarks_on(sets, data, [arm.share for arm in by_arm])),
         classes=about.classes,
         cases=tuple(cases(data, tables["dice"])),
+        obedience=tuple(obedience(shown, parts)),
         runs=tuple(parts),
     )
     remarks = (*learnt_nothing(segmentation), *segmentation.remarks)
@@ -169,6 +173,47 @@ def effects_of(tables: Mapping[str, Mapping[Arm, Table]]) -> Iterator[Effect]:
                 verdict=verdict(result.value, p, better(measure), len(result.seeds)),
                 **vars(result),
             )
+
+
+def obedience(shown: Sequence[SliceSet], parts: Sequence[SegmenterPart]) -> Iterator[Obedience]:
+    """Sum up how far images show what their maps say, by segmenters that know real ones alone.
+
+    Args:
+        shown: The real test slices, and then each set that was looked at.
+        parts: Of all segmenters; those of the largest share are asked.
+    """
+    most = max(part.cell.share for part in parts)
+    for condition in REAL_ALONE:
+        asked = [
+            part
+            for part in parts
+            if part.cell.condition == condition and part.cell.share == most and part.obeyed
+        ]
+        real = math.nan
+        for place, data in enumerate(shown if asked else ()):
+            found = [part.obeyed[place] for part in asked]
+            table = np.stack([by_person(data, each.values) for each in found], 1)
+            score = estimate(table, share=True)
+            real = score.value if place == 0 else real
+            bounded = math.isfinite(score.low)
+            yield Obedience(
+                name=data.name if place else "",
+                condition=condition,
+                images=len(found[0].values),
+                value=score.value,
+                low=score.low if bounded else None,
+                high=score.high if bounded else None,
+                classes=tuple(
+                    map(_mean_known, zip(*[each.classes for each in found], strict=True))
+                ),
+                share=score.value / real if place and real > 0 else None,
+            )
+
+
+def _mean_known(values: Sequence[float | None]) -> float | None:
+    """Average what is known; None where nothing is."""
+    known = [value for value in values if value is not None]
+    return float(np.mean(known)) if known else None
 
 
 def learnt_nothing(segmentation: Segmentation) -> Iterator[str]:

@@ -73,7 +73,7 @@ def stacks(
         )
 
 
-def dice(real: Bool[np.ndarray, "d h w"], drawn: Bool[np.ndarray, "d h w"]) -> float:
+def dice(real: Bool[np.ndarray, "..."], drawn: Bool[np.ndarray, "..."]) -> float:
     """Give twice what both hold, by what each holds.
 
     Source: Dice 1945, Measures of the amount of ecologic association between species.

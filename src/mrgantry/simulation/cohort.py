@@ -1,14 +1,12 @@
 """A cohort on disk in BRATS layout: many patients at once, resumable, with a manifest."""
 
 import math
-import zlib
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 import pandas as pd
 import torch
@@ -17,12 +15,13 @@ from scipy import ndimage
 
 from mrgantry.common import workfolder
 from mrgantry.common.errors import DataError
-from mrgantry.common.files import AnyPath, read_json, whole, write_json
+from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, short, versions
 from mrgantry.common.tables import write_table
 from mrgantry.common.version import VERSION
 from mrgantry.common.workers import cores, each
+from mrgantry.data.formats import write_nifti
 from mrgantry.simulation.contrast import PUBLISHED_SPGR, SEQUENCES, T1_PROTOCOLS
 from mrgantry.simulation.fields import Box
 from mrgantry.simulation.patient import Patient, draw_patient
@@ -341,7 +340,7 @@ def write_brats(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
         slice(a + b, a + b + n) for a, b, n in zip(CORNER, box.corner, box.size, strict=True)
     )
     voxels[::-1, ::-1][x, y, z] = part
-    _write_image(file, voxels, BRATS_AFFINE, seed)
+    write_nifti(file, voxels, BRATS_AFFINE, f"simulated by mrgantry {VERSION}, seed {seed}")
 
 
 def write_sagittal(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
@@ -375,26 +374,7 @@ def write_sagittal(file: Path, part: NDArray[Any], box: Box, seed: int) -> None:
         voxels = (mean.round().clip(1) * inside).astype(part.dtype)
     affine = np.diag([*SAGITTAL_MM, 1.0])
     affine[:3, 3] = first
-    _write_image(file, voxels, affine, seed)
-
-
-def _write_image(file: Path, voxels: NDArray[Any], affine: NDArray[Any], seed: int) -> None:
-    """Write voxels, marked as simulated, all or nothing."""
-    image = nib.Nifti1Image(voxels, affine)
-    image.header["descrip"] = f"simulated by mrgantry {VERSION}, seed {seed}"
-    image.header.set_xyzt_units("mm", "sec")
-    image.header.set_slope_inter(1, 0)
-    with whole(file) as aside:
-        aside.write_bytes(_gzip(image.to_bytes()))
-
-
-def _gzip(data: bytes) -> bytes:
-    """Compress without a time stamp, so that the same subject is the same bytes.
-
-    Scans are noise on black: runs are all that there is to find, and the fastest.
-    """
-    squeeze = zlib.compressobj(1, wbits=31, strategy=zlib.Z_RLE)
-    return squeeze.compress(data) + squeeze.flush()
+    write_nifti(file, voxels, affine, f"simulated by mrgantry {VERSION}, seed {seed}")
 
 
 def _record(patient: Patient, session: Session, design: Design) -> dict[str, Any]:

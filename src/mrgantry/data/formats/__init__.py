@@ -19,6 +19,7 @@ from mrgantry.data.formats.nibabel_formats import (
     read_nifti_volume,
     read_pair,
 )
+from mrgantry.data.formats.nifti_writing import write_nifti
 from mrgantry.data.formats.stored import LARGEST, Stored, naming, times
 from mrgantry.data.formats.text_headers import read_meta, read_nrrd
 
@@ -49,4 +50,5 @@ __all__ = [
     "series_of",
     "sidecar_facts",
     "times",
+    "write_nifti",
 ]

@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from typing import Any
@@ -55,7 +56,7 @@ def read_nifti_slice(path: Path) -> Stored:
     thin = stored.array.shape.index(1)
     order = [axis for axis in range(3) if axis != thin] + [thin]
     affine = stored.affine[:, [*order, 3]]
-    return Stored(stored.array.transpose(order), affine, stored.simulated)
+    return replace(stored, array=stored.array.transpose(order), affine=affine)
 
 
 @_quiet()
@@ -174,8 +175,13 @@ def _of_nibabel(image: Any) -> Stored:
     assumed = ""
     if isinstance(header, nib.Nifti1Header):
         assumed = _questions(header, affine)
+    simulated = text.startswith(b"simulated") or b"of simulated" in text
     return Stored(
-        array.reshape((*array.shape, 1)[:3]), affine, text.startswith(b"simulated"), assumed
+        array.reshape((*array.shape, 1)[:3]),
+        affine,
+        simulated,
+        assumed,
+        text.startswith(b"synthetic"),
     )
 
 

@@ -31,14 +31,16 @@ class Stored:
         array: Intensities after the file's own scaling; trailing axes of length 1 are
             dropped.
         affine: Voxel indices to millimetres, RAS+.
-        simulated: True if the file says that it was simulated.
+        simulated: True if the file says that it was simulated, or drawn of simulated people.
         assumed: What was taken for granted, "" if nothing was.
+        synthetic: True if the file says that a generator drew it.
     """
 
     array: Real[np.ndarray, "x y z"]
     affine: Float[np.ndarray, "4 4"]
     simulated: bool = False
     assumed: str = ""
+    synthetic: bool = False
 
 
 def check_shape(shape: Sequence[int]) -> None:

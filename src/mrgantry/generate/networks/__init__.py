@@ -4,7 +4,7 @@ Of a GAN, each file holds a frozen value that describes the pair of networks and
 `generator(size, channels, labels)` maps latents with one-hot labels behind them,
 (n, latent + labels), to images (n, channels, size, size), and
 `critic(size, channels, labels)` maps images to one number of their own and one for each
-label, (n, 1 + labels). Of a flow, it builds the one that there is: `denoiser(size, channels,
+label, (n, 1 + labels). Of a flow, it builds the one that there is: `denoiser(shape, channels,
 labels)` maps noisy images, their times and one-hot labels to what a flow
 makes images without noise of.
 """

@@ -1,6 +1,7 @@
 """The diffusion U-Net of MONAI, a library that reviewers know, as a baseline for comparisons."""
 
 import importlib
+from collections.abc import Sequence
 from typing import Annotated, Literal
 
 import torch
@@ -10,6 +11,7 @@ from torch import Tensor, nn
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
+from mrgantry.data.formats import times
 
 TIMES = 1000.0  # its time embedding is made for steps counted from 0 to here
 
@@ -30,17 +32,17 @@ class MonaiUNet(Frozen):
     attention: tuple[bool, ...] = (False, False, True)
     head: Annotated[int, Field(ge=8)] = 64
 
-    def denoiser(self, size: int, channels: int, labels: int = 0) -> nn.Module:
+    def denoiser(self, shape: Sequence[int], channels: int, labels: int = 0) -> nn.Module:
         """Build the network.
 
         Raises:
             RecipeError: MONAI is not installed, or the images cannot be halved so often.
         """
         least = 1 << (len(self.widths) - 1)
-        if size % least:
+        if any(side % least for side in shape):
             raise RecipeError(
-                f"This U-Net needs images whose side is a multiple of {least}, not {size} pixels; "
-                "change network.widths."
+                f"This U-Net needs images whose sides are multiples of {least}, not "
+                f"{times(shape)} pixels; change network.widths."
             )
         try:
             nets = importlib.import_module("monai.networks.nets.diffusion_model_unet")
@@ -50,7 +52,7 @@ class MonaiUNet(Frozen):
                 "pip install 'mrgantry[monai]'."
             ) from error
         unet = nets.DiffusionModelUNet(
-            spatial_dims=2,
+            spatial_dims=len(shape),
             in_channels=channels + labels,
             out_channels=channels,
             num_res_blocks=self.blocks,
@@ -71,11 +73,12 @@ class Labelled(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "n c h w"],
+        images: Float[Tensor, "n c *s"],
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> Float[Tensor, "n c *s"]:
         """Say something of noisy images at times in [0, 1]."""
-        maps = labels[:, :, None, None].expand(-1, -1, *images.shape[2:])
+        single = labels.view(*labels.shape, *[1] * (images.ndim - 2))
+        maps = single.expand(-1, -1, *images.shape[2:])
         said: Tensor = self.unet(torch.cat([images, maps.to(images)], 1), times * TIMES)
         return said

@@ -18,7 +18,11 @@ from torch import Tensor, nn
 
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
+from mrgantry.data.formats import times
+from mrgantry.generate.layers import channels_last
 
+Convolution = nn.Conv2d | nn.Conv3d
+CONVOLUTIONS: dict[int, type[Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}  # by dimensions
 GROUPS = 8  # of channels that are normalised together
 FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
 DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
@@ -67,24 +71,29 @@ class UNet(Frozen):
             return self
         return self.model_copy(update={"outer": MORE})
 
-    def denoiser(self, size: int, channels: int, labels: int = 0) -> "Denoiser":
+    def denoiser(self, shape: Sequence[int], channels: int, labels: int = 0) -> "Denoiser":
         """Build the network.
+
+        Args:
+            shape: Height and width of the images; depth before them of volumes.
+            channels: Of the images.
+            labels: Length of the one-hot vectors.
 
         Raises:
             RecipeError: The images cannot be cut into blocks, or halved so often.
         """
         least = self.patch << (len(self.widths) - 1)
-        if size % least:
+        if any(side % least for side in shape):
             raise RecipeError(
-                f"This U-Net needs images whose side is a multiple of {least}, not {size} pixels; "
-                "change network.patch or network.widths."
+                f"This U-Net needs images whose sides are multiples of {least}, not "
+                f"{times(shape)} pixels; change network.patch or network.widths."
             )
         if self.patch >> len(self.outer) < 1:
             raise RecipeError(
                 f"Blocks of {self.patch} pixels cannot be halved {len(self.outer)} times; take "
                 "fewer levels in network.outer, or a larger network.patch."
             )
-        return Denoiser(self, channels, labels)
+        return Denoiser(self, channels, labels, len(shape))
 
 
 class Residual(nn.Module):
@@ -93,21 +102,23 @@ class Residual(nn.Module):
     The last convolution starts at zero, so that a new block changes nothing.
     """
 
-    def __init__(self, narrow: int, wide: int, embedding: int) -> None:
+    def __init__(self, narrow: int, wide: int, embedding: int, dimensions: int) -> None:
         super().__init__()
+        convolution = CONVOLUTIONS[dimensions]
         self.first_norm = nn.GroupNorm(GROUPS, narrow)
-        self.first = nn.Conv2d(narrow, wide, 3, 1, 1)
+        self.first = convolution(narrow, wide, 3, 1, 1)
         self.second_norm = nn.GroupNorm(GROUPS, wide)
-        self.second = _zeroed(nn.Conv2d(wide, wide, 3, 1, 1))
+        self.second = _zeroed(convolution(wide, wide, 3, 1, 1))
         self.modulation = nn.Linear(embedding, 2 * wide)
-        self.skip = nn.Conv2d(narrow, wide, 1) if narrow != wide else nn.Identity()
+        self.skip = convolution(narrow, wide, 1) if narrow != wide else nn.Identity()
 
     def forward(
-        self, inputs: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
-    ) -> Float[Tensor, "n c2 h w"]:
+        self, inputs: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n c2 *s"]:
         """Add what the convolutions find."""
         features = self.first(F.silu(self.first_norm(inputs)))
-        scale, shift = self.modulation(embedding)[:, :, None, None].chunk(2, 1)
+        known = self.modulation(embedding)
+        scale, shift = known.view(*known.shape, *[1] * (inputs.ndim - 2)).chunk(2, 1)
         features = self.second_norm(features) * (1 + scale) + shift
         outputs: Tensor = self.skip(inputs) + self.second(F.silu(features))
         return outputs
@@ -116,17 +127,18 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Attention among all places of a small grid, beside an identity."""
 
-    def __init__(self, width: int, heads: int) -> None:
+    def __init__(self, width: int, heads: int, dimensions: int) -> None:
         super().__init__()
+        convolution = CONVOLUTIONS[dimensions]
         self.heads = heads
         self.norm = nn.GroupNorm(GROUPS, width)
-        self.queries_keys_values = nn.Conv2d(width, 3 * width, 1)
-        self.mix = _zeroed(nn.Conv2d(width, width, 1))
+        self.queries_keys_values = convolution(width, 3 * width, 1)
+        self.mix = _zeroed(convolution(width, width, 1))
 
-    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
+    def forward(self, inputs: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
         """Add what other places tell."""
-        n, width, height, along = inputs.shape
-        shape = (n, 3, self.heads, width // self.heads, height * along)
+        n, width, *sides = inputs.shape
+        shape = (n, 3, self.heads, width // self.heads, math.prod(sides))
         packed = self.queries_keys_values(self.norm(inputs)).reshape(shape)
         queries, keys, values = packed.transpose(-1, -2).unbind(1)
         attended = F.scaled_dot_product_attention(queries, keys, values)
@@ -142,8 +154,8 @@ class UNetLevel(nn.Module):
         self.layers = nn.ModuleList(layers)
 
     def forward(
-        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
-    ) -> Float[Tensor, "n c2 h w"]:
+        self, features: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n c2 *s"]:
         """Go through all layers."""
         for layer in self.layers:
             conditioned = isinstance(layer, Residual)
@@ -159,19 +171,23 @@ class Outer(nn.Module):
         wider: Those of the next level, of half the side.
         pixels: Numbers of a block.
         embedding: Numbers that describe time and label.
-        plan: Of the network.
+        blocks: Residual blocks each way.
+        dimensions: 2 of images, 3 of volumes.
     """
 
-    def __init__(self, wide: int, wider: int, pixels: int, embedding: int, plan: UNet) -> None:
+    def __init__(
+        self, wide: int, wider: int, pixels: int, embedding: int, blocks: int, dimensions: int
+    ) -> None:
         super().__init__()
-        self.stem = nn.Conv2d(pixels, wide, 3, 1, 1)
-        self.down = UNetLevel([Residual(wide, wide, embedding) for _ in range(plan.blocks)])
-        self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
-        self.narrow = nn.Conv2d(wider, wide, 1)
-        widths = [2 * wide] + [wide] * (plan.blocks - 1)
-        self.up = UNetLevel([Residual(width, wide, embedding) for width in widths])
+        convolution = CONVOLUTIONS[dimensions]
+        self.stem = convolution(pixels, wide, 3, 1, 1)
+        self.down = UNetLevel([Residual(wide, wide, embedding, dimensions) for _ in range(blocks)])
+        self.halve = _zeroed(convolution(wide, wider, 3, 2, 1))
+        self.narrow = convolution(wider, wide, 1)
+        widths = [2 * wide] + [wide] * (blocks - 1)
+        self.up = UNetLevel([Residual(width, wide, embedding, dimensions) for width in widths])
         self.last_norm = nn.GroupNorm(GROUPS, wide)
-        self.last = _zeroed(nn.Conv2d(wide, pixels, 3, 1, 1))
+        self.last = _zeroed(convolution(wide, pixels, 3, 1, 1))
 
 
 class Denoiser(nn.Module):
@@ -181,73 +197,79 @@ class Denoiser(nn.Module):
         plan: Its widths.
         channels: Of the images.
         labels: Length of the one-hot vectors; a vector of zeros is an unknown label.
+        dimensions: 2 of images, 3 of volumes.
     """
 
-    def __init__(self, plan: UNet, channels: int, labels: int) -> None:
+    def __init__(self, plan: UNet, channels: int, labels: int, dimensions: int = 2) -> None:
         super().__init__()
+        self.dimensions, convolution = dimensions, CONVOLUTIONS[dimensions]
         self.patch, first = plan.patch, plan.widths[0]
-        embedding, pixels = 4 * first, channels * plan.patch**2
+        embedding, pixels = 4 * first, channels * plan.patch**dimensions
+
+        def residual(narrow: int, wide: int) -> Residual:
+            return Residual(narrow, wide, embedding, dimensions)
+
         self.waves = first // 2
         self.time = nn.Sequential(
             nn.Linear(2 * self.waves, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
         self.label = nn.Linear(labels, embedding, bias=False) if labels else None
-        self.stem = nn.Conv2d(pixels, first, 3, 1, 1)
+        self.stem = convolution(pixels, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
         for wide, wider in pairwise(plan.widths):
-            blocks = [Residual(wide, wide, embedding) for _ in range(plan.blocks)]
-            self.down.append(UNetLevel(blocks))
-            self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
+            self.down.append(UNetLevel([residual(wide, wide) for _ in range(plan.blocks)]))
+            self.halve.append(convolution(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
-        layers: list[nn.Module] = [Residual(width, width, embedding)]
+        layers: list[nn.Module] = [residual(width, width)]
         for _ in range(plan.middle - 1):
-            layers += [Attention(width, plan.heads), Residual(width, width, embedding)]
+            layers += [Attention(width, plan.heads, dimensions), residual(width, width)]
         self.middle = UNetLevel(layers)
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
         for wider, wide in pairwise(reversed(plan.widths)):
-            self.narrow.append(nn.Conv2d(wider, wide, 1))
+            self.narrow.append(convolution(wider, wide, 1))
             widths = [2 * wide] + [wide] * (plan.blocks - 1)
-            self.up.append(UNetLevel([Residual(width, wide, embedding) for width in widths]))
+            self.up.append(UNetLevel([residual(width, wide) for width in widths]))
         width = first
         self.last_norm = nn.GroupNorm(GROUPS, width)
-        self.last = _zeroed(nn.Conv2d(width, pixels, 3, 1, 1))
+        self.last = _zeroed(convolution(width, pixels, 3, 1, 1))
         self.outer = nn.ModuleList()
         sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
         for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
-            self.outer.append(Outer(wide, wider, channels * side**2, embedding, plan))
+            numbers = channels * side**dimensions
+            self.outer.append(Outer(wide, wider, numbers, embedding, plan.blocks, dimensions))
         if plan.learns == "details":
             for name, parameter in self.named_parameters():
                 parameter.requires_grad_(name.startswith(DETAILS))
 
     def forward(
         self,
-        images: Float[Tensor, "n c h w"],
+        images: Float[Tensor, "n c *s"],
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> Float[Tensor, "n c *s"]:
         """Say of noisy images at times in [0, 1] what the flow was told that it says."""
         embedding = self._embed(times, labels)
         outer = [cast(Outer, level) for level in self.outer]
         details: list[Tensor] = []
         finer: Tensor | float = 0.0
         for place, level in enumerate(outer):
-            blocks = F.pixel_unshuffle(images, self._side(place))
+            blocks = to_blocks(images, self._side(place))
             details.append(level.down(level.stem(blocks) + finer, embedding))
             finer = level.halve(details[-1])
-        features = self._body(self.stem(F.pixel_unshuffle(images, self.patch)) + finer, embedding)
+        features = self._body(self.stem(to_blocks(images, self.patch)) + finer, embedding)
         pixels = self.last(F.silu(self.last_norm(features)))
-        said = F.pixel_shuffle(pixels, self.patch)
+        said = from_blocks(pixels, self.patch)
         for place, level in reversed(list(enumerate(outer))):
             doubled = F.interpolate(level.narrow(features), scale_factor=2.0)
             features = level.up(torch.cat([doubled, details[place]], 1), embedding)
             pixels = level.last(F.silu(level.last_norm(features)))
-            said = said + F.pixel_shuffle(pixels, self._side(place))
+            said = said + from_blocks(pixels, self._side(place))
         return said
 
     def _body(
-        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"]
-    ) -> Float[Tensor, "n c h w"]:
+        self, features: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n e"]
+    ) -> Float[Tensor, "n c *s"]:
         """Go down to where the side is smallest and up again."""
         kept = []
         for level, halve in zip(self.down, self.halve, strict=True):
@@ -309,28 +331,56 @@ class Denoiser(nn.Module):
             fitted["label.weight"] = columns
         pixels, blocks = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
         if pixels != blocks:
-            channels = pixels // self.patch**2 - classes
-            source = _block_places(channels, self.patch, blocks)
-            unseen = classes * self.patch**2
-            times = torch.bincount(source, minlength=blocks).to(tensors["stem.weight"])
-            stem = (tensors["stem.weight"] / times[:, None, None])[:, source]
-            fitted["stem.weight"] = F.pad(stem, (0, 0, 0, 0, 0, unseen))
+            channels = pixels // self.patch**self.dimensions - classes
+            source = _block_places(channels, self.patch, blocks, self.dimensions)
+            unseen = classes * self.patch**self.dimensions
+            counts = torch.bincount(source, minlength=blocks).to(tensors["stem.weight"])
+            stem = (tensors["stem.weight"] / counts.view(-1, *[1] * self.dimensions))[:, source]
+            kernel = (0, 0) * self.dimensions  # nothing is laid around it
+            fitted["stem.weight"] = F.pad(stem, (*kernel, 0, unseen))
             fitted["last.weight"] = F.pad(
-                tensors["last.weight"][source], (0, 0, 0, 0, 0, 0, 0, unseen)
+                tensors["last.weight"][source], (*kernel, 0, 0, 0, unseen)
             )
             fitted["last.bias"] = F.pad(tensors["last.bias"][source], (0, unseen))
         return fitted
 
 
-def _block_places(channels: int, patch: int, area: int) -> Tensor:
+def to_blocks(images: Float[Tensor, "n c *s"], side: int) -> Float[Tensor, "n c2 *s2"]:
+    """Lay blocks of pixels, or of voxels, into channels (space to depth)."""
+    if images.ndim == 4:
+        return F.pixel_unshuffle(images, side)
+    if side == 1:
+        return images
+    n, channels, *sides = images.shape
+    depth, height, width = (length // side for length in sides)
+    parted = images.reshape(n, channels, depth, side, height, side, width, side)
+    blocks = parted.permute(0, 1, 3, 5, 7, 2, 4, 6)
+    return channels_last(blocks.reshape(n, channels * side**3, depth, height, width))
+
+
+def from_blocks(blocks: Float[Tensor, "n c2 *s2"], side: int) -> Float[Tensor, "n c *s"]:
+    """Lay channels back into blocks of pixels, or of voxels."""
+    if blocks.ndim == 4:
+        return F.pixel_shuffle(blocks, side)
+    if side == 1:
+        return blocks
+    n, numbers, depth, height, width = blocks.shape
+    parted = blocks.reshape(n, numbers // side**3, side, side, side, depth, height, width)
+    images = parted.permute(0, 1, 5, 2, 6, 3, 7, 4)
+    return images.reshape(n, numbers // side**3, depth * side, height * side, width * side)
+
+
+def _block_places(channels: int, patch: int, numbers: int, dimensions: int) -> Tensor:
     """Say which pixel of another network's single-channel block each of ours lies in."""
-    side = math.isqrt(area)
+    side = round(numbers ** (1 / dimensions))
     along = torch.arange(patch) * side // patch
-    block = (along[:, None] * side + along).flatten()
-    return block.repeat(channels)
+    block = torch.zeros((), dtype=torch.long)
+    for axis in range(dimensions):
+        block = block * side + along.view(-1, *[1] * (dimensions - 1 - axis))
+    return block.flatten().repeat(channels)
 
 
-def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
+def _zeroed(layer: Convolution) -> Convolution:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)

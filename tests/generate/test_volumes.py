@@ -1,0 +1,209 @@
+"""Whole heads are learnt, drawn as scans, and cut like anybody's."""
+
+import json
+import shutil
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+import torch.nn.functional as F
+from PIL import Image
+
+from conftest import brain_phantom, tumour_phantom, write_nifti
+from mrgantry.common.errors import DataError, RecipeError, RunError
+from mrgantry.data import SlicePlan, prepare
+from mrgantry.data.fitness import check_unseen, people_behind
+from mrgantry.generate import Run, sample, sample_cohort, train, walk
+from mrgantry.generate.cohorts import BRIGHTEST
+from mrgantry.generate.networks import MonaiUNet
+from mrgantry.generate.networks.unet import from_blocks, to_blocks
+from mrgantry.generate.spectrum import LinearGuess, spectrum_of
+from mrgantry.papers import find_recipe
+from recipes import SMALL_FLOW, SMALL_VOLUMES
+
+PLAN = SlicePlan(plane="volume", voxels=(16, 24, 16), voxel_mm=1.5, splits=(0.5, 0.25, 0.25))
+FEW_STEPS = ["steps=3"]
+
+
+class StopHere(Exception):
+    pass
+
+
+@pytest.fixture(scope="module")
+def scans(tmp_path_factory):
+    """Eight people, of whom every other has a tumour."""
+    folder = tmp_path_factory.mktemp("volumes") / "scans"
+    for number in range(8):
+        name = f"BraTS20_Training_{number:03d}"
+        write_nifti(folder / name / f"{name}_t1.nii.gz", brain_phantom(number), "LPS")
+        labels = tumour_phantom() if number % 2 else np.zeros((24, 28, 20), np.uint8)
+        write_nifti(folder / name / f"{name}_seg.nii.gz", labels, "LPS")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def heads(scans, tmp_path_factory):
+    plan = PLAN.model_copy(update={"label_maps": True})
+    return prepare(scans, tmp_path_factory.mktemp("volumes") / "heads", plan)
+
+
+@pytest.fixture(scope="module")
+def run(heads, tmp_path_factory):
+    return train(heads.folder, tmp_path_factory.mktemp("volumes") / "run", SMALL_VOLUMES).folder
+
+
+@pytest.fixture(scope="module")
+def cohort(run, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("volumes") / "cohort"
+    return sample_cohort(run, folder, 3, seed=5, how=FEW_STEPS)
+
+
+def weights(run):
+    return {path.name: path.read_bytes() for path in (run / "weights").iterdir()}
+
+
+def test_blocks_of_voxels_come_back_in_their_places():
+    heads = torch.arange(2 * 3 * 4 * 6 * 8.0).reshape(2, 3, 4, 6, 8)
+    blocks = to_blocks(heads, 2)
+    assert blocks.shape == (2, 3 * 8, 2, 3, 4)
+    assert torch.equal(from_blocks(blocks, 2), heads)
+    # The first block's numbers, of the first channel, are its eight voxels.
+    assert torch.equal(blocks[0, :8, 0, 0, 0], heads[0, 0, :2, :2, :2].flatten())
+    flat = torch.rand(2, 3, 8, 8)
+    assert torch.equal(to_blocks(flat, 2), F.pixel_unshuffle(flat, 2))
+
+
+def test_a_guess_of_volumes_expects_at_each_frequency_what_heads_hold():
+    random = np.random.default_rng(0)
+    noise = random.standard_normal((24, 1, 8, 12, 8)).astype(np.float16)
+    (power,) = spectrum_of(noise, lambda images: images)
+    assert len(power) == 1 + round((3 * 0.5**2) ** 0.5 * 12)  # up to the corner
+    assert np.allclose([p for p in power if p][2:-1], 1, atol=0.2)  # the others are few waves
+    # What waves along one axis alone tell has that many cycles over the longest side.
+    wave = np.cos(2 * np.pi * 3 * np.arange(12) / 12)[None, None, None, :, None]
+    (power,) = spectrum_of((wave * np.ones((1, 1, 8, 12, 8))).astype(np.float16), lambda x: x)
+    assert int(np.argmax(power)) == 3
+    guess = LinearGuess((1, 8, 12, 8), (tuple([1.0] * 12),))
+    t = torch.full((2, 1, 1, 1, 1), 0.5)
+    noisy = torch.randn(2, 1, 8, 12, 8)
+    assert torch.allclose(guess(noisy, torch.zeros_like(noisy), t), noisy, atol=1e-5)
+
+
+@pytest.mark.parametrize("recipe", [SMALL_VOLUMES, SMALL_VOLUMES.set(["label_maps=true"])])
+def test_a_resumed_run_equals_an_uninterrupted_one(heads, tmp_path, recipe):
+    def stop(run, seen):
+        raise StopHere
+
+    train(heads.folder, tmp_path / "whole", recipe)
+    with pytest.raises(StopHere):
+        train(heads.folder, tmp_path / "parts", recipe, on_snapshot=stop)
+    done = train(heads.folder, tmp_path / "parts", recipe)
+    assert done.images == recipe.images
+    assert weights(tmp_path / "whole") == weights(tmp_path / "parts")
+
+
+def test_training_lowers_the_error_and_pictures_three_planes(heads, tmp_path):
+    recipe = SMALL_VOLUMES.set(["images=160", "optimiser.lr=0.004"])
+    done = train(heads.folder, tmp_path / "run", recipe)
+    errors = [row["velocity_error"] for row in done.log()]
+    assert np.mean(errors[-10:]) < 0.8 * np.mean(errors[:10])
+    picture = sorted((done.folder / "samples").glob("*.png"))[-1]
+    # Eight heads of three planes, two heads a row, each in a square of 24 pixels.
+    with Image.open(picture) as image:
+        assert image.size == (6 * 24, 4 * 24)
+
+
+def test_a_library_s_network_learns_volumes_too(heads, tmp_path):
+    pytest.importorskip("monai")
+    network = MonaiUNet(widths=(8, 16), attention=(False, True), head=8)
+    recipe = SMALL_VOLUMES.model_copy(update={"network": network, "images": 8})
+    assert train(heads.folder, tmp_path / "run", recipe).images == 8
+
+
+def test_a_cohort_is_scans_that_come_back_as_they_were_drawn(run, cohort, tmp_path):
+    drawn = Run.open(run)
+    table = pd.read_csv(cohort / "cohort.csv")
+    assert list(table["seed"]) == [5, 6, 7]
+    sampler = drawn.recipe.set([f"sampler.{FEW_STEPS[0]}"]).sampler
+    with torch.no_grad():
+        images = drawn.generator(sampler=sampler)(drawn.inputs([6])[0]).clamp(-1, 1)
+    file = cohort / table["files"][1]
+    header = nib.load(file).header
+    assert bytes(header["descrip"]).startswith(b"synthetic by mrgantry")
+    stored = nib.load(file).get_fdata()  # RAS+: to the left, front and top
+    back = stored[::-1, ::-1].transpose(2, 1, 0) / BRIGHTEST * 2 - 1
+    assert np.abs(back - images[0, 0].numpy()).max() < 2 / BRIGHTEST  # rounded twice
+    assert np.allclose(nib.load(file).affine @ [7.5, 11.5, 7.5, 1], [0, 0, 0, 1])
+    assert np.allclose(header.get_zooms(), 1.5)
+
+
+def test_a_cohort_is_cut_like_any_and_remembers_whom_its_generator_saw(
+    scans, heads, cohort, tmp_path
+):
+    plan = SlicePlan(size=16, slices="0:1", min_brain=0)
+    made = prepare(cohort, tmp_path / "synthetic", plan)
+    seen = set(heads.split("train").table["subject"])
+    assert made.about.synthetic
+    assert set(made.about.training_subjects) == seen
+    assert set(made.table["subject"]) == {f"synthetic-{seed:07d}" for seed in (5, 6, 7)}
+    assert set(made.table["made_by"]) == {"run (small-volumes)"}
+    assert made.about.notes.recipe == "small-volumes"
+    # Split otherwise, the real set holds training people in its test split.
+    others = plan.model_copy(update={"splits": (0.25, 0.25, 0.5), "seed": 1})
+    real = prepare(scans, tmp_path / "real", others)
+    assert seen & set(real.split("test").table["subject"])
+    with pytest.raises(DataError, match="has seen"):
+        check_unseen(people_behind(made), real, made, "so it goes")
+
+
+def test_without_its_cohort_json_nobody_can_tell_whom_it_saw(cohort, tmp_path):
+    copied = shutil.copytree(cohort, tmp_path / "copied")
+    (copied / "cohort.json").unlink()
+    with pytest.raises(DataError, match=r"cohort.json.*leaks cannot be known"):
+        prepare(copied, tmp_path / "slices", SlicePlan(size=16, min_brain=0))
+
+
+def test_interrupted_or_longer_a_cohort_goes_on(run, cohort, tmp_path):
+    copied = shutil.copytree(cohort, tmp_path / "copied")
+    lost = copied / "synthetic-0000006/synthetic-0000006_t1.nii.gz"
+    lost.unlink()
+    sample_cohort(run, copied, 4, seed=5, how=FEW_STEPS)
+    # Heads are drawn two at a time, and no head depends on its neighbour.
+    assert lost.read_bytes() == (cohort / lost.relative_to(copied)).read_bytes()
+    assert (copied / "synthetic-0000008/synthetic-0000008_t1.nii.gz").is_file()
+    assert len(pd.read_csv(copied / "cohort.csv")) == 4
+    with pytest.raises(RunError, match="begun otherwise"):
+        sample_cohort(run, copied, 4, seed=6, how=FEW_STEPS)
+
+
+def test_label_maps_are_drawn_with_heads(heads, tmp_path):
+    done = train(heads.folder, tmp_path / "run", SMALL_VOLUMES.set(["label_maps=true"]))
+    cohort = sample_cohort(done.folder, tmp_path / "cohort", 2, how=FEW_STEPS)
+    labels = nib.load(
+        cohort / "synthetic-0000000/synthetic-0000000_label_tumour.nii.gz"
+    ).get_fdata()
+    assert labels.shape == (16, 24, 16)
+    assert set(np.unique(labels)) <= {0, 1}
+    assert json.loads((cohort / "cohort.json").read_text())["classes"] == ["1=tumour"]
+    plan = SlicePlan(size=16, min_brain=0, label_maps=True, slices="0:1")
+    assert prepare(cohort, tmp_path / "slices", plan).about.classes == ("tumour",)
+
+
+def test_slices_and_volumes_are_not_mistaken_for_each_other(heads, run, tmp_path):
+    with pytest.raises(RecipeError, match="volumes of 16 x 24 x 16 voxels"):
+        train(heads.folder, tmp_path / "a", SMALL_FLOW)
+    with pytest.raises(RecipeError, match="sample_cohort"):
+        sample(run, tmp_path / "b", 2)
+    with pytest.raises(RecipeError, match="takes runs that draw slices"):
+        walk(run, tmp_path / "c", steps=2)
+
+
+@pytest.mark.parametrize("name", ["gantry-64x72x64", "gantry-128x144x128"])
+def test_networks_of_our_recipes_fit_their_heads(name):
+    recipe = find_recipe(name)
+    with torch.device("meta"):
+        network = recipe.network.denoiser(recipe.shape, 1, 2)
+        said = network(torch.zeros(1, 1, *recipe.shape), torch.zeros(1), torch.zeros(1, 2))
+    assert said.shape[2:] == recipe.shape
