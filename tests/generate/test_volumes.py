@@ -142,7 +142,7 @@ def test_a_cohort_is_scans_that_come_back_as_they_were_drawn(run, cohort, tmp_pa
 def test_a_cohort_is_cut_like_any_and_remembers_whom_its_generator_saw(
     scans, heads, cohort, tmp_path
 ):
-    plan = SlicePlan(size=16, slices="0:1", min_brain=0)
+    plan = SlicePlan(size=16, slices="0.0:1.0", min_brain=0)
     made = prepare(cohort, tmp_path / "synthetic", plan)
     seen = set(heads.split("train").table["subject"])
     assert made.about.synthetic
@@ -187,7 +187,7 @@ def test_label_maps_are_drawn_with_heads(heads, tmp_path):
     assert labels.shape == (16, 24, 16)
     assert set(np.unique(labels)) <= {0, 1}
     assert json.loads((cohort / "cohort.json").read_text())["classes"] == ["1=tumour"]
-    plan = SlicePlan(size=16, min_brain=0, label_maps=True, slices="0:1")
+    plan = SlicePlan(size=16, min_brain=0, label_maps=True, slices="0.0:1.0")
     assert prepare(cohort, tmp_path / "slices", plan).about.classes == ("tumour",)
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Shaped
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.slices import SliceSet
-from mrgantry.evaluation.brain.features import BRAIN_MAP, brain_networks
+from mrgantry.evaluation.brain.features import BRAIN_MAP, brain_networks, tissue_fractions
 from mrgantry.evaluation.cloud import Cloud
 from mrgantry.evaluation.extractors.features import (
     Extractor,
@@ -21,11 +21,13 @@ from mrgantry.evaluation.extractors.features import (
 )
 from mrgantry.evaluation.extractors.pretrained import load_extractor
 from mrgantry.evaluation.measures.c2st import Test
+from mrgantry.evaluation.measures.heads import describe_heads
 from mrgantry.evaluation.measures.listed import all_measures, all_tests
 from mrgantry.evaluation.measures.manifold import K, kth_nearest
 from mrgantry.evaluation.measures.maps import describe_maps
 from mrgantry.evaluation.measures.measure import (
     DIRECTIONS,
+    HEADS,
     MAPS,
     MIRRORED,
     OUTLYING,
@@ -74,11 +76,11 @@ class Reference:
         return beside(cloud, self.train_cloud)
 
     def cloud_of(self, data: SliceSet) -> Cloud:
-        """Compute all features of a set once, those of its label maps among them.
+        """Compute all features of a set once, those of its label maps and heads among them.
 
         Maps of other classes than those of the real set are left out.
         """
-        cloud = self.cloud(data.images, subjects_of(data))
+        cloud = with_heads(self.cloud(data.images, subjects_of(data)), data)
         return with_maps(cloud, data) if data.about.classes == self.held.about.classes else cloud
 
 
@@ -129,6 +131,7 @@ def refer(
     for data in beyond:
         extra_cloud = join(extra_cloud, make_cloud(data.images, subjects_of(data), extractors))
     apart = not people & set(train.table["subject"])
+    held_cloud = with_heads(with_maps(beside(held_cloud, train_cloud), held), held)
     measures = [
         replace(measure, draws=min(measure.draws, draws or measure.draws))
         for measure in all_measures(
@@ -137,10 +140,10 @@ def refer(
             held.about.size,
             copies=apart,
             classes=len(held.about.classes),
+            whole_heads=HEADS in held_cloud.features,
         )
     ]
     tests = list(all_tests(extractors))
-    held_cloud = with_maps(beside(held_cloud, train_cloud), held)
     clouds = (held_cloud, train_cloud, extra_cloud)
     return Reference(held, train, *clouds, extractors, measures, tests, conditions)
 
@@ -181,6 +184,16 @@ def with_maps(cloud: Cloud, data: SliceSet) -> Cloud:
         return cloud
     described = describe_maps(data.images, data.maps, len(data.about.classes))
     return replace(cloud, features=cloud.features | {MAPS: described})
+
+
+def with_heads(cloud: Cloud, data: SliceSet) -> Cloud:
+    """Add what the heads measure whose slices these are, where there are such, to a cloud."""
+    if not (data.table["subject"] != "").any():
+        return cloud
+    described = describe_heads(data.table, tissue_fractions(data.images), data.about.size)
+    if described is None:
+        return cloud
+    return replace(cloud, features=cloud.features | {HEADS: described})
 
 
 def join(cloud: Cloud, other: Cloud) -> Cloud:

@@ -112,8 +112,8 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
         size=max(voxels),
         voxels=voxels,
         network=VOLUME_NETWORKS[voxels],
-        # Noise of a voxel hides less of a head than of a slice, which has fewer (`Flow.shift`).
-        flow=Flow(shift=3.0, gap=0.1, logit_mean=0.2, logit_spread=1.3),
+        # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`).
+        flow=Flow(shift=8.0, gap=0.1, logit_mean=0.0, logit_spread=1.8),
         optimiser=AdamW(lr=1e-3),
         images=10_000,
         batch=4,

@@ -4,6 +4,7 @@ Two descriptions, since one drowns the other: how tissue looks (edges, folds, te
 it is. The former sees blurred folds and means of two heads, the latter missing halves.
 """
 
+from collections import deque
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
 
@@ -14,7 +15,7 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from mrgantry.brain.network import SIDE, BrainNetwork, load_network
+from mrgantry.brain.network import CLASSES, SIDE, BrainNetwork, load_network
 from mrgantry.common.files import fingerprint
 from mrgantry.evaluation.extractors.features import Extractor, Features, Images
 
@@ -38,7 +39,7 @@ def brain_networks(train: Images) -> Sequence[Extractor]:
     `brain-map` is the fractions of five kinds of tissue in 8 x 8 cells, along 64 principal
     directions in one unit for all. Channels of an image are described one by one.
     """
-    described = _Responses(_shipped())
+    described = _responses()
     parts = described(train)
     weights = fingerprint(
         value.numpy().tobytes() for value in described.network.state_dict().values()
@@ -75,23 +76,26 @@ def _fit(rows: Rows, most: int, *, whiten: bool) -> tuple[Scale, str]:
 class _Responses:
     """What the network says of images, by the name of the description.
 
-    Both descriptions come from one pass, so the last images and their responses are kept.
+    Both descriptions come from one pass, so the responses to the last images, and to those before
+    them, which they may mirror, are kept.
     """
 
     def __init__(self, network: BrainNetwork):
         self.network = network
-        self.last: tuple[Images | None, dict[str, Rows]] = (None, {})
+        self.kept: deque[tuple[Images, dict[str, Rows]]] = deque(maxlen=2)
 
     def __call__(self, images: Images) -> dict[str, Rows]:
         """Give the responses to some images."""
-        if self.last[0] is not images:
-            channels = [self._of_channel(images[:, [k]]) for k in range(images.shape[1])]
-            rows = {
-                name: np.concatenate([of[name] for of in channels], 1)
-                for name in (BRAIN_NET, BRAIN_MAP)
-            }
-            self.last = images, rows
-        return self.last[1]
+        for known, rows in self.kept:
+            if known is images:
+                return rows
+        channels = [self._of_channel(images[:, [k]]) for k in range(images.shape[1])]
+        rows = {
+            name: np.concatenate([of[name] for of in channels], 1)
+            for name in (BRAIN_NET, BRAIN_MAP)
+        }
+        self.kept.append((images, rows))
+        return rows
 
     @torch.no_grad()
     def _of_channel(self, images: Images) -> dict[str, Rows]:
@@ -112,6 +116,12 @@ def standard(images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 s s"]:
     return small.contiguous(memory_format=torch.channels_last)
 
 
+def tissue_fractions(images: Images) -> Float[np.ndarray, "n 5"]:
+    """Give the share of each image that is which of `CLASSES`, the mean over its channels."""
+    cells = _responses()(images)[BRAIN_MAP].reshape(len(images), images.shape[1], len(CLASSES), -1)
+    return cells.mean((1, 3))
+
+
 @lru_cache(maxsize=1)
-def _shipped() -> BrainNetwork:
-    return load_network()
+def _responses() -> "_Responses":
+    return _Responses(load_network())

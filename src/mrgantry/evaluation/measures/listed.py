@@ -13,6 +13,7 @@ from mrgantry.evaluation.measures import (
     c2st,
     delplace,
     frechet,
+    heads,
     kernel,
     manifold,
     maps,
@@ -38,6 +39,7 @@ EXPLANATIONS: tuple[Explanation, ...] = tuple(
         c2st,
         spectrum,
         maps,
+        heads,
         neighbours,
         delplace,
     )
@@ -53,6 +55,7 @@ def all_measures(
     *,
     copies: bool = True,
     classes: int = 0,
+    whole_heads: bool = False,
 ) -> Iterator[Measure]:
     """List the measures that are computed of draws, most telling first.
 
@@ -63,6 +66,7 @@ def all_measures(
         copies: Whether copying can be measured: not where training images themselves are
             compared with.
         classes: How many classes the real label maps tell apart; 0 where there are none.
+        whole_heads: Whether real people have slices enough to measure their heads.
     """
     pca, *networks = (extractor.name for extractor in extractors)
     for features in (pca, *networks):
@@ -79,6 +83,8 @@ def all_measures(
     yield from spectrum.spectral_measures()
     if classes:
         yield maps.map_measure(classes)
+    if whole_heads:
+        yield heads.heads_measure()
     if copies:
         for features in ("pixels", *(name for name in networks if name == BRAIN_MAP)):
             yield neighbours.copying_measure(features)

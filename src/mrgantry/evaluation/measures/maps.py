@@ -64,7 +64,7 @@ def map_measure(classes: int) -> Measure:
     def compute(of: Pair) -> Sequence[float]:
         real, other = of.real.features[MAPS], of.other.features[MAPS]
         shares = [float(np.isfinite(rows[:, AREA]).mean()) for rows in (real, other)]
-        by_column = [_moved(real[:, column], other[:, column]) for column in range(real.shape[1])]
+        by_column = [moved(real[:, column], other[:, column]) for column in range(real.shape[1])]
         contrasts = by_column[FIXED + classes :]
         return (
             abs(shares[0] - shares[1]),
@@ -87,7 +87,7 @@ def map_measure(classes: int) -> Measure:
     return Measure(kinds, MAPS, compute, needs=MAPS)
 
 
-def _moved(real: Float[np.ndarray, " n"], other: Float[np.ndarray, " m"]) -> float:
+def moved(real: Float[np.ndarray, " n"], other: Float[np.ndarray, " m"]) -> float:
     """Give how far one spread must be moved to become the other (Wasserstein-1).
 
     Where only one set has numbers, as far as it reaches from nothing; 0 where none has.

@@ -17,6 +17,7 @@ DRAWS, COSTLY_DRAWS = 40, 10  # half-samples for most measures, and for Delplace
 # the tail of real training images each image lies (1 is the limit).
 REDUCED, SPECTRUM, DIRECTIONS, OUTLYING = "reduced", "spectrum", "directions", "outlying"
 MAPS = "label maps"  # descriptions of the label maps, where both sets have some of the same classes
+HEADS = "heads"  # what each image's head measures, where sets hold heads of many slices
 MIRRORED = "mirrored "  # before the name of features of the mirrored images; of real clouds alone
 TO_TRAIN = "to train, "  # before a name: the distance to the nearest training image, and its row
 
@@ -28,6 +29,7 @@ QUESTIONS = {
     "classifier": "Can a classifier tell?",
     "spectrum": "Up-sampling traces?",
     "maps": "Label maps as of people?",
+    "heads": "Heads as of people?",
     "copies": "Copies of patients?",
     "delplace": "As Delplace measured",
 }
