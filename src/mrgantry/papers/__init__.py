@@ -26,7 +26,11 @@ RECIPES: dict[str, AnyRecipe] = {
 READER_STUDIES = (han2018, han2018_pggan, kazuhiro2018)
 PROTOCOLS: dict[str, Protocol] = {
     protocol.name: protocol
-    for protocol in (*(study.PROTOCOL for study in READER_STUDIES), gantry.TWO_ALTERNATIVE)
+    for protocol in (
+        *(study.PROTOCOL for study in READER_STUDIES),
+        gantry.TWO_ALTERNATIVE,
+        gantry.VOLUME,
+    )
 }
 
 PRINTED: dict[str, tuple[Printed, ...]] = {

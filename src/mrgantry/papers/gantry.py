@@ -133,6 +133,14 @@ RECIPES = (
     *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
 )
 
+VOLUME = Protocol(
+    name="volume",
+    volumes=True,
+    cases=40,
+    confidence=True,
+    source="Ours: of whole heads readers also see whether neighbouring slices belong together",
+)
+
 # A criterion does not bear on pairs: whoever doubts every image must still choose one of two.
 TWO_ALTERNATIVE = Protocol(
     name="two-alternative",

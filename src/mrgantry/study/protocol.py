@@ -28,6 +28,8 @@ class Protocol(Frozen):
         name: Short name.
         pairs: Whether each case is a real and a synthetic image side by side, of which readers
             say which one is real (two-alternative forced choice), and not a single image.
+        volumes: Whether each case is a whole head, whose slices in three planes readers scroll
+            through, and not a single image.
         cases: Images of each block, real and synthetic together; or pairs of each block.
         share: Least and greatest share of synthetic images; drawn once for each set of
             cases, evenly between them. Equal ends fix it.
@@ -65,6 +67,7 @@ class Protocol(Frozen):
 
     name: str
     pairs: bool = False
+    volumes: bool = False
     cases: Annotated[int, Field(ge=2, le=10_000)] = 100
     share: tuple[Share, Share] = (0.5, 0.5)
     balance: tuple[str, ...] = ("sequence",)
@@ -100,6 +103,8 @@ class Protocol(Frozen):
             raise ValueError("a question stands there twice")
         if self.pairs and (self.questions != ("truth",) or self.share != (0.5, 0.5)):
             raise ValueError("of a pair one image is real, and no more is asked than which")
+        if self.pairs and self.volumes:
+            raise ValueError("two heads do not fit side by side: pairs are of images")
         if self.late == "no answer" and self.seconds is None:
             raise ValueError("without `seconds` no answer can be late")
         if self.shown_again > self.cases // 3:

@@ -25,6 +25,7 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.files import read_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.tables import harmless
+from mrgantry.study.cases.shown import Stack
 from mrgantry.study.database.store import Store
 from mrgantry.study.protocol import Protocol
 
@@ -120,6 +121,7 @@ class StudyFacts(Frozen):
         url: Address that the links lead to.
         server: Whether the database is on a server, and not in the folder.
         amendments: What was changed since, in order.
+        stack: Of whole heads: how they are laid out as pictures.
     """
 
     format: Literal[1] = 1
@@ -138,6 +140,7 @@ class StudyFacts(Frozen):
     url: str = "http://127.0.0.1:8000"
     server: bool = False
     amendments: tuple[Amendment, ...] = ()
+    stack: Stack | None = None
 
 
 def read_readers(path: Path) -> list[Reader]:

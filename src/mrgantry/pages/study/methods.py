@@ -41,12 +41,18 @@ def design(about: StudyFacts) -> str:
     also = ", and whether it shows a tumour" if "tumour" in protocol.questions else ""
     if protocol.pairs:
         asked = f"of a real and a {protocol.synthetic_word} image side by side which one is real"
+    heads = (
+        " Each image was a whole head: axial, coronal and sagittal slices, through which readers "
+        "scrolled."
+        if protocol.volumes
+        else ""
+    )
     changes = f" with changes ({', '.join(protocol.changes)})" if protocol.changes else ""
     kind = "two-alternative forced choice" if protocol.pairs else "visual Turing test"
     said = asked if protocol.pairs else f"of each image whether it is {asked}{also}"
     return (
         f"In a blinded reader study ({kind}, protocol {protocol.name}{changes}), readers said "
-        f"{said}."
+        f"{said}.{heads}"
     )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from mrgantry.common.files import read_json, write_text
@@ -318,6 +319,9 @@ def images(about: StudyFacts, answers: pd.DataFrame, pictures: Pictures) -> dict
     """Show the images most often mistaken, and what readers said."""
     word = about.protocol.synthetic_word
     origin = "Simulated" if about.simulated else "Real"
+    if about.stack:  # of a whole head the middle slices are shown
+        middle = about.stack.middle
+        pictures = {case: middle(np.asarray(pictures[case])[None])[0] for case in pictures}
     if about.protocol.pairs:
         gallery = study_images.mistaken(answers, pictures, about.protocol.alternatives)
         title = f"Pairs whose {word} image was taken for the {origin.lower()} one"

@@ -10,7 +10,7 @@ from jaxtyping import UInt8
 
 from mrgantry.common.tables import harmless
 from mrgantry.study.cases.draw import Image, Pick, Pool
-from mrgantry.study.cases.shown import beside, shown, shuffled
+from mrgantry.study.cases.shown import beside, shown, shown_heads, shuffled
 from mrgantry.study.protocol import Protocol
 
 KEY = ("case", "block", "truth", "tumour", "sequence", "subject", "set", "slice")
@@ -103,7 +103,8 @@ def pixels(pool: Pool, rows: Sequence[int], protocol: Protocol) -> UInt8[np.ndar
         wanted = np.zeros(len(data), dtype=bool)
         wanted[table.loc[table["set"] == number, "row"].to_numpy(int)] = True
         if wanted.any():
-            pieces.append(shown(data.where(wanted).images, protocol.floor))
+            show = shown_heads if protocol.volumes else shown
+            pieces.append(show(data.where(wanted).images, protocol.floor))
     return np.concatenate(pieces)
 
 

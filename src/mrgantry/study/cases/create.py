@@ -18,6 +18,7 @@ from mrgantry.study.cases.cues import CueAudit, audit
 from mrgantry.study.cases.draw import Pool, draw_cases, order
 from mrgantry.study.cases.pools import Sources, check_names, describe_block, open_pool
 from mrgantry.study.cases.rehearsal import rehearse
+from mrgantry.study.cases.shown import Stack
 from mrgantry.study.database.store import fill, hashed
 from mrgantry.study.database.tables import protect
 from mrgantry.study.protocol import Protocol
@@ -26,7 +27,8 @@ from mrgantry.study.seal import seals
 from mrgantry.study.study import LINKS, Reader, Study, StudyFacts, as_csv, checked_url
 
 Kind = Literal["blinded", "teaching"]
-AUDITED = 500  # images of either class that the audit of cues looks at
+AUDITED = 500  # images of either class that the audit of cues looks at,
+AUDITED_HEADS = 100  # or heads
 URL = "http://127.0.0.1:8000"
 
 
@@ -94,6 +96,7 @@ def create(
         key_fingerprint="",
         url=url,
         server=database is not None,
+        stack=stack_of(pools) if protocol.volumes else None,
     )
     sealed: dict[str, Any] = {"study.json": about.model_dump(), "cues.json": cues}
     sealed |= {} if agreement is None else {"consent.md": agreement}
@@ -111,6 +114,23 @@ def create(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return Study.open(out)
+
+
+def stack_of(pools: Sequence[Pool]) -> Stack:
+    """Give the layout of the heads of all blocks.
+
+    Raises:
+        DataError: They differ in size or in the number of sequences.
+    """
+    first, *others = pools
+    layout = Stack.of_set(first.real.about)
+    for pool in others:
+        if Stack.of_set(pool.real.about) != layout:
+            raise DataError(
+                f"The heads of the blocks {first.name} and {pool.name} differ in size or in the "
+                "number of their sequences; prepare them alike, or make two studies."
+            )
+    return layout
 
 
 def audited(study: Study) -> list[str]:
@@ -151,12 +171,14 @@ def _draw_all(pools: Sequence[Pool], protocol: Protocol, readers: int, seed: int
 def audit_of(pool: Pool, protocol: Protocol, seed: int) -> CueAudit:
     """Ask whether trivial cues tell the images that a block is drawn from."""
     random = np.random.default_rng((seed, 2))
-    table = pool.rows
+    table, most = pool.rows, AUDITED_HEADS if protocol.volumes else AUDITED
     chosen = {
-        truth: np.sort(random.permutation(table.index[table["truth"] == truth])[:AUDITED])
+        truth: np.sort(random.permutation(table.index[table["truth"] == truth])[:most])
         for truth in ("real", "synthetic")
     }
     real, synthetic = (pixels(pool, rows.tolist(), protocol) for rows in chosen.values())
+    if protocol.volumes:
+        real, synthetic = map(Stack.of_set(pool.real.about).middle, (real, synthetic))
     return audit(real, synthetic, table.loc[chosen["real"], "subject"].tolist(), seed)
 
 

@@ -60,13 +60,22 @@ def open_pool(sources: Sources, protocol: Protocol, against: str, only: Sequence
         DataError: A set is on the wrong side, shows different things, lacks the labels asked
             for, or its generator has seen the people that are shown.
     """
-    real = SliceSet.open(sources.real)
+    real = SliceSet.open(sources.real, volumes=protocol.volumes)
     if real.about.synthetic:
         raise DataError(f"{real.folder} is synthetic; the first set of a block must be real.")
     real = real.split(against)
     if only:
         real = choose_rows(real, only)
-    synthetic = tuple(SliceSet.open(folder) for folder in sources.synthetic)
+    synthetic = tuple(
+        SliceSet.open(folder, volumes=protocol.volumes) for folder in sources.synthetic
+    )
+    for data in (real, *synthetic):
+        if protocol.volumes and data.about.voxels != (real.about.voxels or None):
+            raise DataError(
+                f"The protocol {protocol.name} shows whole heads, all of one size, and "
+                f"{data.folder} does not hold such. Make every set with `mrgantry prepare SCANS "
+                "HEADS --plane volume` and one --size."
+            )
     for data in synthetic:
         if not data.about.synthetic:
             raise DataError(

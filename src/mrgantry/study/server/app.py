@@ -102,7 +102,8 @@ def make_app(study: Study, store: Store, origins: Origins | None = None) -> Fast
     # Wrong tokens count; right ones do not: a class opens its links at once, from one address.
     noted = Attempts(each=NOTED, together=ALL_NOTED)
     consent = study.consent.strip()
-    app.state.desk = Desk(study, store, pages, Attempts(), noted, consent, canvas(store))
+    size = study.about.stack.canvas if study.about.stack else canvas(store)
+    app.state.desk = Desk(study, store, pages, Attempts(), noted, consent, size)
     app.add_exception_handler(HTTPException, _unknown)
     app.add_exception_handler(RequestValidationError, _unreadable)
     app.include_router(router)

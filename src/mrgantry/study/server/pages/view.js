@@ -1,5 +1,6 @@
 // How the image stands on the screen: its size, brightness, contrast and enlargement.
 import { resize, scaleNow, canvas } from "./screen.js";
+import { isStack, show } from "./stack.js";
 
 const asked = document.body.dataset;
 const stage = document.getElementById("stage");
@@ -15,10 +16,9 @@ function settle() {
   const scale = Math.max(1, scaleNow()) * view.zoom;
   small.hidden = scaleNow() > 0;
   resize(frame, canvas, scale);
-  const image = frame.firstElementChild;
-  if (image) {
-    resize(image, { width: image.naturalWidth, height: image.naturalHeight }, scale);
-    image.style.filter = view.brightness === 1 && view.contrast === 1 ? "" : `brightness(${view.brightness}) contrast(${view.contrast})`;
+  for (const shown of frame.querySelectorAll("img, canvas")) {
+    resize(shown, { width: shown.naturalWidth ?? shown.width, height: shown.naturalHeight ?? shown.height }, scale);
+    shown.style.filter = view.brightness === 1 && view.contrast === 1 ? "" : `brightness(${view.brightness}) contrast(${view.contrast})`;
   }
   align();
 }
@@ -35,7 +35,8 @@ function align() {
 }
 
 export function place(image) {
-  frame.replaceChildren(image);
+  if (isStack) show(image);
+  else frame.replaceChildren(image);
   settle();
 }
 
@@ -74,7 +75,8 @@ const windowKeys = {
   ArrowLeft: () => change(0, -STEP),
 };
 const zoomKeys = { "+": () => enlarge(1), "=": () => enlarge(1), "-": () => enlarge(-1) };
-const keys = { ...(asked.window ? windowKeys : {}), ...(asked.zoom ? zoomKeys : {}) };
+// Arrows scroll through heads; their brightness is dragged.
+const keys = { ...(asked.window && !isStack ? windowKeys : {}), ...(asked.zoom ? zoomKeys : {}) };
 if (asked.window || asked.zoom) keys[0] = reset;
 
 addEventListener("keydown", (event) => {
@@ -100,7 +102,7 @@ if (asked.window) {
     else if (event.buttons & 1) change(-event.movementY / 200, event.movementX / 200);
   });
 }
-if (asked.zoom) {
+if (asked.zoom && !isStack) {
   stage.addEventListener("wheel", (event) => {
     if (!event.shiftKey && event.deltaY) {
       event.preventDefault();
