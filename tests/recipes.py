@@ -18,6 +18,7 @@ from mrgantry.generate.networks import (
     Style,
     UNet,
     UpConv,
+    VolumeDcgan,
 )
 from mrgantry.generate.recipe import Adam, AdamW
 
@@ -92,5 +93,17 @@ SMALL_VOLUMES = SMALL_FLOW.model_copy(
         "batch": 4,
         "ema": 8,
         "warm_up": 4,
+    }
+)
+
+SMALL_VOLUME_GAN = SMALL.model_copy(
+    update={
+        "name": "small-volume-gan",
+        "size": 24,
+        "voxels": (16, 24, 16),
+        "network": VolumeDcgan(latent=8, width=16),
+        "images": 24,
+        "batch": 4,
+        "ema": 8,
     }
 )

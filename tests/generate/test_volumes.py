@@ -12,16 +12,17 @@ import torch.nn.functional as F
 from PIL import Image
 
 from conftest import brain_phantom, tumour_phantom, write_nifti
+from mrgantry.common import device
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.fitness import check_unseen, people_behind
-from mrgantry.generate import Run, sample, sample_cohort, train, walk
+from mrgantry.generate import Run, memory, sample, sample_cohort, train, walk
 from mrgantry.generate.cohorts import BRIGHTEST
 from mrgantry.generate.networks import MonaiUNet
 from mrgantry.generate.networks.unet import from_blocks, to_blocks
 from mrgantry.generate.spectrum import LinearGuess, spectrum_of
 from mrgantry.papers import find_recipe
-from recipes import SMALL_FLOW, SMALL_VOLUMES
+from recipes import LOSSES, SMALL_FLOW, SMALL_VOLUME_GAN, SMALL_VOLUMES
 
 PLAN = SlicePlan(plane="volume", voxels=(16, 24, 16), voxel_mm=1.5, splits=(0.5, 0.25, 0.25))
 FEW_STEPS = ["steps=3"]
@@ -91,7 +92,9 @@ def test_a_guess_of_volumes_expects_at_each_frequency_what_heads_hold():
     assert torch.allclose(guess(noisy, torch.zeros_like(noisy), t), noisy, atol=1e-5)
 
 
-@pytest.mark.parametrize("recipe", [SMALL_VOLUMES, SMALL_VOLUMES.set(["label_maps=true"])])
+@pytest.mark.parametrize(
+    "recipe", [SMALL_VOLUMES, SMALL_VOLUMES.set(["label_maps=true"]), SMALL_VOLUME_GAN]
+)
 def test_a_resumed_run_equals_an_uninterrupted_one(heads, tmp_path, recipe):
     def stop(run, seen):
         raise StopHere
@@ -113,6 +116,23 @@ def test_training_lowers_the_error_and_pictures_three_planes(heads, tmp_path):
     # Eight heads of three planes, two heads a row, each in a square of 24 pixels.
     with Image.open(picture) as image:
         assert image.size == (6 * 24, 4 * 24)
+
+
+@pytest.mark.parametrize("loss", LOSSES, ids=lambda loss: loss.kind)
+def test_a_gan_of_heads_takes_every_loss(heads, tmp_path, loss):
+    recipe = SMALL_VOLUME_GAN.model_copy(update={"loss": loss, "images": 8})
+    done = train(heads.folder, tmp_path / "run", recipe)
+    cohort = sample_cohort(done.folder, tmp_path / "cohort", 1)
+    assert nib.load(cohort / "synthetic-0000000/synthetic-0000000_t1.nii.gz").shape == (16, 24, 16)
+
+
+def test_a_gan_of_heads_is_told_from_one_of_slices():
+    with pytest.raises(RecipeError, match="makes volumes"):
+        SMALL_VOLUME_GAN.set(["network=dcgan"])
+    with pytest.raises(RecipeError, match="neither augmentation nor growth"):
+        SMALL_VOLUME_GAN.set(['augment={"ramp": 100}'])
+    with pytest.raises(RecipeError, match="multiples of 8 voxels, not 16 x 20 x 16"):
+        SMALL_VOLUME_GAN.set(["voxels=[16, 20, 16]"]).generator(1, 0)
 
 
 def test_a_library_s_network_learns_volumes_too(heads, tmp_path):
@@ -207,3 +227,40 @@ def test_networks_of_our_recipes_fit_their_heads(name):
         network = recipe.network.denoiser(recipe.shape, 1, 2)
         said = network(torch.zeros(1, 1, *recipe.shape), torch.zeros(1), torch.zeros(1, 2))
     assert said.shape[2:] == recipe.shape
+
+
+def test_networks_of_our_gan_fit_its_heads():
+    recipe = find_recipe("dcgan-64x72x64")
+    with torch.device("meta"):
+        images = recipe.generator(1, 2)(torch.zeros(2, recipe.network.latent + 2))
+        assert images.shape == (2, 1, 64, 72, 64)
+        assert recipe.critic(1, 2)(images).shape == (2, 3)
+
+
+def test_what_does_not_fit_the_memory_is_said_before_it_begins(heads, tmp_path, monkeypatch):
+    recipe = find_recipe("gantry-64x72x64")
+    one = memory.bytes_of_step(recipe, 1, 0)
+    assert 0.05e9 < one < 5e9
+    cpu = torch.device("cpu")
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(3.5 * one))
+    with pytest.raises(RecipeError, match=r"A batch of 4 heads of 64 x 72 x 64 .* --set batch=3"):
+        memory.refuse_too_large(recipe, 1, 0, cpu)
+    memory.refuse_too_large(recipe.set(["batch=3"]), 1, 0, cpu)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: int(0.3 * one))
+    with pytest.raises(RecipeError, match=r"--size 32x32x32 and larger voxels"):
+        memory.refuse_too_large(recipe, 1, 0, cpu)
+    monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
+    with pytest.raises(RecipeError, match="needs about"):
+        train(heads.folder, tmp_path / "run", SMALL_VOLUMES)
+    assert not (tmp_path / "run").exists()
+    monkeypatch.setattr(memory, "free_bytes", lambda device: None)
+    memory.refuse_too_large(recipe, 1, 0, cpu)  # where nobody tells, it is tried
+
+
+def test_free_memory_is_what_the_system_tells(tmp_path, monkeypatch):
+    told = tmp_path / "meminfo"
+    told.write_text("MemTotal: 100 kB\nMemAvailable: 42 kB\n")
+    monkeypatch.setattr(device, "MEMORY", told)
+    assert device.free_bytes(torch.device("cpu")) == 42 * 1024
+    told.unlink()
+    assert device.free_bytes(torch.device("cpu")) is None

@@ -61,7 +61,7 @@ class GanTraining(Training):
         return numbers
 
     def critic_step(
-        self, real: Float[Tensor, "n c h w"], fake: Float[Tensor, "n c h w"], labels: Tensor
+        self, real: Float[Tensor, "n c *s"], fake: Float[Tensor, "n c *s"], labels: Tensor
     ) -> dict[str, Tensor]:
         """Move the critic once."""
         loss, state, recipe = self.recipe.loss, self.state, self.recipe
@@ -93,8 +93,8 @@ class GanTraining(Training):
 
     def generator_step(
         self,
-        real: Float[Tensor, "n c h w"],
-        fake: Float[Tensor, "n c h w"],
+        real: Float[Tensor, "n c *s"],
+        fake: Float[Tensor, "n c *s"],
         labels: Tensor,
         turn: int,
     ) -> dict[str, Tensor]:
@@ -112,25 +112,26 @@ class GanTraining(Training):
         return {"generator_loss": number.detach()}
 
     def judge(
-        self, images: Float[Tensor, "n c h w"], labels: Float[Tensor, "n k"], eagerly: bool = False
+        self, images: Float[Tensor, "n c *s"], labels: Float[Tensor, "n k"], eagerly: bool = False
     ) -> Float[Tensor, " n"]:
         """Give the critic's logits of images with their labels."""
         outputs = (self.criticise_eagerly if eagerly else self.criticise)(images)
         return outputs[:, 0] + (outputs[:, 1:] * labels).sum(1)
 
-    def real(self, first: int) -> tuple[Float[Tensor, "n c h w"], Float[Tensor, "n k"]]:
+    def real(self, first: int) -> tuple[Float[Tensor, "n c *s"], Float[Tensor, "n k"]]:
         """Give this process's part of a batch of real images, and their labels.
 
         Args:
             first: Number of the batch's first image in the whole training.
         """
-        images = shrink(self.pixels.batch(self.rows_at(first)), self.stage)
-        images = channels_last(images)
-        return images, self.labels_at(first)
+        images = self.pixels.batch(self.rows_at(first))
+        if self.recipe.schedule:
+            images = shrink(images, self.stage)
+        return channels_last(images), self.labels_at(first)
 
     def fakes(
         self, first: int, labels: Float[Tensor, "n k"], turn: int = 0
-    ) -> Float[Tensor, "n c h w"]:
+    ) -> Float[Tensor, "n c *s"]:
         """Draw synthetic images for this process's part of a batch.
 
         All processes draw the latents of the whole batch and take their part of them, so
@@ -143,7 +144,7 @@ class GanTraining(Training):
         latents = self._mine(drawn).to(self.fabric.device, non_blocking=True)
         return self.generate(torch.cat([latents, labels], 1))
 
-    def augment(self, images: Float[Tensor, "n c h w"], turn: int) -> Float[Tensor, "n c h w"]:
+    def augment(self, images: Float[Tensor, "n c *s"], turn: int) -> Float[Tensor, "n c *s"]:
         """Change images at random as the recipe says, and lay its noise over them."""
         augment, noise = self.recipe.augment, self.recipe.noise
         if augment is not None:

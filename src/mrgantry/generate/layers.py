@@ -182,11 +182,13 @@ class EqualLinear(nn.Module):
 @torch.no_grad()
 def radford_init(module: nn.Module) -> None:
     """Draw weights from N(0, 0.02) and batch norm scales from N(1, 0.02)."""
-    if isinstance(module, nn.Conv2d | nn.ConvTranspose2d | nn.Linear):
+    if isinstance(
+        module, nn.Conv2d | nn.ConvTranspose2d | nn.Conv3d | nn.ConvTranspose3d | nn.Linear
+    ):
         nn.init.normal_(module.weight, 0, 0.02)
         if module.bias is not None:
             nn.init.zeros_(module.bias)
-    elif isinstance(module, nn.BatchNorm2d):
+    elif isinstance(module, nn.BatchNorm2d | nn.BatchNorm3d):
         nn.init.normal_(module.weight, 1, 0.02)
 
 

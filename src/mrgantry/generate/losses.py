@@ -24,7 +24,7 @@ from torch import Tensor, nn
 from mrgantry.common.frozen import Frozen
 from mrgantry.generate.latents import Uniform
 
-Images = Float[Tensor, "n c h w"]
+Images = Float[Tensor, "n c *s"]
 Logits = Float[Tensor, " n"]
 Number = Float[Tensor, ""]
 Critic = Callable[[Tensor], Tensor]  # images (n, c, h, w) to logits (n,)
@@ -150,7 +150,7 @@ class Dragan(Logistic):
     def penalty(self, critic: Critic, real: Images, fake: Images, uniform: Uniform) -> Number:
         """Hold the gradient near 1 at the points of the variant."""
         a_pixel, columns = tuple(real.shape[1:]), self.points == "delplace-coded-dcgan"
-        alpha = uniform(a_pixel if columns else (1, 1, 1))
+        alpha = uniform(a_pixel if columns else (1,) * len(a_pixel))
         noise = 0.5 * real.std(correction=0) * uniform(a_pixel)
         if self.points == "kodali":
             places = real + alpha * noise
@@ -158,7 +158,7 @@ class Dragan(Logistic):
             places = alpha * real + (1 - alpha) * noise
         else:
             places = (1 - alpha) * real + alpha * noise
-        norms = squared_gradient(critic, places, (2,) if columns else (1, 2, 3)).sqrt()
+        norms = squared_gradient(critic, places, (2,) if columns else None).sqrt()
         return self.weight * (norms - 1).square().mean()
 
 
@@ -251,7 +251,7 @@ class WassersteinPenalty(EarthMover):
 
     def penalty(self, critic: Critic, real: Images, fake: Images, uniform: Uniform) -> Number:
         """Hold the gradient near 1 at alpha x + (1 - alpha) G(z), one alpha an image."""
-        points = torch.lerp(fake, real, uniform((1, 1, 1)))
+        points = torch.lerp(fake, real, uniform((1,) * (real.ndim - 1)))
         norms = squared_gradient(critic, points).sqrt()
         return self.weight * (norms - 1).square().mean()
 
@@ -313,16 +313,16 @@ def cross_entropy(logits: Logits, target: float) -> Number:
 
 
 def squared_gradient(
-    critic: Critic, points: Images, over: tuple[int, ...] = (1, 2, 3)
+    critic: Critic, points: Images, over: tuple[int, ...] | None = None
 ) -> Float[Tensor, "..."]:
     """Give the critic's squared gradient at each image, so that it can be descended.
 
     Args:
         critic: Gives logits.
         points: Images; the gradient does not go on to what they were made of.
-        over: Axes that are summed; all but the batch make one number an image.
+        over: Axes that are summed; None takes all but the batch, which makes one number an image.
     """
     points = points.detach().requires_grad_()
     (gradient,) = torch.autograd.grad(critic(points).sum(), points, create_graph=True)
     # The root has no slope at 0, where a critic with dead units can be.
-    return gradient.float().square().sum(over) + 1e-12
+    return gradient.float().square().sum(over or tuple(range(1, points.ndim))) + 1e-12

@@ -6,7 +6,7 @@ from math import prod
 from typing import Annotated, Any, Literal, TypeVar
 
 import torch
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, model_validator
 from torch import nn
 from torch.optim import Optimizer
 
@@ -18,7 +18,7 @@ from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.labels import Column
 from mrgantry.generate.latents import Prior
 from mrgantry.generate.losses import Loss
-from mrgantry.generate.networks import DenoisingNetwork, GanNetwork, UNet
+from mrgantry.generate.networks import DenoisingNetwork, GanNetwork, UNet, VolumeDcgan
 from mrgantry.generate.schedule import Growing, Steps
 from mrgantry.generate.stop import Stop
 
@@ -206,6 +206,36 @@ class GanRecipe(Recipe):
     schedule: Growing | None = None
     augment: Augment | None = None
     noise: Annotated[float, Field(ge=0)] = 0.0
+
+    @model_validator(mode="after")
+    def _of_one_kind(self) -> "GanRecipe":
+        if bool(self.voxels) != isinstance(self.network, VolumeDcgan):
+            raise ValueError(
+                "the network volume-dcgan makes volumes (voxels=[64, 72, 64]), all others slices"
+            )
+        if self.voxels and (self.augment or self.schedule):
+            raise ValueError("of volumes neither augmentation nor growth is known")
+        return self
+
+    def generator(self, channels: int, labels: int) -> nn.Module:
+        """Build the generator.
+
+        Raises:
+            RecipeError: It cannot be of this size.
+        """
+        if isinstance(self.network, VolumeDcgan):
+            return self.network.generator(self.shape, channels, labels)
+        return self.network.generator(self.size, channels, labels)
+
+    def critic(self, channels: int, labels: int) -> nn.Module:
+        """Build the critic.
+
+        Raises:
+            RecipeError: It cannot be of this size.
+        """
+        if isinstance(self.network, VolumeDcgan):
+            return self.network.critic(self.shape, channels, labels)
+        return self.network.critic(self.size, channels, labels)
 
     @property
     def objective(self) -> str:

@@ -259,8 +259,7 @@ class Run(Displayed):
             chosen = sampler or recipe.sampler
             given = len(self.facts.classes) if given_maps else 0
             return FlowSampler(network, recipe.flow, self.guess, chosen, bf16, given).eval()
-        generator = recipe.network.generator(recipe.size, channels, self.facts.labels.width)
-        return self._load(generator).eval()
+        return self._load(recipe.generator(channels, self.facts.labels.width)).eval()
 
     @property
     def guess(self) -> LinearGuess:

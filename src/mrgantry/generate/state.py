@@ -135,8 +135,8 @@ def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -
         if isinstance(recipe, FlowRecipe):
             generator = recipe.network.denoiser(recipe.shape, channels, labels)
         else:
-            generator = recipe.network.generator(recipe.size, channels, labels)
-            critic = recipe.network.critic(recipe.size, channels, labels)
+            generator = recipe.generator(channels, labels)
+            critic = recipe.critic(channels, labels)
             if recipe.schedule and not hasattr(generator, "grow"):
                 raise RecipeError(
                     f"The network {recipe.network.kind!r} cannot grow; leave the schedule out "

@@ -19,6 +19,7 @@ from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
+from mrgantry.generate.memory import refuse_too_large
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
@@ -29,7 +30,7 @@ from mrgantry.generate.training import Training
 
 LOG = logging.getLogger(__name__)
 MEASURED = 128  # heads tell the spectrum
-BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d
+BATCH_NORM = nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d
 
 
 def train(
@@ -83,6 +84,7 @@ def train(
     described = describe_data(data, recipe)
     channels = len(described["channels"]) + len(described["classes"])
     recipe = recipe.suited(channels) if isinstance(recipe, FlowRecipe) else recipe
+    refuse_too_large(recipe, channels, labels.width, fabric.device)
     state = build(recipe, channels, labels.width, fabric.device)
     facts = Facts(
         **described,

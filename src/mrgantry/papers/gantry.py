@@ -9,7 +9,7 @@ trying, on two cores and at minutes (docs/LOG.md).
 from mrgantry.generate.augment import Augment
 from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.losses import Original
-from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv
+from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv, VolumeDcgan
 from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
 from mrgantry.generate.stop import Stop
 from mrgantry.study.protocol import Protocol
@@ -124,12 +124,27 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
     )
 
 
+# Delplace (2020) announced three-dimensional GANs; this one follows Wu et al. (2016).
+VOLUME_GAN = GanRecipe(
+    name="dcgan-64x72x64",
+    size=72,
+    voxels=(64, 72, 64),
+    network=VolumeDcgan(),
+    loss=Original(),
+    optimiser=Adam(lr=2e-4, beta1=0.5),
+    images=40_000,
+    batch=16,
+    ema=1_000,
+    labels=("tumour", "sequence"),
+)
+
 # That of the demonstration, as long as a minute or two allow: it begins with brains.
 DEMO = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "labels": ()})
 
 RECIPES = (
     DEMO,
     *map(volume_recipe, VOLUME_NETWORKS),
+    VOLUME_GAN,
     *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
 )
 

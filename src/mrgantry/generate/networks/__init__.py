@@ -22,9 +22,10 @@ from mrgantry.generate.networks.srresnet import SrResNet
 from mrgantry.generate.networks.style import Style
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.networks.upconv import UpConv
+from mrgantry.generate.networks.volume_dcgan import VolumeDcgan
 
 GanNetwork = Annotated[
-    Dcgan | KazuhiroDcgan | DelplaceDcgan | SrResNet | Progressive | Style | UpConv,
+    Dcgan | KazuhiroDcgan | DelplaceDcgan | SrResNet | Progressive | Style | UpConv | VolumeDcgan,
     Field(discriminator="kind"),
 ]
 DenoisingNetwork = Annotated[UNet | MonaiUNet, Field(discriminator="kind")]
@@ -41,4 +42,5 @@ __all__ = [
     "Style",
     "UNet",
     "UpConv",
+    "VolumeDcgan",
 ]
