@@ -80,7 +80,9 @@ def make(n: int, folder: Path) -> None:
 
 def write(folder: Path, count: int, *, synthetic: bool) -> None:
     """Write a set of blobs: fifty images a subject."""
-    from mrgantry.data.slices import COLUMNS, About, begin_set, finish, write_part
+    from mrgantry.data.about import About
+    from mrgantry.data.making import begin_set, finish
+    from mrgantry.data.parts import COLUMNS, write_part
 
     about = About(channels=("t1",), size=SIZE, command="benchmark", choices={}, versions={},
                   synthetic=synthetic)  # fmt: skip

@@ -19,7 +19,7 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrgantry.data.slices import StoredPixels
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.recipe import GanRecipe

@@ -17,8 +17,10 @@ from rich.console import Console
 from rich.table import Table
 
 from mrgantry.common.score import read_scores
+from mrgantry.data.making import begin_set, finish
+from mrgantry.data.parts import write_part
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SliceSet, begin_set, finish, write_part
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.evaluation import evaluate
 from mrgantry.evaluation.scoring import Floors
 from mrgantry.generate import FlowRecipe, sample, train

@@ -24,7 +24,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from mrgantry.data.slices import COLUMNS, About, begin_set, finish, write_part
+from mrgantry.data.about import About
+from mrgantry.data.making import begin_set, finish
+from mrgantry.data.parts import COLUMNS, write_part
 from mrgantry.study.cases.create import create
 from mrgantry.study.cases.pools import Sources
 from mrgantry.study.protocol import Protocol

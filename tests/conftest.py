@@ -15,7 +15,10 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
-from mrgantry.data.slices import COLUMNS, About, SliceSet, begin_set, finish, write_part
+from mrgantry.data.about import About
+from mrgantry.data.making import begin_set, finish
+from mrgantry.data.parts import COLUMNS, write_part
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation import pictures, reference
 from mrgantry.evaluation.measures import classifiers, ms_ssim
 from mrgantry.evaluation.measures import listed as measures

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, DivergedError
 from mrgantry.common.files import read_json, write_json
-from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.data.about import read_about
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.record import Evaluation, RealRecord, record_of
 from mrgantry.papers import find_study
 

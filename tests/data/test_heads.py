@@ -11,6 +11,7 @@ from mrgantry.common.picture import three_planes
 from mrgantry.data import Generated, SlicePlan, SliceSet, prepare
 from mrgantry.data import slices as slices_module
 from mrgantry.data.heads import axial_slices
+from mrgantry.data.pixels import FiledPixels
 from mrgantry.data.repeats import find_repeats
 from mrgantry.data.sections import from_text
 from mrgantry.data.volume import read_volume
@@ -133,7 +134,7 @@ def test_volumes_that_stay_on_disk_are_read_as_those_in_memory(cohort, tmp_path,
     held = made.pixels(device, with_maps=True).batch(rows)
     monkeypatch.setattr(slices_module, "MOST_BYTES", 1)
     filed = SliceSet.open(made.folder, volumes=True).pixels(device, with_maps=True)
-    assert isinstance(filed, slices_module.FiledPixels)
+    assert isinstance(filed, FiledPixels)
     assert len(filed) == len(made)
     assert torch.equal(filed.batch(rows), held)
 

@@ -12,14 +12,13 @@ from conftest import blobs, brain_phantom, write_nifti, write_slices
 from mrgantry.cli import app
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import to_grey
-from mrgantry.data import ImportPlan, SlicePlan, SliceSet, import_slices, prepare
-from mrgantry.data import slices as slices_module
+from mrgantry.data import ImportPlan, SlicePlan, SliceSet, import_slices, making, prepare
+from mrgantry.data.making import finish
 from mrgantry.data.notes import Repeat
 from mrgantry.data.preparation import draw_splits
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.repeats_picture import draw_repeats
 from mrgantry.data.settle import settle_repeats
-from mrgantry.data.slices import finish
 
 KEPT, AGAIN = "BraTS20_Training_003", "BraTS20_Training_099"
 PLAN = SlicePlan(sequences=("t1",), slices="0.3:0.7", size=24)
@@ -104,7 +103,7 @@ def test_what_becomes_of_them_can_be_changed_later_and_after_a_kill(doubled, tmp
         raise KeyboardInterrupt
 
     with monkeypatch.context() as kill, pytest.raises(KeyboardInterrupt):
-        kill.setattr(slices_module, "write_table", killed)
+        kill.setattr(making, "write_table", killed)
         prepare(doubled, tmp_path / "out", asked("drop"), workers=1)
     with pytest.raises(DataError, match="was interrupted"):
         SliceSet.open(tmp_path / "out")

@@ -5,7 +5,7 @@ import torch
 
 from conftest import blobs
 from mrgantry.common.errors import DataError, DivergedError, RecipeError
-from mrgantry.data.slices import StoredPixels
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.detection import classifier, learning
 from mrgantry.detection.classifier import (
     ClassifierTraining,

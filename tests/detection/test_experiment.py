@@ -11,7 +11,7 @@ import torch
 from conftest import write_slices
 from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunError
 from mrgantry.data.notes import Repeat
-from mrgantry.data.slices import StoredPixels
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.classifier import ClassifierTraining
 from mrgantry.detection.experiment import DetectionTerms, detect, learnt_from

@@ -4,7 +4,7 @@ import torch
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
-from mrgantry.data.slices import StoredPixels
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.sources import Augmented, Images, Mixture, shares
 

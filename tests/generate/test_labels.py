@@ -8,8 +8,10 @@ import torch
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.data import SlicePlan, prepare
+from mrgantry.data.making import finish
+from mrgantry.data.parts import write_part
 from mrgantry.data.rows import units_of
-from mrgantry.data.slices import SliceSet, finish, write_part
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate import Run, sample, train
 from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.labels import Labels

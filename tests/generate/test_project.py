@@ -9,8 +9,9 @@ from PIL import Image
 
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RunError
+from mrgantry.data.making import finish
 from mrgantry.data.rows import by_turns
-from mrgantry.data.slices import SliceSet, finish
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate import Run, project, sample, train
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.networks import UpConv

@@ -10,7 +10,7 @@ from PIL import Image
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.picture import to_grey
-from mrgantry.data.slices import finish
+from mrgantry.data.making import finish
 from mrgantry.generate import sample, train, walk
 from mrgantry.generate.latent_walk import linear, spherical, usual_method, way
 from mrgantry.generate.latents import draw_latents

@@ -11,7 +11,8 @@ import torch
 
 from conftest import write_slices
 from mrgantry.common.errors import DataError, RecipeError, RunError
-from mrgantry.data.slices import SliceSet, StoredPixels
+from mrgantry.data.pixels import StoredPixels
+from mrgantry.data.slices import SliceSet
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.options import USUAL
 from mrgantry.pages import report, write_segmentation

@@ -12,8 +12,9 @@ from collections.abc import Iterator
 import pandas as pd
 
 from mrgantry.common.errors import DataError
+from mrgantry.data.about import About
 from mrgantry.data.names import SEQUENCES
-from mrgantry.data.slices import About, SliceSet
+from mrgantry.data.slices import SliceSet
 
 UNKNOWN = {"", "unknown", "unclear", "nan", "None"}
 PIXEL_SHARE = 0.05  # by which pixel sizes may differ, since fits to a head differ by as much

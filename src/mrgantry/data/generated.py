@@ -10,9 +10,10 @@ from typing import Any, Literal
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, read_json
 from mrgantry.common.frozen import Frozen
+from mrgantry.data.about import About
 from mrgantry.data.fitness import people_behind
 from mrgantry.data.notes import Notes
-from mrgantry.data.slices import About, SliceSet
+from mrgantry.data.slices import SliceSet
 
 COHORT = "cohort.json"
 NOBODY_KNOWN = (

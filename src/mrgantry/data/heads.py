@@ -13,10 +13,11 @@ from jaxtyping import Bool, Float, Shaped
 
 from mrgantry.common.errors import DataError
 from mrgantry.data import cut
+from mrgantry.data.parts import COLUMNS
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.scan import Scan
 from mrgantry.data.sections import Sections, as_text, shared_values, tumour_word
-from mrgantry.data.slices import COLUMNS, SliceSet
+from mrgantry.data.slices import SliceSet
 from mrgantry.data.subjects import Subject
 
 MOST_OUTSIDE = 0.005  # of the brain that may lie outside the field

@@ -16,29 +16,20 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.workers import each
+from mrgantry.data.about import About, read_about
 from mrgantry.data.formats import SIDELESS
 from mrgantry.data.generated import Generated, read_generated, refuse_unsaid
 from mrgantry.data.heads import keep_head
 from mrgantry.data.label_maps import class_names, find_classes
+from mrgantry.data.making import begin_set, finish, reopen
 from mrgantry.data.notes import Notes
+from mrgantry.data.parts import has_part, remove_part, safe_name, write_part
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.scan import read_scan
 from mrgantry.data.sections import Sections, cut_stack, pose_head
 from mrgantry.data.settle import settle_repeats
-from mrgantry.data.slices import (
-    SPLITS,
-    About,
-    SliceSet,
-    begin_set,
-    finish,
-    has_part,
-    read_about,
-    remove_part,
-    reopen,
-    safe_name,
-    write_part,
-)
+from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.data.subjects import Subject, find_subjects
 from mrgantry.data.volume import parts_of
 

@@ -12,9 +12,9 @@ from mrgantry.common.errors import DataError
 from mrgantry.data import cut, oblique
 from mrgantry.data.centres import read_centre
 from mrgantry.data.label_maps import class_names, to_channels
+from mrgantry.data.parts import COLUMNS
 from mrgantry.data.plan import NORMAL, SlicePlan
 from mrgantry.data.scan import Scan
-from mrgantry.data.slices import COLUMNS
 from mrgantry.data.subjects import Subject
 
 LEAST_SHOWN = 0.02  # of the pixels of all poses: a brain fills a fifth or more

@@ -9,7 +9,8 @@ import torch
 from jaxtyping import Float, Float16
 
 from mrgantry.common.tables import write_table
-from mrgantry.data.slices import SliceSet, StoredPixels
+from mrgantry.data.pixels import StoredPixels
+from mrgantry.data.slices import SliceSet
 from mrgantry.detection.classical import Classical
 from mrgantry.detection.sets import Real
 from mrgantry.detection.sources import Augmented, Images

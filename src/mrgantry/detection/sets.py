@@ -16,8 +16,9 @@ from torch import Tensor
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.fitness import check_alike, check_unseen, people_behind
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SPLITS, SliceSet, StoredPixels
+from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detection.effects import Truth
 from mrgantry.detection.sources import CLASSES, Images
 

@@ -16,7 +16,8 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mrgantry.common.errors import DataError
-from mrgantry.data.slices import Pixels, SliceSet
+from mrgantry.data.pixels import Pixels
+from mrgantry.data.slices import SliceSet
 from mrgantry.detection.classical import Classical, balanced_rows
 from mrgantry.evaluation.reference import check_finite
 

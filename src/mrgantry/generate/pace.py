@@ -16,8 +16,9 @@ from torch import nn
 
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.progress import progress
+from mrgantry.data.pixels import Pixels
 from mrgantry.data.rows import units_of
-from mrgantry.data.slices import Pixels, SliceSet
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe

@@ -17,21 +17,15 @@ from mrgantry.common.files import AnyPath, fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
+from mrgantry.data.about import About
 from mrgantry.data.label_maps import from_channels, without_specks
+from mrgantry.data.making import begin_set, finish
 from mrgantry.data.notes import Notes
+from mrgantry.data.parts import COLUMNS, MAPS, has_part, write_part
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.sections import tumour_word
-from mrgantry.data.slices import (
-    COLUMNS,
-    MAPS,
-    About,
-    SliceSet,
-    begin_set,
-    finish,
-    has_part,
-    write_part,
-)
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.given_maps import GivenMaps, read_given_maps
 from mrgantry.generate.recipe import FlowRecipe

@@ -22,8 +22,9 @@ from mrgantry.common.errors import DivergedError
 from mrgantry.common.files import write_text
 from mrgantry.common.picture import save_grid, three_planes
 from mrgantry.common.progress import progress
+from mrgantry.data.pixels import Pixels
 from mrgantry.data.rows import units_of
-from mrgantry.data.slices import Pixels, SliceSet
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate.latents import Uniform
 from mrgantry.generate.run import Run, save_weights
 from mrgantry.generate.state import State

@@ -13,8 +13,9 @@ from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.data.formats import times
+from mrgantry.data.pixels import Pixels
 from mrgantry.data.rows import choose_rows, units_of
-from mrgantry.data.slices import Pixels, SliceSet
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from mrgantry.common.statistics import holm
-from mrgantry.data.slices import read_about
+from mrgantry.data.about import read_about
 from mrgantry.detection.effects import ALPHA, FEWEST_SEEDS
 from mrgantry.detection.findings import Arm, Detection
 from mrgantry.pages.experiment import points

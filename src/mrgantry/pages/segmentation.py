@@ -78,7 +78,7 @@ def obedience(segmentation: Segmentation) -> Iterator[list[str]]:
             NAMES[score.condition],
             f"{score.images:,}",
             f"{score.value:.3f}{bounds}",
-            "" if score.share is None else f"{score.share:.0%}",
+            "" if score.share is None else f"{100 * score.share:.0f} %",
             *("" if value is None else f"{value:.3f}" for value in score.classes),
         ]
 

@@ -8,7 +8,8 @@ import torch
 from jaxtyping import Int, UInt8
 from torch import Tensor
 
-from mrgantry.data.slices import Pixels, SliceSet, StoredPixels
+from mrgantry.data.pixels import Pixels, StoredPixels
+from mrgantry.data.slices import SliceSet
 from mrgantry.detection.classical import Classical, ClassicalChanges
 from mrgantry.detection.sources import Batch
 from mrgantry.evaluation.reference import check_finite

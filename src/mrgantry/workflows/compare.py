@@ -19,8 +19,10 @@ from mrgantry.common.files import AnyPath, read_json, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import read_scores
+from mrgantry.data.about import read_about
+from mrgantry.data.parts import safe_name
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SliceSet, read_about, safe_name
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.comparison import Comparison, Entrant, RunOutcome, spread_of
 from mrgantry.evaluation.evaluation import evaluate, held_out
 from mrgantry.evaluation.record import read_evaluation

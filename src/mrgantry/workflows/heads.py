@@ -21,12 +21,15 @@ from scipy.spatial.transform import Rotation
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import versions
 from mrgantry.common.workers import each
+from mrgantry.data.about import About
 from mrgantry.data.heads import keep_head
+from mrgantry.data.making import begin_set, finish
+from mrgantry.data.parts import has_part, write_part
 from mrgantry.data.plan import Plane, SlicePlan, Voxels
 from mrgantry.data.resample import Grid, resample
 from mrgantry.data.scan import Scan
 from mrgantry.data.sections import cut_stack
-from mrgantry.data.slices import About, SliceSet, begin_set, finish, has_part, write_part
+from mrgantry.data.slices import SliceSet
 from mrgantry.data.subjects import Subject
 from mrgantry.data.volume import Volume
 from mrgantry.generate.recipe import FlowRecipe

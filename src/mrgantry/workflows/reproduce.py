@@ -13,7 +13,7 @@ from mrgantry.common.errors import DataError, DivergedError, RecipeError, RunErr
 from mrgantry.common.files import AnyPath
 from mrgantry.common.provenance import command_line
 from mrgantry.data import prepare
-from mrgantry.data.slices import read_about
+from mrgantry.data.about import read_about
 from mrgantry.detection import detect
 from mrgantry.detection.findings import read_detection
 from mrgantry.evaluation import evaluate, select

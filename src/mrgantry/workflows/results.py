@@ -8,8 +8,9 @@ import pandas as pd
 from mrgantry.common.files import read_json
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.score import Score, read_scores
+from mrgantry.data.about import read_about
 from mrgantry.data.plan import SlicePlan
-from mrgantry.data.slices import SPLITS, SliceSet, read_about
+from mrgantry.data.slices import SPLITS, SliceSet
 from mrgantry.detection.findings import Detection, read_detection
 from mrgantry.evaluation.stability import judge_stability
 from mrgantry.generate import Run

@@ -21,8 +21,9 @@ from pathlib import Path
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import read_json, write_json
+from mrgantry.data.about import read_about
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import SliceSet, read_about
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.evaluation import FEWEST_IMAGES
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.papers.reproduction import ImageType, Model, Reproduction

@@ -601,7 +601,8 @@ def test_what_export_refuses(slices, tmp_path):
 
 def _with_table(made, table):
     """Write a set again with other rows."""
-    from mrgantry.data.slices import begin_set, finish, write_part
+    from mrgantry.data.making import begin_set, finish
+    from mrgantry.data.parts import write_part
 
     folder = made.folder.with_name(made.name + "-again")
     begin_set(folder, made.about.model_copy(update={"complete": False}))

@@ -20,8 +20,9 @@ from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
 from mrgantry.common.tables import write_table
 from mrgantry.data.cut import ORDER
+from mrgantry.data.parts import safe_name
 from mrgantry.data.sections import from_text
-from mrgantry.data.slices import SliceSet, safe_name
+from mrgantry.data.slices import SliceSet
 
 ORIGIN = "origin.json"
 BETWEEN = ";"  # the names of one image's files, in the column `file`

@@ -20,6 +20,7 @@ from mrgantry.common.files import AnyPath, fingerprint, read_json, write_json
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
+from mrgantry.data.about import About
 from mrgantry.data.cut import ORDER
 from mrgantry.data.exchange.export import Origin, read_origin
 from mrgantry.data.exchange.first_look import (
@@ -53,24 +54,15 @@ from mrgantry.data.label_maps import (
     to_channels,
     unnamed,
 )
+from mrgantry.data.making import begin_set, finish, reopen
 from mrgantry.data.notes import Notes
+from mrgantry.data.parts import COLUMNS, has_part, safe_name, write_part
 from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preparation import draw_splits, refuse_like_names
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.sections import as_text, from_text
 from mrgantry.data.settle import settle_repeats
-from mrgantry.data.slices import (
-    COLUMNS,
-    About,
-    SliceSet,
-    begin_set,
-    finish,
-    has_part,
-    refuse_shared_subjects,
-    reopen,
-    safe_name,
-    write_part,
-)
+from mrgantry.data.slices import SliceSet, refuse_shared_subjects
 
 BLOCK = 1000  # images a part, where they have no subject
 TUMOUR_MM2 = 50.0  # marked area from which a slice is a tumour slice, as `prepare` has it

@@ -12,8 +12,9 @@ from mrgantry.common.tables import read_foreign_table
 from mrgantry.data.exchange.export import BETWEEN, LABEL_MAP
 from mrgantry.data.exchange.pictures import COLOURS, NIFTI, suffix_of
 from mrgantry.data.names import LABELLED_WORDS, text_words
+from mrgantry.data.parts import COLUMNS
 from mrgantry.data.sections import from_text
-from mrgantry.data.slices import COLUMNS, NUMBERS, SPLITS
+from mrgantry.data.slices import NUMBERS, SPLITS
 
 Row = dict[str, str]
 WORDS = {

@@ -32,9 +32,12 @@ from mrgantry.common.picture import save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line, versions
 from mrgantry.common.tables import write_table
+from mrgantry.data.about import About
 from mrgantry.data.fitness import check_alike
+from mrgantry.data.making import begin_set, begun, finish, reopen
+from mrgantry.data.parts import write_part
 from mrgantry.data.rows import choose_rows
-from mrgantry.data.slices import About, SliceSet, begin_set, begun, finish, reopen, write_part
+from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.measures.manifold import K
 from mrgantry.evaluation.selection.agreement import AGREES, UNCLEAR, Agreement
 from mrgantry.evaluation.selection.plausible import Rules, fit_rules

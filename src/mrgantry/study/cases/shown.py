@@ -14,7 +14,7 @@ from PIL import Image
 from mrgantry.common.errors import DataError
 from mrgantry.common.frozen import Frozen
 from mrgantry.common.picture import to_grey
-from mrgantry.data.slices import About
+from mrgantry.data.about import About
 
 PIECES = 4  # a side of an image whose pieces are shuffled
 FLOOR = -0.92  # intensity, of [-1, 1]: in the darkest 4 % a generator's background lies
