@@ -21,6 +21,7 @@ from mrgantry.generate.cohorts import BRIGHTEST
 from mrgantry.generate.networks import MonaiUNet
 from mrgantry.generate.networks.unet import from_blocks, to_blocks
 from mrgantry.generate.spectrum import LinearGuess, spectrum_of
+from mrgantry.pages import report
 from mrgantry.papers import find_recipe
 from recipes import LOSSES, SMALL_FLOW, SMALL_VOLUME_GAN, SMALL_VOLUMES
 
@@ -264,3 +265,15 @@ def test_free_memory_is_what_the_system_tells(tmp_path, monkeypatch):
     assert device.free_bytes(torch.device("cpu")) == 42 * 1024
     told.unlink()
     assert device.free_bytes(torch.device("cpu")) is None
+
+
+def test_a_report_shows_heads_and_cohorts(heads, run, cohort, tmp_path):
+    page = report([heads.folder, run, cohort], tmp_path / "report.html").read_text()
+    for words in (
+        "Heads: heads",
+        "Synthetic heads, by run (small-volumes)",
+        "4 heads of 4 subjects",
+    ):
+        assert words in page, words
+    assert "voxel_mm" in page and "min_brain" not in page
+    assert f"mrgantry sample {run}" in page

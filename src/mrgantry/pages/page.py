@@ -11,6 +11,7 @@ from PIL import Image
 from mrgantry.common.errors import DataError
 from mrgantry.common.files import AnyPath, read_json, write_text
 from mrgantry.common.picture import png
+from mrgantry.data.generated import COHORT, read_generated
 from mrgantry.data.preview import colours_of, outlined, tumour_counts
 from mrgantry.data.repeats import about_splits
 from mrgantry.data.slices import SPLITS, SliceSet
@@ -27,9 +28,11 @@ from mrgantry.pages.scores import evaluation, glossary
 from mrgantry.pages.segmentation import TABLE
 from mrgantry.segmentation.findings import read_segmentation
 
-# What a plan says of stacks of slices alone, and of oblique poses alone.
+# What a plan says of stacks of slices alone, of oblique poses alone, and of whole heads alone.
 STACKED, POSED = {"slices", "fit", "min_brain", "field_on"}, {"poses", "centre_mm"}
-SHOWN = 36  # images in a grid
+WHOLE = {"voxels", "voxel_mm"}
+SHOWN = 36  # images in a grid,
+SHOWN_HEADS = 8  # or heads, each in three planes
 LISTED = 8  # entries of a list that are printed
 
 
@@ -38,6 +41,7 @@ class PageFolders:
     """What the folders hold, by kind."""
 
     cohorts: list[Path] = field(default_factory=list)
+    synthetic_cohorts: list[Path] = field(default_factory=list)
     real: list[SliceSet] = field(default_factory=list)
     runs: list[Run] = field(default_factory=list)
     synthetic: list[SliceSet] = field(default_factory=list)
@@ -63,6 +67,10 @@ class PageFolders:
         sets = [*self.real, *self.synthetic]
         return (
             bool(self.cohorts)
+            or any(
+                read_json(folder / COHORT)["source"] == "simulated"
+                for folder in self.synthetic_cohorts
+            )
             or any(data.about.source == "simulated" for data in sets)
             or any(run.facts.source == "simulated" for run in self.runs)
             or any(read_evaluation(folder).real.source == "simulated" for folder in self.scores)
@@ -108,7 +116,7 @@ def report(folders: Sequence[AnyPath], out: AnyPath) -> Path:
         projections=[projected(folder) for folder in contents.projections],
         runs=[training(run) for run in contents.runs],
         datasets=[dataset(data) for data in contents.real],
-        cohorts=[cohort(folder) for folder in contents.cohorts],
+        cohorts=[cohort(folder) for folder in (*contents.cohorts, *contents.synthetic_cohorts)],
         commands=commands(contents),
         provenance=provenance(contents),
         glossary=glossary(
@@ -129,13 +137,15 @@ def find(folders: Sequence[Path]) -> PageFolders:
     contents = PageFolders()
     for folder in folders:
         if (folder / "about.json").is_file():
-            data = SliceSet.open(folder)
+            data = SliceSet.open(folder, volumes=True)
             (contents.synthetic if data.about.synthetic else contents.real).append(data)
         elif (folder / "run.json").is_file():
             contents.runs.append(Run.open(folder))
         elif (folder / "scores.json").is_file():
             contents.scores.append(folder)
-        elif (folder / "cohort.json").is_file():
+        elif read_generated(folder):
+            contents.synthetic_cohorts.append(folder)
+        elif (folder / COHORT).is_file():
             contents.cohorts.append(folder)
         elif (folder / "walk.json").is_file():
             contents.walks.append(folder)
@@ -164,27 +174,34 @@ def gallery(data: SliceSet) -> dict[str, Any]:
     synthetic = data.about.synthetic
     held = np.flatnonzero(data.table["split"] == "test")
     pool = held if len(held) else np.arange(len(data))
-    chosen = np.random.default_rng(0).permutation(pool)[:SHOWN]
+    most = SHOWN_HEADS if data.about.voxels else SHOWN
+    chosen = np.random.default_rng(0).permutation(pool)[:most]
     shown = data.where(np.isin(np.arange(len(data)), chosen))
-    columns = 6 if shown.images.shape[1] == 1 else 2
+    columns = 6 if shown.images.shape[1] == 1 else 3 if data.about.voxels else 2
     if data.about.classes:
-        picture = png(outlined(shown.images, shown.maps, columns))
+        picture = png(outlined(shown.pictures, shown.picture_maps, columns))
         legend = f"; outlined are {colours_of(data.about.classes)}"
     else:
-        picture, legend = figures.image_grid(shown.images, columns), ""
+        picture, legend = figures.image_grid(shown.pictures, columns), ""
     origin = "simulated" if data.about.source == "simulated" else "real"
     return {
         "title": f"Synthetic: {data.name}" if synthetic else f"{origin.capitalize()}: {data.name}",
         "caption": (
-            f"{len(data):,} images drawn by the generator, trained on {origin} scans{left_of(data)}"
+            f"{len(data):,} {data.noun} drawn by the generator, trained on {origin} scans"
+            f"{left_of(data)}"
             if synthetic
-            else f"{len(data):,} slices of {data.table['subject'].nunique()} subjects"
+            else f"{len(data):,} {rows_of(data)} of {data.table['subject'].nunique()} subjects"
             + ("; these are held out from training" if len(held) else "")
         )
         + legend,
         "synthetic": synthetic,
         "picture": picture,
     }
+
+
+def rows_of(data: SliceSet) -> str:
+    """Name what the rows of a real set are."""
+    return "heads" if data.about.voxels else "slices"
 
 
 def left_of(data: SliceSet) -> str:
@@ -242,7 +259,8 @@ def training(run: Run) -> dict[str, Any]:
         "curves": figures.training_curves(log),
         "steps": steps,
         "summary": f"{run.images:,} images seen in {seconds / 60:.1f} minutes "
-        f"({run.facts.precision}), trained on {run.facts.training_images:,} slices of "
+        f"({run.facts.precision}), trained on {run.facts.training_images:,} "
+        f"{'heads' if recipe.voxels else 'slices'} of "
         f"{len(run.facts.training_subjects)} subjects"
         + (f", those of its start {started.name} among them" if started else "")
         + (f"; told {labels}" if labels else "")
@@ -254,6 +272,11 @@ def dataset(data: SliceSet) -> dict[str, Any]:
     """Count a real set by split."""
     table, mm = data.table, data.table["pixel_mm"].median()
     notes, alike = data.about.notes, data.folder / "repeats.png"
+    hidden = POSED | WHOLE
+    if data.about.poses:
+        hidden = STACKED | WHOLE
+    elif data.about.voxels:
+        hidden = STACKED | POSED | {"size"}
     splits = [
         {
             "split": split,
@@ -266,6 +289,7 @@ def dataset(data: SliceSet) -> dict[str, Any]:
     ]
     return {
         "name": data.name,
+        "rows": rows_of(data).capitalize(),
         "splits": splits,
         "plan": {
             key: value
@@ -273,7 +297,7 @@ def dataset(data: SliceSet) -> dict[str, Any]:
             if value is not None
             and value is not False
             and value not in ((), [], "")
-            and key not in (STACKED if data.about.poses else POSED)
+            and key not in hidden
         },
         "apart": about_splits(notes),
         "alike": figures.png_file(alike) if alike.is_file() else "",
@@ -286,11 +310,13 @@ def dataset(data: SliceSet) -> dict[str, Any]:
 
 
 def cohort(folder: Path) -> dict[str, Any]:
-    """Show a simulated cohort's contact sheet."""
+    """Show the contact sheet of a cohort, a simulated one or synthetic heads."""
     preview = folder / "preview.png"
+    made = read_generated(folder)
     return {
         "name": folder.resolve().name,
-        "about": read_json(folder / "cohort.json"),
+        "title": f"Synthetic heads, by {made.made_by}" if made else "Simulated cohort",
+        "about": read_json(folder / COHORT),
         "picture": png(np.asarray(Image.open(preview).convert("RGB"))) if preview.is_file() else "",
     }
 
@@ -298,9 +324,10 @@ def cohort(folder: Path) -> dict[str, Any]:
 def commands(contents: PageFolders) -> list[str]:
     """List the commands that make everything on the page again, in order."""
     return [
-        *(read_json(folder / "cohort.json")["command"] for folder in contents.cohorts),
+        *(read_json(folder / COHORT)["command"] for folder in contents.cohorts),
         *(data.about.command for data in contents.real),
         *(run.facts.command for run in contents.runs),
+        *(read_json(folder / COHORT)["command"] for folder in contents.synthetic_cohorts),
         *(data.about.command for data in contents.synthetic),
         *(read_evaluation(folder).command for folder in contents.scores),
         *(read_json(path)["command"] for path in contents.results),
