@@ -175,3 +175,30 @@ def test_scans_that_say_they_are_synthetic_are_not_taken_for_people(tmp_path):
     nib.save(nib.Nifti1Image(image.get_fdata(), image.affine, image.header), file)
     with pytest.raises(DataError, match=r"a generator drew them.*cohort.json.*--trained-on"):
         prepare(folder, tmp_path / "real", SlicePlan(size=16))
+
+
+@pytest.mark.parametrize(
+    ("shape", "spacing", "axes"),
+    [((80, 112, 80), 2.0, "RAS"), ((64, 64, 64), 3.0, "LPS"), ((60, 72, 60), 3.0, "RAS")],
+)
+def test_heads_of_other_generators_in_the_shapes_they_have(tmp_path, shape, spacing, axes):
+    """One folder of files, each a head; half the sizes that are usual, to be quick."""
+    for number in range(3):
+        path = tmp_path / f"generated/sample_{number:03d}_t1.nii.gz"
+        write_nifti(path, brain_phantom(number, shape), axes, (spacing,) * 3)
+    generated = Generated.of_others(tmp_path / "generated", "theirs")
+    plan = SlicePlan(plane="coronal", resample_to="3mm", field_mm=192, slices="0.2:0.8")
+    made = prepare(tmp_path / "generated", tmp_path / "synthetic", plan, generated=generated)
+    assert made.table["subject"].nunique() == 3
+    # The phantom is brighter in front, so the last slices are brighter than the first.
+    bright = [image[image > -1].mean() for image in made.images.astype("float32")]
+    first, *_, last = np.array_split(np.array(bright[: len(bright) // 3]), 4)
+    assert last.mean() > first.mean()
+
+
+def test_an_array_without_a_place_is_refused(tmp_path):
+    folder = tmp_path / "arrays"
+    folder.mkdir()
+    np.save(folder / "sample_001_t1.npy", brain_phantom(0))
+    with pytest.raises(DataError):
+        prepare(folder, tmp_path / "slices", SlicePlan(), generated=Generated.of_others(folder))
