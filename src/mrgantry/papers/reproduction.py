@@ -55,7 +55,7 @@ class Model(Frozen):
         changes: What the paper changes in the recipe, by key.
         epochs: Passes over its slices in the paper, or in our reading of it; 0 if it is not of
             the paper.
-        timed: Of what the paper gives the time of training, of which this is an instance.
+        timed: What its time of training is listed under; empty leaves it in the sum alone.
         converges: Whether it does so in the paper; None if that is unsaid.
     """
 

@@ -147,7 +147,7 @@ def facts(work: Work) -> Iterator[Fact]:
 
 
 def times(work: Work) -> Iterator[str]:
-    """Say how long training took: in all, and one network of each kind that the paper times."""
+    """Say how long training took: in all, and one network of each kind that is listed."""
     spent = {pair[1].name: seconds(work, *pair) for pair in work.study.models()}
     yield f"{lasting(sum(spent.values()))} in all"
     models = [model for _, model in work.study.models()]
