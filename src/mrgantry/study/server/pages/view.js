@@ -16,7 +16,7 @@ function settle() {
   const scale = Math.max(1, scaleNow()) * view.zoom;
   small.hidden = scaleNow() > 0;
   resize(frame, canvas, scale);
-  for (const shown of frame.querySelectorAll("img, canvas")) {
+  for (const shown of frame.querySelectorAll("img,canvas")) {
     resize(shown, { width: shown.naturalWidth ?? shown.width, height: shown.naturalHeight ?? shown.height }, scale);
     shown.style.filter = view.brightness === 1 && view.contrast === 1 ? "" : `brightness(${view.brightness}) contrast(${view.contrast})`;
   }
