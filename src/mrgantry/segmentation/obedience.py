@@ -9,15 +9,14 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Bool, Float, UInt8
+from jaxtyping import Float, UInt8
 
 from mrgantry.common.errors import DataError
 from mrgantry.common.frozen import Frozen
-from mrgantry.data.fitness import check_alike
 from mrgantry.data.slices import SliceSet
 from mrgantry.detection.findings import Condition
 from mrgantry.segmentation.overlap import dice
-from mrgantry.segmentation.sets import MappedReal
+from mrgantry.segmentation.sets import MappedReal, mapped_rows, open_alike
 
 REAL_ALONE: tuple[Condition, ...] = (
     "none",
@@ -48,29 +47,17 @@ def open_judged(folders: Sequence[Path], real: MappedReal) -> list[SliceSet]:
     Raises:
         DataError: One does not fit, or has no maps or those of other classes.
     """
-    sets = [SliceSet.open(folder) for folder in folders]
+    sets = open_alike(folders, real)
     for data in sets:
-        check_alike(real.whole, data)
-        data.refuse_without_maps()
-        if data.about.classes != real.whole.about.classes:
-            raise DataError(
-                f"The label maps of {data.folder} tell apart {', '.join(data.about.classes)}, "
-                f"those of {real.whole.folder} {', '.join(real.whole.about.classes)}."
-            )
         if not data.maps.any():
             raise DataError(f"Nothing is mapped on any image of {data.folder}.")
     return sets
 
 
-def mapped_rows(maps: UInt8[np.ndarray, "n h w"]) -> Bool[np.ndarray, " n"]:
-    """Mark the images on which something is mapped."""
-    return np.asarray(maps.any((1, 2)))
-
-
 def obeyed(data: SliceSet, drawn: UInt8[np.ndarray, "n h w"]) -> Obeyed:
     """Score what a segmenter draws of images against their own maps."""
     maps = data.maps
-    rows = np.flatnonzero(mapped_rows(maps))
+    rows = np.flatnonzero(mapped_rows(data))
     values = tuple(dice(maps[row] > 0, drawn[row] > 0) for row in rows)
     of_classes = []
     for number in range(1, len(data.about.classes) + 1):
@@ -89,6 +76,6 @@ def by_person(data: SliceSet, values: Sequence[float]) -> Float[np.ndarray, " m"
     """
     if data.about.synthetic:
         return np.array(values)
-    people = data.table["subject"].to_numpy()[mapped_rows(data.maps)]
+    people = data.table["subject"].to_numpy()[mapped_rows(data)]
     scores = np.array(values)
     return np.array([scores[people == person].mean() for person in sorted(set(people))])

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from jaxtyping import Bool
 
 from mrgantry.common.errors import DataError
 from mrgantry.data.fitness import check_alike, check_unseen, people_behind
@@ -61,7 +62,7 @@ def open_mapped(folder: Path, only: Sequence[str] = ()) -> MappedReal:
         _need_maps(rows, f"The split {name!r}")
         splits.append(rows)
     test = splits[-1]
-    people = subject_names(test.where(_mapped(test)))
+    people = subject_names(test.where(mapped_rows(test)))
     if len(people) < FEWEST:
         raise DataError(
             f"{len(people)} test subjects of {folder} have something mapped; {FEWEST} are the "
@@ -81,6 +82,21 @@ def open_synthetic_mapped(folders: Sequence[Path], real: MappedReal) -> list[Sli
         DataError: One does not fit, has no maps or those of other classes, or its generator has
             seen a person of the validation or the test split.
     """
+    sets = open_alike(folders, real)
+    for data in sets:
+        gain = "what its images gain would be no gain"
+        check_unseen(people_behind(data), real.whole, data, gain)
+    if sets and not any(mapped_rows(data).any() for data in sets):
+        raise DataError("Nothing is mapped on any synthetic image, so there is nothing to learn.")
+    return sets
+
+
+def open_alike(folders: Sequence[Path], real: MappedReal) -> list[SliceSet]:
+    """Open sets whose images and label maps are like the real ones.
+
+    Raises:
+        DataError: One does not fit, or has no maps or those of other classes.
+    """
     sets = [SliceSet.open(folder) for folder in folders]
     for data in sets:
         check_alike(real.whole, data)
@@ -90,20 +106,16 @@ def open_synthetic_mapped(folders: Sequence[Path], real: MappedReal) -> list[Sli
                 f"The label maps of {data.folder} tell apart {', '.join(data.about.classes)}, "
                 f"those of {real.whole.folder} {', '.join(real.whole.about.classes)}."
             )
-        gain = "what its images gain would be no gain"
-        check_unseen(people_behind(data), real.whole, data, gain)
-    if sets and not any(_mapped(data).any() for data in sets):
-        raise DataError("Nothing is mapped on any synthetic image, so there is nothing to learn.")
     return sets
 
 
-def _mapped(data: SliceSet) -> np.ndarray:
+def mapped_rows(data: SliceSet) -> Bool[np.ndarray, " n"]:
     """Mark the slices on which something is mapped."""
     return np.asarray(data.maps.any((1, 2)))
 
 
 def _need_maps(data: SliceSet, what: str) -> None:
-    if not len(data) or not _mapped(data).any():
+    if not len(data) or not mapped_rows(data).any():
         raise DataError(
             f"{what} of {data.folder} has nothing mapped on any slice. Take more people, another "
             "share or another --seed, or scans with label maps."
