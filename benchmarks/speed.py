@@ -77,7 +77,8 @@ def training_on(recipe: GanRecipe, images: torch.Tensor) -> GanTraining:
         about = SimpleNamespace(poses=0)
         table = pd.DataFrame(index=range(len(images)))
 
-        def pixels(self, device: torch.device) -> StoredPixels:
+        def pixels(self, device: torch.device, *, with_maps: bool = False) -> StoredPixels:
+            assert not with_maps, "these images have no label maps"
             return StoredPixels(images.half().to(device))
 
     state = build(recipe, 1, 0, fabric.device)

@@ -151,6 +151,7 @@ def gan_rounds(kind, tmp_path):
                 "loss": loss,
                 "labels": ("tumour",),
                 "augment": Augment(start=0.5),
+                "vat": 1.0,
                 "schedule": Growing() if kind == "progressive" else None,
             }
         )

@@ -41,6 +41,7 @@ if TYPE_CHECKING:  # so that type checkers and editors see what is loaded later
     from mrgantry.generate import Recipe, Run, project, sample, train, walk
     from mrgantry.pages import report
     from mrgantry.papers import find_recipe, find_study
+    from mrgantry.refinement import refine
     from mrgantry.segmentation import segment
     from mrgantry.simulation import simulate
     from mrgantry.workflows.compare import compare
@@ -68,6 +69,7 @@ _PLACES = {
     "generate": ("Recipe", "Run", "project", "sample", "train", "walk"),
     "pages": ("report",),
     "papers": ("find_recipe", "find_study"),
+    "refinement": ("refine",),
     "segmentation": ("segment",),
     "simulation": ("simulate",),
     "workflows.compare": ("compare",),
@@ -101,6 +103,7 @@ __all__ = [
     "inspect",
     "prepare",
     "project",
+    "refine",
     "report",
     "reproduce",
     "sample",

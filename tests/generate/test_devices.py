@@ -29,6 +29,7 @@ CHANGES = [
     "images=240",
     "precision=fp32",
     'augment={"start": 0.2}',
+    "vat=1",
 ]
 
 
@@ -71,7 +72,7 @@ def test_two_processes_equal_one_and_resume_after_a_kill(data, tmp_path):
         for name in ("one", "two")
     )
     assert [row["images"] for row in one] == [row["images"] for row in two]
-    for key in ("critic_loss", "generator_loss", "penalty", "real_logit"):
+    for key in ("critic_loss", "generator_loss", "penalty", "vat", "real_logit"):
         ours, theirs = ([row[key] for row in rows] for rows in (one, two))
         np.testing.assert_allclose(theirs, ours, rtol=0.02, atol=0.02, err_msg=key)
     recipe = Run.open(tmp_path / "one").recipe

@@ -53,7 +53,7 @@ def stop_at(images):
     return stop
 
 
-@pytest.mark.parametrize("recipe", [SMALL, WGAN, SMALL.set(["precision=bf16"])])
+@pytest.mark.parametrize("recipe", [SMALL.set(["vat=1"]), WGAN, SMALL.set(["precision=bf16"])])
 def test_a_resumed_run_equals_an_uninterrupted_one(slices, tmp_path, recipe):
     train(slices.folder, tmp_path / "whole", recipe)
     for images in (100, 300):

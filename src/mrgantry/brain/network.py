@@ -87,6 +87,12 @@ def _twice(narrow: int, wide: int, stride: int) -> nn.Sequential:
     return nn.Sequential(_block(narrow, wide, stride), _block(wide, wide))
 
 
+def standard(images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 s s"]:
+    """Bring images to the side that the network knows."""
+    small = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", antialias=True)
+    return small.contiguous(memory_format=torch.channels_last)
+
+
 def load_network() -> BrainNetwork:
     """Build the network with the weights that come with the package.
 

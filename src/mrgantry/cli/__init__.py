@@ -4,6 +4,7 @@ Nothing heavy is imported here before a verb needs it, so that help comes at onc
 """
 
 import logging
+import os
 import sys
 from collections.abc import Callable
 from inspect import signature
@@ -17,6 +18,12 @@ from mrgantry.common.errors import MrgantryError
 from mrgantry.common.speaker import speaks
 from mrgantry.common.version import VERSION
 
+# Threads that have nothing to do wait for more in a loop, by default for so long that two programs
+# on one machine take each other's processors: two trainings then get a tenth of what one gets.
+# Waiting shortly costs one program alone nothing that could be measured. It must be said before
+# PyTorch is loaded, which no verb does before it needs it.
+if "OMP_WAIT_POLICY" not in os.environ:
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
 INTERRUPTED = 130  # the exit status of what Ctrl-C has ended
 
 # The verbs in the order of the help, each with the example that ends its own help.
@@ -30,6 +37,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     ),
     "train": (networks.train, "mrgantry train slices run --recipe gantry-64 --set images=8000"),
     "sample": (networks.sample, "mrgantry sample run synthetic --count 1000 --seed 0"),
+    "refine": (networks.refine, "mrgantry refine simulated refined --towards slices"),
     "walk": (networks.walk, "mrgantry walk run walked --seeds 0 --seeds 1 --steps 20"),
     "project": (networks.project, "mrgantry project run slices projection --count 8"),
     "export": (exchange.export, "mrgantry export synthetic pictures --format png"),

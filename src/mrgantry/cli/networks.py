@@ -215,6 +215,62 @@ def project(
     say_next("walk", run, "walked")
 
 
+def refine(
+    slices: Annotated[
+        Path, typer.Argument(help="Set to refine: simulated slices, or what a generator drew.")
+    ],
+    out: Annotated[Path, typer.Argument(help="Folder to write the refined set to.")],
+    towards: Annotated[
+        Path | None,
+        typer.Option(help="Real slices; a small network learns from their split 'train'."),
+    ] = None,
+    run: Annotated[
+        Path | None,
+        typer.Option(help="Instead: a flow that was trained on such slices, as gantry-64."),
+    ] = None,
+    strength: Annotated[
+        float | None,
+        typer.Option(
+            help="How far to go, from 0 to 1. Unless given, as far as anatomy stays as between "
+            "two visits of one person."
+        ),
+    ] = None,
+    images: Annotated[
+        int | None,
+        typer.Option(help="That the network of --towards is shown; 16000 unless given.", min=1),
+    ] = None,
+    seed: Seed = 0,
+) -> None:
+    """Make images look more like real ones, and leave in place what they show.
+
+    Simulated slices have every label for nothing and look like nobody's scanner: this brings them
+    nearer to yours. Labels, label maps and ids stay, and so does anatomy, as far as the brain
+    network sees it. Interrupted, the same command goes on.
+    """
+    from mrgantry.refinement import refine
+    from mrgantry.refinement.refiner import Lesson
+
+    shown = Lesson().images if images is None else images
+    data = refine(slices, out, towards, run=run, strength=strength, images=shown, seed=seed)
+    facts = data.about.notes.refined
+    if facts["chosen"]:
+        print_table(
+            ("", "tissue", "worst slices", "lesions", "worst lesions"),
+            [
+                (name, *("" if share is None else f"{share:.2f}" for share in facts[key].values()))
+                for name, key in (
+                    (f"kept at strength {facts['strength']:g}", "kept"),
+                    ("shared by two visits of one person", "two_visits"),
+                )
+            ],
+        )
+        say(f"Look at {out / 'strengths.png'}: slices at every strength that was tried.")
+    else:
+        say(f"Whether anatomy stays at strength {strength:g} was not looked at.")
+    say_preview(data, "look like the real ones")
+    say_next("evaluate", towards or "slices", "scores", "--synthetic", out)
+
+
 def recipes(
     name: Annotated[str | None, typer.Argument(help="Print this one whole.")] = None,
 ) -> None:

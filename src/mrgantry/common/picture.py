@@ -30,6 +30,20 @@ def grid(images: Num[np.ndarray, "n c h w"], columns: int = 8) -> UInt8[np.ndarr
     return rows.transpose(0, 2, 1, 3).reshape(rows.shape[0] * flat.shape[1], -1)
 
 
+def strip(images: Num[np.ndarray, "n c h w"], tile: int, gap: int) -> Image.Image:
+    """Lay images in a row with paper between them, enlarged by a whole factor.
+
+    Args:
+        images: Intensities in [-1, 1].
+        tile: Pixels that small images are enlarged to.
+        gap: Pixels of paper behind each.
+    """
+    times = max(1, tile // images.shape[-1])
+    framed = images.repeat(times, 2).repeat(times, 3)
+    framed = np.pad(framed, ((0, 0), (0, 0), (0, 0), (0, gap)), constant_values=1)
+    return Image.fromarray(grid(framed, len(images)))
+
+
 def three_planes(heads: Num[np.ndarray, "n c d h w"]) -> Num[np.ndarray, "m c s s"]:
     """Give the middle axial, coronal and sagittal slice of each head, one after the other.
 

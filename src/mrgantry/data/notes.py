@@ -54,6 +54,7 @@ class Notes(Frozen):
         unfinished: How far training had come, if it was not over.
         specks: Of drawn label maps: how many small parts were left out.
         selected: By what rule `select` kept these images, and how many.
+        refined: How far `refine` changed these images, and what it left of anatomy.
     """
 
     brain: dict[str, int] = {}
@@ -70,6 +71,7 @@ class Notes(Frozen):
     unfinished: str = ""
     specks: int = 0
     selected: dict[str, Any] = {}
+    refined: dict[str, Any] = {}
 
     @model_serializer(mode="wrap")
     def _written(self, write: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:

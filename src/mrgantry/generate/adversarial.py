@@ -11,7 +11,16 @@ from mrgantry.generate.layers import channels_last
 from mrgantry.generate.recipe import GanRecipe
 from mrgantry.generate.schedule import Stage, shrink
 from mrgantry.generate.state import optimisers_of, update_ema
-from mrgantry.generate.training import AUGMENT, LATENTS, NOISE, PENALTY, Training, stream_of
+from mrgantry.generate.training import (
+    AUGMENT,
+    LATENTS,
+    NOISE,
+    PENALTY,
+    VAT,
+    Training,
+    stream_of,
+)
+from mrgantry.generate.virtual_adversarial import virtual_adversarial
 
 
 class GanTraining(Training):
@@ -83,6 +92,11 @@ class GanTraining(Training):
             )
             numbers["penalty"] = penalty.detach()
             number = number + loss.interval * penalty
+        if recipe.vat:
+            pairs = ((real, real_logits), (fake, fake_logits))
+            change = torch.stack([self._change(*pair, labels, k) for k, pair in enumerate(pairs)])
+            numbers["vat"] = change.mean().detach()
+            number = number + recipe.vat * change.mean()
         self._descend(number, "critic", self.critic)
         if recipe.augment:
             lead = loss.lead(real_logits.detach(), fake_logits.detach())
@@ -152,6 +166,31 @@ class GanTraining(Training):
         if noise:
             images = images + noise * normal(self.uniform(NOISE, turn), tuple(images.shape[1:]))
         return images
+
+    def _change(
+        self,
+        images: Float[Tensor, "n c *s"],
+        logits: Float[Tensor, " n"],
+        labels: Tensor,
+        kind: int,
+    ) -> Float[Tensor, ""]:
+        """Say how much the critic's answer changes by a small change of images.
+
+        Args:
+            images: That it has judged.
+            logits: What it said.
+            labels: Of the images.
+            kind: 0 of real images, 1 of synthetic ones: each have random numbers of their own.
+        """
+        recipe = self.recipe
+        return virtual_adversarial(
+            lambda points: self.judge(points, labels, eagerly=True),
+            images,
+            logits,
+            normal(self.uniform(VAT, kind), tuple(images.shape[1:])),
+            recipe.vat_radius,
+            recipe.loss.probable,
+        )
 
     def _stage_at(self, images: int) -> Stage:
         """Say at which stage of growing the training is after so many images."""

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int
 from PIL import Image, ImageDraw, ImageFont
 
 from mrgantry.common.files import whole
-from mrgantry.common.picture import grid
+from mrgantry.common.picture import strip
 
 SHOWN = 8  # slices of a split
 TILE = 128  # pixels that small images are enlarged to
@@ -38,21 +38,22 @@ def save_facing(
     difference = np.abs(real.astype(np.float32) - projected.astype(np.float32))
     stacks = (real, projected, 2 * difference - 1)  # white is half of the whole range
     blocks = [
-        (split, [_strip(stack[rows]) for stack in stacks]) for split, rows in _shown(table).items()
+        (split, [strip(stack[rows], TILE, GAP) for stack in stacks])
+        for split, rows in _shown(table).items()
     ]
     font, y = ImageFont.load_default(12), GAP
-    width = max(strip.width for _, strips in blocks for strip in strips)
+    width = max(row.width for _, strips in blocks for row in strips)
     width = max(width, *(round(font.getlength(line)) for line in CAPTION))
-    height = sum(LINE + sum(strip.height + GAP for strip in strips) for _, strips in blocks)
+    height = sum(LINE + sum(row.height + GAP for row in strips) for _, strips in blocks)
     sheet = Image.new("L", (MARGIN + width + GAP, height + (len(CAPTION) + 1) * LINE), PAPER)
     pen = ImageDraw.Draw(sheet)
     for split, strips in blocks:
         pen.text((MARGIN, y), f"{split or 'no split'}", INK, font)
         y += LINE
-        for name, strip in zip(ROWS, strips, strict=True):
-            pen.text((GAP, y + strip.height // 2 - LINE // 2), name, INK, font)
-            sheet.paste(strip, (MARGIN, y))
-            y += strip.height + GAP
+        for name, row in zip(ROWS, strips, strict=True):
+            pen.text((GAP, y + row.height // 2 - LINE // 2), name, INK, font)
+            sheet.paste(row, (MARGIN, y))
+            y += row.height + GAP
     for number, line in enumerate(CAPTION):
         pen.text((MARGIN, y + number * LINE), line, INK, font)
     with whole(path) as aside:
@@ -68,11 +69,3 @@ def _shown(table: pd.DataFrame) -> dict[str, Int[np.ndarray, " k"]]:
         places = np.linspace(0, len(rows) - 1, min(SHOWN, len(rows)))
         chosen[str(split)] = rows[np.rint(places).astype(int)]
     return chosen
-
-
-def _strip(images: Float[np.ndarray, "n c h w"]) -> Image.Image:
-    """Lay images in a row, with paper between them, each enlarged by a whole factor."""
-    times = max(1, TILE // images.shape[-1])
-    framed = images.repeat(times, 2).repeat(times, 3)
-    framed = np.pad(framed, ((0, 0), (0, 0), (0, 0), (0, GAP)), constant_values=1)
-    return Image.fromarray(grid(framed, len(images)))

@@ -69,6 +69,10 @@ class Flow(Frozen):
         """Move times towards noise."""
         return self.shift * times / (1 + (self.shift - 1) * times)
 
+    def shifted_time(self, time: float) -> float:
+        """Move one time towards noise."""
+        return self.shift * time / (1 + (self.shift - 1) * time)
+
     def draw_times(self, normal: Float[Tensor, " n"]) -> Float[Tensor, " n"]:
         """Give training times, before the shift, from normal numbers (Esser et al. 2024, 3.1)."""
         return torch.sigmoid(self.logit_spread * normal + self.logit_mean)
@@ -177,16 +181,50 @@ class Sampler(Frozen):
             Images, not clamped; noise if `backwards`.
         """
         times = self.times()
-        guided = self.guided(denoise)
         if backwards:
             # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
             times = [max(time, flow.least / 10) for time in reversed(times)]
-        step = Walker(flow, guided, labels)
         points = flow.to_unit(noise) if backwards else noise
-        move = {"multistep": step.multistep, "heun": step.heun, "euler": step.euler}[self.method]
-        for now, then in pairwise(times):
-            points = move(points, now, then)
+        points = self._along(times, Walker(flow, self.guided(denoise), labels), points)
         return points if backwards else flow.from_unit(points)
+
+    def renoise(
+        self,
+        flow: Flow,
+        denoise: Denoise,
+        images: Float[Tensor, "n c *s"],
+        noise: Float[Tensor, "n c *s"],
+        labels: Float[Tensor, "n k"],
+        time: float,
+    ) -> Float[Tensor, "n c *s"]:
+        """Bury images in some noise, and follow the equation back from there.
+
+        What the noise leaves of an image stays, what it hides is drawn anew (Meng et al. 2022,
+        algorithm 2).
+
+        Args:
+            flow: The path.
+            denoise: The network.
+            images: In [-1, 1], of whatever origin.
+            noise: Normal.
+            labels: One-hot.
+            time: How much noise, before the shift: 0 none, 1 nothing else.
+
+        Returns:
+            Images, not clamped.
+        """
+        points = torch.lerp(flow.to_unit(images), noise, flow.shifted_time(time))
+        times = [time, *(each for each in self.times() if each < time)]
+        return flow.from_unit(
+            self._along(times, Walker(flow, self.guided(denoise), labels), points)
+        )
+
+    def _along(self, times: list[float], walker: "Walker", points: Tensor) -> Tensor:
+        """Take a step from each time to the next."""
+        move = {"multistep": walker.multistep, "heun": walker.heun, "euler": walker.euler}
+        for now, then in pairwise(times):
+            points = move[self.method](points, now, then)
+        return points
 
     def times(self) -> list[float]:
         """Give the times of all steps before the shift, from 1 (noise) to 0 (image)."""
@@ -226,18 +264,13 @@ class Walker:
         """Give the images that the network sees in points at a time before the shift."""
         return self.denoise(points, points.new_full((len(points),), time), self.labels)
 
-    def shifted(self, time: float) -> float:
-        """Move a time towards noise."""
-        shift = self.flow.shift
-        return shift * time / (1 + (shift - 1) * time)
-
     def euler(self, points: Tensor, now: float, then: float) -> Tensor:
         """Go straight to where the image that is seen would be at that time."""
         return self.towards(self.look(points, now), points, now, then)
 
     def heun(self, points: Tensor, now: float, then: float) -> Tensor:
         """Go straight, look again, and go by the mean of both velocities."""
-        t, u = self.shifted(now), self.shifted(then)
+        t, u = self.flow.shifted_time(now), self.flow.shifted_time(then)
         velocity = (points - self.look(points, now)) / t
         there = points + (u - t) * velocity
         if u == 0:
@@ -261,12 +294,12 @@ class Walker:
 
     def towards(self, images: Tensor, points: Tensor, now: float, then: float) -> Tensor:
         """Keep the noise that points have beside images, and give it its share at another time."""
-        t, u = self.shifted(now), self.shifted(then)
+        t, u = self.flow.shifted_time(now), self.flow.shifted_time(then)
         return u / t * points + (1 - u / t) * images
 
     def _clearer(self, time: float, later: float) -> float:
         """Say by how much the logarithm of signal over noise grows from one time to another."""
-        t, u = self.shifted(time), self.shifted(later)
+        t, u = self.flow.shifted_time(time), self.flow.shifted_time(later)
         if t in {0, 1} or u in {0, 1}:
             return float("inf")
         return math.log(t / (1 - t)) - math.log(u / (1 - u))
@@ -333,6 +366,16 @@ class FlowSampler(nn.Module):
         """Find the latents of images, by the equation backwards."""
         latents = self.sampler.go(self.flow, self.denoise, images, labels, backwards=True)
         return latents.flatten(1)
+
+    def renoise(
+        self,
+        images: Float[Tensor, "n c *s"],
+        noise: Float[Tensor, "n c *s"],
+        labels: Float[Tensor, "n k"],
+        time: float,
+    ) -> Float[Tensor, "n c *s"]:
+        """Bury images in some noise, and draw from there; see `Sampler.renoise`."""
+        return self.sampler.renoise(self.flow, self.denoise, images, noise, labels, time)
 
     @property
     def denoise(self) -> Denoise:

@@ -38,6 +38,7 @@ class Plain(Frozen):
 
     paired: ClassVar[bool] = False  # whether the generator's loss looks at real logits too
     by_image: ClassVar[bool] = False  # whether the penalty needs logits that depend on one image
+    probable: ClassVar[bool] = False  # whether logits are those of the probability of being real
 
     @property
     def interval(self) -> int:
@@ -83,6 +84,7 @@ class Logistic(Plain):
         fake_target: What the generator wants it to say of synthetic ones.
     """
 
+    probable: ClassVar[bool] = True
     real_target: Share = 1.0
     fake_target: Share = 1.0
 

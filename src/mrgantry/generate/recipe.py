@@ -196,6 +196,10 @@ class GanRecipe(Recipe):
         augment: What the critic sees is changed at random; None shows images as they are.
         noise: Standard deviation of the normal noise that is laid over all images before the
             critic sees them; 0 is none.
+        vat: Weight of virtual adversarial training, a penalty on how much the critic's answer
+            changes by the smallest change of an image; 0 is none.
+        vat_radius: How small: root mean square of the change of a pixel, of intensities from
+            -1 to 1.
     """
 
     kind: Literal["gan"] = "gan"
@@ -206,6 +210,8 @@ class GanRecipe(Recipe):
     schedule: Growing | None = None
     augment: Augment | None = None
     noise: Annotated[float, Field(ge=0)] = 0.0
+    vat: Annotated[float, Field(ge=0)] = 0.0
+    vat_radius: Annotated[float, Field(gt=0)] = 0.05
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> "GanRecipe":

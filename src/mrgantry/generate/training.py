@@ -36,7 +36,7 @@ GRID_COLUMNS = 8
 HEADS = range(8)  # and of heads, in three planes
 HEAD_COLUMNS = 6
 # Random streams of one step; each draws from a generator seeded by (seed, images, stream).
-ORDER, LATENTS, PENALTY, AUGMENT, NOISE, LOOK = range(6)
+ORDER, LATENTS, PENALTY, AUGMENT, NOISE, LOOK, VAT = range(7)
 
 
 @dataclass

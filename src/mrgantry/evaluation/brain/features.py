@@ -15,7 +15,7 @@ from jaxtyping import Float
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from mrgantry.brain.network import CLASSES, SIDE, BrainNetwork, load_network
+from mrgantry.brain.network import CLASSES, BrainNetwork, load_network, standard
 from mrgantry.common.files import fingerprint
 from mrgantry.evaluation.extractors.features import Extractor, Features, Images
 
@@ -108,12 +108,6 @@ class _Responses:
             cells = F.avg_pool2d(tissues, tissues.shape[-1] // GRID)
             responses[BRAIN_MAP].append(cells.flatten(1))
         return {name: torch.cat(rows).double().numpy() for name, rows in responses.items()}
-
-
-def standard(images: Float[Tensor, "n 1 h w"]) -> Float[Tensor, "n 1 s s"]:
-    """Bring images to the side that the network knows."""
-    small = F.interpolate(images.float(), (SIDE, SIDE), mode="bilinear", antialias=True)
-    return small.contiguous(memory_format=torch.channels_last)
 
 
 def tissue_fractions(images: Images) -> Float[np.ndarray, "n 5"]:
