@@ -12,8 +12,8 @@ from mrgantry.common.errors import DataError, RunError
 from mrgantry.common.picture import to_grey
 from mrgantry.data.making import finish
 from mrgantry.generate import sample, train, walk
-from mrgantry.generate.latent_walk import linear, spherical, usual_method, way
-from mrgantry.generate.latents import draw_latents
+from mrgantry.generate.latent_walk import way
+from mrgantry.generate.latents import draw_latents, linear, spherical, usual_method
 from recipes import hasty
 
 HASTY = hasty(latent=8)

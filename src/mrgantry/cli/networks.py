@@ -88,6 +88,14 @@ def sample(
     masks_split: Annotated[
         str, typer.Option(help="Whose maps: those of train, validation, test or all.")
     ] = "train",
+    near: Annotated[
+        Path | None,
+        typer.Option(help="Draw near real slices: the folder that `project` wrote of them."),
+    ] = None,
+    spread: Annotated[
+        float,
+        typer.Option(help="How far from them: 0 draws the projections, 1 forgets the slices."),
+    ] = 0.5,
 ) -> None:
     """Draw a set of synthetic slices from a run, or a cohort of synthetic heads.
 
@@ -98,8 +106,8 @@ def sample(
     from mrgantry.generate import Run, sample, sample_cohort
 
     if voxels := Run.open(run).recipe.voxels:
-        if masks:
-            raise typer.BadParameter("--masks is for runs that draw slices")
+        if masks or near:
+            raise typer.BadParameter("--masks and --near are for runs that draw slices")
         sample_cohort(run, out, count or 20, seed, labels=label or [], how=changes or [])
         say(f"{out} holds {count or 20} synthetic heads of {times(voxels)} voxels.")
         say(f"See in {out / 'preview.png'} whether they look like heads.")
@@ -114,6 +122,8 @@ def sample(
         how=changes or [],
         masks=masks,
         masks_split=masks_split,
+        near=near,
+        spread=spread,
     )
     say(f"{out} holds {len(data):,} synthetic slices.")
     say_preview(data, "look like brains")

@@ -54,6 +54,7 @@ class Notes(Frozen):
         unfinished: How far training had come, if it was not over.
         specks: Of drawn label maps: how many small parts were left out.
         selected: By what rule `select` kept these images, and how many.
+        near: How far images are from the slices that they were drawn near.
         refined: How far `refine` changed these images, and what it left of anatomy.
     """
 
@@ -71,6 +72,7 @@ class Notes(Frozen):
     unfinished: str = ""
     specks: int = 0
     selected: dict[str, Any] = {}
+    near: dict[str, Any] = {}
     refined: dict[str, Any] = {}
 
     @model_serializer(mode="wrap")

@@ -28,8 +28,9 @@ from mrgantry.data.generated import COHORT, Generated
 from mrgantry.data.label_maps import from_channels, without_specks
 from mrgantry.data.names import SEQUENCES
 from mrgantry.data.volume import read_volume
+from mrgantry.generate.drawing import draw_images
 from mrgantry.generate.run import Run
-from mrgantry.generate.sampling import draw_images, notes_of, sampler_of
+from mrgantry.generate.sampling import notes_of, sampler_of
 
 LOG = logging.getLogger(__name__)
 BRIGHTEST = 1000  # of the stored intensities, which are whole numbers; background is 0

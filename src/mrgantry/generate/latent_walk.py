@@ -32,14 +32,12 @@ from mrgantry.common.picture import grid, save_gif, save_grid
 from mrgantry.common.progress import progress
 from mrgantry.common.provenance import command_line
 from mrgantry.common.tables import write_table
-from mrgantry.generate.latents import Prior, onto_prior
+from mrgantry.generate.drawing import draw_images
+from mrgantry.generate.latents import METHODS, Prior, linear, onto_prior, spherical, usual_method
 from mrgantry.generate.results import begin_results, finish_results
 from mrgantry.generate.run import Run
-from mrgantry.generate.sampling import draw_images
 
-METHODS = ("spherical", "linear")
 COLUMNS = 10  # images in a row of the strip
-PARALLEL = 1e-4  # radians below which a great circle is a line, or above which it is any
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -148,17 +146,6 @@ def walk(
     return done
 
 
-def usual_method(prior: Prior) -> str:
-    """Say how to go from one latent to another so that all between are likely ones.
-
-    Normal vectors of many numbers lie near a sphere, as those of the spheres do exactly. A
-    straight line cuts through its inside, where the generator was hardly or never trained;
-    a great circle stays on it (White 2016). A cube is convex: the line stays inside, and the
-    circle would leave it.
-    """
-    return "linear" if prior == "uniform" else "spherical"
-
-
 def way(ends: Float[Tensor, "s z"], steps: int, method: str, prior: Prior) -> Float[Tensor, "n z"]:
     """Lay latents from each end to the next: n = (s - 1) (steps - 1) + 1.
 
@@ -170,28 +157,6 @@ def way(ends: Float[Tensor, "s z"], steps: int, method: str, prior: Prior) -> Fl
     legs = [between(a, b, shares) for a, b in pairwise(ends.double())]
     latents = torch.cat([legs[0], *(leg[1:] for leg in legs[1:])])
     return (onto_prior(latents, prior) if method == "spherical" else latents).to(ends.dtype)
-
-
-def linear(
-    a: Float[Tensor, " z"], b: Float[Tensor, " z"], shares: Float[Tensor, " n"]
-) -> Float[Tensor, "n z"]:
-    """Go along the straight line: a at share 0, b at share 1."""
-    return torch.lerp(a, b, shares[:, None])
-
-
-def spherical(
-    a: Float[Tensor, " z"], b: Float[Tensor, " z"], shares: Float[Tensor, " n"]
-) -> Float[Tensor, "n z"]:
-    """Go along the great circle at even speed (Shoemake 1985, section 3.3).
-
-    Where both vectors point the same way, it is the line. Where they are opposite, no
-    great circle is the shortest, and the line is taken too.
-    """
-    angle = torch.nn.functional.cosine_similarity(a, b, dim=0).clamp(-1, 1).arccos()
-    if angle < PARALLEL or angle > torch.pi - PARALLEL:
-        return linear(a, b, shares)
-    shares = shares[:, None]
-    return (((1 - shares) * angle).sin() * a + (shares * angle).sin() * b) / angle.sin()
 
 
 def table_of(images: Float[np.ndarray, "n c h w"], steps: int) -> pd.DataFrame:

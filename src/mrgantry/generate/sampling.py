@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import torch
 from jaxtyping import Float, Float16
-from torch import Tensor, nn
+from torch import Tensor
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError, RecipeError
@@ -26,8 +26,10 @@ from mrgantry.data.plan import SlicePlan
 from mrgantry.data.preview import draw_preview
 from mrgantry.data.sections import tumour_word
 from mrgantry.data.slices import SliceSet
+from mrgantry.generate.drawing import draw_images
 from mrgantry.generate.flow import Sampler
 from mrgantry.generate.given_maps import GivenMaps, read_given_maps
+from mrgantry.generate.near import NearLatents, copies_in, facts_of, read_near
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import Run
 
@@ -46,6 +48,8 @@ def sample(
     how: Sequence[str] = (),
     masks: AnyPath | None = None,
     masks_split: str = "train",
+    near: AnyPath | None = None,
+    spread: float = 0.5,
 ) -> SliceSet:
     """Draw synthetic slices, image i from the seed `seed + i` alone.
 
@@ -67,14 +71,18 @@ def sample(
             drawn, in its order and again from the first; `masks.csv` tells which. Their people
             join those whom the generator has seen.
         masks_split: Which of its maps: a split, or "all".
+        near: Folder of a projection of real slices by this run: images are drawn near those, one
+            slice after the other and again from the first; `near.csv` tells how far from each.
+        spread: How far from them: 0 draws the projections themselves, 1 forgets them.
 
     Raises:
-        DataError: The run has no weights or no such label, or the maps do not fit.
+        DataError: The run has no weights or no such label, or the maps or the projection do not
+            fit.
         RunError: The folder holds another set, or other things.
         RecipeError: A flow cannot be drawn from in that way, or the run is none.
     """
     run, out = Path(run), Path(out)
-    masks = None if masks is None else Path(masks)
+    masks, near = (None if path is None else Path(path) for path in (masks, near))
     if count < 1:
         raise DataError(f"The count of images must be at least 1, not {count}.")
     opened = Run.open(run)
@@ -84,6 +92,9 @@ def sample(
     if opened.unfinished:
         LOG.warning("%s; these are what it draws by now.", opened.unfinished)
     given = read_given_maps(masks, masks_split, opened) if masks else None
+    if near and (given or labels):
+        raise DataError("Images near slices have the labels of these: leave masks and labels out.")
+    around = read_near(near, opened, spread) if near else None
     about = About(
         source=facts.source,
         synthetic=True,
@@ -100,6 +111,8 @@ def sample(
             set=tuple(how),
             masks=masks,
             masks_split=masks_split if masks else None,
+            near=near,
+            spread=spread if near else None,
         ),
         choices={
             "weights": fingerprint([opened.weights()]),
@@ -108,10 +121,17 @@ def sample(
             "labels": tuple(labels),
             **({"sampler": sampler.model_dump()} if sampler else {}),
             **({"masks": given.fingerprint, "masks_split": masks_split} if given else {}),
+            **({"near": around.mark, "spread": spread} if around else {}),
         },
         versions=versions(),
         training_subjects=tuple(
-            sorted({*facts.training_subjects, *(given.subjects if given else ())})
+            sorted(
+                {
+                    *facts.training_subjects,
+                    *(given.subjects if given else ()),
+                    *(around.subjects if around else ()),
+                }
+            )
         ),
         notes=notes_of(opened),
     )
@@ -127,6 +147,9 @@ def sample(
                 inputs, values = opened.inputs(block, labels)
                 if given:
                     inputs, values = for_maps(opened, inputs, values, given, block, seed)
+                if around:
+                    numbers = range(block.start - seed, block.stop - seed)
+                    inputs, values = around.inputs(opened, inputs, numbers)
                 images = draw_images(generator, inputs, batch)
                 rows = _rows(opened, block, values)
                 _write(out, name, opened, images, rows, SPECK_MM2 if given is None else 0)
@@ -137,11 +160,29 @@ def sample(
             update={"notes": about.notes.model_copy(update={"specks": specks})}
         )
     made = finish(out, about, names)
+    if around:
+        made = _tell_how_near(made, around, names)
     if given:
         sources = [given.ids[row] for row in given.rows_of(range(count))]
         write_table(out / "masks.csv", pd.DataFrame({"id": made.table["id"], "map_of": sources}))
     draw_preview(made)
     return made
+
+
+def _tell_how_near(made: SliceSet, near: NearLatents, names: list[str]) -> SliceSet:
+    """Write how far images are from the slices that they were drawn near, and warn of copies."""
+    table = near.compare(made.images, made.table["id"].tolist())
+    write_table(made.folder / "near.csv", table, digits=4)
+    if copies := copies_in(table):
+        LOG.warning(
+            "%s of %s images are nearer to the slice that they were drawn near than anybody "
+            "else's slice is (near.csv): they show that person rather than somebody new. A larger "
+            "spread leads away.",
+            f"{copies:,}",
+            f"{len(table):,}",
+        )
+    notes = made.about.notes.model_copy(update={"near": facts_of(near, table)})
+    return finish(made.folder, made.about.model_copy(update={"notes": notes}), names)
 
 
 def for_maps(
@@ -235,16 +276,6 @@ def notes_of(run: Run) -> Notes:
     if run.unfinished:
         notes["unfinished"] = run.unfinished
     return Notes(**notes)
-
-
-@torch.no_grad()
-def draw_images(
-    generator: nn.Module, inputs: Float[Tensor, "n z"], batch: int = 100
-) -> Float16[np.ndarray, "n c *s"]:
-    """Draw images, some at a time, on the device of the generator."""
-    device = next(generator.parameters()).device
-    images = [generator(chunk.to(device)).clamp(-1, 1) for chunk in inputs.split(batch)]
-    return torch.cat(images).to("cpu", torch.float16).numpy()
 
 
 def _rows(run: Run, seeds: range, values: list[tuple[str, ...]]) -> pd.DataFrame:

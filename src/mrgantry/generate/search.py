@@ -13,10 +13,10 @@ from torch import Tensor, nn
 
 from mrgantry.common.files import fingerprint
 from mrgantry.data.slices import SliceSet
+from mrgantry.generate.drawing import draw_images
 from mrgantry.generate.latents import Prior, draw_latents, onto_prior
 from mrgantry.generate.projected import Projected, project_in_parts
 from mrgantry.generate.run import Run
-from mrgantry.generate.sampling import draw_images
 from mrgantry.generate.training import stream_of
 
 SCALES = 3  # of the pyramid: full, half and quarter size
