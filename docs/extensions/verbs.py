@@ -14,7 +14,7 @@ from mrgantry.cli import app
 # The verbs by what somebody wants to do.
 PARTS = {
     "Look and cut": ("guide", "simulate", "inspect", "prepare", "import", "export"),
-    "Train and draw": ("recipes", "train", "sample", "walk", "project", "select"),
+    "Train and draw": ("recipes", "train", "sample", "walk", "project", "refine", "select"),
     "Judge": ("evaluate", "sensitivity", "compare", "detect", "segment", "study"),
     "Whole ways": ("demo", "reproduce", "report"),
 }

@@ -247,7 +247,7 @@ def refine(
     ] = None,
     images: Annotated[
         int | None,
-        typer.Option(help="That the network of --towards is shown; 16000 unless given.", min=1),
+        typer.Option(help="That the network of --towards is shown; 12000 unless given.", min=1),
     ] = None,
     seed: Seed = 0,
 ) -> None:

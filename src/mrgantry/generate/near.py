@@ -73,8 +73,8 @@ class NearLatents:
         fresh = drawn[:, : self.latents.shape[1]]
         pairs = zip(self.latents[rows], fresh, strict=True)
         latents = torch.cat([between(old, new, share) for old, new in pairs])
-        columns = self.slices.table[list(labels.levels)].astype(str)
-        values = [tuple(columns.iloc[row]) for row in rows] if labels.levels else [()] * len(rows)
+        told = self.slices.table[list(labels.levels)].astype(str)
+        values = [tuple(map(str, told.iloc[row])) for row in rows]
         return torch.cat([onto_prior(latents, prior), labels.encode(values)], 1), values
 
     def compare(self, images: Float16[np.ndarray, "n c h w"], ids: Sequence[str]) -> pd.DataFrame:
