@@ -21,10 +21,10 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation.extractors.features import fit_directions
 from mrgantry.evaluation.measures.listed import all_measures
 from mrgantry.evaluation.reference import COMPONENTS, Reference, beside, refer
-from mrgantry.evaluation.scoring import Candidate, Floors, score
-from mrgantry.evaluation.verdict import QUESTIONS, SetVerdict, verdicts
+from mrgantry.evaluation.scoring import Candidate, Floors, score_set
+from mrgantry.evaluation.verdict import VERDICT_QUESTIONS, SetVerdict, verdicts
 
-ASKED = {name for question in QUESTIONS for name in question.measures}
+ASKED = {name for question in VERDICT_QUESTIONS for name in question.measures}
 DRAWN = 40  # tries in which variety and copies are looked for, too
 
 
@@ -65,7 +65,7 @@ def judged(whole: Reference, people: int, turn: int, *, networks: bool) -> SetVe
         tests=[test for test in whole.tests if networks or test.features != "pixels"],
     )
     candidate = Candidate("real", beside(stand_ins, train), "")
-    scores = score(reference, candidate, turn, Floors(), lambda *_, **__: None)
+    scores = score_set(reference, candidate, turn, Floors(), lambda *_, **__: None)
     (found,) = verdicts([one for one in scores if drawn or one.name.startswith("c2st")])
     return found
 
@@ -84,7 +84,7 @@ def main() -> None:
             judged(whole, people, turn, networks=given.networks)
             for turn in track(range(given.tries), f"{people} people")
         ]
-        for question in QUESTIONS:
+        for question in VERDICT_QUESTIONS:
             answers = [getattr(one, question.key) for one in found]
             answers = [answer for answer in answers if answer.detectable is not None]
             if not answers:

@@ -10,8 +10,8 @@ import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import torch
 import torch.nn.functional as F
@@ -19,7 +19,8 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from mrgantry.data.pixels import StoredPixels
+from mrgantry.data.about import About
+from mrgantry.data.slices import SliceSet
 from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.recipe import GanRecipe
@@ -71,18 +72,13 @@ def training_on(recipe: GanRecipe, images: torch.Tensor) -> GanTraining:
         precision=choose_precision(recipe, Path("nowhere"), fabric),
     )
 
-    class Data:
-        """As much of a set of slices as the loop touches."""
-
-        about = SimpleNamespace(poses=0)
-        table = pd.DataFrame(index=range(len(images)))
-
-        def pixels(self, device: torch.device, *, with_maps: bool = False) -> StoredPixels:
-            assert not with_maps, "these images have no label maps"
-            return StoredPixels(images.half().to(device))
-
+    about = About(channels=("t1",), size=recipe.size, command="", choices={}, versions={})
+    data = SliceSet(
+        pd.DataFrame(index=range(len(images))), about, Path("nowhere"), np.arange(len(images))
+    )
+    vars(data)["images"] = images.half().cpu().numpy()  # as if they had been read
     state = build(recipe, 1, 0, fabric.device)
-    return GanTraining(Run(Path("nowhere"), recipe, facts), fabric, state, Data())
+    return GanTraining(Run(Path("nowhere"), recipe, facts), fabric, state, data)
 
 
 def seconds(step: Callable[[], object]) -> float:
