@@ -32,7 +32,7 @@ def main() -> None:
     table = Table("sequence", "slices", *Kept._fields, box=box.SIMPLE_HEAD)
     for sequence in [*sorted(set(pairs["sequence"])), "all"]:
         chosen = pairs if sequence == "all" else pairs[pairs["sequence"] == sequence]
-        kept = kept_of(maps[chosen["row_x"]], maps[chosen["row_y"]])
+        kept = kept_of(maps[chosen["row_x"]], maps[chosen["row_y"]], chosen["tumour_x"].tolist())
         table.add_row(sequence, str(len(chosen)), *(f"{value:.3f}" for value in kept))
     Console().print(table)
 

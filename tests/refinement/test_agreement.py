@@ -27,19 +27,31 @@ def test_a_limit_holds_only_if_every_share_reaches_it():
 
 def test_unchanged_images_keep_all(brains):
     maps = tissue_maps(load_network(), brains.images)
-    kept = kept_of(maps, maps)
+    kept = kept_of(maps, maps, brains.table["tumour"].tolist())
     assert kept == pytest.approx((1, 1, 1, 1))
 
 
 def test_moved_brains_keep_less_than_two_visits_share(brains):
     network, images = load_network(), brains.images
-    moved = kept_of(tissue_maps(network, images), tissue_maps(network, np.roll(images, 3, -1)))
+    moved = kept_of(
+        tissue_maps(network, images),
+        tissue_maps(network, np.roll(images, 3, -1)),
+        brains.table["tumour"].tolist(),
+    )
     assert moved.tissue < TWO_VISITS.tissue_low and moved.lesion < TWO_VISITS.lesion
 
 
 def test_a_tumour_that_is_painted_over_is_missed(brains):
     network, images = load_network(), brains.images
     painted = np.where(brains.maps[:, None] > 0, np.float16(-0.2), images)
-    kept = kept_of(tissue_maps(network, images), tissue_maps(network, painted))
+    kept = kept_of(
+        tissue_maps(network, images), tissue_maps(network, painted), brains.table["tumour"].tolist()
+    )
     assert kept.lesion < TWO_VISITS.lesion and not kept.holds(TWO_VISITS)
     assert kept.tissue > kept.lesion  # the rest of the brain is as it was
+
+
+def test_who_has_no_tumour_has_no_lesion_to_keep(brains):
+    maps = tissue_maps(load_network(), brains.images)
+    kept = kept_of(maps, maps, ["no"] * len(maps))
+    assert kept.tissue == pytest.approx(1) and np.isnan(kept.lesion)

@@ -22,7 +22,7 @@ from mrgantry.refinement.way import STRENGTHS, Way
 
 TRIED_ON = 64  # slices, of as many people as possible
 BATCH = 32  # images refined at once
-SHOWN = 6  # slices in the picture,
+SHOWN, ROWS = 6, 6  # slices in the picture, and strengths,
 TILE = 128  # pixels that small ones are enlarged to
 GAP, LINE, MARGIN = 4, 16, 210  # pixels: between images, of a line of text, left of the rows
 PAPER, INK, MARK = 255, 40, 140  # grey values
@@ -83,7 +83,9 @@ def trials(
     with progress("strengths", len(strengths)) as advance:
         for strength in strengths:
             images = refined_images(way, chosen, labels, strength)
-            made.append(Trial(strength, kept_of(before, tissue_maps(network, images)), images))
+            after = tissue_maps(network, images)
+            kept = kept_of(before, after, chosen.table["tumour"].tolist())
+            made.append(Trial(strength, kept, images))
             advance()
             if not made[-1].holds:
                 break
@@ -130,7 +132,7 @@ def table_of(made: list[Trial]) -> pd.DataFrame:
 def save_trials(
     path: Path, before: Float16[np.ndarray, "n c h w"], made: list[Trial], chosen: float
 ) -> None:
-    """Draw some slices at every strength, below each other.
+    """Draw some slices at some of the strengths, below each other; the last two are among them.
 
     Args:
         path: Where to, as PNG.
@@ -140,7 +142,9 @@ def save_trials(
     """
     rows = np.linspace(0, len(before) - 1, min(SHOWN, len(before))).astype(int)
     lines = [("as they were", "", before)]
-    for trial in made:
+    even = np.linspace(0, len(made) - 1, min(ROWS, len(made))).astype(int)
+    for number in sorted({*even, max(0, len(made) - 2)}):
+        trial = made[number]
         mark = "  taken" if trial.strength == chosen else "" if trial.holds else "  too far"
         lines.append((f"strength {trial.strength:g}{mark}", told(trial.kept), trial.images))
     strips = [strip(images[rows], TILE, GAP) for _, _, images in lines]
