@@ -51,6 +51,20 @@ def test_noise_becomes_the_images_that_it_should(method, steps, most, shift, pre
     assert (images - (MIDDLE + SPREAD * NOISE)).abs().max() < most * 4
 
 
+@pytest.mark.parametrize("shift", [1.0, 2.0])
+@pytest.mark.parametrize("time", [0.1, 0.5, 0.9])
+def test_images_in_some_noise_become_those_at_their_quantile(time, shift):
+    flow = Flow(shift=shift)
+    strangers = torch.rand(64, 1, 8, 8, generator=torch.Generator().manual_seed(1)) - 0.5
+    sampler = Sampler(method="heun", steps=80)
+    images = sampler.renoise(flow, perfect(flow), strangers, NOISE, NO_LABELS, time)
+    t = flow.shifted_time(time)
+    middle, spread = (MIDDLE + 1) / flow.scale, SPREAD / flow.scale
+    points = (1 - t) * flow.to_unit(strangers) + t * NOISE
+    quantiles = (points - (1 - t) * middle) / ((1 - t) ** 2 * spread**2 + t**2) ** 0.5
+    assert (images - (MIDDLE + SPREAD * quantiles)).abs().max() < 0.02
+
+
 def test_two_looks_a_step_and_one_with_memory_are_better_than_one():
     flow = Flow()
     wanted = MIDDLE + SPREAD * NOISE

@@ -269,3 +269,21 @@ def test_names_say_size_and_variant(recipe):
         assert recipe.name.endswith(f"-{recipe.size_name}-{recipe.variant}")
     elif recipe.name != "demo":
         assert recipe.name.endswith(f"-{recipe.size_name}")
+
+
+class TestFindRecipe:
+    def test_a_change_behind_a_name_belongs_to_it(self):
+        plain, changed = (
+            find_recipe(f"han2018-dcgan-64{more}") for more in ("", " vat=1 batch=16")
+        )
+        assert (changed.vat, changed.batch, changed.changes) == (1, 16, ())
+        assert changed.name == "han2018-dcgan-64 vat=1 batch=16" and plain.vat == 0
+        assert find_recipe(changed.name) == changed
+
+    @pytest.mark.parametrize(
+        ("name", "sentence"),
+        [("", "recipe ''"), ("han vat=1", "recipe 'han'"), ("han2018-dcgan-64 vta=1", "vta")],
+    )
+    def test_mistakes(self, name, sentence):
+        with pytest.raises(RecipeError, match=sentence):
+            find_recipe(name)

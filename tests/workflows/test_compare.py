@@ -218,6 +218,11 @@ def test_runs_off_the_budget_are_named(real, tmp_path, quick, monkeypatch):
         ([NARROW], {}, "two or more recipes"),
         ([NARROW, NARROW], {}, "two or more recipes of different names"),
         ([NARROW, WIDE], {"changes": ["images=8"]}, "lengths follow from --minutes"),
+        (
+            [NARROW, NARROW.model_copy(update={"name": "narrow seed=3"})],
+            {},
+            "seeds from --seeds",
+        ),
         ([NARROW, WIDE], {"changes": ["sed=8"]}, "Did you mean 'seed'"),
         ([NARROW, WIDE], {"minutes": 0}, "'minutes' of the comparison is 0"),
         ([NARROW, WIDE], {"against": "validation"}, "no images in the split 'validation'"),

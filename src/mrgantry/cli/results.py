@@ -217,7 +217,11 @@ def compare(
     slices: Annotated[Path, typer.Argument(help="Set of real slices, with splits.")],
     out: Annotated[Path, typer.Argument(help="Folder to write runs, scores and the page to.")],
     recipe: Annotated[
-        list[str] | None, typer.Option(help="A name that `mrgantry recipes` lists; two or more.")
+        list[str] | None,
+        typer.Option(
+            help="A name that `mrgantry recipes` lists, or one with a change of its own behind it, "
+            "as 'han2018-dcgan-64 vat=1'; two or more."
+        ),
     ] = None,
     seeds: Annotated[
         int,

@@ -45,14 +45,23 @@ STUDIES: dict[str, Reproduction] = {
 
 
 def find_recipe(name: str) -> AnyRecipe:
-    """Look a recipe up by its name.
+    """Look a recipe up by its name, with changes behind it where it shall be another.
+
+    The changes then belong to its name, so that it can be compared with what it was.
+
+    >>> find_recipe("han2018-dcgan-64 vat=1").vat
+    1.0
 
     Raises:
-        RecipeError: There is none of that name.
+        RecipeError: There is none of that name, or a change will not do.
     """
-    if name not in RECIPES:
-        raise RecipeError(unknown("recipe", name, list(RECIPES), "list of recipes"))
-    return RECIPES[name]
+    known, *changes = name.split() or [""]
+    if known not in RECIPES:
+        raise RecipeError(unknown("recipe", known, list(RECIPES), "list of recipes"))
+    if not changes:
+        return RECIPES[known]
+    changed = RECIPES[known].set(changes)
+    return changed.model_copy(update={"name": " ".join([known, *changes]), "changes": ()})
 
 
 def printed(protocol: str) -> tuple[Printed, ...]:

@@ -244,7 +244,8 @@ def check(recipes: Sequence[AnyRecipe], changes: Sequence[str], rows: SliceSet, 
             "A comparison needs two or more recipes of different names, not "
             f"{', '.join(names) or 'none'}."
         )
-    for change in changes:
+    of_names = [change for recipe in recipes for change in recipe.name.split()[1:]]
+    for change in (*changes, *of_names):
         if change.partition("=")[0] in OURS:
             raise RecipeError(
                 f"The change {change!r} is not yours to make in a comparison: lengths follow "
