@@ -12,6 +12,7 @@ from PIL import Image
 from conftest import blobs, write_slices
 from mrgantry.common.errors import DataError
 from mrgantry.common.picture import grid, to_grey
+from mrgantry.data.notes import Notes
 from mrgantry.data.preview import COLOURS
 from mrgantry.evaluation import evaluate
 from mrgantry.evaluation.measures import classifiers
@@ -21,6 +22,7 @@ from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import UpConv
 from mrgantry.generate.recipe import Adam
 from mrgantry.pages import report
+from mrgantry.pages.page import gallery
 from mrgantry.pages.rendering import number
 
 reference = sys.modules["mrgantry.evaluation.reference"]
@@ -149,3 +151,27 @@ def test_label_maps_are_outlined_and_named(tmp_path):
     address = re.search(r'src="data:image/png;base64,([^"]+)"', text)
     pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(address[1]))).convert("RGB"))
     assert (pixels == COLOURS["orange"]).all(-1).sum() > 100
+
+
+@pytest.mark.parametrize(
+    ("notes", "words"),
+    [
+        ({}, "drawn by the generator, trained on real scans"),
+        (
+            {"refined": {"strength": 0.2, "chosen": True}},
+            "refined towards real scans to strength 0.2, as far as anatomy stays",
+        ),
+        (
+            {"refined": {"strength": 1.0, "chosen": False}},
+            "refined towards real scans to strength 1, however anatomy changes",
+        ),
+        (
+            {"near": {"slices": 5, "nearer_than_strangers": 3}},
+            "near 5 slices; 3 are nearer to theirs than anybody else's slice is",
+        ),
+    ],
+)
+def test_captions_say_how_images_were_made(slices, notes, words):
+    about = slices.about.model_copy(update={"synthetic": True, "notes": Notes(**notes)})
+    caption = gallery(replace(slices, about=about))["caption"]
+    assert caption.startswith("48 images") and words in caption

@@ -187,8 +187,7 @@ def gallery(data: SliceSet) -> dict[str, Any]:
     return {
         "title": f"Synthetic: {data.name}" if synthetic else f"{origin.capitalize()}: {data.name}",
         "caption": (
-            f"{len(data):,} {data.noun} drawn by the generator, trained on {origin} scans"
-            f"{left_of(data)}"
+            f"{len(data):,} {data.noun} {made_of(data, origin)}{left_of(data)}"
             if synthetic
             else f"{len(data):,} {rows_of(data)} of {data.table['subject'].nunique()} subjects"
             + ("; these are held out from training" if len(held) else "")
@@ -197,6 +196,26 @@ def gallery(data: SliceSet) -> dict[str, Any]:
         "synthetic": synthetic,
         "picture": picture,
     }
+
+
+def made_of(data: SliceSet, origin: str) -> str:
+    """Say how a synthetic set was made: drawn, drawn near slices, or refined.
+
+    Args:
+        data: The set.
+        origin: What it owes its pixels to, real or simulated.
+    """
+    notes = data.about.notes
+    if refined := notes.refined:
+        rule = ", as far as anatomy stays" if refined["chosen"] else ", however anatomy changes"
+        return f"refined towards {origin} scans to strength {refined['strength']:g}{rule}"
+    drawn = f"drawn by the generator, trained on {origin} scans"
+    if near := notes.near:
+        return (
+            f"{drawn}, near {near['slices']:,} slices; {near['nearer_than_strangers']:,} are "
+            "nearer to theirs than anybody else's slice is"
+        )
+    return drawn
 
 
 def rows_of(data: SliceSet) -> str:

@@ -112,9 +112,9 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
         size=max(voxels),
         voxels=voxels,
         network=VOLUME_NETWORKS[voxels],
-        # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`), and a
-        # shift of 8 would follow. Then little noise is hardly ever seen, and is never learnt to be
-        # taken off, not even where all is black.
+        # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`) and
+        # a shift of 8 would follow. Then little noise is hardly ever seen, and is never learnt to
+        # be taken off, not even where all is black.
         flow=Flow(shift=2.0, gap=0.1, logit_mean=0.2, logit_spread=1.6),
         optimiser=AdamW(lr=1e-3),
         images=10_000,
