@@ -20,6 +20,7 @@ from torch.utils.backend_registration import (
 )
 
 from conftest import blobs, brain_phantom, write_nifti, write_slices
+from mrgantry.brain.network import BrainNetwork
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.generate import adversarial, flow_training, training
 from mrgantry.generate.augment import Augment
@@ -30,6 +31,7 @@ from mrgantry.generate.schedule import Growing
 from mrgantry.generate.state import build, optimisers_of
 from mrgantry.generate.stop import Stop
 from mrgantry.generate.training_run import training_of
+from mrgantry.refinement import agreement, refiner
 from recipes import LOSSES, NETWORKS, SMALL, SMALL_FLOW, SMALL_VOLUMES
 
 DEVICE = "pretended"
@@ -84,19 +86,24 @@ class OnDevice(Fabric):
 
 
 def on_device(state, recipe, device):
-    """Replace all tensors of a state: without the device, a module cannot be moved there."""
+    """Replace all tensors of a state."""
     for network in state.networks().values():
-        for module in network.modules():
-            for kind in (module._parameters, module._buffers):
-                for name, value in kind.items():
-                    if value is not None:
-                        made = torch.empty(value.shape, dtype=value.dtype, device=device)
-                        wrapped = isinstance(value, torch.nn.Parameter)
-                        kind[name] = torch.nn.Parameter(made) if wrapped else made
+        put_there(network, device)
     if state.ema:
         state.ema.requires_grad_(False)
     optimisers = optimisers_of(recipe, state.generator, state.critic)
     return replace(state, optimisers=optimisers, p=state.p.new_empty((), device=device))
+
+
+def put_there(network, device):
+    """Replace all tensors of a network: without the device, a module cannot be moved there."""
+    for module in network.modules():
+        for kind in (module._parameters, module._buffers):
+            for name, value in kind.items():
+                if value is not None:
+                    made = torch.empty(value.shape, dtype=value.dtype, device=device)
+                    wrapped = isinstance(value, torch.nn.Parameter)
+                    kind[name] = torch.nn.Parameter(made) if wrapped else made
 
 
 @contextmanager
@@ -163,6 +170,29 @@ def gan_rounds(kind, tmp_path):
             assert {weight.device.type for weight in weights} == {DEVICE}
 
 
+def refiner_steps():
+    """Take two steps of a refiner, whose images lie on the CPU."""
+    lesson = refiner.Lesson(batch=4, width=8, blocks=1, memory=8)
+    whole = torch.zeros(16, 1, 64, 64)
+    learning = refiner.Learning.begin(lesson, whole, 0, torch.device("cpu"))
+    brain = BrainNetwork()
+    agreement.standard = lambda images: images  # a size that is right; the device cannot resize
+    with FakeTensorMode():
+        images, learning.memory = torch.zeros(16, 1, 64, 64), torch.zeros(8, 1, 64, 64)
+        for network in (learning.refiner, learning.critic, brain):
+            put_there(network, torch.device(DEVICE, 0))
+        brain.requires_grad_(False)
+        learning.optimisers = tuple(
+            torch.optim.Adam(network.parameters())
+            for network in (learning.refiner, learning.critic)
+        )
+        for _ in range(2):
+            refiner.take_step(learning, brain, images, images, lesson, 0)
+        assert learning.memory.device.type == "cpu" and learning.step == 2
+        weights = [*learning.refiner.parameters(), *learning.critic.parameters()]
+        assert {weight.device.type for weight in weights} == {DEVICE}
+
+
 def main():
     """Declare the device, see that it refuses what it must, and train on it."""
     setup_device(DEVICE, Backend())
@@ -174,11 +204,14 @@ def main():
         else:
             raise AssertionError("Tensors of two devices were added.")
     # A generator of numbers on a device needs that device.
-    for module in (adversarial, flow_training, training):
+    for module in (adversarial, flow_training, refiner, training):
         module.stream_of = lambda *keys, device=None: None
     folder, *names = sys.argv[1:]
     for name in names:
         print(name, file=sys.stderr)
+        if name == "refiner":
+            refiner_steps()
+            continue
         (flow_round if name in FLOWS else gan_rounds)(name, Path(folder) / name)
 
 

@@ -23,5 +23,9 @@ def test_a_round_and_a_look_of_a_flow_stay_on_the_device(tmp_path):
     pretend(["unet", "labels", "volumes", *monai], tmp_path)
 
 
+def test_steps_of_a_refiner_stay_on_the_device(tmp_path):
+    pretend(["refiner"], tmp_path)
+
+
 def test_rounds_of_every_network_under_every_loss_stay_on_the_device(tmp_path):
     pretend([network.kind for network in NETWORKS], tmp_path)

@@ -15,8 +15,8 @@ from torch import Tensor
 
 from mrgantry.brain.network import CLASSES, BrainNetwork, standard
 
-INSIDE = [k for k, name in enumerate(CLASSES) if name != "background"]
-LESION = INSIDE.index(CLASSES.index("lesion"))
+LESION = CLASSES.index("lesion")
+BACKGROUND = CLASSES.index("background")  # the last
 CHUNK = 16  # images at once: more leave the processor's cache
 LEAST_LESION = 4.0  # places, of 32 x 32, that a lesion must fill to be followed
 LOWEST = 5  # percentile that stands for the worst slices
@@ -102,5 +102,5 @@ def tissues(
     network: BrainNetwork, images: Float[Tensor, "n c h w"]
 ) -> Float[Tensor, "n c k h2 w2"]:
     """Say the same of a few images, so that it can be descended."""
-    said = network(standard(images.flatten(0, 1)[:, None])).tissues.softmax(1)[:, INSIDE]
+    said = network(standard(images.flatten(0, 1)[:, None])).tissues.softmax(1)[:, :BACKGROUND]
     return said.unflatten(0, images.shape[:2])

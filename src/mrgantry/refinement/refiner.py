@@ -16,6 +16,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from mrgantry.brain.network import BrainNetwork, load_network
+from mrgantry.common.device import best_device
 from mrgantry.common.errors import RunError
 from mrgantry.common.files import whole
 from mrgantry.common.frozen import Frozen
@@ -125,14 +126,23 @@ class Learning:
     step: int = 0
 
     @classmethod
-    def begin(cls, lesson: Lesson, made: Float[Tensor, "n c h w"], seed: int) -> "Learning":
-        """Draw networks from a seed; the memory holds unrefined images at first."""
+    def begin(
+        cls, lesson: Lesson, made: Float[Tensor, "n c h w"], seed: int, device: torch.device
+    ) -> "Learning":
+        """Draw networks from a seed; the memory holds unrefined images at first.
+
+        Args:
+            lesson: How large they are, and how they are trained.
+            made: Images to refine.
+            seed: Of the weights.
+            device: Where the networks lie; images lie on the CPU.
+        """
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(seed)
             refiner = Refiner(made.shape[1], lesson.width, lesson.blocks)
             critic = patch_critic(made.shape[1], lesson.width)
         for network in (refiner, critic):
-            lay_out(network, 2)
+            lay_out(network.to(device), 2)
         adams = tuple(
             torch.optim.Adam(network.parameters(), lesson.lr, (0.5, 0.99), fused=True)
             for network in (refiner, critic)
@@ -193,10 +203,11 @@ def learn(
     Raises:
         RunError: The file is damaged.
     """
-    learning = Learning.begin(lesson, made, seed)
+    device = best_device()
+    learning = Learning.begin(lesson, made, seed, device)
     if state.is_file():
         learning.load(state)
-    brain = load_network()
+    brain = load_network().to(device)
     steps = max(1, lesson.images // lesson.batch)
     with progress("refiner", steps * lesson.batch, learning.step * lesson.batch) as advance:
         while learning.step < steps:
@@ -226,25 +237,26 @@ def take_step(
         seed: Of the order of images.
     """
     refiner, critic, half = learning.refiner, learning.critic, lesson.batch // 2
+    device = next(refiner.parameters()).device
 
     def some(count: int, stream: int) -> Tensor:
         return torch.randint(
             count, (lesson.batch,), generator=stream_of(seed, learning.step, stream)
         )
 
-    images = channels_last(made[some(len(made), MADE)])
+    images = channels_last(made[some(len(made), MADE)].to(device))
     refined = (images + refiner(images)).clamp(-1, 1)
 
     # The critic, which is also reminded of what the refiner made before.
-    shown = channels_last(real[some(len(real), REAL)])
+    shown = channels_last(real[some(len(real), REAL)].to(device))
     remembered = some(len(learning.memory), MEMORY)[:half]
-    fakes = torch.cat([refined.detach()[half:], learning.memory[remembered]])
+    fakes = torch.cat([refined.detach()[half:], learning.memory[remembered].to(device)])
     loss = Original()
     number = loss.critic(critic(shown).flatten(), critic(fakes).flatten())
     pixels = shown[0].numel()
     number = number + lesson.r1 / 2 * squared_gradient(critic, shown).mean() / pixels
     descend(number, learning.optimisers[1])
-    learning.memory[remembered] = refined.detach()[:half]
+    learning.memory[remembered] = refined.detach()[:half].cpu()
 
     # The refiner, which is held to what the brain network saw before.
     critic.requires_grad_(False)
