@@ -15,6 +15,7 @@ VERBS = [
     "prepare",
     "train",
     "sample",
+    "refine",
     "walk",
     "project",
     "export",

@@ -18,6 +18,7 @@ FUNCTIONS = {
     "inspect": ("data.inspection.inspect", {"sequence": "sequences"}, set()),
     "train": ("generate.train", {"changes": "recipe", "start": "recipe"}, {"on_snapshot"}),
     "sample": ("generate.sample", {"label": "labels", "changes": "how"}, {"batch"}),
+    "refine": ("refinement.refine", {}, set()),
     "walk": ("generate.walk", {"label": "labels"}, set()),
     "project": ("generate.project", {"split": "splits", "id": "ids"}, set()),
     "export": ("data.exchange.export.export", {}, set()),

@@ -22,7 +22,17 @@ STABLE = (
         "inspect",
         "prepare",
     ),
-    *("project", "report", "reproduce", "sample", "segment", "select", "sensitivity", "simulate"),
+    *(
+        "project",
+        "refine",
+        "report",
+        "reproduce",
+        "sample",
+        "segment",
+        "select",
+        "sensitivity",
+        "simulate",
+    ),
     *("train", "walk"),
 )
 

@@ -258,10 +258,8 @@ def refine(
     network sees it. Interrupted, the same command goes on.
     """
     from mrgantry.refinement import refine
-    from mrgantry.refinement.refiner import Lesson
 
-    shown = Lesson().images if images is None else images
-    data = refine(slices, out, towards, run=run, strength=strength, images=shown, seed=seed)
+    data = refine(slices, out, towards, run=run, strength=strength, images=images, seed=seed)
     facts = data.about.notes.refined
     if facts["chosen"]:
         print_table(

@@ -1,5 +1,5 @@
 """Bring images nearer to real ones without moving what they show: `refine`."""
 
-from mrgantry.refinement.refine import refine
+from mrgantry.refinement.refinement import refine
 
 __all__ = ["refine"]

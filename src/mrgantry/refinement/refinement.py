@@ -54,7 +54,7 @@ def refine(
     *,
     run: AnyPath | None = None,
     strength: float | None = None,
-    images: int = Lesson().images,
+    images: int | None = None,
     seed: int = 0,
 ) -> SliceSet:
     """Make images of a set look more like real ones, and leave in place what they show.
@@ -70,7 +70,7 @@ def refine(
         towards: Folder of a real set; a refiner learns from its training split.
         run: Instead, folder of a flow that was trained on real images of that kind.
         strength: How far to go, from 0 to 1; unless given, it is chosen.
-        images: That a refiner is shown.
+        images: That a refiner is shown; 12,000 unless given.
         seed: Of the noise, and of the refiner.
 
     Raises:
@@ -80,6 +80,7 @@ def refine(
     """
     slices, out = Path(slices), Path(out)
     towards, run = (None if path is None else Path(path) for path in (towards, run))
+    images = Lesson().images if images is None else images
     refuse_wrong_numbers(towards, run, strength, images)
     data = SliceSet.open(slices)
     if data.about.poses:
