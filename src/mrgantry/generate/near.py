@@ -112,10 +112,10 @@ def read_near(projection: Path, run: Run, spread: float) -> NearLatents:
         raise DataError(f"The spread must be from 0 (stay) to 1 (fresh latents), not {spread:g}.")
     path = projection / "project.json"
     facts = read_json(path) if path.is_file() else {}
-    if not facts.get("complete"):
+    if not (facts.get("complete") and "slices" in facts):  # older ones do not say of what they are
         raise DataError(
-            f"{projection} is not a whole projection. Make one with `mrgantry project "
-            f"{run.folder} SLICES {projection}`."
+            f"{projection} is not a whole projection of this version. Make one with `mrgantry "
+            f"project {run.folder} SLICES PROJECTION`."
         )
     if facts["choices"]["weights"] != fingerprint([run.weights()]):
         raise DataError(

@@ -293,7 +293,7 @@ def write(out: Path, run: Run, data: SliceSet, projected: Projected) -> Projecti
     medians = done.medians().reset_index().to_dict("records")
     facts = {
         "source": data.about.source,
-        "slices": str(data.folder),
+        "slices": str(data.folder.resolve()),
         "recipe": run.recipe.name,
         "prior": run.recipe.prior,
         "medians": medians,
