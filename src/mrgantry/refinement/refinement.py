@@ -197,8 +197,7 @@ def describe(
         assert real is not None
         told, source = tuple(real.table["subject"].astype(str)), real.about.source
         learnt_from = {"towards": real.about.fingerprint, "images": images}
-    # Refined images of a person still tell of that person, and so does what drew them.
-    own = set() if data.about.source == "simulated" else people_behind(data)
+    own = people_behind(data)  # refined images of a person still tell of that person
     options = {"run": run.folder if run else None, "strength": strength, "seed": seed}
     if real is not None and images != Lesson().images:
         options["images"] = images
@@ -218,7 +217,7 @@ def describe(
                 "seed": seed,
             },
             "versions": versions(),
-            "training_subjects": tuple(sorted({*data.about.training_subjects, *told, *own} - {""})),
+            "training_subjects": tuple(sorted({*told, *own} - {""})),
             "parts": (),
             "rows": (),
             "fingerprint": "",
