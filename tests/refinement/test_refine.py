@@ -16,23 +16,16 @@ from mrgantry.refinement import refine
 from mrgantry.refinement import refiner as refiners
 from mrgantry.refinement.agreement import TWO_VISITS
 from mrgantry.refinement.strength import largest, trials
-from mrgantry.refinement.way import STRENGTHS, Renoising
+from mrgantry.refinement.way import STRENGTHS, Way, renoising
 from recipes import SMALL, SMALL_FLOW
 
 PEOPLE = [f"r{number // 6}" for number in range(48)]
 SPLITS = ["train"] * 30 + ["test"] * 18
 
 
-class Stub:
+def stub(change):
     """A way that does the same to every image, more of it at a larger strength."""
-
-    most = 1.0
-
-    def __init__(self, change):
-        self.change = change
-
-    def refine(self, images, labels, rows, strength):
-        return self.change(images, strength)
+    return Way(1.0, lambda images, labels, rows, strength: change(images, strength))
 
 
 def bytes_of(folder):
@@ -56,13 +49,13 @@ def room(tmp_path_factory):
 
 class TestWhatIsChosen:
     def test_nothing_changed_may_go_all_the_way(self, brains):
-        before, made = trials(Stub(lambda images, strength: images), brains, Labels())
+        before, made = trials(stub(lambda images, strength: images), brains, Labels())
         assert [trial.strength for trial in made] == list(STRENGTHS)
         assert largest(made, brains.folder) == 1.0
         np.testing.assert_array_equal(before, made[-1].images)
 
     def test_a_way_that_moves_brains_is_caught(self, brains):
-        moves = Stub(lambda images, strength: images.roll(2, -1))
+        moves = stub(lambda images, strength: images.roll(2, -1))
         _, made = trials(moves, brains, Labels())
         assert len(made) == 1 and not made[0].holds
         with pytest.raises(DataError, match="Already at strength 0.05.* of tissue .*--strength"):
@@ -76,7 +69,7 @@ class TestWhatIsChosen:
             healthy = torch.where(inside, torch.full_like(images, -0.2), images)
             return torch.lerp(images, healthy, strength)
 
-        _, made = trials(Stub(paint), brains, Labels())
+        _, made = trials(stub(paint), brains, Labels())
         taken = largest(made, brains.folder)
         assert taken < 1 and not made[-1].holds
         assert made[-1].kept.lesion < TWO_VISITS.lesion or (
@@ -84,7 +77,7 @@ class TestWhatIsChosen:
         )
 
     def test_contrast_may_change(self, brains):
-        _, made = trials(Stub(lambda images, s: images * (1 - 0.2 * s)), brains, Labels())
+        _, made = trials(stub(lambda images, s: images * (1 - 0.2 * s)), brains, Labels())
         assert largest(made, brains.folder) >= 0.5
 
 
@@ -124,7 +117,7 @@ class TestTheSet:
     def test_an_image_follows_from_its_row_alone(self, room, tmp_path):
         made = SliceSet.open(room / "made")
         whole = refine(made.folder, tmp_path / "whole", run=room / "flow", strength=0.3)
-        way = Renoising(refiner_flow(room / "flow"), 0)
+        way = renoising(refiner_flow(room / "flow"), 0)
         alone = way.refine(torch.from_numpy(made.images[7:8]).float(), torch.zeros(1, 0), [7], 0.3)
         np.testing.assert_allclose(alone.numpy(), whole.images[7:8], atol=2e-2)
 

@@ -41,7 +41,7 @@ from mrgantry.refinement.strength import (
     table_of,
     trials,
 )
-from mrgantry.refinement.way import Refining, Renoising, Way
+from mrgantry.refinement.way import MOST_CHANGE, MOST_NOISE, Way, changing, renoising
 
 BLOCK = 500  # images a part
 FEWEST = 20  # real images that a refiner can learn from
@@ -117,7 +117,7 @@ def refuse_wrong_numbers(
             "Name either real slices to learn from (--towards SLICES) or a flow that was trained "
             "on such (--run RUN)."
         )
-    most = Renoising.most if run else Refining.most
+    most = MOST_NOISE if run else MOST_CHANGE
     if strength is not None and not 0 < strength <= most:
         raise DataError(f"The strength must be above 0 and at most {most:g}, not {strength:g}.")
     if images < 1:
@@ -240,10 +240,10 @@ def way_of(
         out: Folder of the refined set.
     """
     if run is not None:
-        return Renoising(cast(FlowSampler, run.generator().to(best_device())), seed)
+        return renoising(cast(FlowSampler, run.generator().to(best_device())), seed)
     assert real is not None
     made, looks = (torch.from_numpy(of.images).float() for of in (data, real))
-    return Refining(learn(made, looks, Lesson(images=images), out / "refiner.pt", seed))
+    return changing(learn(made, looks, Lesson(images=images), out / "refiner.pt", seed))
 
 
 def chosen_strength(
