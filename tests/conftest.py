@@ -149,6 +149,17 @@ def slices(tmp_path) -> SliceSet:
     return write_slices(tmp_path / "slices", blobs(48), subjects, splits)
 
 
+@pytest.fixture(scope="session")
+def brains(tmp_path_factory) -> SliceSet:
+    """Simulated slices, as FLAIR shows them, of two people with tumours and their label maps."""
+    folder = tmp_path_factory.mktemp("brains")
+    simulate(folder / "cohort", subjects=2, seed=5, sequences=("flair",), workers=1)
+    plan = SlicePlan(
+        sequences=("flair",), slices="0.4:0.7:6", size=64, field_mm=192, label_maps=True
+    )
+    return prepare(folder / "cohort", folder / "slices", plan, workers=1)
+
+
 def killed_by(item: int) -> int:
     """Square a number in a worker process; 3 kills the process, as lack of memory does."""
     if item == 3:
