@@ -15,6 +15,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_limits
 
+from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.about import About
 from mrgantry.data.making import begin_set, finish
 from mrgantry.data.parts import COLUMNS, write_part
@@ -22,6 +23,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.evaluation import pictures, reference
 from mrgantry.evaluation.measures import classifiers, ms_ssim
 from mrgantry.evaluation.measures import listed as measures
+from mrgantry.simulation import simulate
 
 # One, here and in what tests start: threads that wait for each other lose more beside other
 # programs than they gain, up to seven times the time. What tests say must hold with any number;

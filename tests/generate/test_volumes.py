@@ -212,6 +212,32 @@ def test_label_maps_are_drawn_with_heads(heads, tmp_path):
     assert prepare(cohort, tmp_path / "slices", plan).about.classes == ("tumour",)
 
 
+def test_heads_are_drawn_for_the_label_maps_of_others(scans, heads, tmp_path):
+    recipe = SMALL_VOLUMES.set(["label_maps=true", 'labels=["tumour"]'])
+    done = train(heads.folder, tmp_path / "run", recipe)
+    given = {"masks": heads.folder, "masks_split": "all", "how": FEW_STEPS}
+    cohort = sample_cohort(done.folder, tmp_path / "cohort", 5, **given)
+    table = pd.read_csv(cohort / "cohort.csv")
+    mapped = heads.where(heads.maps.any((1, 2, 3)))
+    assert list(table["map_of"]) == [*mapped.table["id"], mapped.table["id"][0]]
+    assert set(table["tumour"]) == {"yes"}
+    for number, seed in enumerate(table["seed"]):
+        name = f"synthetic-{seed:07d}"
+        drawn = nib.load(cohort / f"{name}/{name}_label_tumour.nii.gz").get_fdata()
+        upright = drawn[::-1, ::-1].transpose(2, 1, 0)
+        assert np.array_equal(upright, mapped.maps[number % len(mapped)])
+    # The same seed for another map is another head; whose maps they are is passed on.
+    again = sample_cohort(done.folder, tmp_path / "free", 1, how=FEW_STEPS)
+    file = "synthetic-0000000/synthetic-0000000_t1.nii.gz"
+    assert (again / file).read_bytes() != (cohort / file).read_bytes()
+    seen = json.loads((cohort / "cohort.json").read_text())["training_subjects"]
+    assert set(seen) == set(heads.split("train").table["subject"]) | set(mapped.table["subject"])
+    plan = SlicePlan(size=16, min_brain=0, label_maps=True)
+    with pytest.raises(DataError, match="at 16 x 16 pixels.*at 16 x 24 x 16"):
+        slices = prepare(scans, tmp_path / "slices", plan)
+        sample_cohort(done.folder, tmp_path / "others", 1, masks=slices.folder)
+
+
 def test_slices_and_volumes_are_not_mistaken_for_each_other(heads, run, tmp_path):
     with pytest.raises(RecipeError, match="volumes of 16 x 24 x 16 voxels"):
         train(heads.folder, tmp_path / "a", SMALL_FLOW)

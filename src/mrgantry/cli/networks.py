@@ -106,9 +106,18 @@ def sample(
     from mrgantry.generate import Run, sample, sample_cohort
 
     if voxels := Run.open(run).recipe.voxels:
-        if masks or near:
-            raise typer.BadParameter("--masks and --near are for runs that draw slices")
-        sample_cohort(run, out, count or 20, seed, labels=label or [], how=changes or [])
+        if near:
+            raise typer.BadParameter("--near is for runs that draw slices")
+        sample_cohort(
+            run,
+            out,
+            count or 20,
+            seed,
+            labels=label or [],
+            how=changes or [],
+            masks=masks,
+            masks_split=masks_split,
+        )
         say(f"{out} holds {count or 20} synthetic heads of {times(voxels)} voxels.")
         say(f"See in {out / 'preview.png'} whether they look like heads.")
         say_next("prepare", out, "synthetic", "--sequence", Run.open(run).facts.sequence)

@@ -29,6 +29,7 @@ from mrgantry.data.label_maps import from_channels, without_specks
 from mrgantry.data.names import SEQUENCES
 from mrgantry.data.volume import read_volume
 from mrgantry.generate.drawing import draw_images
+from mrgantry.generate.given_maps import read_given_maps
 from mrgantry.generate.run import Run
 from mrgantry.generate.sampling import notes_of, sampler_of
 
@@ -48,6 +49,8 @@ def sample_cohort(
     *,
     labels: Sequence[str] = (),
     how: Sequence[str] = (),
+    masks: AnyPath | None = None,
+    masks_split: str = "train",
 ) -> Path:
     """Draw synthetic heads, head i from the seed `seed + i` alone, and write them as scans.
 
@@ -64,12 +67,16 @@ def sample_cohort(
         labels: Of a conditional generator, such as "tumour=yes"; unless given, they are as
             frequent as in its training set.
         how: Of a flow: how to draw where not as its recipe says, as "steps=40".
+        masks: Of a flow that has learnt label maps: folder of a set of heads for whose maps heads
+            are drawn, in its order and again from the first; the column `map_of` of `cohort.csv`
+            tells which. Their people join those whom the generator has seen.
+        masks_split: Which of its maps: a split, or "all".
 
     Returns:
         The folder.
 
     Raises:
-        DataError: The run has no weights or no such label.
+        DataError: The run has no weights or no such label, or the maps do not fit.
         RunError: The folder holds another cohort, or other things.
         RecipeError: The run draws slices, or a flow cannot be drawn from in that way.
     """
@@ -83,37 +90,58 @@ def sample_cohort(
     opened.facts.labels.only(labels)  # a wrong one is said before anything is written
     if opened.unfinished:
         LOG.warning("%s; these are what it draws by now.", opened.unfinished)
+    given = read_given_maps(Path(masks), masks_split, opened) if masks else None
     made = Generated(
         made_by=f"{opened.name} ({opened.recipe.name})",
         source=opened.facts.source,
-        training_subjects=opened.facts.training_subjects,
+        training_subjects=tuple(
+            sorted({*opened.facts.training_subjects, *(given.subjects if given else ())})
+        ),
         classes=tuple(f"{k}={name}" for k, name in enumerate(opened.facts.classes, 1)),
         command=command_line(
-            "sample", run, cohort, count=count, seed=seed, label=tuple(labels), set=tuple(how)
+            "sample",
+            run,
+            cohort,
+            count=count,
+            seed=seed,
+            label=tuple(labels),
+            set=tuple(how),
+            masks=masks,
+            masks_split=masks_split if masks else None,
         ),
         choices={
             "weights": fingerprint([opened.weights()]),
             "seed": seed,
             "labels": tuple(labels),
             **({"sampler": sampler.model_dump()} if sampler else {}),
+            **({"masks": given.fingerprint, "masks_split": masks_split} if given else {}),
         },
         versions=versions(),
         notes=notes_of(opened),
     )
     _claim(cohort, made)
-    generator = opened.generator(sampler=sampler).to(best_device())
+    generator = opened.generator(sampler=sampler, given_maps=given is not None).to(best_device())
     rows: list[dict[str, Any]] = []
     with progress("sample", count) as advance:
         for first in range(seed, seed + count, AT_ONCE):
             seeds = range(first, min(first + AT_ONCE, seed + count))
             inputs, values = opened.inputs(seeds, labels)
-            heads = [_Head(opened, cohort, *drawn) for drawn in zip(seeds, values, strict=True)]
+            if given:
+                numbers = range(seeds.start - seed, seeds.stop - seed)
+                inputs, values = given.inputs(opened, inputs, values, numbers)
+            heads = [
+                _Head(opened, cohort, *drawn, 0 if given else SPECK_MM3)
+                for drawn in zip(seeds, values, strict=True)
+            ]
             if not all(head.is_written for head in heads):
                 for head, image in zip(heads, draw_images(generator, inputs), strict=True):
                     head.write(image)
             rows += [head.row for head in heads]
             advance(len(seeds))
-    write_table(cohort / "cohort.csv", pd.DataFrame(rows))
+    table = pd.DataFrame(rows)
+    if given:
+        table["map_of"] = [given.ids[row] for row in given.rows_of(range(count))]
+    write_table(cohort / "cohort.csv", table)
     _draw_preview(cohort, rows)
     return cohort
 
@@ -138,10 +166,13 @@ class _Head:
         cohort: Folder of the cohort.
         seed: Of the head.
         values: Of its labels.
+        speck_mm3: Parts of its label map that are smaller are left out; 0 keeps all.
     """
 
-    def __init__(self, run: Run, cohort: Path, seed: int, values: tuple[str, ...]) -> None:
-        self.run, self.seed = run, seed
+    def __init__(
+        self, run: Run, cohort: Path, seed: int, values: tuple[str, ...], speck_mm3: float
+    ) -> None:
+        self.run, self.seed, self.speck_mm3 = run, seed, speck_mm3
         self.name = f"synthetic-{seed:07d}"
         self.labels = dict(zip(run.facts.labels.levels, values, strict=True))
         channels = run.facts.channels
@@ -174,7 +205,7 @@ class _Head:
             stored = np.rint((image.clip(-1, 1) + 1) / 2 * BRIGHTEST).astype(np.int16)
             write_nifti(file, as_stored(stored), affine, said)
         if self.label_map:
-            least = max(2, round(SPECK_MM3 / facts.pixel_mm**3))
+            least = max(2, round(self.speck_mm3 / facts.pixel_mm**3)) if self.speck_mm3 else 0
             maps, _ = without_specks(from_channels(torch.from_numpy(channels)[None]), least)
             write_nifti(self.label_map, as_stored(maps[0]), affine, said)
 

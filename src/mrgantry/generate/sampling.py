@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 import torch
-from jaxtyping import Float, Float16
-from torch import Tensor
+from jaxtyping import Float16
 
 from mrgantry.common.device import best_device
 from mrgantry.common.errors import DataError, RecipeError
@@ -28,7 +27,7 @@ from mrgantry.data.sections import tumour_word
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.drawing import draw_images
 from mrgantry.generate.flow import Sampler
-from mrgantry.generate.given_maps import GivenMaps, read_given_maps
+from mrgantry.generate.given_maps import read_given_maps
 from mrgantry.generate.near import NearLatents, copies_in, facts_of, read_near
 from mrgantry.generate.recipe import FlowRecipe
 from mrgantry.generate.run import Run
@@ -145,10 +144,10 @@ def sample(
         for name, block in zip(names, blocks, strict=True):
             if not has_part(out, name):
                 inputs, values = opened.inputs(block, labels)
+                numbers = range(block.start - seed, block.stop - seed)
                 if given:
-                    inputs, values = for_maps(opened, inputs, values, given, block, seed)
+                    inputs, values = given.inputs(opened, inputs, values, numbers)
                 if around:
-                    numbers = range(block.start - seed, block.stop - seed)
                     inputs, values = around.inputs(opened, inputs, numbers)
                 images = draw_images(generator, inputs, batch)
                 rows = _rows(opened, block, values)
@@ -183,33 +182,6 @@ def _tell_how_near(made: SliceSet, near: NearLatents, names: list[str]) -> Slice
         )
     notes = made.about.notes.model_copy(update={"near": facts_of(near, table)})
     return finish(made.folder, made.about.model_copy(update={"notes": notes}), names)
-
-
-def for_maps(
-    run: Run,
-    inputs: Float[Tensor, "n z"],
-    values: list[tuple[str, ...]],
-    given: GivenMaps,
-    seeds: range,
-    first: int,
-) -> tuple[Float[Tensor, "n z2"], list[tuple[str, ...]]]:
-    """Put label maps behind a flow's inputs, and tell it of tumours what the maps show.
-
-    Args:
-        run: The flow.
-        inputs: Latents with one-hot labels behind them.
-        values: The labels' values of each image.
-        given: The maps.
-        seeds: Of the images.
-        first: Seed of the first image of the set, which is for the first map.
-    """
-    labels, numbers = run.facts.labels, range(seeds.start - first, seeds.stop - first)
-    if "yes" in labels.levels.get("tumour", ()):  # no map that is given is empty
-        place = list(labels.levels).index("tumour")
-        values = [(*row[:place], "yes", *row[place + 1 :]) for row in values]
-    latents = inputs[:, : inputs.shape[1] - labels.width]
-    channels = given.channels(numbers, len(run.facts.classes))
-    return torch.cat([latents, labels.encode(values), channels], 1), values
 
 
 def _write(
