@@ -2,12 +2,41 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from mrgantry.generate.layers import EqualConv2d, EqualLinear, Leaky, MinibatchStd, PixelNorm
+from mrgantry.generate.layers import (
+    EqualConv2d,
+    EqualLinear,
+    GroupNorm,
+    Leaky,
+    MinibatchStd,
+    PixelNorm,
+    channels_last,
+)
 
 
 def test_pixel_norm_has_unit_mean_square():
     normed = PixelNorm()(torch.randn(2, 16, 4, 4) * 7)
     assert torch.allclose(normed.square().mean(1), torch.ones(2, 4, 4), atol=1e-5)
+
+
+@pytest.mark.parametrize("shape", [(2, 16, 32, 32), (2, 16, 8, 16, 8), (2, 16, 4, 4)])
+def test_group_norm_is_pytorch_s_own_in_any_arithmetic(shape):
+    """Outputs are equal; gradients differ by no more than bfloat16 rounds."""
+    torch.manual_seed(0)
+    ours, own = GroupNorm(4, 16), torch.nn.GroupNorm(4, 16)
+    ours.load_state_dict(own.state_dict())
+    values, gradient = torch.randn(shape) * 3 + 1, torch.randn(shape)
+    for dtype in (torch.float32, torch.bfloat16):
+        kept = []
+        for norm in (ours, own):
+            norm.zero_grad()
+            inputs = channels_last(values.to(dtype)).requires_grad_()
+            outputs = norm(inputs)
+            outputs.backward(gradient.to(dtype))
+            kept.append((outputs, inputs.grad, norm.weight.grad, norm.bias.grad))
+        for mine, theirs in zip(*kept, strict=True):
+            assert mine.dtype == theirs.dtype
+            error = (mine - theirs).float().norm() / theirs.float().norm()
+            assert error < (1e-6 if dtype == torch.float32 else 0.01)
 
 
 class TestMinibatchStd:
