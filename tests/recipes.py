@@ -1,6 +1,7 @@
 """The small recipes that tests train: seconds on one core, in the same arithmetic everywhere."""
 
 from mrgantry.generate import FlowRecipe, GanRecipe
+from mrgantry.generate.flow import Flow
 from mrgantry.generate.losses import (
     Dragan,
     LeastSquares,
@@ -89,6 +90,7 @@ SMALL_VOLUMES = SMALL_FLOW.model_copy(
         "size": 24,
         "voxels": (16, 24, 16),
         "network": UNet(patch=2, widths=(8, 16), blocks=1, middle=2, heads=2),
+        "flow": Flow(predicts="masked", gap=0.1),
         "images": 24,
         "batch": 4,
         "ema": 8,

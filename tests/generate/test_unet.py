@@ -49,18 +49,22 @@ def test_sizes_that_it_cannot_halve_are_refused():
         TINY.denoiser((18, 18), 1)
 
 
+@pytest.mark.parametrize("says", [1, 2])
 @pytest.mark.parametrize("outer", [(), (8,)])
-def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer):
-    small = woken(TINY.denoiser((16, 16), 1))
+def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer, says):
+    small = woken(TINY.denoiser((16, 16), 1, 0, says))
     plan = TINY.model_copy(update={"patch": 4, "outer": outer})
-    large, constant = plan.denoiser((32, 32), 2), torch.zeros(32)
+    large, constant = plan.denoiser((32, 32), 2, 0, says), torch.zeros(32)
     large.load_state_dict(large.fit(small.state_dict(), torch.zeros(32, 0), constant))
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     said = small(images, times, torch.zeros(2, 0))
     twice = F.interpolate(images, scale_factor=2).expand(-1, 2, -1, -1)
     again = large(twice, times, torch.zeros(2, 0))
-    torch.testing.assert_close(again[:, :1], F.interpolate(said, scale_factor=2))
-    torch.testing.assert_close(again[:, :1], again[:, 1:])
+    for number in range(says):  # of both channels, then the next number of both
+        first, second = again[:, 2 * number : 2 * number + 2].split(1, 1)
+        expected = said[:, number : number + 1]
+        torch.testing.assert_close(first, F.interpolate(expected, scale_factor=2))
+        torch.testing.assert_close(first, second)
 
 
 def test_levels_outside_the_body_see_what_its_blocks_hide():

@@ -265,7 +265,7 @@ def test_networks_of_our_gan_fit_its_heads():
 
 
 def test_what_does_not_fit_the_memory_is_said_before_it_begins(heads, tmp_path, monkeypatch):
-    recipe = find_recipe("gantry-64x72x64")
+    recipe = find_recipe("gantry-64x72x64").set(["batch=4"])
     one = memory.bytes_of_step(recipe, 1, 0)
     assert 0.05e9 < one < 5e9
     cpu = torch.device("cpu")
@@ -274,7 +274,7 @@ def test_what_does_not_fit_the_memory_is_said_before_it_begins(heads, tmp_path, 
         memory.refuse_too_large(recipe, 1, 0, cpu)
     memory.refuse_too_large(recipe.set(["batch=3"]), 1, 0, cpu)
     monkeypatch.setattr(memory, "free_bytes", lambda device: int(0.3 * one))
-    with pytest.raises(RecipeError, match=r"--size 32x32x32 and larger voxels"):
+    with pytest.raises(RecipeError, match=r"--size 40x48x40 and larger voxels"):
         memory.refuse_too_large(recipe, 1, 0, cpu)
     monkeypatch.setattr(memory, "free_bytes", lambda device: 1000)
     with pytest.raises(RecipeError, match="needs about"):

@@ -11,7 +11,7 @@ from mrgantry.generate.recipe import AnyRecipe, FlowRecipe
 BYTES = 4  # of a number; in bf16 about half of it is needed
 BEYOND = 1.5  # what gradients and copies take beside what a step keeps
 STEP = 8  # voxels: the sides of heads that are proposed are multiples of it
-FEWEST = 2  # heads of a batch
+FEWEST = {"flow": 1, "gan": 2}  # heads of a batch; batch norm needs two
 COUNTED = 7  # heads that are counted at once: what is kept of them has this many rows
 
 
@@ -35,14 +35,15 @@ def refuse_too_large(recipe: AnyRecipe, channels: int, labels: int, device: torc
     if needed <= free:
         return
     fitting = int(free / one)
-    if fitting >= FEWEST:
+    fewest = FEWEST[recipe.kind]
+    if fitting >= fewest:
         advice = f"take --set batch={fitting}"
     else:
-        share = (free / (one * FEWEST)) ** (1 / 3)
+        share = (free / (one * fewest)) ** (1 / 3)
         smaller = [max(STEP, int(side * share) // STEP * STEP) for side in recipe.voxels]
         advice = (
             f"prepare the heads with --size {'x'.join(map(str, smaller))} and larger voxels, and "
-            f"take --set 'voxels={smaller}' --set batch={FEWEST}"
+            f"take --set 'voxels={smaller}' --set batch={fewest}"
         )
     raise RecipeError(
         f"A batch of {recipe.batch} heads of {times(recipe.voxels)} voxels needs about "
@@ -66,7 +67,7 @@ def bytes_of_step(recipe: AnyRecipe, channels: int, labels: int) -> float:
 
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, _as_it_is):
         if isinstance(recipe, FlowRecipe):
-            network = recipe.network.denoiser(recipe.shape, channels, labels)
+            network = recipe.denoiser(channels, labels)
             heads = torch.zeros(COUNTED, channels, *recipe.shape)
             network(heads, torch.zeros(COUNTED), torch.zeros(COUNTED, labels))
         else:

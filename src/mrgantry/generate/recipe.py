@@ -291,6 +291,15 @@ class FlowRecipe(Recipe):
         """Give the distribution of latents: they are images of noise."""
         return "normal"
 
+    def denoiser(self, channels: int, labels: int = 0) -> nn.Module:
+        """Build the network for so many channels and labels.
+
+        Raises:
+            RecipeError: The images cannot be cut or halved as the network does, or its library is
+                not installed.
+        """
+        return self.network.denoiser(self.shape, channels, labels, self.flow.says)
+
     def latent(self, channels: int) -> int:
         """Give the length of the latent vector: it has a number for each pixel."""
         return channels * prod(self.shape)

@@ -253,9 +253,7 @@ class Run(Displayed):
         if isinstance(recipe, FlowRecipe):
             bf16 = self.facts.precision == "bf16"
             if network is None or (self.folder / f"weights/{KEPT}.safetensors").is_file():
-                network = self._load(
-                    recipe.network.denoiser(recipe.shape, channels, self.facts.labels.width)
-                )
+                network = self._load(recipe.denoiser(channels, self.facts.labels.width))
             chosen = sampler or recipe.sampler
             given = len(self.facts.classes) if given_maps else 0
             return FlowSampler(network, recipe.flow, self.guess, chosen, bf16, given).eval()

@@ -133,7 +133,7 @@ def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(recipe.seed)
         if isinstance(recipe, FlowRecipe):
-            generator = recipe.network.denoiser(recipe.shape, channels, labels)
+            generator = recipe.denoiser(channels, labels)
         else:
             generator = recipe.generator(channels, labels)
             critic = recipe.critic(channels, labels)

@@ -104,7 +104,9 @@ def train(
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
         spectrum=spectrum_of(
-            spread_over(data).drawn(with_maps=recipe.label_maps), recipe.flow.to_unit
+            spread_over(data).drawn(with_maps=recipe.label_maps),
+            recipe.flow.to_unit,
+            within=recipe.flow.predicts == "masked",
         )
         if isinstance(recipe, FlowRecipe)
         else (),

@@ -104,7 +104,7 @@ def _monai(size: int) -> FlowRecipe:
 def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
     """Give our flow of whole heads, at a number of voxels from right to left, front to back and up.
 
-    A head teaches as much as 36 slices of 64 pixels, and costs as much, so a batch holds few of
+    A head teaches as much as 36 slices of 64 pixels, and costs as much, so a batch holds two of
     them, and looks come after fewer.
     """
     return FlowRecipe(
@@ -115,10 +115,10 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
         # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`) and
         # a shift of 8 would follow. Then little noise is hardly ever seen, and is never learnt to
         # be taken off, not even where all is black.
-        flow=Flow(shift=2.0, gap=0.1, logit_mean=0.2, logit_spread=1.6),
+        flow=Flow(shift=2.0, predicts="masked", gap=0.1, logit_mean=0.2, logit_spread=1.6),
         optimiser=AdamW(lr=1e-3),
         images=10_000,
-        batch=4,
+        batch=2,
         ema=1_000,
         warm_up=400,
         labels=("tumour", "sequence"),

@@ -182,6 +182,8 @@ def heads_recipe(size: str, images: int) -> FlowRecipe:
         "start": None,
         "labels": labels,
     }
+    if recipe.voxels:
+        update["stop"] = None  # all the heads that are asked for, however little each still adds
     if recipe.size > BODY and not recipe.voxels:
         network = recipe.network.model_copy(update={"learns": "details"})
         update |= {"start": f"heads-{BODY}", "network": network}

@@ -32,8 +32,10 @@ class MonaiUNet(Frozen):
     attention: tuple[bool, ...] = (False, False, True)
     head: Annotated[int, Field(ge=8)] = 64
 
-    def denoiser(self, shape: Sequence[int], channels: int, labels: int = 0) -> nn.Module:
-        """Build the network.
+    def denoiser(
+        self, shape: Sequence[int], channels: int, labels: int = 0, says: int = 1
+    ) -> nn.Module:
+        """Build the network; the arguments are those of `UNet.denoiser`.
 
         Raises:
             RecipeError: MONAI is not installed, or the images cannot be halved so often.
@@ -54,7 +56,7 @@ class MonaiUNet(Frozen):
         unet = nets.DiffusionModelUNet(
             spatial_dims=len(shape),
             in_channels=channels + labels,
-            out_channels=channels,
+            out_channels=says * channels,
             num_res_blocks=self.blocks,
             channels=self.widths,
             attention_levels=self.attention,
@@ -76,7 +78,7 @@ class Labelled(nn.Module):
         images: Float[Tensor, "n c *s"],
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
-    ) -> Float[Tensor, "n c *s"]:
+    ) -> Float[Tensor, "n c2 *s"]:
         """Say something of noisy images at times in [0, 1]."""
         single = labels.view(*labels.shape, *[1] * (images.ndim - 2))
         maps = single.expand(-1, -1, *images.shape[2:])

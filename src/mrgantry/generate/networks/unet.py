@@ -71,13 +71,16 @@ class UNet(Frozen):
             return self
         return self.model_copy(update={"outer": MORE})
 
-    def denoiser(self, shape: Sequence[int], channels: int, labels: int = 0) -> "Denoiser":
+    def denoiser(
+        self, shape: Sequence[int], channels: int, labels: int = 0, says: int = 1
+    ) -> "Denoiser":
         """Build the network.
 
         Args:
             shape: Height and width of the images; depth before them of volumes.
             channels: Of the images.
             labels: Length of the one-hot vectors.
+            says: Numbers that it gives for each pixel of a channel.
 
         Raises:
             RecipeError: The images cannot be cut into blocks, or halved so often.
@@ -93,7 +96,7 @@ class UNet(Frozen):
                 f"Blocks of {self.patch} pixels cannot be halved {len(self.outer)} times; take "
                 "fewer levels in network.outer, or a larger network.patch."
             )
-        return Denoiser(self, channels, labels, len(shape))
+        return Denoiser(self, channels, labels, says, len(shape))
 
 
 class Residual(nn.Module):
@@ -172,25 +175,31 @@ class Outer(nn.Module):
     Args:
         wide: Its channels.
         wider: Those of the next level, of half the side.
-        pixels: Numbers of a block.
+        pixels: Numbers of a block that it sees, and that it gives.
         embedding: Numbers that describe time and label.
         blocks: Residual blocks each way.
         dimensions: 2 of images, 3 of volumes.
     """
 
     def __init__(
-        self, wide: int, wider: int, pixels: int, embedding: int, blocks: int, dimensions: int
+        self,
+        wide: int,
+        wider: int,
+        pixels: tuple[int, int],
+        embedding: int,
+        blocks: int,
+        dimensions: int,
     ) -> None:
         super().__init__()
         convolution = CONVOLUTIONS[dimensions]
-        self.stem = convolution(pixels, wide, 3, 1, 1)
+        self.stem = convolution(pixels[0], wide, 3, 1, 1)
         self.down = UNetLevel([Residual(wide, wide, embedding, dimensions) for _ in range(blocks)])
         self.halve = _zeroed(convolution(wide, wider, 3, 2, 1))
         self.narrow = convolution(wider, wide, 1)
         widths = [2 * wide] + [wide] * (blocks - 1)
         self.up = UNetLevel([Residual(width, wide, embedding, dimensions) for width in widths])
         self.last_norm = GroupNorm(GROUPS, wide)
-        self.last = _zeroed(convolution(wide, pixels, 3, 1, 1))
+        self.last = _zeroed(convolution(wide, pixels[1], 3, 1, 1))
 
 
 class Denoiser(nn.Module):
@@ -200,12 +209,17 @@ class Denoiser(nn.Module):
         plan: Its widths.
         channels: Of the images.
         labels: Length of the one-hot vectors; a vector of zeros is an unknown label.
+        says: Numbers that it gives for each pixel of a channel: the first of all channels, then
+            the second.
         dimensions: 2 of images, 3 of volumes.
     """
 
-    def __init__(self, plan: UNet, channels: int, labels: int, dimensions: int = 2) -> None:
+    def __init__(
+        self, plan: UNet, channels: int, labels: int, says: int = 1, dimensions: int = 2
+    ) -> None:
         super().__init__()
         self.dimensions, convolution = dimensions, CONVOLUTIONS[dimensions]
+        self.says = says
         self.patch, first = plan.patch, plan.widths[0]
         embedding, pixels = 4 * first, channels * plan.patch**dimensions
 
@@ -235,12 +249,14 @@ class Denoiser(nn.Module):
             self.up.append(UNetLevel([residual(width, wide) for width in widths]))
         width = first
         self.last_norm = GroupNorm(GROUPS, width)
-        self.last = _zeroed(convolution(width, pixels, 3, 1, 1))
+        self.last = _zeroed(convolution(width, says * pixels, 3, 1, 1))
         self.outer = nn.ModuleList()
         sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
         for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
             numbers = channels * side**dimensions
-            self.outer.append(Outer(wide, wider, numbers, embedding, plan.blocks, dimensions))
+            self.outer.append(
+                Outer(wide, wider, (numbers, says * numbers), embedding, plan.blocks, dimensions)
+            )
         if plan.learns == "details":
             for name, parameter in self.named_parameters():
                 parameter.requires_grad_(name.startswith(DETAILS))
@@ -250,7 +266,7 @@ class Denoiser(nn.Module):
         images: Float[Tensor, "n c *s"],
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
-    ) -> Float[Tensor, "n c *s"]:
+    ) -> Float[Tensor, "n c2 *s"]:
         """Say of noisy images at times in [0, 1] what the flow was told that it says."""
         embedding = self._embed(times, labels)
         outer = [cast(Outer, level) for level in self.outer]
@@ -341,10 +357,18 @@ class Denoiser(nn.Module):
             stem = (tensors["stem.weight"] / counts.view(-1, *[1] * self.dimensions))[:, source]
             kernel = (0, 0) * self.dimensions  # nothing is laid around it
             fitted["stem.weight"] = F.pad(stem, (*kernel, 0, unseen))
-            fitted["last.weight"] = F.pad(
-                tensors["last.weight"][source], (*kernel, 0, 0, 0, unseen)
-            )
-            fitted["last.bias"] = F.pad(tensors["last.bias"][source], (0, unseen))
+            said = [
+                (
+                    F.pad(weight[source], (*kernel, 0, 0, 0, unseen)),
+                    F.pad(bias[source], (0, unseen)),
+                )
+                for weight, bias in zip(
+                    tensors["last.weight"].split(blocks),
+                    tensors["last.bias"].split(blocks),
+                    strict=True,
+                )
+            ]
+            fitted["last.weight"], fitted["last.bias"] = map(torch.cat, zip(*said, strict=True))
         return fitted
 
 
