@@ -168,7 +168,7 @@ def test_maps_are_given_to_flows_that_have_learnt_the_like(data, learnt, slices,
         maps=data.maps,
         classes=("x", "y"),
     )
-    with pytest.raises(DataError, match="tell apart x, y at 16 pixels, but .* core, oedema"):
+    with pytest.raises(DataError, match="tell apart x, y at 16 x 16 pixels, but .* core, oedema"):
         sample(learnt, tmp_path / "out", 2, masks=other.folder)
     empty = write_slices(
         tmp_path / "empty", data.images, ["a"] * 64, ["train"] * 64, maps=0 * data.maps
