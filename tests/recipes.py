@@ -89,7 +89,7 @@ SMALL_VOLUMES = SMALL_FLOW.model_copy(
         "name": "small-volumes",
         "size": 24,
         "voxels": (16, 24, 16),
-        "network": UNet(patch=2, widths=(8, 16), blocks=1, middle=2, heads=2),
+        "network": UNet(patch=2, widths=(8, 16), blocks=1, middle=2, heads=2, places=True),
         "flow": Flow(predicts="masked", gap=0.1),
         "images": 24,
         "batch": 4,

@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from mrgantry.common.errors import RecipeError
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks import MonaiUNet, UNet
+from mrgantry.generate.networks.unet import waves_of
 from mrgantry.generate.start import match_labels
 
 TINY = UNet(patch=2, widths=(8, 16), blocks=1, heads=2)
@@ -166,3 +167,25 @@ def test_classes_of_label_maps_are_neither_seen_nor_drawn_at_a_start():
     drawn = network(torch.cat([images, maps], 1), times, labels)
     torch.testing.assert_close(drawn[:, :1], trained(images, times, labels))
     assert not drawn[:, 1:].any()
+
+
+def test_where_it_is_told_places_equal_surroundings_are_answered_otherwise():
+    """Far from the edges of images that are the same everywhere, only places differ."""
+    images, times, labels = torch.ones(1, 1, 64, 64), torch.full((1,), 0.5), torch.zeros(1, 0)
+    spread = {}
+    for places in (False, True):
+        plan = TINY.model_copy(update={"places": places, "middle": 1})
+        said = woken(plan.denoiser((64, 64), 1))(images, times, labels)
+        blocks = said.detach()[0, 0, 24:40, 24:40].unfold(0, 4, 4).unfold(1, 4, 4)
+        spread[places] = float((blocks - blocks[:1, :1]).abs().max())
+    assert spread[False] < 1e-4
+    assert spread[True] > 1e-2
+
+
+def test_a_place_is_written_by_waves_of_each_axis():
+    waves = waves_of((4, 6, 8), torch.device("cpu"))
+    assert waves.shape == (1, 24, 4, 6, 8)
+    flat = waves[0].flatten(1).T
+    apart = torch.cdist(flat, flat) + 10 * torch.eye(len(flat))
+    assert apart.min() > 0.1  # no two places are written alike
+    assert (waves[:, :8] == waves[:, :8, :, :1, :1]).all()  # the first axis alone

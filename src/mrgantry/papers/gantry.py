@@ -17,8 +17,8 @@ from mrgantry.study.protocol import Protocol
 SIZES = (64, 128, 256)
 # By voxels, which are 3 mm or 1.5 mm wide. Always 32 x 36 x 32 blocks, as many as 36 slices have.
 VOLUME_NETWORKS = {
-    (64, 72, 64): UNet(patch=2, widths=(32, 64, 128)),
-    (128, 144, 128): UNet(patch=4, widths=(32, 64, 128), outer=(16,)),
+    (64, 72, 64): UNet(patch=2, widths=(32, 64, 128), places=True),
+    (128, 144, 128): UNet(patch=4, widths=(32, 64, 128), outer=(16,), places=True),
 }
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
@@ -115,7 +115,7 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
         # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`) and
         # a shift of 8 would follow. Then little noise is hardly ever seen, and is never learnt to
         # be taken off, not even where all is black.
-        flow=Flow(shift=2.0, predicts="masked", gap=0.1, logit_mean=0.2, logit_spread=1.6),
+        flow=Flow(shift=2.0, predicts="masked", gap=0.1, logit_mean=0.6, logit_spread=1.6),
         optimiser=AdamW(lr=1e-3),
         images=10_000,
         batch=2,

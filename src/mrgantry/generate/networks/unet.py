@@ -25,6 +25,7 @@ Convolution = nn.Conv2d | nn.Conv3d
 CONVOLUTIONS: dict[int, type[Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}  # by dimensions
 GROUPS = 8  # of channels that are normalised together
 FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
+WAVES = 4  # along each axis tell a place
 DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
 Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
 
@@ -47,6 +48,9 @@ class UNet(Frozen):
         middle: Residual blocks between the ways, with attention between every two: where the
             side is smallest they cost least, and see the whole image.
         heads: Of the attention.
+        places: Whether every level of the body is told where in the image each of its places is.
+            Brains lie alike in their images; without being told, a network knows of a place only
+            what reaches it from the images' edges, which in a volume are far from most places.
         learns: "details" leaves the body as it was begun with; only the levels outside it and the
             ways in and out of it learn.
     """
@@ -58,6 +62,7 @@ class UNet(Frozen):
     blocks: Annotated[int, Field(ge=1)] = 1
     middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
+    places: bool = False
     learns: Literal["all", "details"] = "all"
 
     def suited(self, channels: int) -> "UNet":
@@ -241,6 +246,10 @@ class Denoiser(nn.Module):
         for _ in range(plan.middle - 1):
             layers += [Attention(width, plan.heads, dimensions), residual(width, width)]
         self.middle = UNetLevel(layers)
+        self.places = nn.ModuleList(
+            _zeroed(convolution(2 * WAVES * dimensions, wide, 1))
+            for wide in (plan.widths if plan.places else ())
+        )
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
         for wider, wide in pairwise(reversed(plan.widths)):
@@ -291,15 +300,23 @@ class Denoiser(nn.Module):
     ) -> Float[Tensor, "n c *s"]:
         """Go down to where the side is smallest and up again."""
         kept = []
-        for level, halve in zip(self.down, self.halve, strict=True):
-            features = level(features, embedding)
+        for place, (level, halve) in enumerate(zip(self.down, self.halve, strict=True)):
+            features = level(self._placed(features, place), embedding)
             kept.append(features)
             features = halve(features)
-        features = self.middle(features, embedding)
+        features = self.middle(self._placed(features, len(self.down)), embedding)
         for level, narrow in zip(self.up, self.narrow, strict=True):
             doubled = F.interpolate(narrow(features), scale_factor=2.0)
             features = level(torch.cat([doubled, kept.pop()], 1), embedding)
         return features
+
+    def _placed(self, features: Float[Tensor, "n c *s"], level: int) -> Float[Tensor, "n c *s"]:
+        """Tell features of a level where they are."""
+        if not self.places:
+            return features
+        waves = waves_of(features.shape[2:], features.device)
+        placed: Tensor = features + self.places[level](waves)
+        return placed
 
     def _side(self, place: int) -> int:
         """Give the side of the blocks that an outer level sees."""
@@ -370,6 +387,17 @@ class Denoiser(nn.Module):
             ]
             fitted["last.weight"], fitted["last.bias"] = map(torch.cat, zip(*said, strict=True))
         return fitted
+
+
+def waves_of(shape: Sequence[int], device: torch.device) -> Float[Tensor, "1 w *s"]:
+    """Write where each place of a grid is: sines and cosines of 1/4 to 2 cycles over each side."""
+    waves = []
+    for axis, side in enumerate(shape):
+        along = (torch.arange(side, device=device) + 0.5) / side * 2 - 1
+        angles = along * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)[:, None]
+        lain = angles.view(WAVES, *[side if place == axis else 1 for place in range(len(shape))])
+        waves += [lain.sin().expand(WAVES, *shape), lain.cos().expand(WAVES, *shape)]
+    return torch.cat(waves)[None]
 
 
 def to_blocks(images: Float[Tensor, "n c *s"], side: int) -> Float[Tensor, "n c2 *s2"]:
