@@ -2,11 +2,14 @@
 
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
 
 from mrgantry.cli import app, main
+from mrgantry.cli.output import recipe_for
+from mrgantry.papers import find_recipe
 
 VERBS = [
     "guide",
@@ -229,3 +232,16 @@ def test_all_but_the_reader_study_works_without_its_extra():
 def test_a_verb_without_words_teaches(verb):
     shown = CliRunner().invoke(app, [verb], env={"COLUMNS": "200"}).output
     assert f"Example: mrgantry {verb}" in shown
+
+
+@pytest.mark.parametrize(
+    ("size", "voxels"),
+    [(64, ()), (96, ()), (72, (64, 72, 64)), (40, (32, 40, 32))],
+)
+def test_the_recipe_that_is_proposed_for_a_set_exists_and_fits_it(size, voxels):
+    about = SimpleNamespace(size=size, voxels=voxels, classes=("tumour",))
+    _, name, *options = recipe_for(SimpleNamespace(about=about))
+    recipe = find_recipe(name).set([change for change in options if change != "--set"])
+    assert (recipe.size, recipe.voxels or ()) == (size, voxels)
+    assert recipe.label_maps
+    recipe.denoiser(2)

@@ -94,7 +94,18 @@ def recipe_for(data: "SliceSet") -> tuple[str, ...]:
     size, voxels = data.about.size, data.about.voxels
     maps = ("--set", "label_maps=true") if data.about.classes else ()
     if voxels:
-        return ("--recipe", f"gantry-{'x'.join(map(str, voxels))}", *maps)
+        return (*_recipe_of_heads(voxels), *maps)
     if size in {64, 128, 256}:
         return ("--recipe", f"gantry-{size}", *maps)
     return ("--recipe", "gantry-64", "--set", f"size={size}", *maps)
+
+
+def _recipe_of_heads(voxels: tuple[int, ...]) -> tuple[str, ...]:
+    """Name the recipe of heads of so many voxels, or the smallest one and what to change of it."""
+    from mrgantry.papers.gantry import VOLUME_NETWORKS
+
+    if voxels in VOLUME_NETWORKS:
+        return ("--recipe", f"gantry-{'x'.join(map(str, voxels))}")
+    smallest = "x".join(map(str, min(VOLUME_NETWORKS)))
+    shape = ("--set", f"voxels={list(voxels)}", "--set", f"size={max(voxels)}")
+    return ("--recipe", f"gantry-{smallest}", *shape)
