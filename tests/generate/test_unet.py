@@ -50,22 +50,18 @@ def test_sizes_that_it_cannot_halve_are_refused():
         TINY.denoiser((18, 18), 1)
 
 
-@pytest.mark.parametrize("says", [1, 2])
 @pytest.mark.parametrize("outer", [(), (8,)])
-def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer, says):
-    small = woken(TINY.denoiser((16, 16), 1, 0, says))
+def test_weights_of_small_blocks_see_larger_blocks_as_their_means(outer):
+    small = woken(TINY.denoiser((16, 16), 1))
     plan = TINY.model_copy(update={"patch": 4, "outer": outer})
-    large, constant = plan.denoiser((32, 32), 2, 0, says), torch.zeros(32)
+    large, constant = plan.denoiser((32, 32), 2), torch.zeros(32)
     large.load_state_dict(large.fit(small.state_dict(), torch.zeros(32, 0), constant))
     images, times = torch.randn(2, 1, 16, 16), torch.rand(2)
     said = small(images, times, torch.zeros(2, 0))
     twice = F.interpolate(images, scale_factor=2).expand(-1, 2, -1, -1)
-    again = large(twice, times, torch.zeros(2, 0))
-    for number in range(says):  # of both channels, then the next number of both
-        first, second = again[:, 2 * number : 2 * number + 2].split(1, 1)
-        expected = said[:, number : number + 1]
-        torch.testing.assert_close(first, F.interpolate(expected, scale_factor=2))
-        torch.testing.assert_close(first, second)
+    first, second = large(twice, times, torch.zeros(2, 0)).split(1, 1)
+    torch.testing.assert_close(first, F.interpolate(said, scale_factor=2))
+    torch.testing.assert_close(first, second)
 
 
 def test_levels_outside_the_body_see_what_its_blocks_hide():
@@ -169,23 +165,54 @@ def test_classes_of_label_maps_are_neither_seen_nor_drawn_at_a_start():
     assert not drawn[:, 1:].any()
 
 
-def test_where_it_is_told_places_equal_surroundings_are_answered_otherwise():
-    """Far from the edges of images that are the same everywhere, only places differ."""
-    images, times, labels = torch.ones(1, 1, 64, 64), torch.full((1,), 0.5), torch.zeros(1, 0)
-    spread = {}
-    for places in (False, True):
-        plan = TINY.model_copy(update={"places": places, "middle": 1})
-        said = woken(plan.denoiser((64, 64), 1))(images, times, labels)
-        blocks = said.detach()[0, 0, 24:40, 24:40].unfold(0, 4, 4).unfold(1, 4, 4)
-        spread[places] = float((blocks - blocks[:1, :1]).abs().max())
-    assert spread[False] < 1e-4
-    assert spread[True] > 1e-2
+@pytest.mark.parametrize("channels", [1, 2])
+def test_a_stack_begins_as_slices_that_know_nothing_of_each_other(channels):
+    """Weights of slices draw each slice of a stack as before, whatever lies beside it."""
+    slices = woken(TINY.denoiser((16, 24), 1, 2))
+    stack = TINY.denoiser((5, 16, 24), channels, 2, beside=channels)
+    known = slices.state_dict()
+    fitted = stack.fit(known, known["label.weight"], torch.zeros(32))
+    stack.load_state_dict(fitted)
+    volumes, times, labels = torch.randn(3, 1, 5, 16, 24), torch.rand(3), torch.eye(3)[:, :2]
+    beside = torch.randn(3, channels, 5, 16, 24)
+    said = stack(torch.cat([volumes.expand(-1, channels, -1, -1, -1), beside], 1), times, labels)
+    assert said.shape == (3, channels, 5, 16, 24)
+    for place in range(5):
+        alone = slices(volumes[:, :, place], times, labels)
+        torch.testing.assert_close(said[:, :, place], alone.expand(-1, channels, -1, -1))
 
 
-def test_a_place_is_written_by_waves_of_each_axis():
-    waves = waves_of((4, 6, 8), torch.device("cpu"))
-    assert waves.shape == (1, 24, 4, 6, 8)
-    flat = waves[0].flatten(1).T
-    apart = torch.cdist(flat, flat) + 10 * torch.eye(len(flat))
-    assert apart.min() > 0.1  # no two places are written alike
-    assert (waves[:, :8] == waves[:, :8, :, :1, :1]).all()  # the first axis alone
+def test_slices_of_a_stack_tell_their_neighbours_and_no_other_stack():
+    network = woken(TINY.denoiser((7, 8, 8), 1))
+    volumes, times, labels = torch.randn(2, 1, 7, 8, 8), torch.rand(2), torch.zeros(2, 0)
+    changed = volumes.clone()
+    changed[1, 0, 3] += 1.0
+    before, after = (network(each, times, labels) for each in (volumes, changed))
+    far = (after - before).abs().amax((1, 3, 4)).detach()
+    assert not far[0].any()
+    assert (far[1, [2, 3, 4]] > 1e-4).all()
+    # Equal slices at other heights are answered otherwise.
+    alike = network(torch.zeros(1, 1, 7, 8, 8), times[:1], labels[:1])[0, 0]
+    assert (alike[3] - alike[2]).abs().max() > 1e-4
+
+
+def test_weights_of_a_stack_fit_stacks_of_more_channels():
+    one = woken(TINY.denoiser((4, 8, 8), 1, beside=1))
+    three = TINY.denoiser((4, 8, 8), 3, beside=3)  # two images and a class
+    fitted = three.fit(one.state_dict(), torch.zeros(32, 0), torch.zeros(32), classes=1)
+    three.load_state_dict(fitted)
+    volume, guess = torch.randn(2, 2, 1, 4, 8, 8)
+    times, labels = torch.rand(2), torch.zeros(2, 0)
+    unseen = torch.randn(2, 1, 4, 8, 8)
+    shown = torch.cat([volume, volume, unseen, guess, guess, unseen], 1)
+    said = three(shown, times, labels)
+    alone = one(torch.cat([volume, guess], 1), times, labels)
+    torch.testing.assert_close(said[:, :2], alone.expand(-1, 2, -1, -1, -1))
+    assert not said[:, 2].any()
+
+
+def test_a_height_is_written_by_waves():
+    waves = waves_of(64, torch.device("cpu"))
+    assert waves.shape == (64, 8)
+    apart = torch.cdist(waves, waves) + 10 * torch.eye(64)
+    assert apart.min() > 0.05  # no two heights are written alike

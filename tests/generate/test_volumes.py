@@ -8,7 +8,6 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-import torch.nn.functional as F
 from PIL import Image
 
 from conftest import brain_phantom, tumour_phantom, write_nifti
@@ -18,9 +17,9 @@ from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.fitness import check_unseen, people_behind
 from mrgantry.generate import Run, memory, sample, sample_cohort, train, walk
 from mrgantry.generate.cohorts import BRIGHTEST
+from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.networks import MonaiUNet
-from mrgantry.generate.networks.unet import from_blocks, to_blocks
-from mrgantry.generate.spectrum import LinearGuess, spectrum_of
+from mrgantry.generate.spectrum import spectrum_of
 from mrgantry.pages import report
 from mrgantry.papers import find_recipe
 from recipes import LOSSES, SMALL_FLOW, SMALL_VOLUME_GAN, SMALL_VOLUMES
@@ -64,17 +63,6 @@ def cohort(run, tmp_path_factory):
 
 def weights(run):
     return {path.name: path.read_bytes() for path in (run / "weights").iterdir()}
-
-
-def test_blocks_of_voxels_come_back_in_their_places():
-    heads = torch.arange(2 * 3 * 4 * 6 * 8.0).reshape(2, 3, 4, 6, 8)
-    blocks = to_blocks(heads, 2)
-    assert blocks.shape == (2, 3 * 8, 2, 3, 4)
-    assert torch.equal(from_blocks(blocks, 2), heads)
-    # The first block's numbers, of the first channel, are its eight voxels.
-    assert torch.equal(blocks[0, :8, 0, 0, 0], heads[0, 0, :2, :2, :2].flatten())
-    flat = torch.rand(2, 3, 8, 8)
-    assert torch.equal(to_blocks(flat, 2), F.pixel_unshuffle(flat, 2))
 
 
 def test_a_guess_of_volumes_expects_at_each_frequency_what_heads_hold():
@@ -251,8 +239,8 @@ def test_slices_and_volumes_are_not_mistaken_for_each_other(heads, run, tmp_path
 def test_networks_of_our_recipes_fit_their_heads(name):
     recipe = find_recipe(name)
     with torch.device("meta"):
-        network = recipe.network.denoiser(recipe.shape, 1, 2)
-        said = network(torch.zeros(1, 1, *recipe.shape), torch.zeros(1), torch.zeros(1, 2))
+        network = recipe.denoiser(1, 2)
+        said = network(torch.zeros(1, 2, *recipe.shape), torch.zeros(1), torch.zeros(1, 2))
     assert said.shape[2:] == recipe.shape
 
 

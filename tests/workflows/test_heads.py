@@ -84,7 +84,7 @@ def test_heads_are_cut_without_being_written_as_scans(tmp_path):
 
 def test_whole_heads_are_turned_and_kept(tmp_path):
     recipe = heads.heads_recipe("64x72x64", 64)
-    assert recipe.start is None and recipe.labels == ("tumour", "sequence")
+    assert recipe.start == "heads-64" and recipe.labels == ("tumour", "sequence")
     recipe = recipe.set(["voxels=[32, 36, 32]"])
     made = heads.cut_heads(tmp_path / "heads", 2, recipe)
     assert made.images.shape == (8, 1, 32, 36, 32)  # two people in four sequences

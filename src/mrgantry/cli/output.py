@@ -102,10 +102,10 @@ def recipe_for(data: "SliceSet") -> tuple[str, ...]:
 
 def _recipe_of_heads(voxels: tuple[int, ...]) -> tuple[str, ...]:
     """Name the recipe of heads of so many voxels, or the smallest one and what to change of it."""
-    from mrgantry.papers.gantry import VOLUME_NETWORKS
+    from mrgantry.papers.gantry import VOLUMES
 
-    if voxels in VOLUME_NETWORKS:
+    if voxels in VOLUMES:
         return ("--recipe", f"gantry-{'x'.join(map(str, voxels))}")
-    smallest = "x".join(map(str, min(VOLUME_NETWORKS)))
+    smallest = "x".join(map(str, min(VOLUMES)))
     shape = ("--set", f"voxels={list(voxels)}", "--set", f"size={max(voxels)}")
     return ("--recipe", f"gantry-{smallest}", *shape)

@@ -20,8 +20,8 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.layers import channels_last
-from mrgantry.generate.spectrum import LinearGuess
 
 # Noisy images (n, c, h, w), or volumes (n, c, d, h, w), their times (n,) and one-hot labels (n, k)
 # to what a network says of them, and to images without noise.
@@ -32,7 +32,6 @@ Share = Annotated[float, Field(ge=0, lt=1)]
 # at the last but one; and how strongly they are drawn to the latter (rho of Karras et al. 2022).
 RATIOS = (80.0, 0.005)
 BEND = 7.0
-SHOWN = 2.0  # logit of a mask of which the network says nothing yet: nearly all is shown
 
 
 class Flow(Frozen):
@@ -45,10 +44,11 @@ class Flow(Frozen):
         predicts: What the network gives. "residual" is what the best linear guess of the image
             lacks, brought to unit spread at every frequency, so that the network is asked for
             about as much at every time (as Karras et al. 2022, table 1, who take all frequencies
-            for alike). "masked" is this residual and a mask: where much is black and nothing but
-            black, a network that must cancel the noise there voxel by voxel learns little else,
-            while a mask, which is smooth, takes all of it away. "velocity" is e - x.
+            for alike). "velocity" is e - x.
         scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
+        modes: How many ways in which training images differ from their mean are known beforehand
+            (principal components), at most one for four people: what they let one expect of a
+            noisy image lies beside it where the network looks. 0 is none.
         gap: How far the faintest grey is held from black while it is learnt, of intensities from
             -1 to 1. Much of a scan is black and nothing but black, while what comes of noise is
             black but for a trace; within the gap, a trace is black in the end.
@@ -60,18 +60,14 @@ class Flow(Frozen):
     """
 
     shift: Annotated[float, Field(gt=0)] = 1.0
-    predicts: Literal["residual", "masked", "velocity"] = "residual"
+    predicts: Literal["residual", "velocity"] = "residual"
+    modes: Annotated[int, Field(ge=0)] = 0
     scale: Annotated[float, Field(gt=0)] = 0.5
     gap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     logit_mean: float = 0.0
     logit_spread: Annotated[float, Field(gt=0)] = 1.0
     least: Annotated[float, Field(gt=0, lt=1)] = 0.02
     unlabelled: Share = 0.1
-
-    @property
-    def says(self) -> int:
-        """Give how many numbers the network says of each pixel of a channel."""
-        return 2 if self.predicts == "masked" else 1
 
     def shifted(self, times: Float[Tensor, "*n"]) -> Float[Tensor, "*n"]:
         """Move times towards noise."""
@@ -97,14 +93,13 @@ class Flow(Frozen):
         """Give images without noise from what a network says, and a guess that it adds to."""
 
         def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-            said = respond(noisy, times, labels)
             t = _column(self.shifted(times), noisy)
+            expected = guess.expected(noisy, t)
+            seen = noisy if expected is None else torch.cat([noisy, expected], 1)
+            said = respond(seen, times, labels)
             if self.predicts == "velocity":
                 return noisy - t * said
-            if self.predicts == "residual":
-                return guess(noisy, said, t)
-            residual, shown = said.chunk(2, 1)
-            return torch.sigmoid(shown + SHOWN) * guess(noisy, residual, t)
+            return guess(noisy, said, t)
 
         return denoise
 

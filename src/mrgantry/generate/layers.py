@@ -47,12 +47,14 @@ def channels_last(images: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
     return images.contiguous(memory_format=_FORMATS[images.ndim])
 
 
-def lay_out(network: nn.Module, dimensions: int) -> nn.Module:
-    """Lay the weights of a network out as `channels_last` lays images of so many dimensions out."""
-    laid_out: nn.Module = network.to(memory_format=_FORMATS[dimensions + 2])  # type: ignore[call-overload]
+def lay_out(network: nn.Module) -> nn.Module:
+    """Lay the weights of a network out as `channels_last` lays out what it convolves."""
+    in_space = any(isinstance(module, VOLUME_LAYERS) for module in network.modules())
+    laid_out: nn.Module = network.to(memory_format=_FORMATS[5 if in_space else 4])  # type: ignore[call-overload]
     return laid_out
 
 
+VOLUME_LAYERS = nn.Conv3d | nn.ConvTranspose3d
 _FORMATS = {4: torch.channels_last, 5: torch.channels_last_3d}
 
 

@@ -58,17 +58,19 @@ def bytes_of_step(recipe: AnyRecipe, channels: int, labels: int) -> float:
     The networks are built without content, and what they keep for the way back is counted.
     """
     kept = 0
+    rows = {COUNTED, COUNTED * recipe.shape[0]}  # heads, or all slices of stacks of them
 
     def count(tensor: Tensor) -> Tensor:
         nonlocal kept
-        if tensor.ndim and tensor.shape[0] == COUNTED:  # weights are kept too, but not a head
+        if tensor.ndim and tensor.shape[0] in rows:  # weights are kept too, but not a head
             kept += tensor.numel()
         return tensor
 
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, _as_it_is):
         if isinstance(recipe, FlowRecipe):
             network = recipe.denoiser(channels, labels)
-            heads = torch.zeros(COUNTED, channels, *recipe.shape)
+            seen = 2 * channels if recipe.flow.modes else channels
+            heads = torch.zeros(COUNTED, seen, *recipe.shape)
             network(heads, torch.zeros(COUNTED), torch.zeros(COUNTED, labels))
         else:
             critic = recipe.critic(channels, labels)

@@ -24,6 +24,7 @@ from mrgantry.generate.stop import Stop
 
 KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
 FIXED = ("name", "variant", "changes", "kind")  # and what it cannot
+FEWEST_IMAGES = 2  # of a GAN's batch
 LEAST_RATE = 0.05  # of learning when it has fallen, as a share of the optimiser's
 Rate = Annotated[float, Field(gt=0, lt=1)]
 Kind = TypeVar("Kind", bound="Recipe")
@@ -118,7 +119,7 @@ class Recipe(Frozen):
     label_maps: bool = False
     start: str | None = None
     images: Annotated[int, Field(ge=1)]
-    batch: Annotated[int, Field(ge=2)] = 64
+    batch: Annotated[int, Field(ge=1)] = 64
     ema: Annotated[float, Field(gt=0)] | None = None
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     seed: Annotated[int, Field(ge=0)] = 0
@@ -215,6 +216,8 @@ class GanRecipe(Recipe):
 
     @model_validator(mode="after")
     def _of_one_kind(self) -> "GanRecipe":
+        if self.batch < FEWEST_IMAGES:
+            raise ValueError("a batch of a GAN holds two images or more (batch norm compares them)")
         if bool(self.voxels) != isinstance(self.network, VolumeDcgan):
             raise ValueError(
                 "the network volume-dcgan makes volumes (voxels=[64, 72, 64]), all others slices"
@@ -298,7 +301,13 @@ class FlowRecipe(Recipe):
             RecipeError: The images cannot be cut or halved as the network does, or its library is
                 not installed.
         """
-        return self.network.denoiser(self.shape, channels, labels, self.flow.says)
+        beside = channels if self.flow.modes else 0
+        return self.network.denoiser(self.shape, channels, labels, beside)
+
+    @property
+    def stacked(self) -> bool:
+        """Say whether volumes are drawn, and seen as stacks of slices."""
+        return self.voxels is not None and isinstance(self.network, UNet)
 
     def latent(self, channels: int) -> int:
         """Give the length of the latent vector: it has a number for each pixel."""

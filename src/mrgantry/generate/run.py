@@ -5,6 +5,7 @@ run.json                on which data, with which command and versions
 log.jsonl               losses, one line every half percent
 samples/*.png           the same latents as training goes on
 weights/*.safetensors   generator, its moving average, critic; of a flow, the best of these looks
+modes.safetensors       of a flow that knows them: the mean of its images, and their modes
 stopped.json            why a flow ended by itself, if it did
 state.pt                what a resumed run needs
 best.pt                 what a flow goes back to when held-out people gain no more
@@ -15,7 +16,7 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 
 import torch
 from jaxtyping import Float
@@ -30,11 +31,13 @@ from mrgantry.common.files import AnyPath, read_json, whole, write_json
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import FlowSampler, Sampler
+from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.layers import lay_out
+from mrgantry.generate.modes import Modes
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, read_recipe
-from mrgantry.generate.spectrum import LinearGuess, Spectrum
+from mrgantry.generate.spectrum import Spectrum
 
 KEPT = "kept"  # the file of the weights that were best at held-out people
 STOPPED = "stopped.json"
@@ -262,7 +265,10 @@ class Run(Displayed):
     @property
     def guess(self) -> LinearGuess:
         """Give the linear guess that a flow's network adds to."""
-        return LinearGuess((self.facts.drawn, *self.recipe.shape), self.facts.spectrum)
+        recipe = cast(FlowRecipe, self.recipe)
+        modes = Modes.read(self.folder) if recipe.flow.modes else None
+        shape = (self.facts.drawn, *recipe.shape)
+        return LinearGuess(shape, self.facts.spectrum, modes, stacked=recipe.stacked)
 
     def _load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that images are sampled from, and grow it as far as it was.
@@ -284,7 +290,7 @@ class Run(Displayed):
                 f"{path} is damaged, or not of this recipe ({error}); take the whole run from a "
                 f"copy, or train it again with {self.facts.command}"
             ) from error
-        return lay_out(network, len(recipe.shape))
+        return lay_out(network)
 
     def inputs(
         self, seeds: Sequence[int], only: Sequence[str] = ()

@@ -143,7 +143,7 @@ def build(recipe: AnyRecipe, channels: int, labels: int, device: torch.device) -
                     "(schedule=null) or take network=progressive."
                 )
     for network in filter(None, (generator, critic)):
-        lay_out(network.to(device), len(recipe.shape))
+        lay_out(network.to(device))
     ema = deepcopy(generator).requires_grad_(False) if recipe.ema else None
     augment = recipe.augment if isinstance(recipe, GanRecipe) else None
     p = torch.tensor(augment.start if augment else 0.0, device=device)

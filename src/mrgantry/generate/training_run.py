@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from lightning_fabric import Fabric
-from torch import nn
+from torch import Tensor, nn
 
 from mrgantry.common.errors import DataError, RecipeError
 from mrgantry.common.files import AnyPath
@@ -21,10 +21,11 @@ from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.memory import refuse_too_large
+from mrgantry.generate.modes import Modes, modes_of
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
-from mrgantry.generate.spectrum import spectrum_of
+from mrgantry.generate.spectrum import Spectrum, spectrum_of
 from mrgantry.generate.start import Start, find_start
 from mrgantry.generate.state import State, build
 from mrgantry.generate.training import Training
@@ -103,13 +104,7 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
-        spectrum=spectrum_of(
-            spread_over(data).drawn(with_maps=recipe.label_maps),
-            recipe.flow.to_unit,
-            within=recipe.flow.predicts == "masked",
-        )
-        if isinstance(recipe, FlowRecipe)
-        else (),
+        spectrum=spectrum_for(recipe, data) if isinstance(recipe, FlowRecipe) else (),
     )
     begun = (run / "state.pt").is_file()
     if recipe.start and not begun:
@@ -118,6 +113,8 @@ def train(
         warn_of(recipe, state.critic)
     if fabric.is_global_zero:
         Run.begin(run, recipe, facts)
+        if not begun and isinstance(recipe, FlowRecipe) and recipe.flow.modes:
+            modes_for(recipe, data).save(run)
     fabric.barrier()
     opened = Run.begin(run, recipe, facts)
     if begun:
@@ -163,6 +160,36 @@ def spread_over(data: SliceSet) -> SliceSet:
     return data.where(rows)
 
 
+def spectrum_for(recipe: FlowRecipe, data: SliceSet) -> Spectrum:
+    """Measure the spectrum of what a flow learns: of images, or of all slices of its volumes.
+
+    Args:
+        recipe: The flow.
+        data: Its training rows.
+    """
+
+    def slices(volumes: Tensor) -> Tensor:
+        unit = recipe.flow.to_unit(volumes).transpose(1, 2).flatten(0, 1)
+        return unit[(unit != 0).flatten(1).any(1)]
+
+    return spectrum_of(
+        spread_over(data).drawn(with_maps=recipe.label_maps),
+        slices if recipe.stacked else recipe.flow.to_unit,
+    )
+
+
+def modes_for(recipe: FlowRecipe, data: SliceSet) -> Modes:
+    """Find the modes of what a flow learns.
+
+    Args:
+        recipe: The flow.
+        data: Its training rows.
+    """
+    images = data.drawn(with_maps=recipe.label_maps)
+    people = data.table["subject"].nunique()
+    return modes_of(images, recipe.flow.to_unit, recipe.flow.modes, people)
+
+
 def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:
     """Give networks the weights they start from; give the facts with what that means.
 
@@ -172,6 +199,8 @@ def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) ->
         facts: Of the run, without the start.
         table: The training rows.
     """
+    if "stem.weight" in start.tensors["generator"] and set(table["plane"]) == {"volume"}:
+        table = table.assign(plane="axial")  # a stack's slices are
     adapted = start.give(state, facts.labels, table, len(facts.classes))
     for sentence in adapted:
         LOG.warning("Of the weights of %s, %s.", start.facts.name, sentence)

@@ -15,11 +15,7 @@ from mrgantry.generate.stop import Stop
 from mrgantry.study.protocol import Protocol
 
 SIZES = (64, 128, 256)
-# By voxels, which are 3 mm or 1.5 mm wide. Always 32 x 36 x 32 blocks, as many as 36 slices have.
-VOLUME_NETWORKS = {
-    (64, 72, 64): UNet(patch=2, widths=(32, 64, 128), places=True),
-    (128, 144, 128): UNet(patch=4, widths=(32, 64, 128), outer=(16,), places=True),
-}
+VOLUMES = ((64, 72, 64), (128, 144, 128))  # voxels, of 3 mm and of 1.5 mm
 # What twenty minutes on two cores, or hours on a GPU, take.
 GAN_IMAGES = {64: 200_000, 128: 500_000, 256: 1_000_000}
 STYLE_BATCH = 16
@@ -28,6 +24,7 @@ OUTER = {64: (), 128: (32,), 256: (32,)}  # channels of levels that see blocks o
 # show: at 128 pixels and more, times scatter so widely that the network meets these.
 TIMES = {64: (0.2, 1.3), 128: (0.0, 1.8), 256: (0.0, 1.8)}
 STARTS = {64: "heads-64", 128: "heads-128", 256: "heads-64"}
+MODES = 64  # of heads at most: in 54 people there are 13
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
 
@@ -104,25 +101,22 @@ def _monai(size: int) -> FlowRecipe:
 def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
     """Give our flow of whole heads, at a number of voxels from right to left, front to back and up.
 
-    A head teaches as much as 36 slices of 64 pixels, and costs as much, so a batch holds two of
-    them, and looks come after fewer.
+    It is that of slices of the same pixels, which begins with slices, and is told of whole heads
+    by their modes. A head teaches as much as its slices and costs as much, so a batch holds one.
     """
-    return FlowRecipe(
-        name=f"gantry-{'x'.join(map(str, voxels))}",
-        size=max(voxels),
-        voxels=voxels,
-        network=VOLUME_NETWORKS[voxels],
-        # A head has 64 times the numbers of a slice, so the same noise hides an eighth (`Flow`) and
-        # a shift of 8 would follow. Then little noise is hardly ever seen, and is never learnt to
-        # be taken off, not even where all is black.
-        flow=Flow(shift=2.0, predicts="masked", gap=0.1, logit_mean=0.6, logit_spread=1.6),
-        optimiser=AdamW(lr=1e-3),
-        images=10_000,
-        batch=2,
-        ema=1_000,
-        warm_up=400,
-        labels=("tumour", "sequence"),
-        stop=Stop(every=500, least=2_000),
+    slices = gantry_recipe(voxels[0])
+    return slices.model_copy(
+        update={
+            "name": f"gantry-{'x'.join(map(str, voxels))}",
+            "size": max(voxels),
+            "voxels": voxels,
+            "flow": slices.flow.model_copy(update={"modes": MODES}),
+            "images": 6_000,
+            "batch": 1,
+            "ema": 500,
+            "warm_up": 40,
+            "stop": Stop(every=500, least=2_000),
+        }
     )
 
 
@@ -145,7 +139,7 @@ DEMO = gantry_recipe(64).model_copy(update={"name": "demo", "images": 4_000, "la
 
 RECIPES = (
     DEMO,
-    *map(volume_recipe, VOLUME_NETWORKS),
+    *map(volume_recipe, VOLUMES),
     VOLUME_GAN,
     *(make(size) for make in (gantry_recipe, _gantry_gan, style_recipe, _monai) for size in SIZES),
 )

@@ -142,7 +142,7 @@ class Learning:
             refiner = Refiner(made.shape[1], lesson.width, lesson.blocks)
             critic = patch_critic(made.shape[1], lesson.width)
         for network in (refiner, critic):
-            lay_out(network.to(device), 2)
+            lay_out(network.to(device))
         adams = tuple(
             torch.optim.Adam(network.parameters(), lesson.lr, (0.5, 0.99), fused=True)
             for network in (refiner, critic)

@@ -170,8 +170,9 @@ def scan_of(patient: Patient, sequence: str) -> Scan:
 def heads_recipe(size: str, images: int) -> FlowRecipe:
     """Give the recipe of the weights: that of gantry-SIZE, told all there is.
 
-    Of volumes, and of slices of 64 pixels, it begins with nothing. Of larger slices only what sees
-    details is learnt: the body of the network is that of 64 pixels, which is kept once for all.
+    Of slices of 64 pixels it begins with nothing. Of larger slices only what sees details is
+    learnt: the body of the network is that of 64 pixels, which is kept once for all. Whole heads
+    begin with slices, as everybody's do.
     """
     recipe = cast(FlowRecipe, find_recipe(f"gantry-{size}"))
     labels = ("tumour", "sequence") if recipe.voxels else ("tumour", "sequence", "plane")
@@ -179,7 +180,7 @@ def heads_recipe(size: str, images: int) -> FlowRecipe:
         "name": f"heads-{size}",
         "images": images,
         "ema": recipe.ema if recipe.voxels else 20_000,
-        "start": None,
+        "start": recipe.start if recipe.voxels else None,
         "labels": labels,
     }
     if recipe.voxels:

@@ -33,7 +33,11 @@ class MonaiUNet(Frozen):
     head: Annotated[int, Field(ge=8)] = 64
 
     def denoiser(
-        self, shape: Sequence[int], channels: int, labels: int = 0, says: int = 1
+        self,
+        shape: Sequence[int],
+        channels: int,
+        labels: int = 0,
+        beside: int = 0,
     ) -> nn.Module:
         """Build the network; the arguments are those of `UNet.denoiser`.
 
@@ -55,8 +59,8 @@ class MonaiUNet(Frozen):
             ) from error
         unet = nets.DiffusionModelUNet(
             spatial_dims=len(shape),
-            in_channels=channels + labels,
-            out_channels=says * channels,
+            in_channels=channels + beside + labels,
+            out_channels=channels,
             num_res_blocks=self.blocks,
             channels=self.widths,
             attention_levels=self.attention,

@@ -21,10 +21,10 @@ from mrgantry.common.frozen import Frozen
 from mrgantry.data.formats import times
 from mrgantry.generate.layers import GroupNorm, channels_last
 
-Convolution = nn.Conv2d | nn.Conv3d
-CONVOLUTIONS: dict[int, type[Convolution]] = {2: nn.Conv2d, 3: nn.Conv3d}  # by dimensions
 GROUPS = 8  # of channels that are normalised together
 FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
+UNSEEN = -1  # of channels: another network has none like it
+FARTHEST = 4  # neighbours of slices are up to 1 << 3 slices away
 WAVES = 4  # along each axis tell a place
 DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
 Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
@@ -39,6 +39,10 @@ MORE = (32,)  # channels of that level
 class UNet(Frozen):
     """A U-Net of residual blocks with adaptive group norm (Dhariwal and Nichol 2021).
 
+    Volumes are seen as stacks of axial slices, each of which is told what its neighbours hold, and
+    how high it lies. All that a network of slices has learnt is of use then, and a volume costs
+    little more than its slices (as videos and their frames: Singer et al. 2023).
+
     Attributes:
         patch: Side of the blocks of pixels that become channels.
         widths: Channels of each level; every level after the first has half the side.
@@ -48,9 +52,6 @@ class UNet(Frozen):
         middle: Residual blocks between the ways, with attention between every two: where the
             side is smallest they cost least, and see the whole image.
         heads: Of the attention.
-        places: Whether every level of the body is told where in the image each of its places is.
-            Brains lie alike in their images; without being told, a network knows of a place only
-            what reaches it from the images' edges, which in a volume are far from most places.
         learns: "details" leaves the body as it was begun with; only the levels outside it and the
             ways in and out of it learn.
     """
@@ -62,7 +63,6 @@ class UNet(Frozen):
     blocks: Annotated[int, Field(ge=1)] = 1
     middle: Annotated[int, Field(ge=1)] = 4
     heads: Annotated[int, Field(ge=1)] = 4
-    places: bool = False
     learns: Literal["all", "details"] = "all"
 
     def suited(self, channels: int) -> "UNet":
@@ -77,7 +77,11 @@ class UNet(Frozen):
         return self.model_copy(update={"outer": MORE})
 
     def denoiser(
-        self, shape: Sequence[int], channels: int, labels: int = 0, says: int = 1
+        self,
+        shape: Sequence[int],
+        channels: int,
+        labels: int = 0,
+        beside: int = 0,
     ) -> "Denoiser":
         """Build the network.
 
@@ -85,23 +89,24 @@ class UNet(Frozen):
             shape: Height and width of the images; depth before them of volumes.
             channels: Of the images.
             labels: Length of the one-hot vectors.
-            says: Numbers that it gives for each pixel of a channel.
+            beside: Channels that it sees behind those of the images, and says nothing of.
 
         Raises:
             RecipeError: The images cannot be cut into blocks, or halved so often.
         """
         least = self.patch << (len(self.widths) - 1)
-        if any(side % least for side in shape):
+        sides = shape[-2:]
+        if any(side % least for side in sides):
             raise RecipeError(
                 f"This U-Net needs images whose sides are multiples of {least}, not "
-                f"{times(shape)} pixels; change network.patch or network.widths."
+                f"{times(sides)} pixels; change network.patch or network.widths."
             )
         if self.patch >> len(self.outer) < 1:
             raise RecipeError(
                 f"Blocks of {self.patch} pixels cannot be halved {len(self.outer)} times; take "
                 "fewer levels in network.outer, or a larger network.patch."
             )
-        return Denoiser(self, channels, labels, says, len(shape))
+        return Denoiser(self, channels, labels, beside, stacks=len(shape) > len(sides))
 
 
 class Residual(nn.Module):
@@ -110,23 +115,22 @@ class Residual(nn.Module):
     The last convolution starts at zero, so that a new block changes nothing.
     """
 
-    def __init__(self, narrow: int, wide: int, embedding: int, dimensions: int) -> None:
+    def __init__(self, narrow: int, wide: int, embedding: int) -> None:
         super().__init__()
-        convolution = CONVOLUTIONS[dimensions]
         self.first_norm = GroupNorm(GROUPS, narrow)
-        self.first = convolution(narrow, wide, 3, 1, 1)
+        self.first = nn.Conv2d(narrow, wide, 3, 1, 1)
         self.second_norm = GroupNorm(GROUPS, wide)
-        self.second = _zeroed(convolution(wide, wide, 3, 1, 1))
+        self.second = _zeroed(nn.Conv2d(wide, wide, 3, 1, 1))
         self.modulation = nn.Linear(embedding, 2 * wide)
-        self.skip = convolution(narrow, wide, 1) if narrow != wide else nn.Identity()
+        self.skip = nn.Conv2d(narrow, wide, 1) if narrow != wide else nn.Identity()
 
     def forward(
-        self, inputs: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n k"]
-    ) -> Float[Tensor, "n c2 *s"]:
+        self, inputs: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
+    ) -> Float[Tensor, "n c2 h w"]:
         """Add what the convolutions find."""
         features = self.first(F.silu(self.first_norm(inputs)))
         known = self.modulation(embedding)
-        scale, shift = known.view(*known.shape, *[1] * (inputs.ndim - 2)).chunk(2, 1)
+        scale, shift = known[:, :, None, None].chunk(2, 1)
         features = self.second_norm(features) * (1 + scale) + shift
         outputs: Tensor = self.skip(inputs) + self.second(F.silu(features))
         return outputs
@@ -135,18 +139,17 @@ class Residual(nn.Module):
 class Attention(nn.Module):
     """Attention among all places of a small grid, beside an identity."""
 
-    def __init__(self, width: int, heads: int, dimensions: int) -> None:
+    def __init__(self, width: int, heads: int) -> None:
         super().__init__()
-        convolution = CONVOLUTIONS[dimensions]
         self.heads = heads
         self.norm = GroupNorm(GROUPS, width)
-        self.queries_keys_values = convolution(width, 3 * width, 1)
-        self.mix = _zeroed(convolution(width, width, 1))
+        self.queries_keys_values = nn.Conv2d(width, 3 * width, 1)
+        self.mix = _zeroed(nn.Conv2d(width, width, 1))
 
-    def forward(self, inputs: Float[Tensor, "n c *s"]) -> Float[Tensor, "n c *s"]:
+    def forward(self, inputs: Float[Tensor, "n c h w"]) -> Float[Tensor, "n c h w"]:
         """Add what other places tell."""
-        n, width, *sides = inputs.shape
-        shape = (n, 3, self.heads, width // self.heads, math.prod(sides))
+        n, width, height, across = inputs.shape
+        shape = (n, 3, self.heads, width // self.heads, height * across)
         packed = self.queries_keys_values(self.norm(inputs)).reshape(shape)
         if packed.device.type == "cpu" and torch.is_grad_enabled():
             packed = packed.float()  # two to six times as fast there, once gradients are needed
@@ -157,20 +160,63 @@ class Attention(nn.Module):
         return outputs
 
 
-class UNetLevel(nn.Module):
-    """Layers one after another, of which the residual ones are told what is known."""
+class Across(nn.Module):
+    """Tells each slice of a stack what those hold that lie some slices below and above it.
 
-    def __init__(self, layers: Sequence[nn.Module]) -> None:
+    It begins at zero, so that a stack is at first drawn as slices that know nothing of each other.
+
+    Args:
+        width: Channels.
+        distance: How many slices.
+    """
+
+    def __init__(self, width: int, distance: int) -> None:
         super().__init__()
-        self.layers = nn.ModuleList(layers)
+        self.distance = distance
+        self.norm = GroupNorm(GROUPS, width)
+        self.mix = _zeroed(nn.Conv2d(2 * width, width, 1))
+
+    def forward(self, inputs: Float[Tensor, "n c h w"], depth: int) -> Float[Tensor, "n c h w"]:
+        """Add what neighbours tell; the slices of a stack of this depth lie one after another."""
+        features = F.silu(self.norm(inputs))
+        nothing = features.new_zeros(()).expand(self.distance, *features.shape[1:])
+        told = []
+        for stack in features.split(depth):
+            below = torch.cat([nothing, stack[: -self.distance]])[:depth]
+            above = torch.cat([stack[self.distance :], nothing])[-depth:]
+            told.append(torch.cat([below, above], 1))
+        outputs: Tensor = inputs + self.mix(channels_last(torch.cat(told)))
+        return outputs
+
+
+class UNetLevel(nn.Module):
+    """Layers one after another, of which the residual ones are told what is known.
+
+    Args:
+        layers: The layers.
+        across: Of stacks: what follows each residual layer.
+    """
+
+    def __init__(self, layers: Sequence[nn.Module], across: Sequence[Across] = ()) -> None:
+        super().__init__()
+        self.layers, self.across = nn.ModuleList(layers), nn.ModuleList(across)
 
     def forward(
-        self, features: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n k"]
-    ) -> Float[Tensor, "n c2 *s"]:
-        """Go through all layers."""
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"], depth: int = 1
+    ) -> Float[Tensor, "n c2 h w"]:
+        """Go through all layers.
+
+        Args:
+            features: What the level is given; of stacks, slices one after another.
+            embedding: What is known of each.
+            depth: Slices of a stack.
+        """
+        across = iter(self.across)
         for layer in self.layers:
             conditioned = isinstance(layer, Residual)
             features = layer(features, embedding) if conditioned else layer(features)
+            if conditioned and self.across:
+                features = next(across)(features, depth)
         return features
 
 
@@ -183,7 +229,6 @@ class Outer(nn.Module):
         pixels: Numbers of a block that it sees, and that it gives.
         embedding: Numbers that describe time and label.
         blocks: Residual blocks each way.
-        dimensions: 2 of images, 3 of volumes.
     """
 
     def __init__(
@@ -193,18 +238,16 @@ class Outer(nn.Module):
         pixels: tuple[int, int],
         embedding: int,
         blocks: int,
-        dimensions: int,
     ) -> None:
         super().__init__()
-        convolution = CONVOLUTIONS[dimensions]
-        self.stem = convolution(pixels[0], wide, 3, 1, 1)
-        self.down = UNetLevel([Residual(wide, wide, embedding, dimensions) for _ in range(blocks)])
-        self.halve = _zeroed(convolution(wide, wider, 3, 2, 1))
-        self.narrow = convolution(wider, wide, 1)
+        self.stem = nn.Conv2d(pixels[0], wide, 3, 1, 1)
+        self.down = UNetLevel([Residual(wide, wide, embedding) for _ in range(blocks)])
+        self.halve = _zeroed(nn.Conv2d(wide, wider, 3, 2, 1))
+        self.narrow = nn.Conv2d(wider, wide, 1)
         widths = [2 * wide] + [wide] * (blocks - 1)
-        self.up = UNetLevel([Residual(width, wide, embedding, dimensions) for width in widths])
+        self.up = UNetLevel([Residual(width, wide, embedding) for width in widths])
         self.last_norm = GroupNorm(GROUPS, wide)
-        self.last = _zeroed(convolution(wide, pixels[1], 3, 1, 1))
+        self.last = _zeroed(nn.Conv2d(wide, pixels[1], 3, 1, 1))
 
 
 class Denoiser(nn.Module):
@@ -214,58 +257,60 @@ class Denoiser(nn.Module):
         plan: Its widths.
         channels: Of the images.
         labels: Length of the one-hot vectors; a vector of zeros is an unknown label.
-        says: Numbers that it gives for each pixel of a channel: the first of all channels, then
-            the second.
-        dimensions: 2 of images, 3 of volumes.
+        beside: Channels that it sees behind those of the images, and says nothing of.
+        stacks: Whether images are the slices of volumes.
     """
 
     def __init__(
-        self, plan: UNet, channels: int, labels: int, says: int = 1, dimensions: int = 2
+        self, plan: UNet, channels: int, labels: int, beside: int = 0, *, stacks: bool = False
     ) -> None:
         super().__init__()
-        self.dimensions, convolution = dimensions, CONVOLUTIONS[dimensions]
-        self.says = says
+        self.channels, self.beside = channels, beside
         self.patch, first = plan.patch, plan.widths[0]
-        embedding, pixels = 4 * first, channels * plan.patch**dimensions
+        embedding, block = 4 * first, plan.patch**2
 
         def residual(narrow: int, wide: int) -> Residual:
-            return Residual(narrow, wide, embedding, dimensions)
+            return Residual(narrow, wide, embedding)
 
         self.waves = first // 2
         self.time = nn.Sequential(
             nn.Linear(2 * self.waves, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
         self.label = nn.Linear(labels, embedding, bias=False) if labels else None
-        self.stem = convolution(pixels, first, 3, 1, 1)
+        self.height = None
+        if stacks:
+            self.height = nn.Linear(2 * WAVES, embedding, bias=False)
+            nn.init.zeros_(self.height.weight)
+
+        def level(layers: Sequence[nn.Module], width: int, nearest: int) -> UNetLevel:
+            count = sum(isinstance(layer, Residual) for layer in layers) if stacks else 0
+            distances = [1 << (nearest + place) % FARTHEST for place in range(count)]
+            return UNetLevel(layers, [Across(width, distance) for distance in distances])
+
+        self.stem = nn.Conv2d((channels + beside) * block, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
-        for wide, wider in pairwise(plan.widths):
-            self.down.append(UNetLevel([residual(wide, wide) for _ in range(plan.blocks)]))
-            self.halve.append(convolution(wide, wider, 3, 2, 1))
+        for place, (wide, wider) in enumerate(pairwise(plan.widths)):
+            self.down.append(level([residual(wide, wide) for _ in range(plan.blocks)], wide, place))
+            self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
         layers: list[nn.Module] = [residual(width, width)]
         for _ in range(plan.middle - 1):
-            layers += [Attention(width, plan.heads, dimensions), residual(width, width)]
-        self.middle = UNetLevel(layers)
-        self.places = nn.ModuleList(
-            _zeroed(convolution(2 * WAVES * dimensions, wide, 1))
-            for wide in (plan.widths if plan.places else ())
-        )
+            layers += [Attention(width, plan.heads), residual(width, width)]
+        self.middle = level(layers, width, 0)
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
-        for wider, wide in pairwise(reversed(plan.widths)):
-            self.narrow.append(convolution(wider, wide, 1))
+        for place, (wider, wide) in enumerate(pairwise(reversed(plan.widths))):
+            self.narrow.append(nn.Conv2d(wider, wide, 1))
             widths = [2 * wide] + [wide] * (plan.blocks - 1)
-            self.up.append(UNetLevel([residual(width, wide) for width in widths]))
+            self.up.append(level([residual(width, wide) for width in widths], wide, place))
         width = first
         self.last_norm = GroupNorm(GROUPS, width)
-        self.last = _zeroed(convolution(width, says * pixels, 3, 1, 1))
+        self.last = _zeroed(nn.Conv2d(width, channels * block, 3, 1, 1))
         self.outer = nn.ModuleList()
         sides = [plan.patch >> (len(plan.outer) - place) for place in range(len(plan.outer))]
         for side, (wide, wider) in zip(sides, pairwise((*plan.outer, first)), strict=True):
-            numbers = channels * side**dimensions
-            self.outer.append(
-                Outer(wide, wider, (numbers, says * numbers), embedding, plan.blocks, dimensions)
-            )
+            pixels = ((channels + beside) * side**2, channels * side**2)
+            self.outer.append(Outer(wide, wider, pixels, embedding, plan.blocks))
         if plan.learns == "details":
             for name, parameter in self.named_parameters():
                 parameter.requires_grad_(name.startswith(DETAILS))
@@ -276,53 +321,71 @@ class Denoiser(nn.Module):
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
     ) -> Float[Tensor, "n c2 *s"]:
-        """Say of noisy images at times in [0, 1] what the flow was told that it says."""
-        embedding = self._embed(times, labels)
+        """Say of noisy images what the flow was told that it says.
+
+        Args:
+            images: Noisy, with what lies beside them; volumes, too.
+            times: In [0, 1].
+            labels: One-hot.
+        """
+        known = self._know(times, labels)
+        if self.height is None:
+            return self._say(images, F.silu(known))
+        depth = images.shape[2]
+        slices = channels_last(images.transpose(1, 2).flatten(0, 1))
+        heights = waves_of(depth, images.device)
+        known = (known[:, None] + self.height(heights)).flatten(0, 1)
+        said = self._say(slices, F.silu(known), depth)
+        return said.unflatten(0, (-1, depth)).transpose(1, 2)
+
+    def _say(
+        self, images: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"], depth: int = 1
+    ) -> Float[Tensor, "n c2 h w"]:
+        """Go in through the levels outside, through the body and out again.
+
+        Args:
+            images: Noisy, with what lies beside them.
+            embedding: What is known of each.
+            depth: Of a stack: how many images one after another belong to it.
+        """
         outer = [cast(Outer, level) for level in self.outer]
         details: list[Tensor] = []
         finer: Tensor | float = 0.0
         for place, level in enumerate(outer):
-            blocks = to_blocks(images, self._side(place))
+            blocks = F.pixel_unshuffle(images, self._side(place))
             details.append(level.down(level.stem(blocks) + finer, embedding))
             finer = level.halve(details[-1])
-        features = self._body(self.stem(to_blocks(images, self.patch)) + finer, embedding)
+        features = self.stem(F.pixel_unshuffle(images, self.patch)) + finer
+        features = self._body(features, embedding, depth)
         pixels = self.last(F.silu(self.last_norm(features)))
-        said = from_blocks(pixels, self.patch)
+        said = F.pixel_shuffle(pixels, self.patch)
         for place, level in reversed(list(enumerate(outer))):
             doubled = F.interpolate(level.narrow(features), scale_factor=2.0)
             features = level.up(torch.cat([doubled, details[place]], 1), embedding)
             pixels = level.last(F.silu(level.last_norm(features)))
-            said = said + from_blocks(pixels, self._side(place))
+            said = said + F.pixel_shuffle(pixels, self._side(place))
         return said
 
     def _body(
-        self, features: Float[Tensor, "n c *s"], embedding: Float[Tensor, "n e"]
-    ) -> Float[Tensor, "n c *s"]:
-        """Go down to where the side is smallest and up again."""
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"], depth: int
+    ) -> Float[Tensor, "n c h w"]:
+        """Go down to where the side is smallest and up again; see `_say`."""
         kept = []
-        for place, (level, halve) in enumerate(zip(self.down, self.halve, strict=True)):
-            features = level(self._placed(features, place), embedding)
+        for level, halve in zip(self.down, self.halve, strict=True):
+            features = level(features, embedding, depth)
             kept.append(features)
             features = halve(features)
-        features = self.middle(self._placed(features, len(self.down)), embedding)
+        features = self.middle(features, embedding, depth)
         for level, narrow in zip(self.up, self.narrow, strict=True):
             doubled = F.interpolate(narrow(features), scale_factor=2.0)
-            features = level(torch.cat([doubled, kept.pop()], 1), embedding)
+            features = level(torch.cat([doubled, kept.pop()], 1), embedding, depth)
         return features
-
-    def _placed(self, features: Float[Tensor, "n c *s"], level: int) -> Float[Tensor, "n c *s"]:
-        """Tell features of a level where they are."""
-        if not self.places:
-            return features
-        waves = waves_of(features.shape[2:], features.device)
-        placed: Tensor = features + self.places[level](waves)
-        return placed
 
     def _side(self, place: int) -> int:
         """Give the side of the blocks that an outer level sees."""
         return self.patch >> (len(self.outer) - place)
 
-    def _embed(
+    def _know(
         self, times: Float[Tensor, " n"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n e"]:
         """Describe time and label in one vector an image."""
@@ -331,7 +394,7 @@ class Denoiser(nn.Module):
         embedding = self.time(torch.cat([angles.cos(), angles.sin()], 1))
         if self.label is not None:
             embedding = embedding + self.label(labels)
-        return F.silu(embedding)
+        return embedding
 
     def fit(
         self,
@@ -365,77 +428,70 @@ class Denoiser(nn.Module):
         fitted["time.2.bias"] = tensors["time.2.bias"] + constant
         if self.label is not None:
             fitted["label.weight"] = columns
-        pixels, blocks = self.stem.weight.shape[1], tensors["stem.weight"].shape[1]
-        if pixels != blocks:
-            channels = pixels // self.patch**self.dimensions - classes
-            source = _block_places(channels, self.patch, blocks, self.dimensions)
-            unseen = classes * self.patch**self.dimensions
-            counts = torch.bincount(source, minlength=blocks).to(tensors["stem.weight"])
-            stem = (tensors["stem.weight"] / counts.view(-1, *[1] * self.dimensions))[:, source]
-            kernel = (0, 0) * self.dimensions  # nothing is laid around it
-            fitted["stem.weight"] = F.pad(stem, (*kernel, 0, unseen))
-            said = [
-                (
-                    F.pad(weight[source], (*kernel, 0, 0, 0, unseen)),
-                    F.pad(bias[source], (0, unseen)),
-                )
-                for weight, bias in zip(
-                    tensors["last.weight"].split(blocks),
-                    tensors["last.bias"].split(blocks),
-                    strict=True,
-                )
-            ]
-            fitted["last.weight"], fitted["last.bias"] = map(torch.cat, zip(*said, strict=True))
+        fitted |= {k: t for k, t in self.state_dict().items() if k not in fitted and _new(k)}
+        if self.stem.weight.shape[1] != tensors["stem.weight"].shape[1]:
+            fitted |= self._fit_blocks(tensors, classes)
         return fitted
 
+    def _fit_blocks(self, tensors: Mapping[str, Tensor], classes: int) -> dict[str, Tensor]:
+        """Bring the ways in and out of another network, of single images, to these channels.
 
-def waves_of(shape: Sequence[int], device: torch.device) -> Float[Tensor, "1 w *s"]:
-    """Write where each place of a grid is: sines and cosines of 1/4 to 2 cycles over each side."""
-    waves = []
-    for axis, side in enumerate(shape):
-        along = (torch.arange(side, device=device) + 0.5) / side * 2 - 1
-        angles = along * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)[:, None]
-        lain = angles.view(WAVES, *[side if place == axis else 1 for place in range(len(shape))])
-        waves += [lain.sin().expand(WAVES, *shape), lain.cos().expand(WAVES, *shape)]
-    return torch.cat(waves)[None]
-
-
-def to_blocks(images: Float[Tensor, "n c *s"], side: int) -> Float[Tensor, "n c2 *s2"]:
-    """Lay blocks of pixels, or of voxels, into channels (space to depth)."""
-    if images.ndim == 4:
-        return F.pixel_unshuffle(images, side)
-    if side == 1:
-        return images
-    n, channels, *sides = images.shape
-    depth, height, width = (length // side for length in sides)
-    parted = images.reshape(n, channels, depth, side, height, side, width, side)
-    blocks = parted.permute(0, 1, 3, 5, 7, 2, 4, 6)
-    return channels_last(blocks.reshape(n, channels * side**3, depth, height, width))
-
-
-def from_blocks(blocks: Float[Tensor, "n c2 *s2"], side: int) -> Float[Tensor, "n c *s"]:
-    """Lay channels back into blocks of pixels, or of voxels."""
-    if blocks.ndim == 4:
-        return F.pixel_shuffle(blocks, side)
-    if side == 1:
-        return blocks
-    n, numbers, depth, height, width = blocks.shape
-    parted = blocks.reshape(n, numbers // side**3, side, side, side, depth, height, width)
-    images = parted.permute(0, 1, 5, 2, 6, 3, 7, 4)
-    return images.reshape(n, numbers // side**3, depth * side, height * side, width * side)
+        Args:
+            tensors: The other's weights.
+            classes: How many of the last channels are classes of label maps.
+        """
+        images = self.channels - classes
+        told = [0] * images + [UNSEEN] * classes
+        numbers = len(tensors["last.bias"])  # of the other's block
+        has_beside = tensors["stem.weight"].shape[1] > numbers
+        beside = [1 if has_beside else UNSEEN] * images + [UNSEEN] * classes if self.beside else []
+        side = math.isqrt(numbers)
+        seen_at, told_at = (
+            _block_places(channels, self.patch, side) for channels in (told + beside, told)
+        )
+        counts = torch.bincount(seen_at[seen_at >= 0], minlength=tensors["stem.weight"].shape[1])
+        stem = tensors["stem.weight"] / counts.clamp(min=1).view(-1, 1, 1)
+        return {
+            "stem.weight": _taken(stem, seen_at, 1),
+            "last.weight": _taken(tensors["last.weight"], told_at, 0),
+            "last.bias": _taken(tensors["last.bias"], told_at, 0),
+        }
 
 
-def _block_places(channels: int, patch: int, numbers: int, dimensions: int) -> Tensor:
-    """Say which pixel of another network's single-channel block each of ours lies in."""
-    side = round(numbers ** (1 / dimensions))
+def _new(key: str) -> bool:
+    """Say whether a weight is one that networks of slices lack, and that begins at zero."""
+    return key.startswith("height.") or ".across." in key
+
+
+def waves_of(depth: int, device: torch.device) -> Float[Tensor, "d w"]:
+    """Write how high each slice of a stack lies: sines and cosines of 1/4 to 2 cycles."""
+    along = (torch.arange(depth, device=device) + 0.5) / depth * 2 - 1
+    angles = along[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)
+    return torch.cat([angles.sin(), angles.cos()], 1)
+
+
+def _block_places(channels: Sequence[int], patch: int, side: int) -> Tensor:
+    """Say which number of another network's block each of ours is taken from.
+
+    Args:
+        channels: For each of our channels the other's, or `UNSEEN`.
+        patch: Side of our blocks.
+        side: Of the other's.
+    """
     along = torch.arange(patch) * side // patch
-    block = torch.zeros((), dtype=torch.long)
-    for axis in range(dimensions):
-        block = block * side + along.view(-1, *[1] * (dimensions - 1 - axis))
-    return block.flatten().repeat(channels)
+    block = (along[:, None] * side + along).flatten()
+    unseen = torch.full_like(block, UNSEEN)
+    return torch.cat([unseen if k == UNSEEN else block + k * side**2 for k in channels])
 
 
-def _zeroed(layer: Convolution) -> Convolution:
+def _taken(weights: Tensor, places: Tensor, axis: int) -> Tensor:
+    """Take weights from their places along an axis; zeros where there is none."""
+    taken = weights.index_select(axis, places.clamp(min=0))
+    seen = (places >= 0).view(-1, *[1] * (weights.ndim - 1 - axis))
+    return taken * seen
+
+
+def _zeroed(layer: nn.Conv2d) -> nn.Conv2d:
     nn.init.zeros_(layer.weight)
     if layer.bias is not None:
         nn.init.zeros_(layer.bias)
