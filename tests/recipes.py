@@ -90,7 +90,7 @@ SMALL_VOLUMES = SMALL_FLOW.model_copy(
         "size": 24,
         "voxels": (16, 24, 16),
         "network": UNet(patch=2, widths=(8, 16), blocks=1, middle=2, heads=2),
-        "flow": Flow(gap=0.1, modes=4),
+        "flow": Flow(gap=0.1),
         "images": 24,
         "batch": 4,
         "ema": 8,

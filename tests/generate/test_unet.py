@@ -5,7 +5,6 @@ import torch.nn.functional as F
 from mrgantry.common.errors import RecipeError
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.networks import MonaiUNet, UNet
-from mrgantry.generate.networks.unet import waves_of
 from mrgantry.generate.start import match_labels
 
 TINY = UNet(patch=2, widths=(8, 16), blocks=1, heads=2)
@@ -166,53 +165,30 @@ def test_classes_of_label_maps_are_neither_seen_nor_drawn_at_a_start():
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_a_stack_begins_as_slices_that_know_nothing_of_each_other(channels):
-    """Weights of slices draw each slice of a stack as before, whatever lies beside it."""
+def test_what_lies_beside_images_and_what_is_told_more_begin_unseen(channels):
     slices = woken(TINY.denoiser((16, 24), 1, 2))
-    stack = TINY.denoiser((5, 16, 24), channels, 2, beside=channels)
+    more = TINY.denoiser((16, 24), channels, 2 + 3, beside=2 * channels)
     known = slices.state_dict()
-    fitted = stack.fit(known, known["label.weight"], torch.zeros(32))
-    stack.load_state_dict(fitted)
-    volumes, times, labels = torch.randn(3, 1, 5, 16, 24), torch.rand(3), torch.eye(3)[:, :2]
-    beside = torch.randn(3, channels, 5, 16, 24)
-    said = stack(torch.cat([volumes.expand(-1, channels, -1, -1, -1), beside], 1), times, labels)
-    assert said.shape == (3, channels, 5, 16, 24)
-    for place in range(5):
-        alone = slices(volumes[:, :, place], times, labels)
-        torch.testing.assert_close(said[:, :, place], alone.expand(-1, channels, -1, -1))
+    more.load_state_dict(more.fit(known, known["label.weight"], torch.zeros(32)))
+    images, times, labels = torch.randn(3, 1, 16, 24), torch.rand(3), torch.eye(3)[:, :2]
+    shown = torch.cat(
+        [images.expand(-1, channels, -1, -1), torch.randn(3, 2 * channels, 16, 24)], 1
+    )
+    said = more(shown, times, torch.cat([labels, torch.randn(3, 3)], 1))
+    torch.testing.assert_close(said, slices(images, times, labels).expand(-1, channels, -1, -1))
 
 
-def test_slices_of_a_stack_tell_their_neighbours_and_no_other_stack():
-    network = woken(TINY.denoiser((7, 8, 8), 1))
-    volumes, times, labels = torch.randn(2, 1, 7, 8, 8), torch.rand(2), torch.zeros(2, 0)
-    changed = volumes.clone()
-    changed[1, 0, 3] += 1.0
-    before, after = (network(each, times, labels) for each in (volumes, changed))
-    far = (after - before).abs().amax((1, 3, 4)).detach()
-    assert not far[0].any()
-    assert (far[1, [2, 3, 4]] > 1e-4).all()
-    # Equal slices at other heights are answered otherwise.
-    alike = network(torch.zeros(1, 1, 7, 8, 8), times[:1], labels[:1])[0, 0]
-    assert (alike[3] - alike[2]).abs().max() > 1e-4
-
-
-def test_weights_of_a_stack_fit_stacks_of_more_channels():
-    one = woken(TINY.denoiser((4, 8, 8), 1, beside=1))
-    three = TINY.denoiser((4, 8, 8), 3, beside=3)  # two images and a class
-    fitted = three.fit(one.state_dict(), torch.zeros(32, 0), torch.zeros(32), classes=1)
+def test_what_lies_beside_one_image_is_taken_over_for_several():
+    one = woken(TINY.denoiser((8, 8), 1, 3, beside=2))
+    three = TINY.denoiser((8, 8), 3, 3, beside=6)  # two images and a class
+    known = one.state_dict()
+    fitted = three.fit(known, known["label.weight"], torch.zeros(32), classes=1)
     three.load_state_dict(fitted)
-    volume, guess = torch.randn(2, 2, 1, 4, 8, 8)
-    times, labels = torch.rand(2), torch.zeros(2, 0)
-    unseen = torch.randn(2, 1, 4, 8, 8)
-    shown = torch.cat([volume, volume, unseen, guess, guess, unseen], 1)
-    said = three(shown, times, labels)
-    alone = one(torch.cat([volume, guess], 1), times, labels)
-    torch.testing.assert_close(said[:, :2], alone.expand(-1, 2, -1, -1, -1))
+    image, below, above = torch.randn(3, 2, 1, 8, 8)
+    unseen = torch.randn(2, 1, 8, 8)
+    times, labels = torch.rand(2), torch.randn(2, 3)
+    twice = [part for each in (image, below, above) for part in (each, each, unseen)]
+    said = three(torch.cat(twice, 1), times, labels)
+    alone = one(torch.cat([image, below, above], 1), times, labels)
+    torch.testing.assert_close(said[:, :2], alone.expand(-1, 2, -1, -1))
     assert not said[:, 2].any()
-
-
-def test_a_height_is_written_by_waves():
-    waves = waves_of(64, torch.device("cpu"))
-    assert waves.shape == (64, 8)
-    apart = torch.cdist(waves, waves) + 10 * torch.eye(64)
-    assert apart.min() > 0.05  # no two heights are written alike

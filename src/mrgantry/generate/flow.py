@@ -46,9 +46,6 @@ class Flow(Frozen):
             about as much at every time (as Karras et al. 2022, table 1, who take all frequencies
             for alike). "velocity" is e - x.
         scale: Spread that images are brought to 1 from, of intensities from -1 to 1.
-        modes: How many ways in which training images differ from their mean are known beforehand
-            (principal components), at most one for four people: what they let one expect of a
-            noisy image lies beside it where the network looks. 0 is none.
         gap: How far the faintest grey is held from black while it is learnt, of intensities from
             -1 to 1. Much of a scan is black and nothing but black, while what comes of noise is
             black but for a trace; within the gap, a trace is black in the end.
@@ -61,7 +58,6 @@ class Flow(Frozen):
 
     shift: Annotated[float, Field(gt=0)] = 1.0
     predicts: Literal["residual", "velocity"] = "residual"
-    modes: Annotated[int, Field(ge=0)] = 0
     scale: Annotated[float, Field(gt=0)] = 0.5
     gap: Annotated[float, Field(ge=0, lt=1)] = 0.0
     logit_mean: float = 0.0
@@ -93,10 +89,8 @@ class Flow(Frozen):
         """Give images without noise from what a network says, and a guess that it adds to."""
 
         def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+            said = respond(noisy, times, labels)
             t = _column(self.shifted(times), noisy)
-            expected = guess.expected(noisy, t)
-            seen = noisy if expected is None else torch.cat([noisy, expected], 1)
-            said = respond(seen, times, labels)
             if self.predicts == "velocity":
                 return noisy - t * said
             return guess(noisy, said, t)
@@ -188,13 +182,22 @@ class Sampler(Frozen):
         Returns:
             Images, not clamped; noise if `backwards`.
         """
-        times = self.times()
-        if backwards:
-            # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
-            times = [max(time, flow.least / 10) for time in reversed(times)]
-        points = flow.to_unit(noise) if backwards else noise
-        points = self._along(times, Walker(flow, self.guided(denoise), labels), points)
-        return points if backwards else flow.from_unit(points)
+        if not backwards:
+            return flow.from_unit(self.follow(flow, denoise, noise, labels))
+        # At an image itself the velocity is 0 / 0; a trace of noise away it is known.
+        times = [max(time, flow.least / 10) for time in reversed(self.times())]
+        walker = Walker(flow, self.guided(denoise), labels)
+        return self._along(times, walker, flow.to_unit(noise))
+
+    def follow(
+        self,
+        flow: Flow,
+        denoise: Denoise,
+        noise: Float[Tensor, "n c *s"],
+        labels: Float[Tensor, "n k"],
+    ) -> Float[Tensor, "n c *s"]:
+        """Follow the equation from noise to images of unit spread; see `go`."""
+        return self._along(self.times(), Walker(flow, self.guided(denoise), labels), noise)
 
     def renoise(
         self,
@@ -343,6 +346,7 @@ class FlowSampler(nn.Module):
         bf16: Whether the network computes in bf16.
         given: How many of the last channels are not drawn: what they show stands behind the
             labels, in [-1, 1].
+        shape: Of what is drawn, with its channels; unless given, that of the guess.
     """
 
     def __init__(
@@ -353,20 +357,30 @@ class FlowSampler(nn.Module):
         sampler: Sampler,
         bf16: bool = False,
         given: int = 0,
+        shape: tuple[int, ...] | None = None,
     ) -> None:
         super().__init__()
-        self.given = given
+        self.given, self.shape = given, shape or guess.shape
         self.network, self.flow, self.guess = network, flow, guess
         self.sampler, self.bf16 = sampler, bf16
 
     def forward(self, inputs: Float[Tensor, "n z"]) -> Float[Tensor, "n c *s"]:
         """Draw images, given channels among them as they were given."""
         noise, labels, given = self._parted(inputs)
+        drawn = self.draw(noise, labels, given)
+        return drawn if given is None else torch.cat([drawn[:, : -self.given], given], 1)
+
+    def draw(
+        self,
+        noise: Float[Tensor, "n c *s"],
+        labels: Float[Tensor, "n k"],
+        given: Float[Tensor, "n g *s"] | None,
+    ) -> Float[Tensor, "n c *s"]:
+        """Draw images, the last channels beside what they are given to be."""
         if given is None:
             return self.sampler.go(self.flow, self.denoise, noise, labels)
         denoise = holding(self.denoise, self.flow.to_unit(given))
-        drawn = self.sampler.go(self.flow, denoise, noise, labels)
-        return torch.cat([drawn[:, : -self.given], given], 1)
+        return self.sampler.go(self.flow, denoise, noise, labels)
 
     def invert(
         self, images: Float[Tensor, "n c *s"], labels: Float[Tensor, "n k"]
@@ -398,7 +412,7 @@ class FlowSampler(nn.Module):
 
     def _parted(self, inputs: Float[Tensor, "n z"]) -> tuple[Tensor, Tensor, Tensor | None]:
         """Part inputs into noise, one-hot labels and given channels, if there are any."""
-        shape = self.guess.shape
+        shape = self.shape
         pixels, given_pixels = math.prod(shape), self.given * math.prod(shape[1:])
         end = inputs.shape[1] - given_pixels
         noise = inputs[:, :pixels].reshape(len(inputs), *shape)

@@ -11,10 +11,10 @@ from torch import Tensor
 from mrgantry.common.files import write_json
 from mrgantry.data.rows import by_turns, units_of
 from mrgantry.data.slices import SliceSet
-from mrgantry.generate.flow import Denoise, FlowSampler, channel_weights
-from mrgantry.generate.layers import channels_last
+from mrgantry.generate.flow import Denoise, Respond, channel_weights
 from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
 from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
+from mrgantry.generate.stacks import Shown, told_of
 from mrgantry.generate.state import update_ema
 from mrgantry.generate.stop import LOOKS, Looks, even_normals
 from mrgantry.generate.training import GRID, HEADS, LOOK, NOISE, Training, evaluating, stream_of
@@ -32,7 +32,7 @@ class FlowTraining(Training):
         """Compile the network if wanted, and choose what is looked at."""
         self.recipe = cast(FlowRecipe, self.run.recipe)
         self.guess = self.run.guess.to(self.fabric.device)
-        self.denoise = self._denoiser(self.state.generator, self.compiled)
+        self.respond = self._forward(self.state.generator, self.compiled)
         self.sides: list[Looks] = []
         facts = self.run.facts
         images, classes = len(facts.channels), len(facts.classes)
@@ -55,7 +55,7 @@ class FlowTraining(Training):
         """Take one step down the error of the velocity."""
         recipe, state, device = self.recipe, self.state, self.fabric.device
         state.begun = state.images
-        images = channels_last(self.pixels.batch(self.rows_at(state.images)))
+        images = self.pixels.batch(self.rows_at(state.images))
         labels = self.labels_at(state.images)
         # All processes draw for the whole batch and take their part.
         random = stream_of(recipe.seed, state.images, NOISE, device=device)
@@ -63,10 +63,16 @@ class FlowTraining(Training):
         def normal(*shape: int) -> Tensor:
             return self._mine(torch.randn(recipe.batch, *shape, generator=random, device=device))
 
-        times, noise = recipe.flow.draw_times(normal()), normal(*images.shape[1:])
-        shown = torch.rand(recipe.batch, 1, generator=random, device=device)
-        labels = labels * (self._mine(shown) >= recipe.flow.unlabelled)
-        error = recipe.flow.errors(self.denoise, images, labels, times, noise, self.weights).mean()
+        shown = Shown.whole(images)
+        if recipe.stacked:
+            shares = torch.rand(recipe.batch, 2, generator=random, device=device)
+            shown = Shown.slices(images, self._mine(shares), recipe.flow, normal)
+        times, noise = recipe.flow.draw_times(normal()), normal(*shown.images.shape[1:])
+        told = torch.rand(recipe.batch, 1, generator=random, device=device)
+        labels = labels * (self._mine(told) >= recipe.flow.unlabelled)
+        denoise = self._denoiser(self.respond, shown.beside, shown.place)
+        errors = recipe.flow.errors(denoise, shown.images, labels, times, noise, self.weights)
+        error = errors.mean()
         for group in state.optimisers["generator"].param_groups:
             group["lr"] = recipe.optimiser.lr * self._rate()
         self._descend(error, "generator", state.generator, LONGEST)
@@ -151,8 +157,7 @@ class FlowTraining(Training):
         else:
             network, seeds = self.state.sampler(), HEADS[:4] if recipe.voxels else PREVIEW
             how = recipe.sampler.model_copy(update={"steps": PREVIEW_STEPS})
-            bf16 = self.run.facts.precision == "bf16"
-            sampler = FlowSampler(network, recipe.flow, self.guess, how, bf16)
+            sampler = self.run.flow_sampler(network, how).to(self.fabric.device)
         with torch.no_grad(), evaluating(sampler):
             return sampler(self.run.inputs(seeds)[0].to(self.fabric.device))
 
@@ -164,9 +169,11 @@ class FlowTraining(Training):
         left = 1 - watch.cooled(self.state.images)
         return recipe.rate(watch.best_images) * max(left, LEAST_RATE)
 
-    def _denoiser(self, network: torch.nn.Module, compiled: bool) -> Denoise:
-        """Give what a network makes of noisy images, in the run's arithmetic."""
-        return self.recipe.flow.denoiser(self._forward(network, compiled), self.guess)
+    def _denoiser(
+        self, respond: Respond, beside: Float[Tensor, "n b *s"], place: Float[Tensor, "n k"]
+    ) -> Denoise:
+        """Give what a network makes of noisy images beside what lies there."""
+        return self.recipe.flow.denoiser(told_of(respond, beside, place), self.guess)
 
     def _looks(self, data: SliceSet) -> Looks:
         """Choose images of as many people as possible, with noise that stays the same."""
@@ -180,19 +187,26 @@ class FlowTraining(Training):
         alike = len(pixels) // len(units)  # poses of a volume
         labelled = np.flatnonzero(self.run.facts.labels.knows(units))
         random = np.random.default_rng(self.recipe.seed)
-        most = HEADS_LOOKED_AT if self.recipe.voxels else LOOKS
+        whole_heads = self.recipe.voxels and not self.recipe.stacked
+        most = HEADS_LOOKED_AT if whole_heads else LOOKS
         rows = np.sort(labelled[by_turns(units["subject"].iloc[labelled], random)[:most]])
         poses = random.integers(alike, size=len(rows))
-        images = pixels.batch(torch.from_numpy(rows * alike + poses))
+        shown = Shown.whole(pixels.batch(torch.from_numpy(rows * alike + poses)))
+        if self.recipe.stacked:
+            shares = torch.from_numpy(random.random((len(rows), 2))).to(shown.images)
+            shown = Shown.slices(shown.images, shares, self.recipe.flow)
+        images = shown.images
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
         stream = stream_of(self.recipe.seed, LOOK)
-        shown = pd.get_dummies(units["subject"].iloc[rows]).to_numpy(np.float32)
+        people = pd.get_dummies(units["subject"].iloc[rows]).to_numpy(np.float32)
         return Looks(
             images=images,
+            beside=shown.beside,
+            place=shown.place,
             labels=codes.to(images.device),
             times=self.recipe.flow.draw_times(even_normals(len(rows))).to(images.device),
             noise=torch.randn(images.shape, generator=stream).to(images.device),
-            shares=torch.from_numpy((shown / shown.sum(0)).T).to(images),
+            shares=torch.from_numpy((people / people.sum(0)).T).to(images),
         )
 
     def _errors(self, network: torch.nn.Module, side: Looks) -> Float[Tensor, " p"]:
@@ -200,10 +214,11 @@ class FlowTraining(Training):
 
         Of label maps nothing counts here: whether a person's image is known by heart is asked.
         """
-        denoise = self._denoiser(network, compiled=False)
+        respond = self._forward(network, compiled=False)
         errors = []
         with torch.no_grad():
             for rows in torch.arange(len(side.images)).split(self.recipe.batch):
+                denoise = self._denoiser(respond, side.beside[rows], side.place[rows])
                 errors.append(
                     self.recipe.flow.errors(
                         denoise,

@@ -9,7 +9,6 @@ import torch
 from jaxtyping import Complex, Float
 from torch import Tensor, nn
 
-from mrgantry.generate.modes import Modes
 from mrgantry.generate.spectrum import FAINTEST, Spectrum, rings_of
 
 
@@ -19,29 +18,18 @@ class LinearGuess(nn.Module):
     Args:
         shape: Channels, and height and width of the images; depth before them of volumes.
         spectrum: Of the training images; empty for images like white noise.
-        modes: Of the training images, for what is expected beside the guess.
-        stacked: Whether volumes are guessed slice by slice, from the spectrum of slices.
     """
 
     power: Float[Tensor, "c ..."]
 
-    def __init__(
-        self,
-        shape: tuple[int, ...],
-        spectrum: Spectrum = (),
-        modes: Modes | None = None,
-        *,
-        stacked: bool = False,
-    ) -> None:
+    def __init__(self, shape: tuple[int, ...], spectrum: Spectrum = ()) -> None:
         super().__init__()
-        self.shape, self.modes = shape, modes
-        seen = shape[2:] if stacked else shape[1:]  # at once
-        self.axes = tuple(range(-len(seen), 0))
-        cycles = rings_of(seen)
+        self.shape = shape
+        self.axes = tuple(range(1 - len(shape), 0))
+        cycles = rings_of(shape[1:])
         power = torch.ones(shape[0], *cycles.shape)
         if spectrum:
             power = torch.tensor(spectrum)[:, cycles]
-        power = power.view(shape[0], *[1] * (len(shape) - 1 - len(seen)), *cycles.shape)
         # Coarse frequencies hold more than noise does. A guess that expects so much there makes
         # the network's least error a bright patch, so no more than noise is expected anywhere.
         self.register_buffer("power", power.clamp(FAINTEST, 1.0), persistent=False)
@@ -64,10 +52,4 @@ class LinearGuess(nn.Module):
         spread = t * (self.power / noisy_power).sqrt()
         waves: Complex[Tensor, "n c *k"] = guess * torch.fft.rfftn(noisy, dim=self.axes)
         waves = waves + spread * torch.fft.rfftn(residual, dim=self.axes)
-        return torch.fft.irfftn(waves, s=self.shape[-len(self.axes) :], dim=self.axes)
-
-    def expected(
-        self, noisy: Float[Tensor, "n c *s"], t: Float[Tensor, "n ..."]
-    ) -> Float[Tensor, "n c *s"] | None:
-        """Give what the modes let one expect; None where there are none."""
-        return None if self.modes is None else self.modes(noisy, t)
+        return torch.fft.irfftn(waves, s=self.shape[1:], dim=self.axes)

@@ -19,7 +19,7 @@ def refuse_too_large(recipe: AnyRecipe, channels: int, labels: int, device: torc
     """Refuse to train on heads whose batches do not fit into the memory.
 
     Args:
-        recipe: What would be trained; one of slices fits always.
+        recipe: What would be trained; one of slices, or of heads slice by slice, fits always.
         channels: Of the heads, with those of label maps.
         labels: Length of the one-hot vectors.
         device: Where.
@@ -27,7 +27,8 @@ def refuse_too_large(recipe: AnyRecipe, channels: int, labels: int, device: torc
     Raises:
         RecipeError: They do not fit; it names a batch, or a size, that would.
     """
-    free = free_bytes(device) if recipe.voxels else None
+    stacked = isinstance(recipe, FlowRecipe) and recipe.stacked
+    free = free_bytes(device) if recipe.voxels and not stacked else None
     if free is None or not recipe.voxels:
         return
     one = bytes_of_step(recipe, channels, labels)
@@ -58,19 +59,17 @@ def bytes_of_step(recipe: AnyRecipe, channels: int, labels: int) -> float:
     The networks are built without content, and what they keep for the way back is counted.
     """
     kept = 0
-    rows = {COUNTED, COUNTED * recipe.shape[0]}  # heads, or all slices of stacks of them
 
     def count(tensor: Tensor) -> Tensor:
         nonlocal kept
-        if tensor.ndim and tensor.shape[0] in rows:  # weights are kept too, but not a head
+        if tensor.ndim and tensor.shape[0] == COUNTED:  # weights are kept too, but not a head
             kept += tensor.numel()
         return tensor
 
     with torch.device("meta"), torch.autograd.graph.saved_tensors_hooks(count, _as_it_is):
         if isinstance(recipe, FlowRecipe):
             network = recipe.denoiser(channels, labels)
-            seen = 2 * channels if recipe.flow.modes else channels
-            heads = torch.zeros(COUNTED, seen, *recipe.shape)
+            heads = torch.zeros(COUNTED, channels, *recipe.shape)
             network(heads, torch.zeros(COUNTED), torch.zeros(COUNTED, labels))
         else:
             critic = recipe.critic(channels, labels)

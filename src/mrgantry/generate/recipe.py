@@ -20,6 +20,7 @@ from mrgantry.generate.latents import Prior
 from mrgantry.generate.losses import Loss
 from mrgantry.generate.networks import DenoisingNetwork, GanNetwork, UNet, VolumeDcgan
 from mrgantry.generate.schedule import Growing, Steps
+from mrgantry.generate.stacks import BESIDE, PLACE
 from mrgantry.generate.stop import Stop
 
 KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
@@ -301,12 +302,14 @@ class FlowRecipe(Recipe):
             RecipeError: The images cannot be cut or halved as the network does, or its library is
                 not installed.
         """
-        beside = channels if self.flow.modes else 0
-        return self.network.denoiser(self.shape, channels, labels, beside)
+        if not self.stacked:
+            return self.network.denoiser(self.shape, channels, labels)
+        beside = BESIDE * channels
+        return self.network.denoiser(self.shape[1:], channels, labels + PLACE, beside)
 
     @property
     def stacked(self) -> bool:
-        """Say whether volumes are drawn, and seen as stacks of slices."""
+        """Say whether volumes are drawn, slice by slice."""
         return self.voxels is not None and isinstance(self.network, UNet)
 
     def latent(self, channels: int) -> int:

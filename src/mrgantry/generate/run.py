@@ -5,7 +5,6 @@ run.json                on which data, with which command and versions
 log.jsonl               losses, one line every half percent
 samples/*.png           the same latents as training goes on
 weights/*.safetensors   generator, its moving average, critic; of a flow, the best of these looks
-modes.safetensors       of a flow that knows them: the mean of its images, and their modes
 stopped.json            why a flow ended by itself, if it did
 state.pt                what a resumed run needs
 best.pt                 what a flow goes back to when held-out people gain no more
@@ -35,9 +34,9 @@ from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.layers import lay_out
-from mrgantry.generate.modes import Modes
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, read_recipe
 from mrgantry.generate.spectrum import Spectrum
+from mrgantry.generate.stacks import StackSampler
 
 KEPT = "kept"  # the file of the weights that were best at held-out people
 STOPPED = "stopped.json"
@@ -254,21 +253,32 @@ class Run(Displayed):
         """
         recipe, channels = self.recipe, self.facts.drawn
         if isinstance(recipe, FlowRecipe):
-            bf16 = self.facts.precision == "bf16"
             if network is None or (self.folder / f"weights/{KEPT}.safetensors").is_file():
                 network = self._load(recipe.denoiser(channels, self.facts.labels.width))
-            chosen = sampler or recipe.sampler
             given = len(self.facts.classes) if given_maps else 0
-            return FlowSampler(network, recipe.flow, self.guess, chosen, bf16, given).eval()
+            return self.flow_sampler(network, sampler or recipe.sampler, given).eval()
         return self._load(recipe.generator(channels, self.facts.labels.width)).eval()
+
+    def flow_sampler(self, network: nn.Module, how: Sampler, given: int = 0) -> FlowSampler:
+        """Give the generator that a flow's denoiser is.
+
+        Args:
+            network: The denoiser.
+            how: How to draw.
+            given: How many of the last channels are not drawn but given.
+        """
+        recipe = cast(FlowRecipe, self.recipe)
+        kind = StackSampler if recipe.stacked else FlowSampler
+        bf16 = self.facts.precision == "bf16"
+        shape = (self.facts.drawn, *recipe.shape)
+        return kind(network, recipe.flow, self.guess, how, bf16, given, shape)
 
     @property
     def guess(self) -> LinearGuess:
-        """Give the linear guess that a flow's network adds to."""
+        """Give the linear guess that a flow's network adds to: of images, or of volumes' slices."""
         recipe = cast(FlowRecipe, self.recipe)
-        modes = Modes.read(self.folder) if recipe.flow.modes else None
-        shape = (self.facts.drawn, *recipe.shape)
-        return LinearGuess(shape, self.facts.spectrum, modes, stacked=recipe.stacked)
+        shape = recipe.shape[1:] if recipe.stacked else recipe.shape
+        return LinearGuess((self.facts.drawn, *shape), self.facts.spectrum)
 
     def _load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that images are sampled from, and grow it as far as it was.

@@ -133,6 +133,7 @@ class Start:
         columns, constant = torch.zeros(width, labels.width), torch.zeros(width)
         if embeddings is not None:
             columns, constant, said = match_labels(self.labels, embeddings, labels, table)
+            columns = torch.cat([columns, embeddings[:, self.labels.width :]], 1)  # of places
         if "stem.weight" in tensors and "last.weight" in tensors and width:
             blocks, own_blocks = tensors["stem.weight"].shape[1], network.stem.weight.shape[1]
             if blocks != own_blocks:

@@ -144,6 +144,8 @@ class Looks:
 
     Attributes:
         images: Intensities in [-1, 1].
+        beside: Of slices of heads: their neighbours (`stacks.Shown`).
+        place: Of slices of heads: where they lie.
         labels: Their one-hot vectors.
         times: Spread evenly over those of training.
         noise: Normal.
@@ -151,10 +153,12 @@ class Looks:
     """
 
     images: Float[Tensor, "n c *s"]
+    beside: Float[Tensor, "n b *s"]
+    place: Float[Tensor, "n p"]
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
     noise: Float[Tensor, "n c *s"]
-    shares: Float[Tensor, "p n"]
+    shares: Float[Tensor, "q n"]
 
 
 def even_normals(count: int) -> Float[Tensor, " n"]:

@@ -21,7 +21,6 @@ from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
 from mrgantry.generate.memory import refuse_too_large
-from mrgantry.generate.modes import Modes, modes_of
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
@@ -113,8 +112,6 @@ def train(
         warn_of(recipe, state.critic)
     if fabric.is_global_zero:
         Run.begin(run, recipe, facts)
-        if not begun and isinstance(recipe, FlowRecipe) and recipe.flow.modes:
-            modes_for(recipe, data).save(run)
     fabric.barrier()
     opened = Run.begin(run, recipe, facts)
     if begun:
@@ -178,18 +175,6 @@ def spectrum_for(recipe: FlowRecipe, data: SliceSet) -> Spectrum:
     )
 
 
-def modes_for(recipe: FlowRecipe, data: SliceSet) -> Modes:
-    """Find the modes of what a flow learns.
-
-    Args:
-        recipe: The flow.
-        data: Its training rows.
-    """
-    images = data.drawn(with_maps=recipe.label_maps)
-    people = data.table["subject"].nunique()
-    return modes_of(images, recipe.flow.to_unit, recipe.flow.modes, people)
-
-
 def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:
     """Give networks the weights they start from; give the facts with what that means.
 
@@ -199,8 +184,8 @@ def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) ->
         facts: Of the run, without the start.
         table: The training rows.
     """
-    if "stem.weight" in start.tensors["generator"] and set(table["plane"]) == {"volume"}:
-        table = table.assign(plane="axial")  # a stack's slices are
+    if set(table["plane"]) == {"volume"}:
+        table = table.assign(plane="axial")  # as slices of heads are, for what begins with slices
     adapted = start.give(state, facts.labels, table, len(facts.classes))
     for sentence in adapted:
         LOG.warning("Of the weights of %s, %s.", start.facts.name, sentence)

@@ -11,7 +11,6 @@ from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.losses import Original
 from mrgantry.generate.networks import MonaiUNet, Style, UNet, UpConv, VolumeDcgan
 from mrgantry.generate.recipe import Adam, AdamW, FlowRecipe, GanRecipe
-from mrgantry.generate.stop import Stop
 from mrgantry.study.protocol import Protocol
 
 SIZES = (64, 128, 256)
@@ -24,7 +23,6 @@ OUTER = {64: (), 128: (32,), 256: (32,)}  # channels of levels that see blocks o
 # show: at 128 pixels and more, times scatter so widely that the network meets these.
 TIMES = {64: (0.2, 1.3), 128: (0.0, 1.8), 256: (0.0, 1.8)}
 STARTS = {64: "heads-64", 128: "heads-128", 256: "heads-64"}
-MODES = 64  # of heads at most: in 54 people there are 13
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
 
@@ -101,23 +99,12 @@ def _monai(size: int) -> FlowRecipe:
 def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
     """Give our flow of whole heads, at a number of voxels from right to left, front to back and up.
 
-    It is that of slices of the same pixels, which begins with slices, and is told of whole heads
-    by their modes. A head teaches as much as its slices and costs as much, so a batch holds one.
+    It is that of slices of the same pixels, which draws a head slice by slice, each beside those
+    that are drawn already, and begins with what is known of slices. An image is a slice here.
     """
     slices = gantry_recipe(voxels[0])
-    return slices.model_copy(
-        update={
-            "name": f"gantry-{'x'.join(map(str, voxels))}",
-            "size": max(voxels),
-            "voxels": voxels,
-            "flow": slices.flow.model_copy(update={"modes": MODES}),
-            "images": 6_000,
-            "batch": 1,
-            "ema": 500,
-            "warm_up": 40,
-            "stop": Stop(every=500, least=2_000),
-        }
-    )
+    name = f"gantry-{'x'.join(map(str, voxels))}"
+    return slices.model_copy(update={"name": name, "size": max(voxels), "voxels": voxels})
 
 
 # Delplace (2020) announced three-dimensional GANs; this one follows Wu et al. (2016).

@@ -19,13 +19,11 @@ from torch import Tensor, nn
 from mrgantry.common.errors import RecipeError
 from mrgantry.common.frozen import Frozen
 from mrgantry.data.formats import times
-from mrgantry.generate.layers import GroupNorm, channels_last
+from mrgantry.generate.layers import GroupNorm
 
 GROUPS = 8  # of channels that are normalised together
 FREQUENCY = 100.0  # of the fastest of the sines that write a time; the slowest has about 1
 UNSEEN = -1  # of channels: another network has none like it
-FARTHEST = 4  # neighbours of slices are up to 1 << 3 slices away
-WAVES = 4  # along each axis tell a place
 DETAILS = ("stem.", "last_norm.", "last.", "outer.")  # what is not of the body
 Width = Annotated[int, Field(ge=8, multiple_of=GROUPS)]
 
@@ -38,10 +36,6 @@ MORE = (32,)  # channels of that level
 
 class UNet(Frozen):
     """A U-Net of residual blocks with adaptive group norm (Dhariwal and Nichol 2021).
-
-    Volumes are seen as stacks of axial slices, each of which is told what its neighbours hold, and
-    how high it lies. All that a network of slices has learnt is of use then, and a volume costs
-    little more than its slices (as videos and their frames: Singer et al. 2023).
 
     Attributes:
         patch: Side of the blocks of pixels that become channels.
@@ -86,7 +80,7 @@ class UNet(Frozen):
         """Build the network.
 
         Args:
-            shape: Height and width of the images; depth before them of volumes.
+            shape: Height and width of the images.
             channels: Of the images.
             labels: Length of the one-hot vectors.
             beside: Channels that it sees behind those of the images, and says nothing of.
@@ -95,18 +89,17 @@ class UNet(Frozen):
             RecipeError: The images cannot be cut into blocks, or halved so often.
         """
         least = self.patch << (len(self.widths) - 1)
-        sides = shape[-2:]
-        if any(side % least for side in sides):
+        if any(side % least for side in shape):
             raise RecipeError(
                 f"This U-Net needs images whose sides are multiples of {least}, not "
-                f"{times(sides)} pixels; change network.patch or network.widths."
+                f"{times(shape)} pixels; change network.patch or network.widths."
             )
         if self.patch >> len(self.outer) < 1:
             raise RecipeError(
                 f"Blocks of {self.patch} pixels cannot be halved {len(self.outer)} times; take "
                 "fewer levels in network.outer, or a larger network.patch."
             )
-        return Denoiser(self, channels, labels, beside, stacks=len(shape) > len(sides))
+        return Denoiser(self, channels, labels, beside)
 
 
 class Residual(nn.Module):
@@ -160,63 +153,20 @@ class Attention(nn.Module):
         return outputs
 
 
-class Across(nn.Module):
-    """Tells each slice of a stack what those hold that lie some slices below and above it.
-
-    It begins at zero, so that a stack is at first drawn as slices that know nothing of each other.
-
-    Args:
-        width: Channels.
-        distance: How many slices.
-    """
-
-    def __init__(self, width: int, distance: int) -> None:
-        super().__init__()
-        self.distance = distance
-        self.norm = GroupNorm(GROUPS, width)
-        self.mix = _zeroed(nn.Conv2d(2 * width, width, 1))
-
-    def forward(self, inputs: Float[Tensor, "n c h w"], depth: int) -> Float[Tensor, "n c h w"]:
-        """Add what neighbours tell; the slices of a stack of this depth lie one after another."""
-        features = F.silu(self.norm(inputs))
-        nothing = features.new_zeros(()).expand(self.distance, *features.shape[1:])
-        told = []
-        for stack in features.split(depth):
-            below = torch.cat([nothing, stack[: -self.distance]])[:depth]
-            above = torch.cat([stack[self.distance :], nothing])[-depth:]
-            told.append(torch.cat([below, above], 1))
-        outputs: Tensor = inputs + self.mix(channels_last(torch.cat(told)))
-        return outputs
-
-
 class UNetLevel(nn.Module):
-    """Layers one after another, of which the residual ones are told what is known.
+    """Layers one after another, of which the residual ones are told what is known."""
 
-    Args:
-        layers: The layers.
-        across: Of stacks: what follows each residual layer.
-    """
-
-    def __init__(self, layers: Sequence[nn.Module], across: Sequence[Across] = ()) -> None:
+    def __init__(self, layers: Sequence[nn.Module]) -> None:
         super().__init__()
-        self.layers, self.across = nn.ModuleList(layers), nn.ModuleList(across)
+        self.layers = nn.ModuleList(layers)
 
     def forward(
-        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"], depth: int = 1
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n c2 h w"]:
-        """Go through all layers.
-
-        Args:
-            features: What the level is given; of stacks, slices one after another.
-            embedding: What is known of each.
-            depth: Slices of a stack.
-        """
-        across = iter(self.across)
+        """Go through all layers."""
         for layer in self.layers:
             conditioned = isinstance(layer, Residual)
             features = layer(features, embedding) if conditioned else layer(features)
-            if conditioned and self.across:
-                features = next(across)(features, depth)
         return features
 
 
@@ -258,12 +208,9 @@ class Denoiser(nn.Module):
         channels: Of the images.
         labels: Length of the one-hot vectors; a vector of zeros is an unknown label.
         beside: Channels that it sees behind those of the images, and says nothing of.
-        stacks: Whether images are the slices of volumes.
     """
 
-    def __init__(
-        self, plan: UNet, channels: int, labels: int, beside: int = 0, *, stacks: bool = False
-    ) -> None:
+    def __init__(self, plan: UNet, channels: int, labels: int, beside: int = 0) -> None:
         super().__init__()
         self.channels, self.beside = channels, beside
         self.patch, first = plan.patch, plan.widths[0]
@@ -277,32 +224,22 @@ class Denoiser(nn.Module):
             nn.Linear(2 * self.waves, embedding), nn.SiLU(), nn.Linear(embedding, embedding)
         )
         self.label = nn.Linear(labels, embedding, bias=False) if labels else None
-        self.height = None
-        if stacks:
-            self.height = nn.Linear(2 * WAVES, embedding, bias=False)
-            nn.init.zeros_(self.height.weight)
-
-        def level(layers: Sequence[nn.Module], width: int, nearest: int) -> UNetLevel:
-            count = sum(isinstance(layer, Residual) for layer in layers) if stacks else 0
-            distances = [1 << (nearest + place) % FARTHEST for place in range(count)]
-            return UNetLevel(layers, [Across(width, distance) for distance in distances])
-
         self.stem = nn.Conv2d((channels + beside) * block, first, 3, 1, 1)
         self.down, self.halve = nn.ModuleList(), nn.ModuleList()
-        for place, (wide, wider) in enumerate(pairwise(plan.widths)):
-            self.down.append(level([residual(wide, wide) for _ in range(plan.blocks)], wide, place))
+        for wide, wider in pairwise(plan.widths):
+            self.down.append(UNetLevel([residual(wide, wide) for _ in range(plan.blocks)]))
             self.halve.append(nn.Conv2d(wide, wider, 3, 2, 1))
         width = plan.widths[-1]
         layers: list[nn.Module] = [residual(width, width)]
         for _ in range(plan.middle - 1):
             layers += [Attention(width, plan.heads), residual(width, width)]
-        self.middle = level(layers, width, 0)
+        self.middle = UNetLevel(layers)
         # Doubled images are mixed with those of the way down at once.
         self.up, self.narrow = nn.ModuleList(), nn.ModuleList()
-        for place, (wider, wide) in enumerate(pairwise(reversed(plan.widths))):
+        for wider, wide in pairwise(reversed(plan.widths)):
             self.narrow.append(nn.Conv2d(wider, wide, 1))
             widths = [2 * wide] + [wide] * (plan.blocks - 1)
-            self.up.append(level([residual(width, wide) for width in widths], wide, place))
+            self.up.append(UNetLevel([residual(width, wide) for width in widths]))
         width = first
         self.last_norm = GroupNorm(GROUPS, width)
         self.last = _zeroed(nn.Conv2d(width, channels * block, 3, 1, 1))
@@ -317,37 +254,18 @@ class Denoiser(nn.Module):
 
     def forward(
         self,
-        images: Float[Tensor, "n c *s"],
+        images: Float[Tensor, "n c h w"],
         times: Float[Tensor, " n"],
         labels: Float[Tensor, "n k"],
-    ) -> Float[Tensor, "n c2 *s"]:
+    ) -> Float[Tensor, "n c2 h w"]:
         """Say of noisy images what the flow was told that it says.
 
         Args:
-            images: Noisy, with what lies beside them; volumes, too.
+            images: Noisy, with what lies beside them.
             times: In [0, 1].
             labels: One-hot.
         """
-        known = self._know(times, labels)
-        if self.height is None:
-            return self._say(images, F.silu(known))
-        depth = images.shape[2]
-        slices = channels_last(images.transpose(1, 2).flatten(0, 1))
-        heights = waves_of(depth, images.device)
-        known = (known[:, None] + self.height(heights)).flatten(0, 1)
-        said = self._say(slices, F.silu(known), depth)
-        return said.unflatten(0, (-1, depth)).transpose(1, 2)
-
-    def _say(
-        self, images: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"], depth: int = 1
-    ) -> Float[Tensor, "n c2 h w"]:
-        """Go in through the levels outside, through the body and out again.
-
-        Args:
-            images: Noisy, with what lies beside them.
-            embedding: What is known of each.
-            depth: Of a stack: how many images one after another belong to it.
-        """
+        embedding = self._embed(times, labels)
         outer = [cast(Outer, level) for level in self.outer]
         details: list[Tensor] = []
         finer: Tensor | float = 0.0
@@ -356,7 +274,7 @@ class Denoiser(nn.Module):
             details.append(level.down(level.stem(blocks) + finer, embedding))
             finer = level.halve(details[-1])
         features = self.stem(F.pixel_unshuffle(images, self.patch)) + finer
-        features = self._body(features, embedding, depth)
+        features = self._body(features, embedding)
         pixels = self.last(F.silu(self.last_norm(features)))
         said = F.pixel_shuffle(pixels, self.patch)
         for place, level in reversed(list(enumerate(outer))):
@@ -367,25 +285,25 @@ class Denoiser(nn.Module):
         return said
 
     def _body(
-        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"], depth: int
+        self, features: Float[Tensor, "n c h w"], embedding: Float[Tensor, "n e"]
     ) -> Float[Tensor, "n c h w"]:
-        """Go down to where the side is smallest and up again; see `_say`."""
+        """Go down to where the side is smallest and up again."""
         kept = []
         for level, halve in zip(self.down, self.halve, strict=True):
-            features = level(features, embedding, depth)
+            features = level(features, embedding)
             kept.append(features)
             features = halve(features)
-        features = self.middle(features, embedding, depth)
+        features = self.middle(features, embedding)
         for level, narrow in zip(self.up, self.narrow, strict=True):
             doubled = F.interpolate(narrow(features), scale_factor=2.0)
-            features = level(torch.cat([doubled, kept.pop()], 1), embedding, depth)
+            features = level(torch.cat([doubled, kept.pop()], 1), embedding)
         return features
 
     def _side(self, place: int) -> int:
         """Give the side of the blocks that an outer level sees."""
         return self.patch >> (len(self.outer) - place)
 
-    def _know(
+    def _embed(
         self, times: Float[Tensor, " n"], labels: Float[Tensor, "n k"]
     ) -> Float[Tensor, "n e"]:
         """Describe time and label in one vector an image."""
@@ -394,7 +312,7 @@ class Denoiser(nn.Module):
         embedding = self.time(torch.cat([angles.cos(), angles.sin()], 1))
         if self.label is not None:
             embedding = embedding + self.label(labels)
-        return embedding
+        return F.silu(embedding)
 
     def fit(
         self,
@@ -426,9 +344,9 @@ class Denoiser(nn.Module):
         fitted = body | (given if same else own)
         fitted.pop("label.weight", None)
         fitted["time.2.bias"] = tensors["time.2.bias"] + constant
-        if self.label is not None:
-            fitted["label.weight"] = columns
-        fitted |= {k: t for k, t in self.state_dict().items() if k not in fitted and _new(k)}
+        if self.label is not None:  # what the other was not told comes last, and is learnt
+            more = self.label.weight.shape[1] - columns.shape[1]
+            fitted["label.weight"] = F.pad(columns, (0, max(more, 0)))
         if self.stem.weight.shape[1] != tensors["stem.weight"].shape[1]:
             fitted |= self._fit_blocks(tensors, classes)
         return fitted
@@ -444,7 +362,12 @@ class Denoiser(nn.Module):
         told = [0] * images + [UNSEEN] * classes
         numbers = len(tensors["last.bias"])  # of the other's block
         has_beside = tensors["stem.weight"].shape[1] > numbers
-        beside = [1 if has_beside else UNSEEN] * images + [UNSEEN] * classes if self.beside else []
+        sides = self.beside // self.channels
+        beside = [
+            channel
+            for side in range(1, 1 + sides)
+            for channel in [side if has_beside else UNSEEN] * images + [UNSEEN] * classes
+        ]
         side = math.isqrt(numbers)
         seen_at, told_at = (
             _block_places(channels, self.patch, side) for channels in (told + beside, told)
@@ -456,18 +379,6 @@ class Denoiser(nn.Module):
             "last.weight": _taken(tensors["last.weight"], told_at, 0),
             "last.bias": _taken(tensors["last.bias"], told_at, 0),
         }
-
-
-def _new(key: str) -> bool:
-    """Say whether a weight is one that networks of slices lack, and that begins at zero."""
-    return key.startswith("height.") or ".across." in key
-
-
-def waves_of(depth: int, device: torch.device) -> Float[Tensor, "d w"]:
-    """Write how high each slice of a stack lies: sines and cosines of 1/4 to 2 cycles."""
-    along = (torch.arange(depth, device=device) + 0.5) / depth * 2 - 1
-    angles = along[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)
-    return torch.cat([angles.sin(), angles.cos()], 1)
 
 
 def _block_places(channels: Sequence[int], patch: int, side: int) -> Tensor:

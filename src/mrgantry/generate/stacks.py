@@ -1,0 +1,219 @@
+"""Whole heads slice by slice, from the middle outwards, each beside those drawn already.
+
+A network of slices learns what a slice shows where the nearest known slices below and above are
+shown to it (as Peng et al. 2023 condition slices of brains on others). So it learns from slices,
+of which a head has dozens, begins with the weights of a network that knows slices, and needs no
+more memory than one. Drawing begins in the middle, where a slice says most of a head; then follows
+every eighth slice outwards, beside the one before; then those midway between two, beside both;
+then midway again, until all are drawn.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Int
+from torch import Tensor
+
+from mrgantry.generate.flow import Denoise, Flow, FlowSampler, Respond, holding
+from mrgantry.generate.layers import channels_last
+
+DISTANCES = (8, 4, 2, 1)  # slices from one that is drawn to those that it is drawn beside
+WAVES = 4  # of each kind write a height
+PLACE = 2 * WAVES + len(DISTANCES) + 2  # numbers that tell of a slice where it lies
+BESIDE = 2  # slices are shown beside one
+# How often slices are learnt that are drawn beside slices so far away: the first decide what the
+# others look like, and there are few of them.
+WEIGHTS = {8: 0.4, 4: 0.25, 2: 0.2, 1: 0.15}
+HIDDEN = 0.15  # of them are learnt as the first one is drawn, beside nothing
+UNSURE = 0.1  # spread of noise over neighbours while learning: those that are drawn are not perfect
+
+
+@dataclass(frozen=True)
+class Neighbours:
+    """Where the slices of a stack lie, and which are shown beside each.
+
+    Attributes:
+        below: Of each slice: the nearest one below that is drawn before it; -1 if there is none.
+        above: The same above.
+        place: Its height and its distance from them, as the network is told.
+        chance: How often each slice is learnt, summed up to it.
+    """
+
+    below: Int[Tensor, " d"]
+    above: Int[Tensor, " d"]
+    place: Float[Tensor, "d k"]
+    chance: Float[Tensor, " d"]
+
+    @classmethod
+    def of(cls, depth: int, device: torch.device | None = None) -> "Neighbours":
+        """Tell the neighbours of all slices of a stack of this depth."""
+        slices = torch.arange(depth, device=device)
+        distance = torch.tensor([distance_of(k) for k in range(depth)], device=device)
+        below, above = slices - distance, slices + distance
+        below[below < 0] = -1
+        above[above >= depth] = -1
+        # Every eighth slice is drawn beside that on the side of the middle alone.
+        outwards = distance == DISTANCES[0]
+        below[outwards & (slices <= middle_of(depth))] = -1
+        above[outwards & (slices >= middle_of(depth))] = -1
+        height = (slices + 0.5) / depth * 2 - 1
+        angles = height[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)
+        near = distance[:, None] == torch.tensor(DISTANCES, device=device)
+        known = torch.stack([below >= 0, above >= 0], 1)
+        told = [angles.sin(), angles.cos(), near.float(), known.float()]
+        count = torch.bincount(distance)[distance]
+        weight = torch.tensor([WEIGHTS[int(each)] for each in distance], device=device) / count
+        return cls(below, above, torch.cat(told, 1), weight.cumsum(0) / weight.sum())
+
+    def beside(
+        self,
+        stacks: Float[Tensor, "n c d h w"],
+        rows: Int[Tensor, " m"],
+        chosen: Int[Tensor, " m"],
+    ) -> Float[Tensor, "m c2 h w"]:
+        """Give what is shown beside slices, black where there is none.
+
+        Args:
+            stacks: Of unit spread.
+            rows: Which stack each slice is of,
+            chosen: and which of its slices it is.
+        """
+        shown = []
+        for side in (self.below, self.above):
+            places = side[chosen]
+            shown.append(stacks[rows, :, places.clamp(min=0)] * (places >= 0).view(-1, 1, 1, 1))
+        return channels_last(torch.cat(shown, 1))
+
+
+def distance_of(place: int) -> int:
+    """Give how far from a slice those lie that it is drawn beside."""
+    return next(distance for distance in DISTANCES if place % distance == 0)
+
+
+def middle_of(depth: int) -> int:
+    """Give the slice that is drawn first."""
+    return depth // (2 * DISTANCES[0]) * DISTANCES[0]
+
+
+def order_of(depth: int) -> list[list[int]]:
+    """Give the slices of a stack in the order in which they are drawn; groups go together."""
+    middle, far = middle_of(depth), DISTANCES[0]
+    first = [
+        [place for place in {middle - away, middle + away} if 0 <= place < depth]
+        for away in range(0, depth, far)
+    ]
+    first = [sorted(group) for group in first if group]
+    between = [
+        [place for place in range(depth) if distance_of(place) == distance]
+        for distance in DISTANCES[1:]
+    ]
+    return first + [group for group in between if group]
+
+
+def told_of(
+    respond: Respond, beside: Float[Tensor, "n b *s"], place: Float[Tensor, "n k"]
+) -> Respond:
+    """Show a network what lies beside slices, and tell it where they lie; images are left alone.
+
+    Args:
+        respond: The network, which sees more channels and is told more numbers.
+        beside: What it sees behind the noisy slices.
+        place: What it is told behind the labels.
+    """
+    if not place.shape[1]:
+        return respond
+
+    def say(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
+        return respond(torch.cat([noisy, beside], 1), times, torch.cat([labels, place], 1))
+
+    return say
+
+
+@dataclass(frozen=True, eq=False)
+class Shown:
+    """Images to learn from, with what lies beside them.
+
+    Attributes:
+        images: Intensities in [-1, 1]; of heads that are drawn slice by slice, a slice a head.
+        beside: A slice's neighbours, of unit spread; of other images nothing.
+        place: Where a slice lies; of other images nothing.
+    """
+
+    images: Float[Tensor, "n c *s"]
+    beside: Float[Tensor, "n b *s"]
+    place: Float[Tensor, "n k"]
+
+    @classmethod
+    def whole(cls, images: Float[Tensor, "n c *s"]) -> "Shown":
+        """Show images that are learnt whole."""
+        return cls(channels_last(images), images[:, :0], images.new_zeros(len(images), 0))
+
+    @classmethod
+    def slices(
+        cls,
+        stacks: Float[Tensor, "n c d h w"],
+        shares: Float[Tensor, "n 2"],
+        flow: Flow,
+        normal: Callable[..., Tensor] | None = None,
+    ) -> "Shown":
+        """Show a slice of each stack.
+
+        Args:
+            stacks: Intensities in [-1, 1].
+            shares: Numbers from 0 to 1 that tell which slice, and whether beside nothing.
+            flow: What they are learnt for.
+            normal: Gives noise of a shape, a row a slice, for what lies beside them; None leaves
+                that as it is.
+        """
+        depth = stacks.shape[2]
+        neighbours = Neighbours.of(depth, stacks.device)
+        chosen = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous()).clamp(
+            max=depth - 1
+        )
+        alone = shares[:, 1] < HIDDEN
+        rows = torch.arange(len(stacks), device=stacks.device)
+        beside = neighbours.beside(flow.to_unit(stacks), rows, chosen)
+        if normal is not None:
+            beside = beside + UNSURE * normal(*beside.shape[1:])
+        place = neighbours.place[chosen]
+        beside[alone] = 0.0
+        place[alone, -2:] = 0.0  # none is known
+        images = channels_last(stacks[rows, :, chosen])
+        return cls(images, beside, place)
+
+
+class StackSampler(FlowSampler):
+    """A trained flow of slices beside slices as a generator of whole heads."""
+
+    def draw(
+        self,
+        noise: Float[Tensor, "n c d h w"],
+        labels: Float[Tensor, "n k"],
+        given: Float[Tensor, "n g d h w"] | None,
+    ) -> Float[Tensor, "n c d h w"]:
+        """Draw all slices in their order, each group beside those that are drawn."""
+        neighbours = Neighbours.of(noise.shape[2], noise.device)
+        drawn = torch.zeros_like(noise)
+        for group in order_of(noise.shape[2]):
+            chosen = torch.tensor(group, device=noise.device).repeat(len(noise))
+            rows = torch.arange(len(noise), device=noise.device).repeat_interleave(len(group))
+            beside = neighbours.beside(drawn, rows, chosen)
+            told = told_of(self.respond, beside, neighbours.place[chosen])
+            denoise: Denoise = self.flow.denoiser(told, self.guess)
+            if given is not None:
+                denoise = holding(denoise, _slices(self.flow.to_unit(given), group))
+            points = channels_last(_slices(noise, group))
+            seen = self.sampler.follow(
+                self.flow, denoise, points, labels.repeat_interleave(len(group), 0)
+            )
+            # What learning shows beside a slice is black where it is black.
+            seen = self.flow.to_unit(self.flow.from_unit(seen))
+            drawn[:, :, group] = seen.unflatten(0, (-1, len(group))).transpose(1, 2)
+        return self.flow.from_unit(drawn)
+
+
+def _slices(stacks: Float[Tensor, "n c d h w"], group: list[int]) -> Float[Tensor, "m c h w"]:
+    """Take some slices of all stacks, those of a stack one after another."""
+    return stacks[:, :, group].transpose(1, 2).flatten(0, 1)

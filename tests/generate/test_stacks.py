@@ -1,0 +1,118 @@
+"""Heads slice by slice: which slices are shown beside which, and what is made of them."""
+
+import pytest
+import torch
+
+from mrgantry.generate.flow import Flow, Sampler
+from mrgantry.generate.guess import LinearGuess
+from mrgantry.generate.stacks import (
+    BESIDE,
+    DISTANCES,
+    PLACE,
+    UNSURE,
+    Neighbours,
+    Shown,
+    StackSampler,
+    middle_of,
+    order_of,
+    told_of,
+)
+
+FLOW = Flow(gap=0.1)
+
+
+@pytest.mark.parametrize("depth", [8, 16, 20, 64, 128])
+def test_each_slice_is_drawn_once_beside_what_is_drawn_before_it(depth):
+    neighbours, seen = Neighbours.of(depth), set()
+    assert order_of(depth)[0] == [middle_of(depth)]
+    for group in order_of(depth):
+        for place in group:
+            near = {int(neighbours.below[place]), int(neighbours.above[place])} - {-1}
+            assert near <= seen
+            assert near or place == middle_of(depth)
+            assert all(abs(place - other) in DISTANCES for other in near)
+        seen |= set(group)
+    assert seen == set(range(depth))
+    # Every slice is told something else, since all of them lie elsewhere.
+    apart = torch.cdist(neighbours.place, neighbours.place) + torch.eye(depth)
+    assert neighbours.place.shape == (depth, PLACE) and apart.min() > 0.01
+
+
+def test_neighbours_are_shown_and_black_where_there_are_none():
+    stacks = torch.arange(16.0).view(1, 1, 16, 1, 1).expand(2, 3, 16, 4, 4) + 1
+    chosen = torch.tensor([6, 8])  # between 4 and 8; the middle, which is drawn first
+    beside = Neighbours.of(16).beside(stacks, torch.arange(2), chosen)
+    assert beside.shape == (2, BESIDE * 3, 4, 4)
+    assert (beside[0, :3] == 5).all() and (beside[0, 3:] == 9).all()
+    assert not beside[1].any()
+
+
+def test_a_slice_a_head_is_learnt_from_with_noise_over_its_neighbours():
+    stacks = torch.rand(400, 1, 16, 4, 4) * 2 - 1
+    shares = torch.stack([(torch.arange(400) + 0.5) / 400, torch.ones(400)], 1)
+    shown = Shown.slices(stacks, shares, FLOW)
+    neighbours = Neighbours.of(16)
+    places = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous())
+    assert torch.equal(shown.images, stacks[torch.arange(400), :, places])
+    assert torch.equal(shown.place, neighbours.place[places])
+    # Two of sixteen slices are drawn beside the farthest, eight beside the nearest.
+    assert int(torch.isin(places, torch.tensor([0, 8])).sum()) == pytest.approx(0.4 * 400, abs=1)
+    assert int((places % 2 == 1).sum()) == pytest.approx(0.15 * 400, abs=1)
+    noisy = Shown.slices(stacks, shares, FLOW, lambda *shape: torch.randn(400, *shape))
+    assert float((noisy.beside - shown.beside).std()) == pytest.approx(UNSURE, rel=0.05)
+    assert torch.equal(noisy.images, shown.images)
+
+
+def test_some_slices_are_learnt_beside_nothing_as_the_first_is_drawn():
+    stacks = torch.rand(2, 1, 16, 4, 4)
+    shares = torch.tensor([[0.95, 0.0], [0.95, 1.0]])
+    shown = Shown.slices(stacks, shares, FLOW, lambda *shape: torch.randn(2, *shape))
+    assert not shown.beside[0].any() and shown.beside[1].any()
+    assert shown.place[:, -2:].tolist() == [[0, 0], [1, 1]]
+
+
+def test_images_that_are_learnt_whole_have_nothing_beside_them():
+    shown = Shown.whole(torch.rand(3, 2, 4, 4))
+    assert shown.beside.shape == (3, 0, 4, 4) and shown.place.shape == (3, 0)
+
+    def respond(noisy, times, labels):
+        raise AssertionError
+
+    assert told_of(respond, shown.beside, shown.place) is respond
+
+
+class Copying(torch.nn.Module):
+    """A network that draws its neighbour below, one above, or what it is told where none is."""
+
+    def forward(self, seen, times, told):
+        noisy, below, above = seen.split(1, 1)
+        height = told[:, -PLACE].view(-1, 1, 1, 1)
+        known = below.abs().amax((1, 2, 3), keepdim=True) > 0
+        image = torch.where(known, below, above)
+        alone = image.abs().amax((1, 2, 3), keepdim=True) == 0
+        self.heights = height if alone.any() else getattr(self, "heights", None)
+        image = torch.where(alone, torch.ones_like(image), image)
+        t = times.view(-1, 1, 1, 1)
+        spread = (1 - t) ** 2 + t**2
+        return (image - (1 - t) / spread * noisy) / (t / spread**0.5)
+
+
+def test_what_is_drawn_first_is_seen_by_all_that_follows():
+    guess = LinearGuess((1, 4, 4))
+    sampler = StackSampler(Copying(), FLOW, guess, Sampler(steps=4), shape=(1, 16, 4, 4))
+    drawn = sampler(torch.randn(2, 16 * 16, generator=torch.Generator().manual_seed(0)))
+    assert drawn.shape == (2, 1, 16, 4, 4)
+    expected = FLOW.from_unit(torch.ones(1))
+    torch.testing.assert_close(drawn, expected.expand_as(drawn), atol=1e-3, rtol=0)
+
+
+def test_given_channels_stay_as_they_are_given():
+    class Silent(torch.nn.Module):
+        def forward(self, seen, times, told):
+            return torch.zeros_like(seen[:, :2])
+
+    guess = LinearGuess((2, 4, 4))
+    sampler = StackSampler(Silent(), FLOW, guess, Sampler(steps=2), given=1, shape=(2, 16, 4, 4))
+    given = (torch.rand(1, 16 * 16) > 0.5).float() * 2 - 1
+    drawn = sampler(torch.cat([torch.randn(1, 2 * 16 * 16), given], 1))
+    assert torch.equal(drawn[:, 1].flatten(1), given)
