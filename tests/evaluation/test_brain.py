@@ -16,6 +16,7 @@ from mrgantry.common.errors import DataError
 from mrgantry.evaluation.brain.features import BRAIN_MAP, BRAIN_NET, brain_networks
 from mrgantry.evaluation.brain.slices import SimulatedSlices, draw_images, simulated_slices
 from mrgantry.evaluation.brain.train import examine, train_network
+from mrgantry.generate.start import SHIPPED
 
 ROOT = Path(__file__).parents[2]
 WEIGHTS = ROOT / "src/mrgantry/brain/weights.safetensors"
@@ -132,6 +133,6 @@ def test_a_built_wheel_holds_all_weights(tmp_path):
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as file:
         assert file.read("mrgantry/brain/weights.safetensors") == WEIGHTS.read_bytes()
-        for start in ("heads-64.safetensors", "heads-128.safetensors"):
+        for start in SHIPPED.values():
             assert file.read(f"mrgantry/generate/starts/{start}") == (STARTS / start).read_bytes()
         assert any(name.endswith("licenses/NOTICE") for name in file.namelist())

@@ -69,6 +69,18 @@ def test_those_of_larger_images_share_their_body_with_the_others(start):
     assert heads.heads_recipe("64", 64).start is None
 
 
+def test_those_of_whole_heads_fit_their_recipe_and_its_label_maps():
+    recipe, start = find_recipe("gantry-64x72x64"), find_start("heads-64x72x64")
+    assert isinstance(recipe, FlowRecipe) and recipe.start == "heads-64x72x64"
+    assert set(start.labels.levels) == {"sequence", "tumour"}
+    table = pd.DataFrame({"sequence": ["t1", "t2"], "plane": "volume", "tumour": "no"})
+    labels = Labels.of_table(table, recipe.labels)
+    state = build(recipe, 1, labels.width, CPU)
+    assert start.give(state, labels, table) == ()
+    (said,) = start.give(build(recipe, 3, labels.width, CPU), labels, table, classes=1)
+    assert "became blocks" in said
+
+
 def test_heads_are_cut_without_being_written_as_scans(tmp_path):
     recipe = heads.heads_recipe("64", 64).set(["size=32"])
     made = heads.cut_heads(tmp_path / "slices", 2, recipe)

@@ -29,7 +29,8 @@ def train(
     start: Annotated[
         str | None,
         typer.Option(
-            help="Begin with these weights: a run's folder, heads-64, heads-128, a file, or none. "
+            help="Begin with these weights: a run's folder, heads-64, heads-128, heads-64x72x64, "
+            "a file, or none. "
             "Unless given, as the recipe says."
         ),
     ] = None,

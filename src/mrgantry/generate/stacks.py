@@ -49,23 +49,26 @@ class Neighbours:
     @classmethod
     def of(cls, depth: int, device: torch.device | None = None) -> "Neighbours":
         """Tell the neighbours of all slices of a stack of this depth."""
-        slices = torch.arange(depth, device=device)
-        distance = torch.tensor([distance_of(k) for k in range(depth)], device=device)
-        below, above = slices - distance, slices + distance
-        below[below < 0] = -1
-        above[above >= depth] = -1
-        # Every eighth slice is drawn beside that on the side of the middle alone.
-        outwards = distance == DISTANCES[0]
-        below[outwards & (slices <= middle_of(depth))] = -1
-        above[outwards & (slices >= middle_of(depth))] = -1
-        height = (slices + 0.5) / depth * 2 - 1
-        angles = height[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES, device=device)
-        near = distance[:, None] == torch.tensor(DISTANCES, device=device)
-        known = torch.stack([below >= 0, above >= 0], 1)
-        told = [angles.sin(), angles.cos(), near.float(), known.float()]
-        count = torch.bincount(distance)[distance]
-        weight = torch.tensor([WEIGHTS[int(each)] for each in distance], device=device) / count
-        return cls(below, above, torch.cat(told, 1), weight.cumsum(0) / weight.sum())
+        middle, distances = middle_of(depth), [distance_of(place) for place in range(depth)]
+        below, above = [], []
+        for place, distance in enumerate(distances):
+            # Every eighth slice is drawn beside that on the side of the middle alone.
+            far = distance == DISTANCES[0]
+            has_below = place >= distance and not (far and place <= middle)
+            has_above = place + distance < depth and not (far and place >= middle)
+            below.append(place - distance if has_below else -1)
+            above.append(place + distance if has_above else -1)
+        height = (torch.arange(depth) + 0.5) / depth * 2 - 1
+        angles = height[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES)
+        near = [
+            [*(float(distance == each) for each in DISTANCES), float(low >= 0), float(high >= 0)]
+            for distance, low, high in zip(distances, below, above, strict=True)
+        ]
+        weights = [WEIGHTS[each] / distances.count(each) for each in distances]
+        chance = [sum(weights[: last + 1]) / sum(weights) for last in range(depth)]
+        told = torch.cat([angles.sin(), angles.cos(), torch.tensor(near)], 1)
+        tensors = (torch.tensor(below), torch.tensor(above), told, torch.tensor(chance))
+        return cls(*(tensor.to(device) for tensor in tensors))
 
     def beside(
         self,
@@ -169,19 +172,17 @@ class Shown:
         """
         depth = stacks.shape[2]
         neighbours = Neighbours.of(depth, stacks.device)
-        chosen = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous()).clamp(
-            max=depth - 1
-        )
-        alone = shares[:, 1] < HIDDEN
+        chosen = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous())
+        chosen = chosen.clamp(max=depth - 1)
+        known = (shares[:, 1] >= HIDDEN).to(stacks)
         rows = torch.arange(len(stacks), device=stacks.device)
         beside = neighbours.beside(flow.to_unit(stacks), rows, chosen)
         if normal is not None:
             beside = beside + UNSURE * normal(*beside.shape[1:])
+        beside = beside * known.view(-1, 1, 1, 1)
         place = neighbours.place[chosen]
-        beside[alone] = 0.0
-        place[alone, -2:] = 0.0  # none is known
-        images = channels_last(stacks[rows, :, chosen])
-        return cls(images, beside, place)
+        place = torch.cat([place[:, :-BESIDE], place[:, -BESIDE:] * known[:, None]], 1)
+        return cls(channels_last(stacks[rows, :, chosen]), beside, place)
 
 
 class StackSampler(FlowSampler):

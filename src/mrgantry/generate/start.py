@@ -29,7 +29,8 @@ from mrgantry.generate.recipe import FlowRecipe, GanRecipe
 from mrgantry.generate.run import Run, StartedFrom
 from mrgantry.generate.state import State
 
-SHIPPED = {name: f"{name}.safetensors" for name in ("heads-64", "heads-128")}
+NAMES = ("heads-64", "heads-128", "heads-64x72x64")
+SHIPPED = {name: f"{name}.safetensors" for name in NAMES}
 KEY = "mrgantry"  # of the description within a file of weights
 
 
@@ -189,9 +190,9 @@ def find_start(name: str) -> Start:
     """Find weights by the name of those that come with mrgantry, a run, a file or an address.
 
     Args:
-        name: "heads-64" or "heads-128"; the folder of a run; a safetensors file that describes
-            itself; or an https address of one with its hash behind it, as
-            https://host/file#sha256=...
+        name: One of those that come with mrgantry, as "heads-64"; the folder of a run; a
+            safetensors file that describes itself; or an https address of one with its hash behind
+            it, as https://host/file#sha256=...
 
     Raises:
         RecipeError: There is nothing of that name, or nothing that training can start from.

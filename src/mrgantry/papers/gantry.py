@@ -22,6 +22,7 @@ OUTER = {64: (), 128: (32,), 256: (32,)}  # channels of levels that see blocks o
 # Where pixels are smaller than what was scanned, tissue is smooth, and the last traces of noise
 # show: at 128 pixels and more, times scatter so widely that the network meets these.
 TIMES = {64: (0.2, 1.3), 128: (0.0, 1.8), 256: (0.0, 1.8)}
+STARTED = ((64, 72, 64),)  # of which weights of whole heads come with mrgantry
 STARTS = {64: "heads-64", 128: "heads-128", 256: "heads-64"}
 FLOW_IMAGES = {64: 60_000, 128: 60_000, 256: 200_000}
 
@@ -100,11 +101,13 @@ def volume_recipe(voxels: tuple[int, int, int]) -> FlowRecipe:
     """Give our flow of whole heads, at a number of voxels from right to left, front to back and up.
 
     It is that of slices of the same pixels, which draws a head slice by slice, each beside those
-    that are drawn already, and begins with what is known of slices. An image is a slice here.
+    that are drawn already, and begins with what is known of simulated heads, or of slices where
+    no such weights come with mrgantry. An image is a slice here.
     """
-    slices = gantry_recipe(voxels[0])
-    name = f"gantry-{'x'.join(map(str, voxels))}"
-    return slices.model_copy(update={"name": name, "size": max(voxels), "voxels": voxels})
+    slices, size = gantry_recipe(voxels[0]), "x".join(map(str, voxels))
+    changes = {"name": f"gantry-{size}", "size": max(voxels), "voxels": voxels}
+    started = {"start": f"heads-{size}"} if voxels in STARTED else {}
+    return slices.model_copy(update=changes | started)
 
 
 # Delplace (2020) announced three-dimensional GANs; this one follows Wu et al. (2016).

@@ -180,7 +180,7 @@ def heads_recipe(size: str, images: int) -> FlowRecipe:
         "name": f"heads-{size}",
         "images": images,
         "ema": recipe.ema if recipe.voxels else 20_000,
-        "start": recipe.start if recipe.voxels else None,
+        "start": f"heads-{recipe.voxels[0]}" if recipe.voxels else None,
         "labels": labels,
     }
     if recipe.voxels:
