@@ -24,7 +24,7 @@ FLOW = Flow(gap=0.1)
 @pytest.mark.parametrize("depth", [8, 16, 20, 64, 128])
 def test_each_slice_is_drawn_once_beside_what_is_drawn_before_it(depth):
     neighbours, seen = Neighbours.of(depth), set()
-    assert order_of(depth)[0] == [middle_of(depth)]
+    assert list(order_of(depth)[0]) == [middle_of(depth)]
     for group in order_of(depth):
         for place in group:
             near = {int(neighbours.below[place]), int(neighbours.above[place])} - {-1}

@@ -100,19 +100,19 @@ def middle_of(depth: int) -> int:
     return depth // (2 * DISTANCES[0]) * DISTANCES[0]
 
 
-def order_of(depth: int) -> list[list[int]]:
+def order_of(depth: int) -> list[range]:
     """Give the slices of a stack in the order in which they are drawn; groups go together."""
     middle, far = middle_of(depth), DISTANCES[0]
-    first = [
-        [place for place in {middle - away, middle + away} if 0 <= place < depth]
-        for away in range(0, depth, far)
-    ]
-    first = [sorted(group) for group in first if group]
-    between = [
-        [place for place in range(depth) if distance_of(place) == distance]
-        for distance in DISTANCES[1:]
-    ]
-    return first + [group for group in between if group]
+    groups = [range(middle, middle + 1)]
+    for away in range(far, depth, far):
+        below, above = middle - away, middle + away
+        if below >= 0 and above < depth:
+            groups.append(range(below, above + 1, 2 * away))
+        elif below >= 0 or above < depth:
+            single = below if below >= 0 else above
+            groups.append(range(single, single + 1))
+    between = [range(distance, depth, 2 * distance) for distance in DISTANCES[1:]]
+    return groups + [group for group in between if group]
 
 
 def told_of(
@@ -198,23 +198,25 @@ class StackSampler(FlowSampler):
         neighbours = Neighbours.of(noise.shape[2], noise.device)
         drawn = torch.zeros_like(noise)
         for group in order_of(noise.shape[2]):
-            chosen = torch.tensor(group, device=noise.device).repeat(len(noise))
+            span = slice(group.start, group.stop, group.step)
+            places = torch.arange(group.start, group.stop, group.step, device=noise.device)
+            chosen = places.repeat(len(noise))
             rows = torch.arange(len(noise), device=noise.device).repeat_interleave(len(group))
             beside = neighbours.beside(drawn, rows, chosen)
             told = told_of(self.respond, beside, neighbours.place[chosen])
             denoise: Denoise = self.flow.denoiser(told, self.guess)
             if given is not None:
-                denoise = holding(denoise, _slices(self.flow.to_unit(given), group))
-            points = channels_last(_slices(noise, group))
+                denoise = holding(denoise, _slices(self.flow.to_unit(given), span))
+            points = channels_last(_slices(noise, span))
             seen = self.sampler.follow(
                 self.flow, denoise, points, labels.repeat_interleave(len(group), 0)
             )
             # What learning shows beside a slice is black where it is black.
             seen = self.flow.to_unit(self.flow.from_unit(seen))
-            drawn[:, :, group] = seen.unflatten(0, (-1, len(group))).transpose(1, 2)
+            drawn[:, :, span] = seen.unflatten(0, (-1, len(group))).transpose(1, 2)
         return self.flow.from_unit(drawn)
 
 
-def _slices(stacks: Float[Tensor, "n c d h w"], group: list[int]) -> Float[Tensor, "m c h w"]:
+def _slices(stacks: Float[Tensor, "n c d h w"], span: slice) -> Float[Tensor, "m c h w"]:
     """Take some slices of all stacks, those of a stack one after another."""
-    return stacks[:, :, group].transpose(1, 2).flatten(0, 1)
+    return stacks[:, :, span].transpose(1, 2).flatten(0, 1)
