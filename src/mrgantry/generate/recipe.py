@@ -302,10 +302,10 @@ class FlowRecipe(Recipe):
             RecipeError: The images cannot be cut or halved as the network does, or its library is
                 not installed.
         """
-        if not self.stacked:
-            return self.network.denoiser(self.shape, channels, labels)
-        beside = BESIDE * channels
-        return self.network.denoiser(self.shape[1:], channels, labels + PLACE, beside)
+        if self.voxels and isinstance(self.network, UNet):
+            beside = BESIDE * channels
+            return self.network.denoiser(self.shape[1:], channels, labels + PLACE, beside)
+        return self.network.denoiser(self.shape, channels, labels)
 
     @property
     def stacked(self) -> bool:

@@ -32,14 +32,8 @@ class MonaiUNet(Frozen):
     attention: tuple[bool, ...] = (False, False, True)
     head: Annotated[int, Field(ge=8)] = 64
 
-    def denoiser(
-        self,
-        shape: Sequence[int],
-        channels: int,
-        labels: int = 0,
-        beside: int = 0,
-    ) -> nn.Module:
-        """Build the network; the arguments are those of `UNet.denoiser`.
+    def denoiser(self, shape: Sequence[int], channels: int, labels: int = 0) -> nn.Module:
+        """Build the network; the arguments are the first of `UNet.denoiser`.
 
         Raises:
             RecipeError: MONAI is not installed, or the images cannot be halved so often.
@@ -59,7 +53,7 @@ class MonaiUNet(Frozen):
             ) from error
         unet = nets.DiffusionModelUNet(
             spatial_dims=len(shape),
-            in_channels=channels + beside + labels,
+            in_channels=channels + labels,
             out_channels=channels,
             num_res_blocks=self.blocks,
             channels=self.widths,
