@@ -1,21 +1,28 @@
 """Heads slice by slice: which slices are shown beside which, and what is made of them."""
 
+import numpy as np
 import pytest
 import torch
 
 from mrgantry.generate.flow import Flow, Sampler
 from mrgantry.generate.guess import LinearGuess
+from mrgantry.generate.likeness import likeness_of
+from mrgantry.generate.spectrum import Likeness
 from mrgantry.generate.stacks import (
     BESIDE,
     DISTANCES,
+    KINDS,
+    NUMBERS,
     PLACE,
     UNSURE,
     Neighbours,
     Shown,
     StackSampler,
+    denoiser_beside,
+    kinds_of,
+    mean_beside,
     middle_of,
     order_of,
-    told_of,
 )
 
 FLOW = Flow(gap=0.1)
@@ -49,24 +56,34 @@ def test_neighbours_are_shown_and_black_where_there_are_none():
 
 def test_a_slice_a_head_is_learnt_from_with_noise_over_its_neighbours():
     stacks = torch.rand(400, 1, 16, 4, 4) * 2 - 1
-    shares = torch.stack([(torch.arange(400) + 0.5) / 400, torch.ones(400)], 1)
-    shown = Shown.slices(stacks, shares, FLOW)
+    numbers = torch.ones(400, NUMBERS)
+    numbers[:, 0] = (torch.arange(400) + 0.5) / 400
+    shown = Shown.slices(stacks, numbers, FLOW)
     neighbours = Neighbours.of(16)
-    places = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous())
+    places = torch.searchsorted(neighbours.chance, numbers[:, 0].contiguous())
     assert torch.equal(shown.images, stacks[torch.arange(400), :, places])
     assert torch.equal(shown.place, neighbours.place[places])
     # Two of sixteen slices are drawn beside the farthest, eight beside the nearest.
-    assert int(torch.isin(places, torch.tensor([0, 8])).sum()) == pytest.approx(0.4 * 400, abs=1)
-    assert int((places % 2 == 1).sum()) == pytest.approx(0.15 * 400, abs=1)
-    noisy = Shown.slices(stacks, shares, FLOW, lambda *shape: torch.randn(400, *shape))
-    assert float((noisy.beside - shown.beside).std()) == pytest.approx(UNSURE, rel=0.05)
+    assert int(torch.isin(places, torch.tensor([0, 8])).sum()) == pytest.approx(0.3 * 400, abs=1)
+    assert int((places % 2 == 1).sum()) == pytest.approx(0.25 * 400, abs=1)
+
+    # Noise lies where there are neighbours, and nowhere else; how much of it is drawn.
+    def noise(*shape):
+        return torch.randn(400, *shape)
+
+    sides = shown.place[:, -BESIDE:].bool()
+    noisy = Shown.slices(stacks, numbers, FLOW, noise)
+    assert float((noisy.beside - shown.beside)[sides].std()) == pytest.approx(UNSURE, rel=0.05)
+    assert not noisy.beside[~sides].any() and not sides.all()
     assert torch.equal(noisy.images, shown.images)
+    numbers[:, 2] = 0
+    assert torch.equal(Shown.slices(stacks, numbers, FLOW, noise).beside, shown.beside)
 
 
 def test_some_slices_are_learnt_beside_nothing_as_the_first_is_drawn():
     stacks = torch.rand(2, 1, 16, 4, 4)
-    shares = torch.tensor([[0.95, 0.0], [0.95, 1.0]])
-    shown = Shown.slices(stacks, shares, FLOW, lambda *shape: torch.randn(2, *shape))
+    numbers = torch.tensor([[0.95, 0.0, 1.0], [0.95, 1.0, 1.0]])
+    shown = Shown.slices(stacks, numbers, FLOW, lambda *shape: torch.randn(2, *shape))
     assert not shown.beside[0].any() and shown.beside[1].any()
     assert shown.place[:, -2:].tolist() == [[0, 0], [1, 0]]  # the last but one has one below alone
 
@@ -76,9 +93,67 @@ def test_images_that_are_learnt_whole_have_nothing_beside_them():
     assert shown.beside.shape == (3, 0, 4, 4) and shown.place.shape == (3, 0)
 
     def respond(noisy, times, labels):
-        raise AssertionError
+        assert noisy.shape[1] == 2 and labels.shape[1] == 0
+        return torch.zeros_like(noisy)
 
-    assert told_of(respond, shown.beside, shown.place) is respond
+    guess = LinearGuess((2, 4, 4))
+    denoise = denoiser_beside(FLOW, respond, guess, shown.beside, shown.place)
+    assert denoise(shown.images, torch.ones(3), torch.zeros(3, 0)).shape == (3, 2, 4, 4)
+
+
+def test_slices_share_what_regression_says():
+    # Odd slices are half the mean of their neighbours and noise; others have nothing in common.
+    waves = np.random.default_rng(0).normal(size=(200, 2, 16, 8, 6))
+    waves[:, :, 1:-1:2] *= 0.1
+    waves[:, :, 1:-1:2] += (waves[:, :, :-2:2] + waves[:, :, 2::2]) / 4
+    flow = Flow(scale=0.1)
+    images = ((waves + 10) * flow.scale - 1).astype(np.float16)  # grey, so that nothing is black
+    spectrum = ((1.0,) * 7,) * 2
+    found = likeness_of(images, flow, spectrum)
+    assert len(found) == KINDS and found[0].left == spectrum
+    shared, left = (
+        torch.tensor([getattr(kind, name) for kind in found])[:, :, 1:6]  # but for the mean grey
+        for name in ("shared", "left")
+    )
+    between = 2 * DISTANCES.index(1) + 2
+    torch.testing.assert_close(shared[between], torch.full((2, 5), 0.498), atol=0.01, rtol=0)
+    torch.testing.assert_close(left[between], torch.full((2, 5), 0.01), atol=0.002, rtol=0)
+    others = torch.arange(KINDS) != between
+    assert float(shared[others].abs().max()) < 0.25
+    torch.testing.assert_close(left[others], torch.ones(KINDS - 1, 2, 5), atol=0.4, rtol=0)
+
+
+@pytest.mark.parametrize("depth", [16, 64])
+def test_kinds_tell_how_far_the_neighbours_are(depth):
+    neighbours = Neighbours.of(depth)
+    kinds = kinds_of(neighbours.place)
+    assert (kinds == 0).nonzero().flatten().tolist() == [middle_of(depth)]
+    for place in range(depth):
+        near = [int(side[place]) for side in (neighbours.below, neighbours.above)]
+        near = [other for other in near if other >= 0]
+        if near:
+            distance = DISTANCES.index(abs(place - near[0]))
+            assert kinds[place] == BESIDE * distance + len(near)
+    assert int(kinds.max()) < KINDS
+
+
+def test_the_guess_of_a_slice_is_what_it_shares_with_those_beside_it():
+    kind = 2 * DISTANCES.index(1) + 2
+    likeness = [Likeness(shared=((0.0,) * 5,), left=((1.0,) * 5,))] * KINDS
+    likeness[kind] = Likeness(shared=((0.5,) * 5,), left=((1e-4,) * 5,))
+    guess = LinearGuess((1, 4, 4), ((1.0,) * 5,), likeness)
+    below, above = torch.randn(2, 3, 1, 4, 4)
+    place = Neighbours.of(16).place[[5, 8, 7]]
+    beside = torch.cat([below, above], 1) * place[:, -BESIDE:, None, None]
+    mean = mean_beside(beside, place)
+    torch.testing.assert_close(mean[0], (below[0] + above[0]) / 2)
+    noisy, nothing = torch.randn(2, 3, 1, 4, 4)
+    nothing, t = torch.zeros_like(nothing), torch.full((3, 1, 1, 1), 0.5)
+    seen = guess.beside(mean, kinds_of(place))(noisy, nothing, t)
+    # Beside two that tell nearly all, noise is believed hardly; beside nothing, by half.
+    torch.testing.assert_close(seen[0], mean[0] / 2, atol=1e-3, rtol=0)
+    torch.testing.assert_close(seen[1], noisy[1], atol=1e-5, rtol=0)
+    torch.testing.assert_close(seen[1], guess(noisy, nothing, t)[1])
 
 
 class Copying(torch.nn.Module):

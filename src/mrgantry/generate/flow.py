@@ -20,7 +20,7 @@ from pydantic import Field
 from torch import Tensor, nn
 
 from mrgantry.common.frozen import Frozen
-from mrgantry.generate.guess import LinearGuess
+from mrgantry.generate.guess import Guess, LinearGuess
 from mrgantry.generate.layers import channels_last
 
 # Noisy images (n, c, h, w), or volumes (n, c, d, h, w), their times (n,) and one-hot labels (n, k)
@@ -85,7 +85,7 @@ class Flow(Frozen):
         """Bring images of unit spread to intensities; a trace of grey falls below black."""
         return images * self.scale - 1 - self.gap
 
-    def denoiser(self, respond: Respond, guess: LinearGuess) -> Denoise:
+    def denoiser(self, respond: Respond, guess: Guess) -> Denoise:
         """Give images without noise from what a network says, and a guess that it adds to."""
 
         def denoise(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:

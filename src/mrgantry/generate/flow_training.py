@@ -14,7 +14,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import Denoise, Respond, channel_weights
 from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
 from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
-from mrgantry.generate.stacks import Shown, told_of
+from mrgantry.generate.stacks import NUMBERS, Shown, denoiser_beside
 from mrgantry.generate.state import update_ema
 from mrgantry.generate.stop import LOOKS, Looks, even_normals
 from mrgantry.generate.training import GRID, HEADS, LOOK, NOISE, Training, evaluating, stream_of
@@ -65,8 +65,8 @@ class FlowTraining(Training):
 
         shown = Shown.whole(images)
         if recipe.stacked:
-            shares = torch.rand(recipe.batch, 2, generator=random, device=device)
-            shown = Shown.slices(images, self._mine(shares), recipe.flow, normal)
+            numbers = torch.rand(recipe.batch, NUMBERS, generator=random, device=device)
+            shown = Shown.slices(images, self._mine(numbers), recipe.flow, normal)
         times, noise = recipe.flow.draw_times(normal()), normal(*shown.images.shape[1:])
         told = torch.rand(recipe.batch, 1, generator=random, device=device)
         labels = labels * (self._mine(told) >= recipe.flow.unlabelled)
@@ -173,7 +173,7 @@ class FlowTraining(Training):
         self, respond: Respond, beside: Float[Tensor, "n b *s"], place: Float[Tensor, "n k"]
     ) -> Denoise:
         """Give what a network makes of noisy images beside what lies there."""
-        return self.recipe.flow.denoiser(told_of(respond, beside, place), self.guess)
+        return denoiser_beside(self.recipe.flow, respond, self.guess, beside, place)
 
     def _looks(self, data: SliceSet) -> Looks:
         """Choose images of as many people as possible, with noise that stays the same."""
@@ -193,8 +193,8 @@ class FlowTraining(Training):
         poses = random.integers(alike, size=len(rows))
         shown = Shown.whole(pixels.batch(torch.from_numpy(rows * alike + poses)))
         if self.recipe.stacked:
-            shares = torch.from_numpy(random.random((len(rows), 2))).to(shown.images)
-            shown = Shown.slices(shown.images, shares, self.recipe.flow)
+            numbers = torch.from_numpy(random.random((len(rows), NUMBERS))).to(shown.images)
+            shown = Shown.slices(shown.images, numbers, self.recipe.flow)
         images = shown.images
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
         stream = stream_of(self.recipe.seed, LOOK)

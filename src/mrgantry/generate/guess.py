@@ -2,14 +2,20 @@
 
 A network that must learn by itself how little scans hold at fine frequencies leaves a grain for a
 long time. A linear filter knows it beforehand (Wiener 1949), and the network is asked only for
-what the filter cannot know.
+what the filter cannot know. Of a slice beside others that are known it expects what they share.
 """
 
+from collections.abc import Callable, Sequence
+from functools import partial
+
 import torch
-from jaxtyping import Complex, Float
+from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
-from mrgantry.generate.spectrum import FAINTEST, Spectrum, rings_of
+from mrgantry.generate.spectrum import FAINTEST, Likeness, Spectrum, rings_of
+
+# Noisy images, what the guess lacks of them, and the share of noise to images.
+Guess = Callable[[Tensor, Tensor, Tensor], Tensor]
 
 
 class LinearGuess(nn.Module):
@@ -18,21 +24,39 @@ class LinearGuess(nn.Module):
     Args:
         shape: Channels, and height and width of the images; depth before them of volumes.
         spectrum: Of the training images; empty for images like white noise.
+        likeness: What slices share with those beside them, of each kind that `beside` is told.
     """
 
     power: Float[Tensor, "c ..."]
+    shared: Float[Tensor, "q c ..."]
+    left: Float[Tensor, "q c ..."]
 
-    def __init__(self, shape: tuple[int, ...], spectrum: Spectrum = ()) -> None:
+    def __init__(
+        self,
+        shape: tuple[int, ...],
+        spectrum: Spectrum = (),
+        likeness: Sequence[Likeness] = (),
+    ) -> None:
         super().__init__()
         self.shape = shape
         self.axes = tuple(range(1 - len(shape), 0))
         cycles = rings_of(shape[1:])
-        power = torch.ones(shape[0], *cycles.shape)
-        if spectrum:
-            power = torch.tensor(spectrum)[:, cycles]
+
+        def placed(rings: Spectrum) -> Tensor:
+            return torch.tensor(rings)[:, cycles]
+
+        power = placed(spectrum) if spectrum else torch.ones(shape[0], *cycles.shape)
+        kinds = [(placed(kind.shared), placed(kind.left)) for kind in likeness]
+        shared, left = (
+            (torch.stack(part) for part in zip(*kinds, strict=True))
+            if kinds
+            else (power.new_zeros(0, *power.shape),) * 2
+        )
         # Coarse frequencies hold more than noise does. A guess that expects so much there makes
         # the network's least error a bright patch, so no more than noise is expected anywhere.
         self.register_buffer("power", power.clamp(FAINTEST, 1.0), persistent=False)
+        self.register_buffer("left", left.clamp(FAINTEST, 1.0), persistent=False)
+        self.register_buffer("shared", shared, persistent=False)
 
     def forward(
         self,
@@ -47,9 +71,34 @@ class LinearGuess(nn.Module):
             residual: What the guess lacks, over the spread that this has at each frequency.
             t: Share of the noise.
         """
-        noisy_power = (1 - t).square() * self.power + t.square()
-        guess = (1 - t) * self.power / noisy_power
-        spread = t * (self.power / noisy_power).sqrt()
+        return self._filtered(noisy, residual, t, self.power)
+
+    def beside(self, neighbours: Float[Tensor, "n c h w"], kinds: Int[Tensor, " n"]) -> Guess:
+        """Give the guess of slices that lie beside others.
+
+        Args:
+            neighbours: Mean of those beside each slice, of unit spread.
+            kinds: Which likeness each slice has to them.
+        """
+        if not len(self.shared):
+            return self
+        waves = self.shared[kinds] * torch.fft.rfftn(neighbours, dim=self.axes)
+        return partial(self._from, self._back(waves), self.left[kinds])
+
+    def _from(
+        self, expected: Tensor, power: Tensor, noisy: Tensor, residual: Tensor, t: Tensor
+    ) -> Tensor:
+        """Guess what images have beyond what is expected of them, and add that."""
+        return expected + self._filtered(noisy - (1 - t) * expected, residual, t, power)
+
+    def _filtered(self, noisy: Tensor, residual: Tensor, t: Tensor, power: Tensor) -> Tensor:
+        """Guess images that have this power; see `forward`."""
+        noisy_power = (1 - t).square() * power + t.square()
+        guess = (1 - t) * power / noisy_power
+        spread = t * (power / noisy_power).sqrt()
         waves: Complex[Tensor, "n c *k"] = guess * torch.fft.rfftn(noisy, dim=self.axes)
-        waves = waves + spread * torch.fft.rfftn(residual, dim=self.axes)
+        return self._back(waves + spread * torch.fft.rfftn(residual, dim=self.axes))
+
+    def _back(self, waves: Complex[Tensor, "n c *k"]) -> Float[Tensor, "n c *s"]:
+        """Give the images that these waves add up to."""
         return torch.fft.irfftn(waves, s=self.shape[1:], dim=self.axes)

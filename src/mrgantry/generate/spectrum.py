@@ -9,13 +9,27 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
-from jaxtyping import Float16
+from jaxtyping import Float, Float16, Int
 from torch import Tensor
+
+from mrgantry.common.frozen import Frozen
 
 ENOUGH = 2048  # images, spread over the set, tell its spectrum,
 NUMBERS = 64 * 64**2  # so many of them at once
 FAINTEST = 1e-7  # of the power of unit noise: what single precision can tell from nothing
 Spectrum = tuple[tuple[float, ...], ...]  # of each channel, by whole cycles over an image's side
+
+
+class Likeness(Frozen):
+    """What a slice has in common with those beside it, of each channel by frequency.
+
+    Attributes:
+        shared: By how much their mean is multiplied to come as near to the slice as it can.
+        left: Mean power of what is still missing then.
+    """
+
+    shared: Spectrum
+    left: Spectrum
 
 
 def spectrum_of(
@@ -42,9 +56,19 @@ def spectrum_of(
         unit = to_unit(torch.from_numpy(images[rows]).float())
         power += torch.fft.rfftn(unit, dim=axes, norm="ortho").abs().square().sum(0)
         count += len(unit)
-    counts = torch.bincount(cycles.flatten()) * max(count, 1)
-    sums = [torch.bincount(cycles.flatten(), channel.flatten()) for channel in power]
-    return tuple(tuple((ring_sums / counts).nan_to_num().tolist()) for ring_sums in sums)
+    return as_spectrum(by_rings(power / max(count, 1), cycles))
+
+
+def by_rings(values: Float[Tensor, "c ..."], cycles: Int[Tensor, " ..."]) -> Float[Tensor, "c r"]:
+    """Give the means of a half spectrum over the places of each ring; 0 where there are none."""
+    counts = torch.bincount(cycles.flatten())
+    sums = [torch.bincount(cycles.flatten(), channel.flatten()) for channel in values]
+    return (torch.stack(sums) / counts).nan_to_num()
+
+
+def as_spectrum(rings: Float[Tensor, "c r"]) -> Spectrum:
+    """Write a spectrum down as numbers."""
+    return tuple(map(tuple, rings.tolist()))
 
 
 def rings_of(shape: Sequence[int]) -> Tensor:

@@ -3,9 +3,10 @@
 A network of slices learns what a slice shows where the nearest known slices below and above are
 shown to it (as Peng et al. 2023 condition slices of brains on others). So it learns from slices,
 of which a head has dozens, begins with the weights of a network that knows slices, and needs no
-more memory than one. Drawing begins in the middle, where a slice says most of a head; then follows
-every eighth slice outwards, beside the one before; then those midway between two, beside both;
-then midway again, until all are drawn.
+more memory than one. What a slice shares with its neighbours linearly, it need not learn
+(`LinearGuess.beside`). Drawing begins in the middle, where a slice says most of a head; then
+follows every eighth slice outwards, beside the one before; then those midway between two, beside
+both; then midway again, until all are drawn.
 """
 
 import math
@@ -17,17 +18,22 @@ from jaxtyping import Float, Int
 from torch import Tensor
 
 from mrgantry.generate.flow import Denoise, Flow, FlowSampler, Respond, holding
+from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.layers import channels_last
 
 DISTANCES = (8, 4, 2, 1)  # slices from one that is drawn to those that it is drawn beside
 WAVES = 4  # of each kind write a height
 PLACE = 2 * WAVES + len(DISTANCES) + 2  # numbers that tell of a slice where it lies
 BESIDE = 2  # slices are shown beside one
+KINDS = 1 + BESIDE * len(DISTANCES)  # of slices: beside nothing, and beside one or two so far away
 # How often slices are learnt that are drawn beside slices so far away: the first decide what the
 # others look like, and there are few of them.
-WEIGHTS = {8: 0.4, 4: 0.25, 2: 0.2, 1: 0.15}
+WEIGHTS = {8: 0.3, 4: 0.25, 2: 0.2, 1: 0.25}
 HIDDEN = 0.15  # of them are learnt as the first one is drawn, beside nothing
-UNSURE = 0.1  # spread of noise over neighbours while learning: those that are drawn are not perfect
+# Up to this spread of noise lies over neighbours while learning: those that are drawn are not
+# perfect.
+UNSURE = 0.1
+NUMBERS = 3  # choose what is learnt: which slice, whether beside nothing, how much noise over it
 
 
 @dataclass(frozen=True)
@@ -115,23 +121,46 @@ def order_of(depth: int) -> list[range]:
     return groups + [group for group in between if group]
 
 
-def told_of(
-    respond: Respond, beside: Float[Tensor, "n b *s"], place: Float[Tensor, "n k"]
-) -> Respond:
-    """Show a network what lies beside slices, and tell it where they lie; images are left alone.
+def kinds_of(place: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
+    """Give which of the `KINDS` slices are, from what is told of their places.
+
+    0 are those beside nothing; then follow, of each distance, those beside one and beside two.
+    """
+    distances, sides = place[:, 2 * WAVES : -BESIDE], place[:, -BESIDE:].sum(1).long()
+    return torch.where(sides > 0, BESIDE * distances.argmax(1) + sides, 0)
+
+
+def mean_beside(
+    beside: Float[Tensor, "n b h w"], place: Float[Tensor, "n k"]
+) -> Float[Tensor, "n c h w"]:
+    """Give the mean of the neighbours that there are; black where there is none."""
+    sides = place[:, -BESIDE:].sum(1).clamp(min=1)
+    return beside.unflatten(1, (BESIDE, -1)).sum(1) / sides.view(-1, 1, 1, 1)
+
+
+def denoiser_beside(
+    flow: Flow,
+    respond: Respond,
+    guess: LinearGuess,
+    beside: Float[Tensor, "n b *s"],
+    place: Float[Tensor, "n k"],
+) -> Denoise:
+    """Give what is seen in noisy slices beside others; in images, with nothing beside them.
 
     Args:
-        respond: The network, which sees more channels and is told more numbers.
+        flow: The path.
+        respond: The network; of slices, it sees more channels and is told more numbers.
+        guess: What it adds to.
         beside: What it sees behind the noisy slices.
         place: What it is told behind the labels.
     """
     if not place.shape[1]:
-        return respond
+        return flow.denoiser(respond, guess)
 
     def say(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
         return respond(torch.cat([noisy, beside], 1), times, torch.cat([labels, place], 1))
 
-    return say
+    return flow.denoiser(say, guess.beside(mean_beside(beside, place), kinds_of(place)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -157,7 +186,7 @@ class Shown:
     def slices(
         cls,
         stacks: Float[Tensor, "n c d h w"],
-        shares: Float[Tensor, "n 2"],
+        numbers: Float[Tensor, "n 3"],
         flow: Flow,
         normal: Callable[..., Tensor] | None = None,
     ) -> "Shown":
@@ -165,23 +194,24 @@ class Shown:
 
         Args:
             stacks: Intensities in [-1, 1].
-            shares: Numbers from 0 to 1 that tell which slice, and whether beside nothing.
+            numbers: From 0 to 1, that tell which slice, whether beside nothing, and how much
+                noise lies over what is beside it.
             flow: What they are learnt for.
             normal: Gives noise of a shape, a row a slice, for what lies beside them; None leaves
                 that as it is.
         """
         depth = stacks.shape[2]
         neighbours = Neighbours.of(depth, stacks.device)
-        chosen = torch.searchsorted(neighbours.chance, shares[:, 0].contiguous())
-        chosen = chosen.clamp(max=depth - 1)
-        known = (shares[:, 1] >= HIDDEN).to(stacks)
+        which, hidden, unsure = numbers.unbind(1)
+        chosen = torch.searchsorted(neighbours.chance, which.contiguous()).clamp(max=depth - 1)
+        place = neighbours.place[chosen]
+        sides = place[:, -BESIDE:] * (hidden >= HIDDEN).to(stacks)[:, None]
         rows = torch.arange(len(stacks), device=stacks.device)
         beside = neighbours.beside(flow.to_unit(stacks), rows, chosen)
         if normal is not None:
-            beside = beside + UNSURE * normal(*beside.shape[1:])
-        beside = beside * known.view(-1, 1, 1, 1)
-        place = neighbours.place[chosen]
-        place = torch.cat([place[:, :-BESIDE], place[:, -BESIDE:] * known[:, None]], 1)
+            beside = beside + UNSURE * unsure.view(-1, 1, 1, 1) * normal(*beside.shape[1:])
+        beside = beside * sides.repeat_interleave(stacks.shape[1], 1)[:, :, None, None]
+        place = torch.cat([place[:, :-BESIDE], sides], 1)
         return cls(channels_last(stacks[rows, :, chosen]), beside, place)
 
 
@@ -203,8 +233,9 @@ class StackSampler(FlowSampler):
             chosen = places.repeat(len(noise))
             rows = torch.arange(len(noise), device=noise.device).repeat_interleave(len(group))
             beside = neighbours.beside(drawn, rows, chosen)
-            told = told_of(self.respond, beside, neighbours.place[chosen])
-            denoise: Denoise = self.flow.denoiser(told, self.guess)
+            denoise = denoiser_beside(
+                self.flow, self.respond, self.guess, beside, neighbours.place[chosen]
+            )
             if given is not None:
                 denoise = holding(denoise, _slices(self.flow.to_unit(given), span))
             points = channels_last(_slices(noise, span))

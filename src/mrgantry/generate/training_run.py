@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,11 +21,12 @@ from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
+from mrgantry.generate.likeness import likeness_of
 from mrgantry.generate.memory import refuse_too_large
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
-from mrgantry.generate.spectrum import Spectrum, spectrum_of
+from mrgantry.generate.spectrum import spectrum_of
 from mrgantry.generate.start import Start, find_start
 from mrgantry.generate.state import State, build
 from mrgantry.generate.training import Training
@@ -103,8 +105,9 @@ def train(
         ),
         versions=versions(),
         precision=choose_precision(recipe, run, fabric),
-        spectrum=spectrum_for(recipe, data) if isinstance(recipe, FlowRecipe) else (),
     )
+    if isinstance(recipe, FlowRecipe):
+        facts = facts.model_copy(update=expected_of(recipe, data))
     begun = (run / "state.pt").is_file()
     if recipe.start and not begun:
         facts = begin_with(find_start(recipe.start), state, facts, table)
@@ -157,11 +160,11 @@ def spread_over(data: SliceSet) -> SliceSet:
     return data.where(rows)
 
 
-def spectrum_for(recipe: FlowRecipe, data: SliceSet) -> Spectrum:
-    """Measure the spectrum of what a flow learns: of images, or of all slices of its volumes.
+def expected_of(recipe: FlowRecipe, data: SliceSet) -> dict[str, Any]:
+    """Measure what is known of images before a flow learns: `spectrum` and `likeness` of `Facts`.
 
     Args:
-        recipe: The flow.
+        recipe: The flow, of images, or of slices of volumes.
         data: Its training rows.
     """
 
@@ -169,10 +172,11 @@ def spectrum_for(recipe: FlowRecipe, data: SliceSet) -> Spectrum:
         unit = recipe.flow.to_unit(volumes).transpose(1, 2).flatten(0, 1)
         return unit[(unit != 0).flatten(1).any(1)]
 
-    return spectrum_of(
-        spread_over(data).drawn(with_maps=recipe.label_maps),
-        slices if recipe.stacked else recipe.flow.to_unit,
-    )
+    images = spread_over(data).drawn(with_maps=recipe.label_maps)
+    if not recipe.stacked:
+        return {"spectrum": spectrum_of(images, recipe.flow.to_unit)}
+    spectrum = spectrum_of(images, slices)
+    return {"spectrum": spectrum, "likeness": likeness_of(images, recipe.flow, spectrum)}
 
 
 def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:
