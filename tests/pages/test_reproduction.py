@@ -373,6 +373,26 @@ def test_what_the_paper_concludes_of_two_networks_is_tested_by_itself(folders):
     assert cells(page, "All DCGAN, all WGAN")[4] == "18 of 20, 11 of 20"  # where both were read
 
 
+def test_several_readers_are_compared_by_their_mean(folders):
+    """A reader who is right more often with both networks makes neither look better."""
+    said = pd.concat(
+        answers_of((right, 10 - right, 10 - right, right), reader=reader, block=f"T1 {name} 128")
+        for name, rights in {"WGAN": (9, 5, 7), "DCGAN": (10, 7, 8)}.items()
+        for reader, right in zip(("R1", "R2", "R3"), rights, strict=True)
+    )
+    analysis = analyse(said, draws=200)
+    reading = ReaderStudy(
+        folders / "study", True, (han2018.PRINTED,), analysis, folders / "scored/study.html", ()
+    )
+    page = page_of(folders, reproduced(folders, "T1 DCGAN 128", [], reading=reading))
+    row = cells(page, "T1 DCGAN 128, T1 WGAN 128")[4:]
+    (test,) = (one for one in analysis.block_differences if one.reader == "")
+    assert (test.first, test.difference.value) == ("T1 WGAN 128", pytest.approx(-4 / 30))
+    assert row[0] == "50 of 60, 42 of 60" and row[1].startswith("+13.3")
+    assert row[2] == row[3] == f"{test.p:.3f}"
+    assert "means over readers" in page
+
+
 def test_the_other_question_has_its_own_table(folders):
     said = pd.concat(
         [tumour_answers((8, 2, 1, 9), "real"), tumour_answers((6, 4, 0, 10), "synthetic")]

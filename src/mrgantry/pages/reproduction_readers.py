@@ -11,11 +11,14 @@ from mrgantry.pages.study import words
 from mrgantry.pages.study.words import TableCell
 from mrgantry.study.printed import PlannedContrast, Printed, PrintedRow
 from mrgantry.study.statistics.contrasts import compare_blocks
+from mrgantry.study.statistics.proportions import holm
 from mrgantry.study.statistics.results import ALL, Analysis, BlockDifference, Reading
 
 POOLED = (
-    "Answers of several readers are pooled as if each were of another image and reader; where "
-    "readers saw the same images the interval is too narrow."
+    "Pairs of blocks are compared by the means over readers, whose intervals and tests hold for "
+    "other readers and other images. Only in the last row answers of several readers are pooled "
+    "as if each were of another image and reader; where readers saw the same images its interval "
+    "is too narrow."
 )
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 
@@ -72,14 +75,15 @@ def contrast(printed: Printed, analysis: Analysis | None) -> dict[str, Any] | No
     if planned is None:
         return None
     theirs = {row.label: (row.counts[0] + row.counts[3], sum(row.counts)) for row in printed.rows}
-    ours: dict[str, tuple[int, int]] = {}
+    printed_tests = compare_blocks(ALL, theirs, planned.pairs)
+    sides = [compared(planned, theirs, printed_tests), {}]
     if analysis:
         ours = {
             mean.block: (mean.confusion.right, mean.confusion.n)
             for mean in analysis.means
             if mean.group == ALL
         }
-    sides = [compared(planned, counts) for counts in (theirs, ours)]
+        sides[1] = compared(planned, ours, planned_tests(planned, analysis))
     names = [f"{first}, {second}" for first, second in planned.pairs]
     names.append(f"All {planned.first}, all {planned.second}")
     several = analysis is not None and len(analysis.readers) > 1
@@ -93,17 +97,71 @@ def contrast(printed: Printed, analysis: Analysis | None) -> dict[str, Any] | No
     }
 
 
-def compared(
-    planned: PlannedContrast, counts: Mapping[str, tuple[int, int]]
-) -> dict[str, dict[str, Any]]:
-    """Test each pair of which both blocks were read, and all of these pooled, by themselves."""
-    pairs = [pair for pair in planned.pairs if counts.keys() >= set(pair)]
-    if not pairs:
-        return {}
-    found = {
-        f"{test.first}, {test.second}": contrasted(test)
-        for test in compare_blocks(ALL, counts, pairs)
+def planned_tests(planned: PlannedContrast, analysis: Analysis) -> list[BlockDifference]:
+    """Give the tests of the planned pairs that were read, corrected for these alone.
+
+    Of several readers they are those of the mean over readers.
+    """
+    reader = ALL if len(analysis.readers) > 1 else analysis.readers[0]
+    known = {
+        frozenset((test.first, test.second)): test
+        for test in analysis.block_differences
+        if test.reader == reader
     }
+    found = [
+        known[pair] if known[pair].first == first else turned(known[pair])
+        for first, second in planned.pairs
+        if (pair := frozenset((first, second))) in known
+    ]
+    corrected = holm([test.p for test in found])
+    return [
+        test.model_copy(update={"p_holm": p, "family": len(found)})
+        for test, p in zip(found, corrected, strict=True)
+    ]
+
+
+def turned(test: BlockDifference) -> BlockDifference:
+    """Compare the second block with the first."""
+    value, interval = test.difference.value, test.difference.interval
+    ends = {
+        name: None if end is None else -end
+        for name, end in (("low", interval.high), ("high", interval.low))
+    }
+    difference = test.difference.model_copy(
+        update={
+            "value": None if value is None else -value,
+            "interval": interval.model_copy(update=ends),
+        }
+    )
+    return test.model_copy(
+        update={
+            "first": test.second,
+            "second": test.first,
+            "first_k": test.second_k,
+            "first_n": test.second_n,
+            "second_k": test.first_k,
+            "second_n": test.first_n,
+            "difference": difference,
+        }
+    )
+
+
+def compared(
+    planned: PlannedContrast,
+    counts: Mapping[str, tuple[int, int]],
+    tests: Sequence[BlockDifference],
+) -> dict[str, dict[str, Any]]:
+    """Write the tests of all pairs, and test all of these pooled by themselves.
+
+    Args:
+        planned: The pairs.
+        counts: Right answers and answers of each block.
+        tests: Of the pairs of which both blocks were read.
+    """
+    if not tests:
+        return {}
+    found = {f"{test.first}, {test.second}": contrasted(test) for test in tests}
+    pairs = [(test.first, test.second) for test in tests]
     sums = [
         (sum(counts[pair[side]][0] for pair in pairs), sum(counts[pair[side]][1] for pair in pairs))
         for side in (0, 1)
@@ -117,7 +175,8 @@ def contrasted(test: BlockDifference) -> dict[str, Any]:
     """Write a comparison of two blocks: counts, difference in points with interval, p values."""
     value, interval = test.difference.value, test.difference.interval
     if value is None or interval.low is None or interval.high is None:
-        return {"counts": words.NOTHING, "points": TableCell(words.NOTHING), "p": words.NOTHING}
+        nothing = dict.fromkeys(("counts", "p", "corrected"), words.NOTHING)
+        return nothing | {"points": TableCell(words.NOTHING)}
     return {
         "counts": f"{test.first_k} of {test.first_n}, {test.second_k} of {test.second_n}",
         "points": TableCell(
