@@ -7,7 +7,7 @@ import typer
 
 from mrgantry.cli.options import Person, Series, TumourLabels, numbers
 from mrgantry.cli.output import say
-from mrgantry.cli.study import installed
+from mrgantry.cli.study_options import installed
 
 
 def reproduce(

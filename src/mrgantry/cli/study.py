@@ -1,39 +1,21 @@
-"""The verbs of the reader study: plan, create, serve, score, quiz, back up, and on readers."""
+"""The verbs of the reader study: plan, create, serve, score, quiz, back up, pause and resume."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from mrgantry.cli import study_readers
 from mrgantry.cli.options import Seed
 from mrgantry.cli.output import print_table, say, say_next
-from mrgantry.common.errors import DataError
+from mrgantry.cli.study_options import Blocks, Database, Study, installed, named_readers
 from mrgantry.common.provenance import command_line
 
 if TYPE_CHECKING:
     from mrgantry.study.statistics.measured import Proportion
     from mrgantry.study.statistics.results import Analysis
-    from mrgantry.study.study import Reader
 
-Study = Annotated[Path, typer.Argument(help="Folder of the study.")]
-Blocks = Annotated[
-    list[str] | None,
-    typer.Option(
-        "--block",
-        help="NAME=REAL,SYNTHETIC: a set of real slices and one of synthetic slices, or several "
-        "with commas between; repeat for several blocks.",
-    ),
-]
-Database = Annotated[
-    str | None,
-    typer.Option(
-        envvar="MRGANTRY_DATABASE",
-        help="postgresql://user:password@host/name, where answers are kept; unless given, in the "
-        "study's folder (SQLite).",
-    ),
-]
 Against = Annotated[
     str, typer.Option(help="Split of REAL to draw from: test, validation, train or all.")
 ]
@@ -92,7 +74,7 @@ def create(
             study,
             find_protocol(protocol).set(changes or []),
             [Sources.parse(text) for text in block or []],
-            _readers(readers or []),
+            named_readers(readers or []),
             kind="teaching" if teaching else "blinded",
             title=title,
             consent=consent,
@@ -386,93 +368,6 @@ def resume(study: Study, database: Database = None) -> None:
     say(f"{study} goes on.")
 
 
-def add(
-    study: Study,
-    readers: Annotated[
-        list[str],
-        typer.Argument(help="Names of the new readers; or a CSV file with name, group, years."),
-    ],
-    key: Annotated[
-        Path | None,
-        typer.Option(help="Where the key is kept, which is sealed anew; else STUDY/key.csv."),
-    ] = None,
-    block: Blocks = None,
-    only: Annotated[
-        list[str] | None, typer.Option(help="As to `study create`, if it was given there.")
-    ] = None,
-    database: Database = None,
-) -> None:
-    """Add readers to a study, also while others read.
-
-    They get the same images as the others, or, where each reader has their own, new ones from the
-    sets that --block names. What was added, and when, stands on the page of the statistics.
-    """
-    with installed():
-        from mrgantry.study.cases.additions import add_readers
-        from mrgantry.study.cases.pools import Sources
-
-        new = _readers(readers)
-        add_readers(
-            study,
-            new,
-            block=[Sources.parse(text) for text in block or []],
-            only=only or [],
-            key=key,
-            database=database,
-            command=command_line(
-                "study readers add", study, *readers, block=block or [], only=only or []
-            ),
-        )
-    say(f"{', '.join(reader.name for reader in new)} can read.")
-    say(f"{study / 'links.csv'} holds their personal links too: send them one by one.")
-
-
-def remove(
-    study: Study,
-    name: Annotated[str, typer.Argument(help="Of the reader.")],
-    database: Database = None,
-) -> None:
-    """Shut a reader out; what they answered stays, and the statistics say that they left."""
-    with installed():
-        from mrgantry.study.running import remove
-
-        count = remove(study, name, database=database)
-    say(f"{name} cannot read any more; {count:,} answers of theirs stay.")
-
-
-def relink(
-    study: Study,
-    name: Annotated[str, typer.Argument(help="Of the reader, or: investigator.")],
-    url: Annotated[
-        str, typer.Option(help="Address of the server; unless given, that of the old link.")
-    ] = "",
-    database: Database = None,
-) -> None:
-    """Give one reader a new personal link, as when the old one was lost or seen by others.
-
-    The old link opens nothing any more, and whoever came in by it is out. A reader who was removed
-    is let in again.
-    """
-    with installed():
-        from mrgantry.study.running import relink
-
-        relink(study, name, url=url, database=database)
-    say(f"{study / 'links.csv'} holds the new link of {name}; the old one is dead.")
-
-
-def links(
-    study: Study,
-    url: Annotated[str, typer.Option(help="Address that readers will find the server at.")],
-) -> None:
-    """Write all personal links anew for another address; those who are in stay in."""
-    with installed():
-        from mrgantry.study.running import readdress
-
-        count = readdress(study, url)
-    say(f"{study / 'links.csv'} holds {count} links to {url}.")
-    say_next("study", "serve", study, "--url", url)
-
-
 # Each with the example that ends its help, as in the list of all verbs.
 VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "plan": (plan, "mrgantry study plan plan --goal equivalence --margin 0.1 --power 0.8"),
@@ -488,47 +383,13 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "pause": (pause, "mrgantry study pause study"),
     "resume": (resume, "mrgantry study resume study"),
 }
-READER_VERBS: dict[str, tuple[Callable[..., None], str]] = {
-    "add": (add, "mrgantry study readers add study EF --key /safe/place/key.csv"),
-    "remove": (remove, "mrgantry study readers remove study EF"),
-    "relink": (relink, "mrgantry study readers relink study EF"),
-    "links": (links, "mrgantry study readers links study --url https://example.org/study"),
-}
-
 app = typer.Typer(
     help="The blinded reader study: can radiologists tell synthetic slices from real ones?",
     no_args_is_help=True,
 )
 for _name, (_verb, _example) in VERBS.items():
     app.command(_name, epilog=f"Example: {_example}")(_verb)
-readers_app = typer.Typer(
-    help="Who reads, also while others do: add, remove, and give other links.", no_args_is_help=True
-)
-for _name, (_verb, _example) in READER_VERBS.items():
-    readers_app.command(_name, epilog=f"Example: {_example}")(_verb)
-app.add_typer(readers_app, name="readers")
-
-
-@contextmanager
-def installed() -> Iterator[None]:
-    """Say what to install where the optional part is not."""
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise DataError(
-            f"The reader study needs {error.name}, which is not installed. Run: pip install "
-            "'mrgantry[study]'."
-        ) from error
-
-
-def _readers(words: list[str]) -> "list[Reader]":
-    """Take names, and tables of readers."""
-    from mrgantry.study.study import Reader, read_readers
-
-    readers: list[Reader] = []
-    for word in words:
-        readers += read_readers(Path(word)) if word.endswith(".csv") else [Reader(name=word)]
-    return readers
+app.add_typer(study_readers.app, name="readers")
 
 
 def _size(text: str) -> tuple[int, int]:

@@ -67,8 +67,8 @@ def by_rings(values: Float[Tensor, "c ..."], cycles: Int[Tensor, " ..."]) -> Flo
 
 
 def as_spectrum(rings: Float[Tensor, "c r"]) -> Spectrum:
-    """Write a spectrum down as numbers."""
-    return tuple(map(tuple, rings.tolist()))
+    """Write a spectrum down as numbers, as exactly as single precision has them."""
+    return tuple(tuple(float(f"{value:.7g}") for value in channel) for channel in rings.tolist())
 
 
 def rings_of(shape: Sequence[int]) -> Tensor:
