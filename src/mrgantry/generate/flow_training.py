@@ -14,7 +14,7 @@ from mrgantry.data.slices import SliceSet
 from mrgantry.generate.flow import Denoise, Respond, channel_weights
 from mrgantry.generate.recipe import LEAST_RATE, FlowRecipe
 from mrgantry.generate.run import BEST, KEPT, STOPPED, save_weights
-from mrgantry.generate.stacks import NUMBERS, Shown, denoiser_beside
+from mrgantry.generate.stacks import CHOICES, Beside, Shown, denoiser_beside
 from mrgantry.generate.state import update_ema
 from mrgantry.generate.stop import LOOKS, Looks, even_normals
 from mrgantry.generate.training import GRID, HEADS, LOOK, NOISE, Training, evaluating, stream_of
@@ -65,12 +65,12 @@ class FlowTraining(Training):
 
         shown = Shown.whole(images)
         if recipe.stacked:
-            numbers = torch.rand(recipe.batch, NUMBERS, generator=random, device=device)
-            shown = Shown.slices(images, self._mine(numbers), recipe.flow, normal)
+            choices = torch.rand(recipe.batch, CHOICES, generator=random, device=device)
+            shown = Shown.slices(images, self._mine(choices), recipe.flow, normal)
         times, noise = recipe.flow.draw_times(normal()), normal(*shown.images.shape[1:])
         told = torch.rand(recipe.batch, 1, generator=random, device=device)
         labels = labels * (self._mine(told) >= recipe.flow.unlabelled)
-        denoise = self._denoiser(self.respond, shown.beside, shown.place)
+        denoise = self._denoiser(self.respond, shown.beside)
         errors = recipe.flow.errors(denoise, shown.images, labels, times, noise, self.weights)
         error = errors.mean()
         for group in state.optimisers["generator"].param_groups:
@@ -169,11 +169,9 @@ class FlowTraining(Training):
         left = 1 - watch.cooled(self.state.images)
         return recipe.rate(watch.best_images) * max(left, LEAST_RATE)
 
-    def _denoiser(
-        self, respond: Respond, beside: Float[Tensor, "n b *s"], place: Float[Tensor, "n k"]
-    ) -> Denoise:
-        """Give what a network makes of noisy images beside what lies there."""
-        return denoiser_beside(self.recipe.flow, respond, self.guess, beside, place)
+    def _denoiser(self, respond: Respond, beside: Beside) -> Denoise:
+        """Give what a network makes of noisy images beside what is known of them."""
+        return denoiser_beside(self.recipe.flow, respond, self.guess, beside)
 
     def _looks(self, data: SliceSet) -> Looks:
         """Choose images of as many people as possible, with noise that stays the same."""
@@ -193,8 +191,8 @@ class FlowTraining(Training):
         poses = random.integers(alike, size=len(rows))
         shown = Shown.whole(pixels.batch(torch.from_numpy(rows * alike + poses)))
         if self.recipe.stacked:
-            numbers = torch.from_numpy(random.random((len(rows), NUMBERS))).to(shown.images)
-            shown = Shown.slices(shown.images, numbers, self.recipe.flow)
+            choices = torch.from_numpy(random.random((len(rows), CHOICES))).to(shown.images)
+            shown = Shown.slices(shown.images, choices, self.recipe.flow)
         images = shown.images
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
         stream = stream_of(self.recipe.seed, LOOK)
@@ -202,7 +200,6 @@ class FlowTraining(Training):
         return Looks(
             images=images,
             beside=shown.beside,
-            place=shown.place,
             labels=codes.to(images.device),
             times=self.recipe.flow.draw_times(even_normals(len(rows))).to(images.device),
             noise=torch.randn(images.shape, generator=stream).to(images.device),
@@ -218,7 +215,7 @@ class FlowTraining(Training):
         errors = []
         with torch.no_grad():
             for rows in torch.arange(len(side.images)).split(self.recipe.batch):
-                denoise = self._denoiser(respond, side.beside[rows], side.place[rows])
+                denoise = self._denoiser(respond, side.beside[rows])
                 errors.append(
                     self.recipe.flow.errors(
                         denoise,

@@ -12,7 +12,7 @@ import torch
 from jaxtyping import Complex, Float, Int
 from torch import Tensor, nn
 
-from mrgantry.generate.spectrum import FAINTEST, Likeness, Spectrum, rings_of
+from mrgantry.generate.spectrum import FAINTEST, NeighbourFit, Spectrum, rings_of
 
 # Noisy images, what the guess lacks of them, and the share of noise to images.
 Guess = Callable[[Tensor, Tensor, Tensor], Tensor]
@@ -24,18 +24,18 @@ class LinearGuess(nn.Module):
     Args:
         shape: Channels, and height and width of the images; depth before them of volumes.
         spectrum: Of the training images; empty for images like white noise.
-        likeness: What slices share with those beside them, of each kind that `beside` is told.
+        fits: Of slices beside others, of each of their kinds; empty where none were measured.
     """
 
     power: Float[Tensor, "c ..."]
-    shared: Float[Tensor, "q c ..."]
-    left: Float[Tensor, "q c ..."]
+    gain: Float[Tensor, "q c ..."]
+    residual_power: Float[Tensor, "q c ..."]
 
     def __init__(
         self,
         shape: tuple[int, ...],
         spectrum: Spectrum = (),
-        likeness: Sequence[Likeness] = (),
+        fits: Sequence[NeighbourFit] = (),
     ) -> None:
         super().__init__()
         self.shape = shape
@@ -46,17 +46,14 @@ class LinearGuess(nn.Module):
             return torch.tensor(rings)[:, cycles]
 
         power = placed(spectrum) if spectrum else torch.ones(shape[0], *cycles.shape)
-        kinds = [(placed(kind.shared), placed(kind.left)) for kind in likeness]
-        shared, left = (
-            (torch.stack(part) for part in zip(*kinds, strict=True))
-            if kinds
-            else (power.new_zeros(0, *power.shape),) * 2
-        )
-        # Coarse frequencies hold more than noise does. A guess that expects so much there makes
-        # the network's least error a bright patch, so no more than noise is expected anywhere.
+        none = power.new_zeros(0, *power.shape)
+        gain = torch.stack([placed(fit.gain) for fit in fits]) if fits else none
+        left = torch.stack([placed(fit.residual_power) for fit in fits]) if fits else none
+        # Coarse frequencies hold more than noise does. A filter that expects so much there makes
+        # the network's least error a bright patch, so it expects no more than noise anywhere.
         self.register_buffer("power", power.clamp(FAINTEST, 1.0), persistent=False)
-        self.register_buffer("left", left.clamp(FAINTEST, 1.0), persistent=False)
-        self.register_buffer("shared", shared, persistent=False)
+        self.register_buffer("residual_power", left.clamp(FAINTEST, 1.0), persistent=False)
+        self.register_buffer("gain", gain, persistent=False)
 
     def forward(
         self,
@@ -73,17 +70,19 @@ class LinearGuess(nn.Module):
         """
         return self._filtered(noisy, residual, t, self.power)
 
-    def beside(self, neighbours: Float[Tensor, "n c h w"], kinds: Int[Tensor, " n"]) -> Guess:
-        """Give the guess of slices that lie beside others.
+    def given_neighbours(
+        self, neighbours: Float[Tensor, "n c h w"], kinds: Int[Tensor, " n"]
+    ) -> Guess:
+        """Give the guess of slices whose neighbours are known; without fits, that of any image.
 
         Args:
             neighbours: Mean of those beside each slice, of unit spread.
-            kinds: Which likeness each slice has to them.
+            kinds: Which of the fits holds for each slice.
         """
-        if not len(self.shared):
+        if not len(self.gain):
             return self
-        waves = self.shared[kinds] * torch.fft.rfftn(neighbours, dim=self.axes)
-        return partial(self._from, self._back(waves), self.left[kinds])
+        waves = self.gain[kinds] * torch.fft.rfftn(neighbours, dim=self.axes)
+        return partial(self._from, self._back(waves), self.residual_power[kinds])
 
     def _from(
         self, expected: Tensor, power: Tensor, noisy: Tensor, residual: Tensor, t: Tensor

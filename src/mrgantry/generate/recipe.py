@@ -20,7 +20,7 @@ from mrgantry.generate.latents import Prior
 from mrgantry.generate.losses import Loss
 from mrgantry.generate.networks import DenoisingNetwork, GanNetwork, UNet, VolumeDcgan
 from mrgantry.generate.schedule import Growing, Steps
-from mrgantry.generate.stacks import BESIDE, PLACE
+from mrgantry.generate.stacks import PLACE, SIDES
 from mrgantry.generate.stop import Stop
 
 KINDS = ("network", "loss", "optimiser", "schedule")  # what `--set` can exchange by a word
@@ -303,7 +303,7 @@ class FlowRecipe(Recipe):
                 not installed.
         """
         if self.voxels and isinstance(self.network, UNet):
-            beside = BESIDE * channels
+            beside = SIDES * channels
             return self.network.denoiser(self.shape[1:], channels, labels + PLACE, beside)
         return self.network.denoiser(self.shape, channels, labels)
 

@@ -35,7 +35,7 @@ from mrgantry.generate.labels import Labels
 from mrgantry.generate.latents import draw_latents
 from mrgantry.generate.layers import lay_out
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, read_recipe
-from mrgantry.generate.spectrum import Likeness, Spectrum
+from mrgantry.generate.spectrum import NeighbourFit, Spectrum
 from mrgantry.generate.stacks import StackSampler
 
 KEPT = "kept"  # the file of the weights that were best at held-out people
@@ -85,8 +85,8 @@ class Facts(Frozen):
         tumour: Of all training slices, "yes" or "no"; "unknown" where they differ.
         started_from: Whose weights it began with; None where they were random.
         spectrum: Of a flow: mean power of the training images, of each channel by frequency.
-        likeness: Of a flow that draws heads slice by slice: what slices share with those beside
-            them, of each of `stacks.kinds_of`.
+        neighbour_fits: Of a flow that draws heads slice by slice: how slices follow from those
+            beside them, of each kind of slices (`stacks.Neighbours`).
     """
 
     channels: tuple[str, ...]
@@ -106,7 +106,7 @@ class Facts(Frozen):
     tumour: str = "unknown"
     started_from: StartedFrom | None = None
     spectrum: Spectrum = ()
-    likeness: tuple[Likeness, ...] = ()
+    neighbour_fits: tuple[NeighbourFit, ...] = ()
     classes: tuple[str, ...] = ()
 
     @property
@@ -281,7 +281,9 @@ class Run(Displayed):
         """Give the linear guess that a flow's network adds to: of images, or of volumes' slices."""
         recipe = cast(FlowRecipe, self.recipe)
         shape = recipe.shape[1:] if recipe.stacked else recipe.shape
-        return LinearGuess((self.facts.drawn, *shape), self.facts.spectrum, self.facts.likeness)
+        return LinearGuess(
+            (self.facts.drawn, *shape), self.facts.spectrum, self.facts.neighbour_fits
+        )
 
     def _load(self, network: nn.Module) -> nn.Module:
         """Give a network the weights that images are sampled from, and grow it as far as it was.

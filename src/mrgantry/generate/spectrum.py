@@ -20,16 +20,16 @@ FAINTEST = 1e-7  # of the power of unit noise: what single precision can tell fr
 Spectrum = tuple[tuple[float, ...], ...]  # of each channel, by whole cycles over an image's side
 
 
-class Likeness(Frozen):
-    """What a slice has in common with those beside it, of each channel by frequency.
+class NeighbourFit(Frozen):
+    """The linear regression of slices on the mean of their neighbours, by frequency.
 
     Attributes:
-        shared: By how much their mean is multiplied to come as near to the slice as it can.
-        left: Mean power of what is still missing then.
+        gain: By how much the mean is multiplied to come as near to the slice as it can.
+        residual_power: Mean power of what is still missing then.
     """
 
-    shared: Spectrum
-    left: Spectrum
+    gain: Spectrum
+    residual_power: Spectrum
 
 
 def spectrum_of(
@@ -67,7 +67,7 @@ def by_rings(values: Float[Tensor, "c ..."], cycles: Int[Tensor, " ..."]) -> Flo
 
 
 def as_spectrum(rings: Float[Tensor, "c r"]) -> Spectrum:
-    """Write a spectrum down as numbers, as exactly as single precision has them."""
+    """Write a spectrum down as numbers, to seven digits."""
     return tuple(tuple(float(f"{value:.7g}") for value in channel) for channel in rings.tolist())
 
 

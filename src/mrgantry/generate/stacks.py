@@ -4,17 +4,17 @@ A network of slices learns what a slice shows where the nearest known slices bel
 shown to it (as Peng et al. 2023 condition slices of brains on others). So it learns from slices,
 of which a head has dozens, begins with the weights of a network that knows slices, and needs no
 more memory than one. What a slice shares with its neighbours linearly, it need not learn
-(`LinearGuess.beside`). Drawing begins in the middle, where a slice says most of a head; then
-follows every eighth slice outwards, beside the one before; then those midway between two, beside
-both; then midway again, until all are drawn.
+(`LinearGuess.given_neighbours`). Drawing begins in the middle, where a slice says most of a head;
+then follows every eighth slice outwards, beside the one before; then those midway between two,
+beside both; then midway again, until all are drawn.
 """
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Float, Int
+from jaxtyping import Bool, Float, Int
 from torch import Tensor
 
 from mrgantry.generate.flow import Denoise, Flow, FlowSampler, Respond, holding
@@ -22,18 +22,72 @@ from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.layers import channels_last
 
 DISTANCES = (8, 4, 2, 1)  # slices from one that is drawn to those that it is drawn beside
+FAR = DISTANCES[0]
+SIDES = 2  # of a slice: below and above
 WAVES = 4  # of each kind write a height
-PLACE = 2 * WAVES + len(DISTANCES) + 2  # numbers that tell of a slice where it lies
-BESIDE = 2  # slices are shown beside one
-KINDS = 1 + BESIDE * len(DISTANCES)  # of slices: beside nothing, and beside one or two so far away
-# How often slices are learnt that are drawn beside slices so far away: the first decide what the
-# others look like, and there are few of them.
+PLACE = 2 * WAVES + len(DISTANCES) + SIDES  # numbers that tell of a slice where it lies
+# Shares of the slices that are learnt, by how far their neighbours are. Those far apart are few
+# in a head and decide what the others look like, so they are learnt more often than they occur.
 WEIGHTS = {8: 0.3, 4: 0.25, 2: 0.2, 1: 0.25}
-HIDDEN = 0.15  # of them are learnt as the first one is drawn, beside nothing
+HIDDEN = 0.15  # of all slices are learnt beside nothing, as the first one of a head is drawn
 # Up to this spread of noise lies over neighbours while learning: those that are drawn are not
 # perfect.
 UNSURE = 0.1
-NUMBERS = 3  # choose what is learnt: which slice, whether beside nothing, how much noise over it
+CHOICES = 3  # random numbers choose what is learnt of a head: see `Shown.slices`
+
+
+@dataclass(frozen=True, eq=False)
+class Beside:
+    """What is known of slices before they are drawn; of images that are drawn whole, nothing.
+
+    Attributes:
+        slices: Their neighbours below and above, of unit spread, black where there is none.
+        place: Where they lie, as the network is told: waves of the height, which of `DISTANCES`
+            the neighbours have, and whether there is one below and one above.
+        kind: Which of `Neighbours.kinds` they are.
+    """
+
+    slices: Float[Tensor, "n b *s"]
+    place: Float[Tensor, "n k"]
+    kind: Int[Tensor, " n"]
+
+    @classmethod
+    def nothing(cls, images: Float[Tensor, "n c *s"]) -> "Beside":
+        """Say that images are drawn whole."""
+        return cls(
+            images[:, :0], images.new_zeros(len(images), 0), images.new_zeros(len(images)).long()
+        )
+
+    def __getitem__(self, rows: Int[Tensor, " m"]) -> "Beside":
+        """Take some of the slices."""
+        return Beside(self.slices[rows], self.place[rows], self.kind[rows])
+
+    @property
+    def sides(self) -> Float[Tensor, "n 2"]:
+        """Say where there is a neighbour: 1 or 0 below and above."""
+        return self.place[:, -SIDES:]
+
+    @property
+    def mean(self) -> Float[Tensor, "n c *s"]:
+        """Give the mean of the neighbours that there are; black where there is none."""
+        count = self.sides.sum(1).clamp(min=1).view(-1, *[1] * (self.slices.ndim - 1))
+        return self.slices.unflatten(1, (SIDES, -1)).sum(1) / count
+
+    def without(self, hidden: Bool[Tensor, " n"]) -> "Beside":
+        """Hide the neighbours of some slices, as if these were drawn first."""
+        sides = self.sides * ~hidden[:, None]
+        return replace(
+            self,
+            slices=self.slices * ~hidden.view(-1, 1, 1, 1),
+            place=torch.cat([self.place[:, :-SIDES], sides], 1),
+            kind=self.kind * ~hidden,
+        )
+
+    def noisy(self, noise: Float[Tensor, "n b *s"]) -> "Beside":
+        """Add noise to the neighbours, where there are any."""
+        each = self.slices.shape[1] // SIDES
+        there = self.sides.repeat_interleave(each, 1)[:, :, None, None]
+        return replace(self, slices=self.slices + noise * there)
 
 
 @dataclass(frozen=True)
@@ -43,27 +97,39 @@ class Neighbours:
     Attributes:
         below: Of each slice: the nearest one below that is drawn before it; -1 if there is none.
         above: The same above.
-        place: Its height and its distance from them, as the network is told.
+        place: See `Beside`.
+        kind: 0 is the slice that is drawn first, beside nothing. Each slice that is drawn beside
+            one far away is a kind of its own, since towards the ends of a head less and less is
+            left. Of the others, those at the same distance from one neighbour are of one kind,
+            and those from two.
+        kinds: How many there are.
         chance: How often each slice is learnt, summed up to it.
     """
 
     below: Int[Tensor, " d"]
     above: Int[Tensor, " d"]
     place: Float[Tensor, "d k"]
+    kind: Int[Tensor, " d"]
+    kinds: int
     chance: Float[Tensor, " d"]
 
     @classmethod
     def of(cls, depth: int, device: torch.device | None = None) -> "Neighbours":
         """Tell the neighbours of all slices of a stack of this depth."""
         middle, distances = middle_of(depth), [distance_of(place) for place in range(depth)]
-        below, above = [], []
+        far = [place for place in range(0, depth, FAR) if place != middle]
+        below, above, kind = [], [], []
         for place, distance in enumerate(distances):
-            # Every eighth slice is drawn beside that on the side of the middle alone.
-            far = distance == DISTANCES[0]
-            has_below = place >= distance and not (far and place <= middle)
-            has_above = place + distance < depth and not (far and place >= middle)
+            # Slices far apart are drawn beside that on the side of the middle alone.
+            has_below = place >= distance and not (distance == FAR and place <= middle)
+            has_above = place + distance < depth and not (distance == FAR and place >= middle)
             below.append(place - distance if has_below else -1)
             above.append(place + distance if has_above else -1)
+            if distance == FAR:
+                kind.append(0 if place == middle else 1 + far.index(place))
+            else:
+                first = 1 + len(far) + SIDES * (DISTANCES.index(distance) - 1)
+                kind.append(first + has_below + has_above - 1)
         height = (torch.arange(depth) + 0.5) / depth * 2 - 1
         angles = height[:, None] * math.pi / 4 * 2 ** torch.arange(WAVES)
         near = [
@@ -73,16 +139,22 @@ class Neighbours:
         weights = [WEIGHTS[each] / distances.count(each) for each in distances]
         chance = [sum(weights[: last + 1]) / sum(weights) for last in range(depth)]
         told = torch.cat([angles.sin(), angles.cos(), torch.tensor(near)], 1)
-        tensors = (torch.tensor(below), torch.tensor(above), told, torch.tensor(chance))
-        return cls(*(tensor.to(device) for tensor in tensors))
+        return cls(
+            below=torch.tensor(below).to(device),
+            above=torch.tensor(above).to(device),
+            place=told.to(device),
+            kind=torch.tensor(kind).to(device),
+            kinds=1 + len(far) + SIDES * (len(DISTANCES) - 1),
+            chance=torch.tensor(chance).to(device),
+        )
 
     def beside(
         self,
         stacks: Float[Tensor, "n c d h w"],
         rows: Int[Tensor, " m"],
         chosen: Int[Tensor, " m"],
-    ) -> Float[Tensor, "m c2 h w"]:
-        """Give what is shown beside slices, black where there is none.
+    ) -> Beside:
+        """Give what is known of slices beside which others are drawn already.
 
         Args:
             stacks: Of unit spread.
@@ -93,7 +165,8 @@ class Neighbours:
         for side in (self.below, self.above):
             places = side[chosen]
             shown.append(stacks[rows, :, places.clamp(min=0)] * (places >= 0).view(-1, 1, 1, 1))
-        return channels_last(torch.cat(shown, 1))
+        slices = channels_last(torch.cat(shown, 1))
+        return Beside(slices, self.place[chosen], self.kind[chosen])
 
 
 def distance_of(place: int) -> int:
@@ -103,14 +176,14 @@ def distance_of(place: int) -> int:
 
 def middle_of(depth: int) -> int:
     """Give the slice that is drawn first."""
-    return depth // (2 * DISTANCES[0]) * DISTANCES[0]
+    return depth // (2 * FAR) * FAR
 
 
 def order_of(depth: int) -> list[range]:
     """Give the slices of a stack in the order in which they are drawn; groups go together."""
-    middle, far = middle_of(depth), DISTANCES[0]
+    middle = middle_of(depth)
     groups = [range(middle, middle + 1)]
-    for away in range(far, depth, far):
+    for away in range(FAR, depth, FAR):
         below, above = middle - away, middle + away
         if below >= 0 and above < depth:
             groups.append(range(below, above + 1, 2 * away))
@@ -121,72 +194,51 @@ def order_of(depth: int) -> list[range]:
     return groups + [group for group in between if group]
 
 
-def kinds_of(place: Float[Tensor, "n k"]) -> Int[Tensor, " n"]:
-    """Give which of the `KINDS` slices are, from what is told of their places.
-
-    0 are those beside nothing; then follow, of each distance, those beside one and beside two.
-    """
-    distances, sides = place[:, 2 * WAVES : -BESIDE], place[:, -BESIDE:].sum(1).long()
-    return torch.where(sides > 0, BESIDE * distances.argmax(1) + sides, 0)
-
-
-def mean_beside(
-    beside: Float[Tensor, "n b h w"], place: Float[Tensor, "n k"]
-) -> Float[Tensor, "n c h w"]:
-    """Give the mean of the neighbours that there are; black where there is none."""
-    sides = place[:, -BESIDE:].sum(1).clamp(min=1)
-    return beside.unflatten(1, (BESIDE, -1)).sum(1) / sides.view(-1, 1, 1, 1)
-
-
-def denoiser_beside(
-    flow: Flow,
-    respond: Respond,
-    guess: LinearGuess,
-    beside: Float[Tensor, "n b *s"],
-    place: Float[Tensor, "n k"],
-) -> Denoise:
-    """Give what is seen in noisy slices beside others; in images, with nothing beside them.
+def denoiser_beside(flow: Flow, respond: Respond, guess: LinearGuess, beside: Beside) -> Denoise:
+    """Give the denoiser of slices that are shown their neighbours; of whole images, the plain one.
 
     Args:
-        flow: The path.
-        respond: The network; of slices, it sees more channels and is told more numbers.
+        flow: The path from noise to images.
+        respond: The network; of slices, it sees their neighbours behind them, and is told their
+            places behind the labels.
         guess: What it adds to.
-        beside: What it sees behind the noisy slices.
-        place: What it is told behind the labels.
+        beside: What is known of them.
+
+    Returns:
+        Noisy slices, times and labels to slices without noise.
     """
-    if not place.shape[1]:
+    if not beside.place.shape[1]:
         return flow.denoiser(respond, guess)
 
     def say(noisy: Tensor, times: Tensor, labels: Tensor) -> Tensor:
-        return respond(torch.cat([noisy, beside], 1), times, torch.cat([labels, place], 1))
+        seen, told = torch.cat([noisy, beside.slices], 1), torch.cat([labels, beside.place], 1)
+        return respond(seen, times, told)
 
-    return flow.denoiser(say, guess.beside(mean_beside(beside, place), kinds_of(place)))
+    return flow.denoiser(say, guess.given_neighbours(beside.mean, beside.kind))
 
 
 @dataclass(frozen=True, eq=False)
 class Shown:
-    """Images to learn from, with what lies beside them.
+    """Images to learn from, with what is known of them before.
 
     Attributes:
         images: Intensities in [-1, 1]; of heads that are drawn slice by slice, a slice a head.
-        beside: A slice's neighbours, of unit spread; of other images nothing.
-        place: Where a slice lies; of other images nothing.
+        beside: Of slices, their neighbours.
     """
 
     images: Float[Tensor, "n c *s"]
-    beside: Float[Tensor, "n b *s"]
-    place: Float[Tensor, "n k"]
+    beside: Beside
 
     @classmethod
     def whole(cls, images: Float[Tensor, "n c *s"]) -> "Shown":
         """Show images that are learnt whole."""
-        return cls(channels_last(images), images[:, :0], images.new_zeros(len(images), 0))
+        return cls(channels_last(images), Beside.nothing(images))
 
     @classmethod
     def slices(
         cls,
         stacks: Float[Tensor, "n c d h w"],
-        numbers: Float[Tensor, "n 3"],
+        choices: Float[Tensor, "n 3"],
         flow: Flow,
         normal: Callable[..., Tensor] | None = None,
     ) -> "Shown":
@@ -194,25 +246,22 @@ class Shown:
 
         Args:
             stacks: Intensities in [-1, 1].
-            numbers: From 0 to 1, that tell which slice, whether beside nothing, and how much
-                noise lies over what is beside it.
+            choices: Random from 0 to 1: which slice, whether beside nothing, and how much noise
+                lies over what is beside it.
             flow: What they are learnt for.
             normal: Gives noise of a shape, a row a slice, for what lies beside them; None leaves
                 that as it is.
         """
         depth = stacks.shape[2]
         neighbours = Neighbours.of(depth, stacks.device)
-        which, hidden, unsure = numbers.unbind(1)
+        which, hidden, unsure = choices.unbind(1)
         chosen = torch.searchsorted(neighbours.chance, which.contiguous()).clamp(max=depth - 1)
-        place = neighbours.place[chosen]
-        sides = place[:, -BESIDE:] * (hidden >= HIDDEN).to(stacks)[:, None]
         rows = torch.arange(len(stacks), device=stacks.device)
-        beside = neighbours.beside(flow.to_unit(stacks), rows, chosen)
+        beside = neighbours.beside(flow.to_unit(stacks), rows, chosen).without(hidden < HIDDEN)
         if normal is not None:
-            beside = beside + UNSURE * unsure.view(-1, 1, 1, 1) * normal(*beside.shape[1:])
-        beside = beside * sides.repeat_interleave(stacks.shape[1], 1)[:, :, None, None]
-        place = torch.cat([place[:, :-BESIDE], sides], 1)
-        return cls(channels_last(stacks[rows, :, chosen]), beside, place)
+            noise = normal(*beside.slices.shape[1:])
+            beside = beside.noisy(UNSURE * unsure.view(-1, 1, 1, 1) * noise)
+        return cls(channels_last(stacks[rows, :, chosen]), beside)
 
 
 class StackSampler(FlowSampler):
@@ -233,17 +282,15 @@ class StackSampler(FlowSampler):
             chosen = places.repeat(len(noise))
             rows = torch.arange(len(noise), device=noise.device).repeat_interleave(len(group))
             beside = neighbours.beside(drawn, rows, chosen)
-            denoise = denoiser_beside(
-                self.flow, self.respond, self.guess, beside, neighbours.place[chosen]
-            )
+            denoise = denoiser_beside(self.flow, self.respond, self.guess, beside)
             if given is not None:
                 denoise = holding(denoise, _slices(self.flow.to_unit(given), span))
             points = channels_last(_slices(noise, span))
             seen = self.sampler.follow(
                 self.flow, denoise, points, labels.repeat_interleave(len(group), 0)
             )
-            # What learning shows beside a slice is black where it is black.
-            seen = self.flow.to_unit(self.flow.from_unit(seen))
+            # Learning shows nothing darker than black or brighter than white beside a slice.
+            seen = self.flow.to_unit(self.flow.from_unit(seen).clamp(max=1.0))
             drawn[:, :, span] = seen.unflatten(0, (-1, len(group))).transpose(1, 2)
         return self.flow.from_unit(drawn)
 

@@ -24,6 +24,7 @@ from pydantic import Field
 from torch import Tensor
 
 from mrgantry.common.frozen import Frozen
+from mrgantry.generate.stacks import Beside
 
 LOOKS = 256  # images of either side that are looked at
 
@@ -144,8 +145,7 @@ class Looks:
 
     Attributes:
         images: Intensities in [-1, 1].
-        beside: Of slices of heads: their neighbours (`stacks.Shown`).
-        place: Of slices of heads: where they lie.
+        beside: Of slices of heads, their neighbours.
         labels: Their one-hot vectors.
         times: Spread evenly over those of training.
         noise: Normal.
@@ -153,8 +153,7 @@ class Looks:
     """
 
     images: Float[Tensor, "n c *s"]
-    beside: Float[Tensor, "n b *s"]
-    place: Float[Tensor, "n p"]
+    beside: Beside
     labels: Float[Tensor, "n k"]
     times: Float[Tensor, " n"]
     noise: Float[Tensor, "n c *s"]

@@ -21,8 +21,8 @@ from mrgantry.generate.adversarial import GanTraining
 from mrgantry.generate.device import choose_precision, start_fabric
 from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.labels import Labels
-from mrgantry.generate.likeness import likeness_of
 from mrgantry.generate.memory import refuse_too_large
+from mrgantry.generate.neighbour_fit import fit_neighbours
 from mrgantry.generate.networks.unet import UNet
 from mrgantry.generate.recipe import AnyRecipe, FlowRecipe, GanRecipe
 from mrgantry.generate.run import Facts, Run, describe_data
@@ -161,7 +161,7 @@ def spread_over(data: SliceSet) -> SliceSet:
 
 
 def expected_of(recipe: FlowRecipe, data: SliceSet) -> dict[str, Any]:
-    """Measure what is known of images before a flow learns: `spectrum` and `likeness` of `Facts`.
+    """Measure what is known of images before a flow learns: of `Facts`, spectrum and neighbours.
 
     Args:
         recipe: The flow, of images, or of slices of volumes.
@@ -176,7 +176,8 @@ def expected_of(recipe: FlowRecipe, data: SliceSet) -> dict[str, Any]:
     if not recipe.stacked:
         return {"spectrum": spectrum_of(images, recipe.flow.to_unit)}
     spectrum = spectrum_of(images, slices)
-    return {"spectrum": spectrum, "likeness": likeness_of(images, recipe.flow, spectrum)}
+    fits = fit_neighbours(images, recipe.flow, spectrum)
+    return {"spectrum": spectrum, "neighbour_fits": fits}
 
 
 def begin_with(start: Start, state: State, facts: Facts, table: pd.DataFrame) -> Facts:

@@ -55,20 +55,21 @@ TURNS = (12.0, 4.0, 4.0)
 LEAST_BRAIN = 0.35  # of the fullest slice: what people train on shows a good part of the brain
 
 
-def cut_heads(folder: Path, people: int, recipe: FlowRecipe) -> SliceSet:
+def cut_heads(folder: Path, people: int, recipe: FlowRecipe, command: str = "") -> SliceSet:
     """Make a set of simulated heads, using all cores; they are not written as scans.
 
     Args:
         folder: Where the set goes.
-        people: How many heads; every tenth is held out for validation.
+        people: How many heads; a tenth is held out for validation.
         recipe: What is trained on it: on slices, or on whole heads.
+        command: That makes the set and the weights.
     """
     about = About(
         source="simulated",
         channels=("pooled",),
         size=recipe.size,
         voxels=recipe.voxels or (),
-        command=f"python -m mrgantry.workflows.heads {folder.parent} --people {people}",
+        command=command,
         choices={"seed": SEED, "people": people},
         versions=versions(),
     )
@@ -112,7 +113,7 @@ def _cut_head(number: int, folder: Path, size: int) -> None:
             clear = (made.rows["tumour"] != "unclear").to_numpy()
             images.append(np.asarray(made.images)[clear])
             tables.append(made.rows[clear])
-    rows = pd.concat(tables).assign(split="validation" if number % 10 == 0 else "train")
+    rows = pd.concat(tables).assign(split=split_of(number))
     write_part(folder, subject.id, np.concatenate(images), rows)
 
 
@@ -129,8 +130,13 @@ def _keep_head(number: int, folder: Path, voxels: Voxels) -> None:
         for sequence in SEQUENCES
     ]
     rows = pd.concat([head.rows for head in made])
-    rows = rows.assign(split="validation" if number % 10 == 0 else "train")
+    rows = rows.assign(split=split_of(number))
     write_part(folder, subject.id, np.concatenate([head.images for head in made]), rows)
+
+
+def split_of(number: int) -> str:
+    """Hold every tenth four people out, so that all grades are in both splits."""
+    return "validation" if number // len(GRADES) % 10 == 0 else "train"
 
 
 def turned(scan: Scan, degrees: Float[np.ndarray, "3"], voxel_mm: float) -> Scan:
@@ -201,13 +207,14 @@ def main() -> None:
     options = parser.parse_args()
     slices, run = options.out / "slices", options.out / "run"
     recipe = heads_recipe(options.size, options.images)
-    cut_heads(slices, options.people, recipe)
-    done = train(slices, run, recipe)
     command = (
-        f"python -m mrgantry.workflows.heads OUT --size {options.size} --people {options.people}"
+        f"python -m mrgantry.workflows.heads OUT --size {options.size} --people {options.people} "
+        f"--images {options.images}"
     )
+    cut_heads(slices, options.people, recipe, command)
+    done = train(slices, run, recipe)
     path = options.out / f"heads-{options.size}.safetensors"
-    save_start(path, done, f"{NOTICE} {CITATION}", f"{command} --images {options.images}")
+    save_start(path, done, f"{NOTICE} {CITATION}", command)
     print(f"{path} holds {path.stat().st_size / 1e6:.1f} MB.")
 
 
