@@ -202,3 +202,14 @@ def test_an_array_without_a_place_is_refused(tmp_path):
     np.save(folder / "sample_001_t1.npy", brain_phantom(0))
     with pytest.raises(DataError):
         prepare(folder, tmp_path / "slices", SlicePlan(), generated=Generated.of_others(folder))
+
+
+@pytest.mark.parametrize(
+    ("changes", "side"),
+    [({}, 3.0), ({"voxels": (128, 144, 128)}, 1.5), ({"voxel_mm": 2.0}, 2.0)],
+)
+def test_a_field_of_any_number_of_voxels_holds_a_head(changes, side):
+    plan = SlicePlan.of({"plane": "volume", **changes}, "plan")
+    assert plan.cube_mm == plan.spacing == side
+    again = SlicePlan.of({"plane": "volume", **changes, "voxel_mm": side}, "plan")
+    assert again.options().get("voxel_mm") == side  # said wherever it was chosen

@@ -13,7 +13,9 @@ if TYPE_CHECKING:
 
 
 def train(
-    slices: Annotated[Path, typer.Argument(help="Set of slices; its split 'train' is used.")],
+    slices: Annotated[
+        Path, typer.Argument(help="Set of slices or volumes; its split 'train' is used.")
+    ],
     run: Annotated[Path, typer.Argument(help="Folder of the run.")],
     recipe: Annotated[
         str, typer.Option(help="A name that `mrgantry recipes` lists.")
@@ -22,16 +24,17 @@ def train(
         list[str] | None,
         typer.Option(
             "--set",
-            help="Change a value: images=20000, lr=1e-4; of a GAN also its loss: loss=dragan, "
-            "original, lsgan, wgan, wgangp or relativistic.",
+            help="Change a value: images=20000 (slices, where heads are drawn slice by slice), "
+            "lr=1e-4; of a GAN also its loss: loss=dragan, original, lsgan, wgan, wgangp or "
+            "relativistic.",
         ),
     ] = None,
     start: Annotated[
         str | None,
         typer.Option(
             help="Begin with these weights: a run's folder, heads-64, heads-128, heads-64x72x64, "
-            "a file, or none. "
-            "Unless given, as the recipe says."
+            "a file, its https:// address with #sha256= behind it, or none; as the recipe says "
+            "unless given."
         ),
     ] = None,
     only: Annotated[
@@ -42,7 +45,7 @@ def train(
         bool, typer.Option("--compile", help="Compile the networks; pays on a GPU.")
     ] = False,
 ) -> None:
-    """Train a generative network on a set of slices.
+    """Train a generative network on a set of slices, or of whole heads.
 
     The same command resumes a run that was interrupted, exactly where it stopped. With more
     images (--set images=...) it makes a run longer.

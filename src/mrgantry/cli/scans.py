@@ -176,7 +176,9 @@ def inspect(
 
 def prepare(
     scans: Annotated[Path, typer.Argument(help="Folder of scans: BIDS, BRATS or plain.")],
-    slices: Annotated[Path, typer.Argument(help="Folder to write the set of slices to.")],
+    slices: Annotated[
+        Path, typer.Argument(help="Folder to write the set of slices or volumes to.")
+    ],
     sequence: Sequences = None,
     pool: Annotated[
         bool, typer.Option("--pool", help="Several sequences: each slice shows one of them.")
@@ -214,10 +216,16 @@ def prepare(
         str,
         typer.Option(
             help="Height and width in pixels; of volumes, voxels from right to left, front to back "
-            "and bottom to top, as 64x72x64."
+            "and bottom to top, 64x72x64 unless given."
         ),
     ] = "64",
-    voxel_mm: Annotated[float, typer.Option(help="Volumes: side of a voxel in mm.")] = 3.0,
+    voxel_mm: Annotated[
+        float | None,
+        typer.Option(
+            help="Volumes: side of a voxel in mm; unless given, 216 mm over the number from front "
+            "to back, as 3 of 64x72x64 and 1.5 of 128x144x128."
+        ),
+    ] = None,
     fit: Annotated[str, typer.Option(help="pad, crop or squash to a square.")] = "pad",
     field_mm: Annotated[
         float | None, typer.Option(help="Side of the square in mm, as 192.")
@@ -294,7 +302,7 @@ def prepare(
     workers: Workers = None,
     cluster: Cluster = None,
 ) -> None:
-    """Cut scans into a set of slices, upright, scaled and split by subject.
+    """Cut scans into a set of slices or of whole heads, upright, scaled and split by subject.
 
     Interrupted, the same command goes on. Bad scans are skipped and listed.
     """

@@ -48,13 +48,13 @@ def keep_head(scan: Scan, subject: Subject, sequences: Sequence[str], plan: Slic
     maps = None
     if scan.classes is not None:
         maps = cut.upright(cropped(scan.classes, field, 0), "axial")[None]
-    area = largest_section(scan.tumour, plan.voxel_mm)
+    area = largest_section(scan.tumour, plan.cube_mm)
     shared = shared_values(scan, subject, sequences, plan)
     row = shared | {
         "index": 0,
         "id": f"{subject.name}_{shared['sequence']}_volume",
         "position_mm": None,
-        "pixel_mm": plan.voxel_mm,
+        "pixel_mm": plan.cube_mm,
         "tumour": tumour_word(area, plan.tumour_mm2),
         "tumour_mm2": area,
         "affine": as_text(first.affine @ to_voxels(field)),
@@ -85,10 +85,10 @@ def refuse_incomplete(scan: Scan, plan: SlicePlan) -> None:
     Raises:
         DataError: It is one.
     """
-    if scan.thickness > THICKEST * plan.voxel_mm:
+    if scan.thickness > THICKEST * plan.cube_mm:
         raise DataError(
             f"its slices are {scan.thickness:.3g} mm thick, and what lies between them was not "
-            f"scanned; volumes of {plan.voxel_mm:g} mm need {THICKEST * plan.voxel_mm:g} mm or "
+            f"scanned; volumes of {plan.cube_mm:g} mm need {THICKEST * plan.cube_mm:g} mm or "
             "less. Cut it into slices instead."
         )
     for axis, name in enumerate(("right or left", "back or front", "bottom or top")):
@@ -113,8 +113,8 @@ def refuse_outside(scan: Scan, field: tuple[slice, slice, slice], plan: SlicePla
     wanted = list(plan.voxels)
     wanted[axis] = -(-lengths[axis] // 8) * 8
     raise DataError(
-        f"its {_part(scan)} is {lengths[axis] * plan.voxel_mm:.0f} mm long {AXES[axis]}, and the "
-        f"field {plan.voxels[axis] * plan.voxel_mm:.0f} mm; take --size "
+        f"its {_part(scan)} is {lengths[axis] * plan.cube_mm:.0f} mm long {AXES[axis]}, and the "
+        f"field {plan.voxels[axis] * plan.cube_mm:.0f} mm; take --size "
         f"{'x'.join(map(str, wanted))}."
     )
 

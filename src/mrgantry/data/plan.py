@@ -19,6 +19,7 @@ Voxels = tuple[Count, Count, Count]  # from right to left, front to back and bot
 NORMAL: dict[str, int] = {"sagittal": 0, "coronal": 1, "axial": 2}
 
 
+AHEAD_MM = 216.0  # from front to back of whole heads, unless chosen: 72 voxels of 3 mm
 OBLIQUE_FIELD_MM = 240.64  # 256 pixels of 0.94 mm
 
 
@@ -82,7 +83,7 @@ class SlicePlan(Frozen):
             from each brain's extent.
         size: Height and width of the images in pixels.
         voxels: Volumes: how many voxels from right to left, front to back and bottom to top.
-        voxel_mm: Volumes: side of a voxel.
+        voxel_mm: Volumes: side of a voxel; None lets the field measure 216 mm from front to back.
         fit: How a rectangle becomes a square: "pad" with background, "crop" the
             longer side, or "squash" (han2018 squashed 240 x 155).
         field_mm: Side of the square in mm; None takes the whole slice.
@@ -123,7 +124,7 @@ class SlicePlan(Frozen):
     centre_mm: tuple[float, float, float] | str | None = None
     size: Annotated[int, Field(ge=8, le=1024)] = 64
     voxels: Voxels = (64, 72, 64)
-    voxel_mm: Annotated[float, Field(ge=0.5, le=10)] = 3.0
+    voxel_mm: Annotated[float, Field(ge=0.5, le=10)] | None = None
     fit: Literal["pad", "crop", "squash"] = "pad"
     field_mm: Annotated[float, Field(ge=10, le=1000)] | None = None
     field_on: Literal["brain", "image"] = "brain"
@@ -217,7 +218,7 @@ class SlicePlan(Frozen):
             if getattr(self, name) != usual[name].default:
                 raise RecipeError(
                     f"--{name.replace('_', '-')} is for slices. With --plane volume, whole heads "
-                    "are read on cubes: --size 64x72x64 --voxel-mm 3."
+                    "are read on cubes: --size 64x72x64."
                 )
 
     @property
@@ -238,10 +239,15 @@ class SlicePlan(Frozen):
         return self.field_mm or OBLIQUE_FIELD_MM
 
     @property
+    def cube_mm(self) -> float:
+        """Give the side of a volume's voxels in mm."""
+        return self.voxel_mm or AHEAD_MM / self.voxels[1]
+
+    @property
     def spacing(self) -> float | None:
         """Give the side of the voxels that scans are resampled to in mm, if they are."""
         if self.plane == "volume":
-            return self.voxel_mm
+            return self.cube_mm
         return spacing_of(self.resample_to) if self.resample_to else None
 
     def options(self) -> dict[str, Any]:

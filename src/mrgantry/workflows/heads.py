@@ -47,7 +47,6 @@ GRADES = ("healthy", "HGG", "healthy", "LGG")  # of one person after the other
 PLANES: tuple[Plane, ...] = ("axial", "coronal", "sagittal")
 FIELD_MM = (172, 242)  # side of the images, of each person another
 LOWEST, HIGHEST = (0.08, 0.16), 0.92  # of the brain's extent
-FIELD_AHEAD_MM = 216  # of whole heads, from front to back
 BODY = 64  # pixels of the images from which the body of the network learns
 SPACING = 9  # millimetres from one slice to the next
 # Whole heads: degrees by which they are turned about the axes to the right, front and top.
@@ -122,10 +121,10 @@ def _keep_head(number: int, folder: Path, voxels: Voxels) -> None:
     patient = draw_patient(load_template(), SEED, number, GRADES[number % len(GRADES)])
     turn = np.random.default_rng((SEED, number)).uniform(-1, 1, 3) * TURNS
     subject = Subject(person_name(SEED, number), {})
-    plan = SlicePlan(plane="volume", voxels=voxels, voxel_mm=FIELD_AHEAD_MM / voxels[1])
+    plan = SlicePlan(plane="volume", voxels=voxels)
     made = [
         keep_head(
-            turned(scan_of(patient, sequence), turn, plan.voxel_mm), subject, (sequence,), plan
+            turned(scan_of(patient, sequence), turn, plan.cube_mm), subject, (sequence,), plan
         )
         for sequence in SEQUENCES
     ]
