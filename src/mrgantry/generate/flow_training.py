@@ -187,7 +187,10 @@ class FlowTraining(Training):
         random = np.random.default_rng(self.recipe.seed)
         whole_heads = self.recipe.voxels and not self.recipe.stacked
         most = HEADS_LOOKED_AT if whole_heads else LOOKS
-        rows = np.sort(labelled[by_turns(units["subject"].iloc[labelled], random)[:most]])
+        chosen = by_turns(units["subject"].iloc[labelled], random)[:most]
+        if self.recipe.stacked:  # a slice of each head is few: look at several of each
+            chosen = np.resize(chosen, LOOKS)
+        rows = np.sort(labelled[chosen])
         poses = random.integers(alike, size=len(rows))
         shown = Shown.whole(pixels.batch(torch.from_numpy(rows * alike + poses)))
         if self.recipe.stacked:
