@@ -393,6 +393,20 @@ def test_several_readers_are_compared_by_their_mean(folders):
     assert "means over readers" in page
 
 
+def test_blocks_of_different_readers_are_counted_and_not_tested(folders):
+    said = pd.concat(
+        [answers_of((9, 1, 1, 9), reader="R1", block="T1 DCGAN 128"),
+         answers_of((5, 5, 4, 6), reader="R2", block="T1 WGAN 128")]
+    )  # fmt: skip
+    reading = ReaderStudy(
+        folders / "study", True, (han2018.PRINTED,), analyse(said, draws=20),
+        folders / "scored/study.html", (),
+    )  # fmt: skip
+    page = page_of(folders, reproduced(folders, "T1 DCGAN 128", [], reading=reading))
+    row = cells(page, "T1 DCGAN 128, T1 WGAN 128")[4:]
+    assert row == ["18 of 20, 11 of 20", "–", "–", "–"]
+
+
 def test_the_other_question_has_its_own_table(folders):
     said = pd.concat(
         [tumour_answers((8, 2, 1, 9), "real"), tumour_answers((6, 4, 0, 10), "synthetic")]

@@ -18,7 +18,7 @@ POOLED = (
     "Pairs of blocks are compared by the means over readers, whose intervals and tests hold for "
     "other readers and other images. Only in the last row answers of several readers are pooled "
     "as if each were of another image and reader; where readers saw the same images its interval "
-    "is too narrow."
+    "is too narrow and its p value too small."
 )
 CLASSIFIER = "c2st_cnn"  # the score that answers what readers are asked
 
@@ -115,7 +115,7 @@ def planned_tests(planned: PlannedContrast, analysis: Analysis) -> list[BlockDif
     ]
     corrected = holm([test.p for test in found])
     return [
-        test.model_copy(update={"p_holm": p, "family": len(found)})
+        test.model_copy(update={"p_holm": p, "family": sum(p is not None for p in corrected)})
         for test, p in zip(found, corrected, strict=True)
     ]
 
@@ -174,14 +174,12 @@ def compared(
 def contrasted(test: BlockDifference) -> dict[str, Any]:
     """Write a comparison of two blocks: counts, difference in points with interval, p values."""
     value, interval = test.difference.value, test.difference.interval
-    if value is None or interval.low is None or interval.high is None:
-        nothing = dict.fromkeys(("counts", "p", "corrected"), words.NOTHING)
-        return nothing | {"points": TableCell(words.NOTHING)}
+    ends = ""
+    if interval.low is not None and interval.high is not None:
+        ends = f"{in_points(interval.low)} to {in_points(interval.high)}"
     return {
         "counts": f"{test.first_k} of {test.first_n}, {test.second_k} of {test.second_n}",
-        "points": TableCell(
-            in_points(value), f"{in_points(interval.low)} to {in_points(interval.high)}"
-        ),
+        "points": TableCell(words.NOTHING if value is None else in_points(value), ends),
         "p": words.probability(test.p),
         "corrected": words.probability(test.p_holm),
     }
