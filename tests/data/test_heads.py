@@ -1,5 +1,7 @@
 """Whole heads as rows of a set: where voxels end up, what is refused, and what takes the set."""
 
+import re
+
 import nibabel as nib
 import numpy as np
 import pytest
@@ -93,6 +95,18 @@ def test_what_is_no_whole_head_is_skipped_with_its_reason(tmp_path, shape, spaci
     write_nifti(tmp_path / "scans/a/a_t1.nii.gz", voxels, spacing=spacing)
     with pytest.raises(DataError, match=said):
         prepare(tmp_path / "scans", tmp_path / "heads", PLAN.model_copy(update=plan))
+
+
+def test_what_is_said_of_a_field_that_is_too_small_helps(tmp_path):
+    write_nifti(tmp_path / "scans/a/a_t1.nii.gz", brain_phantom(0, (24, 28, 20)), spacing=(9, 9, 9))
+    small = SlicePlan(plane="volume", voxels=(16, 24, 24))  # of 9 mm, unless said otherwise
+    with pytest.raises(DataError) as refused:
+        prepare(tmp_path / "scans", tmp_path / "heads", small)
+    size, mm = re.search(r"--size (\S+) --voxel-mm (\d+)", str(refused.value)).groups()
+    assert float(mm) == small.cube_mm == 9
+    voxels = tuple(map(int, size.split("x")))
+    plan = SlicePlan(plane="volume", voxels=voxels, voxel_mm=float(mm))
+    assert len(prepare(tmp_path / "scans", tmp_path / "larger", plan)) == 1
 
 
 def test_a_slab_is_skipped(tmp_path):

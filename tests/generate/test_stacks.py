@@ -150,6 +150,16 @@ def test_black_slices_tell_nothing_of_those_that_are_not():
     assert fits[int(neighbours.kind[0])] == fits[0] != full[int(neighbours.kind[0])]
 
 
+def test_slices_of_several_calls_are_those_of_one():
+    stacks, choices = torch.rand(5, 2, 16, 4, 4) * 2 - 1, torch.rand(5, CHOICES)
+    whole = Shown.slices(stacks, choices, FLOW)
+    parts = zip(stacks.split(2), choices.split(2), strict=True)
+    joined = Shown.joined(Shown.slices(some, each, FLOW) for some, each in parts)
+    assert torch.equal(joined.images, whole.images)
+    for name in ("slices", "place", "kind"):
+        assert torch.equal(getattr(joined.beside, name), getattr(whole.beside, name))
+
+
 @pytest.mark.parametrize("depth", [16, 64])
 def test_slices_of_a_kind_have_as_many_neighbours_as_far_away(depth):
     neighbours = Neighbours.of(depth)

@@ -15,12 +15,15 @@ from mrgantry.common import device
 from mrgantry.common.errors import DataError, RecipeError, RunError
 from mrgantry.data import SlicePlan, prepare
 from mrgantry.data.fitness import check_unseen, people_behind
+from mrgantry.data.pixels import StoredPixels
 from mrgantry.generate import Run, memory, sample, sample_cohort, train, walk
 from mrgantry.generate.cohorts import BRIGHTEST
+from mrgantry.generate.flow_training import FlowTraining
 from mrgantry.generate.guess import LinearGuess
 from mrgantry.generate.networks import MonaiUNet
 from mrgantry.generate.spectrum import spectrum_of
 from mrgantry.generate.stacks import PLACE
+from mrgantry.generate.stop import LOOKS, Stop
 from mrgantry.pages import report
 from mrgantry.papers import find_recipe
 from recipes import LOSSES, SMALL_FLOW, SMALL_VOLUME_GAN, SMALL_VOLUMES
@@ -294,3 +297,26 @@ def test_a_report_shows_heads_and_cohorts(heads, run, cohort, tmp_path):
         assert words in page, words
     assert "voxel_mm" in page and "min_brain" not in page
     assert f"mrgantry sample {run}" in page
+
+
+def test_many_slices_of_each_head_are_looked_at_and_few_heads_read_at_once(
+    heads, tmp_path, monkeypatch
+):
+    looks, read, look, batch = [], [], FlowTraining._looks, StoredPixels.batch
+
+    def looking(self, data):
+        monkeypatch.setattr(
+            StoredPixels, "batch", lambda pixels, rows: read.append(rows) or batch(pixels, rows)
+        )
+        looks.append(look(self, data))
+        monkeypatch.setattr(StoredPixels, "batch", batch)
+        return looks[-1]
+
+    monkeypatch.setattr(FlowTraining, "_looks", looking)
+    train(heads.folder, tmp_path / "run", SMALL_VOLUMES.model_copy(update={"stop": Stop()}))
+    assert [len(side.images) for side in looks] == [LOOKS, LOOKS]
+    assert max(map(len, read)) <= 8 and sum(map(len, read)) == 2 * LOOKS
+    for side, people in zip(looks, (2, 4), strict=True):
+        assert len(side.shares) == people
+        torch.testing.assert_close(side.shares.sum(1), torch.ones(people))
+        assert len(side.images.flatten(1).unique(dim=0)) > people

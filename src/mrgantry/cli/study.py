@@ -383,6 +383,7 @@ VERBS: dict[str, tuple[Callable[..., None], str]] = {
     "pause": (pause, "mrgantry study pause study"),
     "resume": (resume, "mrgantry study resume study"),
 }
+
 app = typer.Typer(
     help="The blinded reader study: can radiologists tell synthetic slices from real ones?",
     no_args_is_help=True,

@@ -44,7 +44,7 @@ def installed() -> Iterator[None]:
 
 
 def named_readers(words: list[str]) -> "list[Reader]":
-    """Take names, and tables of readers."""
+    """Take readers by name; a word that ends in .csv is a table of them."""
     from mrgantry.study.study import Reader, read_readers
 
     readers: list[Reader] = []

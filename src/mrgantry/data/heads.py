@@ -110,12 +110,12 @@ def refuse_outside(scan: Scan, field: tuple[slice, slice, slice], plan: SlicePla
         return
     lengths = [(side.stop - side.start) for side in box]
     axis = int(np.argmax([have - most for have, most in zip(lengths, plan.voxels, strict=True)]))
-    wanted = list(plan.voxels)
-    wanted[axis] = -(-lengths[axis] // 8) * 8
+    wanted = [max(most, -(-have // 8) * 8) for have, most in zip(lengths, plan.voxels, strict=True)]
     raise DataError(
         f"its {_part(scan)} is {lengths[axis] * plan.cube_mm:.0f} mm long {AXES[axis]}, and the "
         f"field {plan.voxels[axis] * plan.cube_mm:.0f} mm; take --size "
-        f"{'x'.join(map(str, wanted))}."
+        f"{'x'.join(map(str, wanted))} --voxel-mm {plan.cube_mm:g}, or keep the size with a larger "
+        "--voxel-mm."
     )
 
 

@@ -21,6 +21,7 @@ from mrgantry.generate.training import GRID, HEADS, LOOK, NOISE, Training, evalu
 
 LONGEST = 1.0  # a gradient
 HEADS_LOOKED_AT = 32  # of either side: each holds as much as many slices
+BATCH = 8  # heads are read at once where a slice of each is looked at
 PREVIEW = range(24)  # seeds of the pictures on the way,
 PREVIEW_STEPS = 8  # and their steps: they cost training time
 
@@ -191,11 +192,15 @@ class FlowTraining(Training):
         if self.recipe.stacked:  # a slice of each head is few: look at several of each
             chosen = np.resize(chosen, LOOKS)
         rows = np.sort(labelled[chosen])
-        poses = random.integers(alike, size=len(rows))
-        shown = Shown.whole(pixels.batch(torch.from_numpy(rows * alike + poses)))
-        if self.recipe.stacked:
-            choices = torch.from_numpy(random.random((len(rows), CHOICES))).to(shown.images)
-            shown = Shown.slices(shown.images, choices, self.recipe.flow)
+        places = torch.from_numpy(rows * alike + random.integers(alike, size=len(rows)))
+        if self.recipe.stacked:  # heads are read few at a time, since all would fill the memory
+            choices = torch.from_numpy(random.random((len(rows), CHOICES)).astype(np.float32))
+            shown = Shown.joined(
+                Shown.slices(pixels.batch(some), each.to(self.fabric.device), self.recipe.flow)
+                for some, each in zip(places.split(BATCH), choices.split(BATCH), strict=True)
+            )
+        else:
+            shown = Shown.whole(pixels.batch(places))
         images = shown.images
         codes = self.run.facts.labels.of_rows(units.iloc[rows])
         stream = stream_of(self.recipe.seed, LOOK)

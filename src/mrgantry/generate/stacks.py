@@ -10,7 +10,7 @@ beside both; then midway again, until all are drawn.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 
 import torch
@@ -262,6 +262,20 @@ class Shown:
             noise = normal(*beside.slices.shape[1:])
             beside = beside.noisy(UNSURE * unsure.view(-1, 1, 1, 1) * noise)
         return cls(channels_last(stacks[rows, :, chosen]), beside)
+
+    @classmethod
+    def joined(cls, parts: Iterable["Shown"]) -> "Shown":
+        """Put what several calls show one behind another."""
+        known = list(parts)
+        beside = [part.beside for part in known]
+        return cls(
+            channels_last(torch.cat([part.images for part in known])),
+            Beside(
+                channels_last(torch.cat([each.slices for each in beside])),
+                torch.cat([each.place for each in beside]),
+                torch.cat([each.kind for each in beside]),
+            ),
+        )
 
 
 class StackSampler(FlowSampler):
