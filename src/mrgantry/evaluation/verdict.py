@@ -207,7 +207,10 @@ def sentences(set_verdict: SetVerdict) -> Iterator[str]:
 def reason(question: Question, verdict: Verdict) -> str:
     """Say what an answer rests on, from a colon on."""
     if verdict.value is None or verdict.interval is None:
-        return ": Nothing here measures it; scores of an older version must be computed again."
+        return (
+            ": Nothing here measures it, as where images are compared with training people; scores "
+            "of an older version must be computed again."
+        )
     low, high = verdict.interval
     real = "" if verdict.real is None else f"; real images {verdict.real:.2f}"
     name, _, features = verdict.measure.removesuffix(")").partition(" (")
